@@ -1,0 +1,83 @@
+package bolt
+
+import (
+	"time"
+
+	"github.com/askback/askback/msgid"
+	"github.com/askback/askback/state"
+	"github.com/askback/askback/tuple"
+)
+
+// Emitter takes what a bolt emits; see tuple.Emitter.
+type Emitter = tuple.Emitter
+
+// A Bolt consumes tuples, and may emit others.
+//
+// Threading: one goroutine owns a task. It calls every method of the bolt, one call at a time; a bolt needs no
+// lock, and must not hand t, out or anything read from them as bytes to another goroutine or keep them after
+// the call.
+//
+// Determinism: a restored task consumes the same tuples in the same order again and must emit the same tuples
+// and reach the same state. So a bolt takes the time and chance from its Context, never from the machine, and
+// does not range over a Go map to emit. A bolt that cannot promise this is declared Nondeterministic when the
+// topology is built.
+//
+// An error from Execute means: this tuple could not be processed. What the call emitted is taken back, the
+// tuple is tried again by the operator's retry policy, and then goes to the dead letters, counted. A change of
+// state that the failed call made is not taken back: change state last.
+//
+// The optional interfaces below are found by type assertion on the value that the operator's factory returns.
+type Bolt interface {
+	Execute(t tuple.Tuple, out Emitter) error
+}
+
+// A Preparer is told its context before the first tuple, in every incarnation, before state is restored.
+type Preparer interface {
+	Prepare(ctx Context) error
+}
+
+// A Finisher is called once when all inputs of the task have ended. What it emits goes out before the task's
+// own channels end.
+type Finisher interface {
+	Finish(out Emitter) error
+}
+
+// A Ticker is called on the interval set when the topology is built. The time is recorded, so that a restored
+// task is ticked at the same place with the same time.
+type Ticker interface {
+	Tick(now time.Time, out Emitter) error
+}
+
+// A Snapshotter keeps state of its own form, which is stored whole at each snapshot. State of many keys belongs
+// in a state.Map, which stores what changed. Snapshot's result is not changed afterwards by the bolt.
+type Snapshotter interface {
+	Snapshot() ([]byte, error)
+	Restore(data []byte) error
+}
+
+// A Committer is a sink whose outside effects become visible together with a snapshot. Snapshot (which it must
+// implement) closes what was staged so far and says how to finish it; Commit makes exactly that visible and is
+// called when that snapshot is durable, and again after a Restore of it. Commit must be repeatable.
+type Committer interface {
+	Snapshotter
+	Commit() error
+}
+
+// A Context tells a task who it is and gives it what replay can repeat.
+type Context interface {
+	// Task says who the task is.
+	Task() Task
+	// State holds the task's keyed state; see state.Open.
+	State() *state.Store
+	// Now returns the time. It is recorded in the task log, so that a replay returns the same.
+	Now() time.Time
+	// Rand returns a random number. It is recorded in the task log, so that a replay returns the same.
+	Rand() uint64
+}
+
+// Task says which instance of which operator a task is.
+type Task struct {
+	Topology string
+	Alias    msgid.Alias
+	Parallel int // how many instances the operator has
+}

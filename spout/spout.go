@@ -1,0 +1,56 @@
+package spout
+
+import (
+	"errors"
+
+	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/tuple"
+)
+
+// Emitter takes what a spout emits; see tuple.Emitter.
+type Emitter = tuple.Emitter
+
+// ErrIdle is what Next returns when there is nothing to emit now but may be later. The task asks again after a
+// short pause.
+var ErrIdle = errors.New("spout: nothing to emit now")
+
+// A Spout reads replayable, offset-addressed input.
+//
+// Threading: as for a bolt, one goroutine calls every method, one call at a time.
+//
+// What Next emits must follow from the position alone: after Seek(p), the same calls emit the same tuples that
+// followed Position() == p before. How the tuples are cut into calls of Next does not matter.
+type Spout interface {
+	// Next emits the next tuples, usually one, at most a few. It returns io.EOF when the input has ended
+	// (it must not have emitted anything in that call), and ErrIdle when there is nothing now. Any other error
+	// fails the task, which is restarted and seeks to its last snapshot.
+	Next(out Emitter) error
+	// Position appends to dst an encoding of where the next call of Next begins.
+	Position(dst []byte) []byte
+	// Seek goes to a position that Position gave, perhaps in an earlier process.
+	Seek(position []byte) error
+}
+
+// An Opener is told its context before the first call of Next or Seek.
+type Opener interface {
+	Open(ctx bolt.Context) error
+}
+
+// A Progresser knows how far it is, in a unit of its own (bytes, say). Total is 0 if unknown. Progress is called
+// on the task's goroutine.
+type Progresser interface {
+	Progress() (done, total int64)
+}
+
+// A spout that implements io.Closer is closed when its task ends or is killed.
+
+// A Source makes the spout of each task. A topology is built from sources, since each task needs its own.
+type Source interface {
+	New() Spout
+}
+
+// Func is a Source made of a function.
+type Func func() Spout
+
+// New calls f.
+func (f Func) New() Spout { return f() }
