@@ -1,0 +1,153 @@
+package topology
+
+import (
+	"time"
+
+	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/spout"
+)
+
+// A Builder collects the operators of a topology. Its methods and those of its nodes never fail: Build says all
+// that is wrong, at once. One goroutine builds a topology.
+type Builder struct {
+	name  string
+	nodes []*Node
+}
+
+// New begins a topology. A name here, as every name in a topology, is 1 to 64 of A-Z a-z 0-9 _ -.
+func New(name string) *Builder { return &Builder{name: name} }
+
+// Name returns the name of the topology.
+func (b *Builder) Name() string { return b.name }
+
+// Spout adds a spout. It needs at least one stream.
+func (b *Builder) Spout(name string, source spout.Source) *Node {
+	return b.add(&Node{name: name, isSpout: true, source: source, parallel: 1})
+}
+
+// Bolt adds a bolt. It needs at least one input. The factory is called once for each task in each incarnation,
+// from several goroutines, and must return a new bolt each time: tasks share nothing.
+func (b *Builder) Bolt(name string, factory func() bolt.Bolt) *Node {
+	return b.add(&Node{name: name, factory: factory, parallel: 1})
+}
+
+func (b *Builder) add(n *Node) *Node {
+	b.nodes = append(b.nodes, n)
+	return n
+}
+
+// A Node is an operator being declared. Each method returns the node, so that calls chain. Where a method sets
+// one value, the last call counts; where it adds a stream or an input, each call adds one.
+//
+// A from names the stream to read: "op" is op's default stream, "op:name" a named one. The operator may be
+// declared later. A bolt may read several streams, but the same stream only once.
+type Node struct {
+	name    string
+	isSpout bool
+	source  spout.Source
+	factory func() bolt.Bolt
+
+	parallel    int
+	streams     []stream
+	inputs      []input
+	tick        *time.Duration // nil if not asked for
+	pessimism   Pessimism
+	retry       Retry
+	deadLetters bool
+}
+
+// stream is a stream as declared, input a subscription as declared: neither is checked yet.
+type (
+	stream struct {
+		name   string
+		named  bool // by Stream, not by Fields
+		fields []string
+	}
+	input struct {
+		from     string
+		grouping Grouping
+		fields   []string
+		name     string
+		pick     PickFunc
+	}
+)
+
+// Parallel sets how many tasks the operator has, 1 to MaxParallel. The default is 1.
+func (n *Node) Parallel(tasks int) *Node {
+	n.parallel = tasks
+	return n
+}
+
+// Fields declares the default stream.
+func (n *Node) Fields(names ...string) *Node {
+	n.streams = append(n.streams, stream{fields: names})
+	return n
+}
+
+// Stream declares a named stream, which a task emits on with tuple.Emitter's On.
+func (n *Node) Stream(name string, fields ...string) *Node {
+	n.streams = append(n.streams, stream{name: name, named: true, fields: fields})
+	return n
+}
+
+// Shuffle reads from in turn: each task gets as many tuples as any other.
+func (n *Node) Shuffle(from string) *Node { return n.read(input{from: from, grouping: Shuffle}) }
+
+// GroupBy reads from by key: the tuples with equal values in these fields come to the same task.
+func (n *Node) GroupBy(from string, fields ...string) *Node {
+	return n.read(input{from: from, grouping: GroupBy, fields: fields})
+}
+
+// PartialKey reads from by key, each key divided between two tasks, so that a few frequent keys do not overload
+// one. Merge the results of the two downstream.
+func (n *Node) PartialKey(from string, fields ...string) *Node {
+	return n.read(input{from: from, grouping: PartialKey, fields: fields})
+}
+
+// All reads from whole in each task.
+func (n *Node) All(from string) *Node { return n.read(input{from: from, grouping: All}) }
+
+// Global reads from whole in the first task.
+func (n *Node) Global(from string) *Node { return n.read(input{from: from, grouping: Global}) }
+
+// Direct reads from as its emitter directs: it names the task of each tuple with tuple.Row's To.
+func (n *Node) Direct(from string) *Node { return n.read(input{from: from, grouping: Direct}) }
+
+// Custom reads from as pick decides. The name stands for the function in the plan's version: give a new one when
+// the function decides otherwise than before. See PickFunc for its duties.
+func (n *Node) Custom(from, name string, pick PickFunc) *Node {
+	return n.read(input{from: from, grouping: Custom, name: name, pick: pick})
+}
+
+func (n *Node) read(in input) *Node {
+	n.inputs = append(n.inputs, in)
+	return n
+}
+
+// Tick has the bolt ticked on an interval of at least a millisecond. It must implement bolt.Ticker; the task
+// says so when it starts, since Build makes no bolts.
+func (n *Node) Tick(every time.Duration) *Node {
+	n.tick = &every
+	return n
+}
+
+// Nondeterministic declares that the bolt may not do the same again on the same input, since it asks the outside
+// or has a clock of its own, say. What it emits is then logged before it is sent. The default is Optimistic.
+func (n *Node) Nondeterministic(mode Pessimism) *Node {
+	n.pessimism = mode
+	return n
+}
+
+// Retry has a tuple whose Execute fails tried again at most that many times, backoff apart, before it is given
+// up. The default is not to try again.
+func (n *Node) Retry(times int, backoff time.Duration) *Node {
+	n.retry = Retry{Times: times, Backoff: backoff}
+	return n
+}
+
+// DeadLetters declares the stream DeadStream, on which the tuples come that the bolt has given up. Without it
+// they are only counted.
+func (n *Node) DeadLetters() *Node {
+	n.deadLetters = true
+	return n
+}

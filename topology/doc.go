@@ -1,0 +1,2 @@
+// Package topology describes what is to run.
+package topology

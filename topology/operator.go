@@ -1,0 +1,72 @@
+package topology
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/spout"
+)
+
+// MaxParallel is the greatest number of tasks of one operator.
+const MaxParallel = 4096
+
+// An Operator is a spout or a bolt of a plan. Exactly one of Spout and Bolt is set.
+type Operator struct {
+	Name     string
+	Parallel int              // how many tasks it has, 1 to MaxParallel
+	Spout    spout.Source     // makes the spout of each task
+	Bolt     func() bolt.Bolt // makes the bolt of each task, anew in each incarnation
+
+	Streams []*Stream // what it emits, in the order declared
+	Inputs  []*Edge   // what it reads, in the order declared
+
+	Tick        time.Duration // the interval of bolt.Ticker; 0 is never
+	Pessimism   Pessimism
+	Retry       Retry
+	DeadLetters bool // whether it has the stream DeadStream
+
+	Tasks []*Task // by index of their alias
+}
+
+// Stream returns the operator's stream of that name ("" is the default stream), or nil if it has none.
+func (o *Operator) Stream(name string) *Stream {
+	for _, s := range o.Streams {
+		if s.Name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// A Retry says what happens to a tuple whose Execute failed: it is tried again at most Times more times, Backoff
+// apart. The zero Retry gives a failed tuple up at once.
+type Retry struct {
+	Times   int
+	Backoff time.Duration
+}
+
+// A Pessimism says what must be durable before the frames of an operator may be released.
+type Pessimism uint8
+
+const (
+	// Optimistic logs only the order of inputs. Replay repeats the rest, so the operator must be deterministic.
+	Optimistic Pessimism = iota
+	// PerFrame logs outputs and changes of state, one record for the outputs of several tuples.
+	PerFrame
+	// PerTuple logs outputs and changes of state with every tuple, as the paper does. It is slow.
+	PerTuple
+)
+
+// String returns "optimistic", "pessimistic per frame" or "pessimistic per tuple".
+func (p Pessimism) String() string {
+	switch p {
+	case Optimistic:
+		return "optimistic"
+	case PerFrame:
+		return "pessimistic per frame"
+	case PerTuple:
+		return "pessimistic per tuple"
+	}
+	return "pessimism " + strconv.Itoa(int(p))
+}

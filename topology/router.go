@@ -1,0 +1,212 @@
+package topology
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+
+	"github.com/askback/askback/tuple"
+)
+
+// AllTargets is what Pick returns when a tuple goes to every target.
+const AllTargets = -1
+
+// A Router picks the targets of the tuples that one source task emits along one edge. Its state is part of the
+// task's checkpoint: after SetState it picks as it did before. It belongs to the task's goroutine.
+type Router struct {
+	edge     *Edge
+	grouping Grouping
+	n        uint64 // targets
+	field    int    // the key field if there is one only, else -1
+	outs     []*Channel
+
+	next, marked uint32 // Shuffle: the next target. Invariant: next < n.
+
+	// PartialKey: tuples sent to each target. The undo list holds a target once only, with the load it had at
+	// Mark, so it is bounded by the targets and not by what one Execute emits. A target is on the list if
+	// since[target] is the present epoch; so Mark is a mere step of the epoch.
+	loads []uint64
+	since []uint64
+	epoch uint64
+	undo  []undo
+}
+
+type undo struct {
+	target int
+	load   uint64
+}
+
+// NewRouter returns the router of an edge at one of the tasks of its source operator, in its first state.
+func NewRouter(e *Edge, source *Task) *Router {
+	r := &Router{edge: e, grouping: e.Grouping, n: uint64(e.Targets()), field: -1}
+	for _, c := range source.Out {
+		if c.Edge == e {
+			r.outs = append(r.outs, c)
+		}
+	}
+	if len(e.Fields) == 1 {
+		r.field = e.Fields[0]
+	}
+	switch {
+	case r.grouping == Shuffle && r.n > 1:
+		// Parallel sources begin at different targets, so that they do not march in step.
+		r.next = uint32(uint64(source.Alias.Index) % r.n)
+	case r.grouping == PartialKey && r.n > 1:
+		r.loads = make([]uint64, r.n)
+		r.since = make([]uint64, r.n)
+		r.undo = make([]undo, 0, r.n)
+	case r.grouping == Shuffle, r.grouping == PartialKey, r.grouping == GroupBy && r.n == 1:
+		r.grouping = Global // one target: nothing to choose
+	}
+	r.Mark()
+	return r
+}
+
+// Outs returns the channel to each target.
+func (r *Router) Outs() []*Channel { return r.outs }
+
+// Pick returns the index of the target of a row, or AllTargets. The row must have all the fields of its stream.
+// It fails, with ErrTarget, only on a Direct or a Custom edge. It does not allocate.
+func (r *Router) Pick(row *tuple.Row) (target int, err error) {
+	switch r.grouping {
+	case Shuffle:
+		target = int(r.next)
+		if r.next++; uint64(r.next) == r.n {
+			r.next = 0
+		}
+		return target, nil
+	case GroupBy:
+		return int(reduce(r.hash(row), r.n)), nil
+	case PartialKey:
+		return r.lighter(r.hash(row)), nil
+	case All:
+		return AllTargets, nil
+	case Direct:
+		return r.direct(row)
+	case Custom:
+		return r.custom(row)
+	}
+	return 0, nil // Global
+}
+
+// hash returns the hash of the row's key.
+func (r *Router) hash(row *tuple.Row) uint64 {
+	if r.field >= 0 {
+		return tuple.Hash(row.Content(r.field))
+	}
+	// The length keeps ("a", "bc") from ("ab", "c"); the mixing of the sum so far, ("a", "b") from ("b", "a").
+	var h uint64
+	for _, i := range r.edge.Fields {
+		content := row.Content(i)
+		h = mix(h^uint64(len(content))) ^ tuple.Hash(content)
+	}
+	return mix(h)
+}
+
+// lighter returns the one of the key's two candidates that was sent less, and counts the tuple.
+func (r *Router) lighter(h uint64) int {
+	a := reduce(h, r.n)
+	b := a + 1 + reduce(mix(h), r.n-1) // another one than a
+	if b >= r.n {
+		b -= r.n
+	}
+	if r.loads[b] < r.loads[a] {
+		a = b
+	}
+	if r.since[a] != r.epoch {
+		r.since[a] = r.epoch
+		r.undo = append(r.undo, undo{int(a), r.loads[a]})
+	}
+	r.loads[a]++
+	return int(a)
+}
+
+func (r *Router) direct(row *tuple.Row) (int, error) {
+	task, ok := row.Direct()
+	if !ok {
+		return 0, fmt.Errorf("%w: stream %q is read directly by %s: name a task from 0 to %d with To", ErrTarget, r.edge.Stream, r.edge.To.Name, r.n-1)
+	}
+	if uint64(task) >= r.n { // so is a negative one
+		return 0, fmt.Errorf("%w: stream %q: To(%d): %s has tasks 0 to %d", ErrTarget, r.edge.Stream, task, r.edge.To.Name, r.n-1)
+	}
+	return task, nil
+}
+
+func (r *Router) custom(row *tuple.Row) (int, error) {
+	task := r.edge.Pick(row, int(r.n))
+	if uint64(task) >= r.n {
+		return 0, fmt.Errorf("%w: stream %q: grouping %s picked %d: %s has tasks 0 to %d", ErrTarget, r.edge.Stream, r.edge.Name, task, r.edge.To.Name, r.n-1)
+	}
+	return task, nil
+}
+
+// Mark remembers the present state for Rollback.
+func (r *Router) Mark() {
+	r.marked = r.next
+	r.undo = r.undo[:0]
+	r.epoch++
+}
+
+// Rollback returns to the state of the last Mark, SetState or NewRouter.
+func (r *Router) Rollback() {
+	r.next = r.marked
+	for _, u := range r.undo {
+		r.loads[u.target] = u.load
+	}
+	r.Mark()
+}
+
+// AppendState appends the state to dst: nothing for a grouping that keeps none.
+func (r *Router) AppendState(dst []byte) []byte {
+	if r.grouping == Shuffle {
+		return binary.AppendUvarint(dst, uint64(r.next))
+	}
+	for _, load := range r.loads {
+		dst = binary.AppendUvarint(dst, load)
+	}
+	return dst
+}
+
+// SetState takes the state that AppendState of the same edge and source wrote. On an error, which is an ErrState,
+// the router is unchanged.
+func (r *Router) SetState(b []byte) error {
+	want := len(r.loads)
+	if r.grouping == Shuffle {
+		want = 1
+	}
+	numbers := make([]uint64, want)
+	for i := range numbers {
+		x, size := binary.Uvarint(b)
+		if size <= 0 {
+			return fmt.Errorf("%w: %s to %s: %d numbers, want %d", ErrState, r.edge.Stream, r.edge.To.Name, i, want)
+		}
+		numbers[i], b = x, b[size:]
+	}
+	if len(b) > 0 {
+		return fmt.Errorf("%w: %s to %s: %d bytes too many", ErrState, r.edge.Stream, r.edge.To.Name, len(b))
+	}
+	if r.grouping == Shuffle {
+		if numbers[0] >= r.n {
+			return fmt.Errorf("%w: %s to %s: next target is %d of %d", ErrState, r.edge.Stream, r.edge.To.Name, numbers[0], r.n)
+		}
+		r.next = uint32(numbers[0])
+	}
+	copy(r.loads, numbers)
+	r.Mark()
+	return nil
+}
+
+// reduce maps a hash to 0 … n-1, evenly, by its high bits and without a division.
+func reduce(h, n uint64) uint64 {
+	hi, _ := bits.Mul64(h, n)
+	return hi
+}
+
+// mix is a bijection in which each bit of x changes half of the bits (the finalizer of SplitMix64).
+func mix(x uint64) uint64 {
+	x ^= x >> 30
+	x *= 0xbf58476d1ce4e5b9
+	x ^= x >> 27
+	x *= 0x94d049bb133111eb
+	return x ^ x>>31
+}
