@@ -1,0 +1,287 @@
+package tuple
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Errors of writing.
+var (
+	// ErrValueCount occurs when a row is emitted with another number of values than its stream has fields.
+	ErrValueCount = errors.New("tuple: wrong number of values")
+	// ErrEncode occurs when a value cannot be written as msgpack.
+	ErrEncode = errors.New("tuple: cannot encode")
+)
+
+// A Sink takes the rows that are emitted.
+type Sink interface {
+	// Take is handed a complete row, which is its own until it returns. Its error is what Emit returns.
+	Take(r *Row) error
+}
+
+// A Row builds a tuple, straight into its msgpack form:
+//
+//	out.Row().Bytes(word).Int(1).Emit()
+//
+// One call per field in the order of the fields, then Emit. What goes wrong on the way is returned by Emit. A Row
+// belongs to one goroutine and is reused: Begin starts the next tuple. Nothing is allocated per tuple, except by
+// Any and by those of Values that need it.
+//
+// The same values always give the same bytes, so that a replay repeats them: integers take their shortest form,
+// whether by Int or Uint, strings are the same by String or Bytes, and maps are written in the order of their
+// encoded keys.
+type Row struct {
+	buf    []byte
+	at     []uint32 // where each value begins; len(at) is how many there may be
+	n      int      // how many values there are
+	head   int      // length of the array header, which is the same for every tuple
+	task   int
+	direct bool
+	err    error
+	broken error
+	fields *Fields
+	sink   Sink
+}
+
+// NewRow returns a row for tuples with these fields, emitted to s.
+func NewRow(f *Fields, s Sink) *Row {
+	r := &Row{fields: f, sink: s, at: make([]uint32, f.Len()), buf: make([]byte, 0, 128)}
+	if n := f.Len(); n < 16 {
+		r.buf = append(r.buf, fixarray|byte(n))
+	} else {
+		r.buf = binary.BigEndian.AppendUint16(append(r.buf, array16), uint16(n))
+	}
+	r.head = len(r.buf)
+	return r
+}
+
+// NewBrokenRow returns a row whose every Emit fails with err: for a stream that does not exist, say.
+func NewBrokenRow(err error) *Row {
+	r := NewRow(nil, nil)
+	r.broken, r.err = err, err
+	return r
+}
+
+// Begin begins a new tuple, whatever became of the last.
+func (r *Row) Begin() *Row {
+	r.buf = r.buf[:r.head]
+	r.n, r.direct = 0, false
+	if r.err != r.broken {
+		r.err = r.broken
+	}
+	return r
+}
+
+// Emit ends the tuple and hands it to the sink.
+func (r *Row) Emit() error {
+	if r.n != len(r.at) || r.err != nil {
+		return r.refuse()
+	}
+	return r.sink.Take(r)
+}
+
+// To says which task of the target operator gets the tuple. It is for streams that are grouped directly.
+func (r *Row) To(task int) *Row {
+	r.task, r.direct = task, true
+	return r
+}
+
+// Bytes appends a string value. It need not be UTF-8. Bytes(b) and String(string(b)) give the same tuple.
+func (r *Row) Bytes(b []byte) *Row {
+	if r.begin() {
+		r.buf = append(appendStr(r.buf, len(b)), b...)
+		r.fits(len(b))
+	}
+	return r
+}
+
+// String appends a string value.
+func (r *Row) String(s string) *Row {
+	if r.begin() {
+		r.buf = append(appendStr(r.buf, len(s)), s...)
+		r.fits(len(s))
+	}
+	return r
+}
+
+// Binary appends a binary value: like Bytes, but marked as not being text for readers in other languages.
+func (r *Row) Binary(b []byte) *Row {
+	if r.begin() {
+		switch n := len(b); {
+		case n <= math.MaxUint8:
+			r.buf = append(r.buf, bin8, byte(n))
+		case n <= math.MaxUint16:
+			r.buf = binary.BigEndian.AppendUint16(append(r.buf, bin16), uint16(n))
+		default:
+			r.buf = binary.BigEndian.AppendUint32(append(r.buf, bin32), uint32(n))
+		}
+		r.buf = append(r.buf, b...)
+		r.fits(len(b))
+	}
+	return r
+}
+
+// Int appends an integer value.
+func (r *Row) Int(n int64) *Row {
+	if n >= 0 {
+		return r.Uint(uint64(n))
+	}
+	if r.begin() {
+		switch {
+		case n >= -32:
+			r.buf = append(r.buf, byte(n))
+		case n >= math.MinInt8:
+			r.buf = append(r.buf, int8b, byte(n))
+		case n >= math.MinInt16:
+			r.buf = binary.BigEndian.AppendUint16(append(r.buf, int16b), uint16(n))
+		case n >= math.MinInt32:
+			r.buf = binary.BigEndian.AppendUint32(append(r.buf, int32b), uint32(n))
+		default:
+			r.buf = binary.BigEndian.AppendUint64(append(r.buf, int64b), uint64(n))
+		}
+	}
+	return r
+}
+
+// Uint appends an integer value.
+func (r *Row) Uint(n uint64) *Row {
+	if r.begin() {
+		switch {
+		case n < fixmap:
+			r.buf = append(r.buf, byte(n))
+		case n <= math.MaxUint8:
+			r.buf = append(r.buf, uint8b, byte(n))
+		case n <= math.MaxUint16:
+			r.buf = binary.BigEndian.AppendUint16(append(r.buf, uint16b), uint16(n))
+		case n <= math.MaxUint32:
+			r.buf = binary.BigEndian.AppendUint32(append(r.buf, uint32b), uint32(n))
+		default:
+			r.buf = binary.BigEndian.AppendUint64(append(r.buf, uint64b), n)
+		}
+	}
+	return r
+}
+
+// Float appends a floating-point value, always of 64 bits: Float(1) and Int(1) are different tuples.
+func (r *Row) Float(x float64) *Row {
+	if r.begin() {
+		r.buf = binary.BigEndian.AppendUint64(append(r.buf, float64b), math.Float64bits(x))
+	}
+	return r
+}
+
+// Bool appends a boolean value.
+func (r *Row) Bool(x bool) *Row {
+	if r.begin() {
+		c := byte(codeNo)
+		if x {
+			c = codeYes
+		}
+		r.buf = append(r.buf, c)
+	}
+	return r
+}
+
+// Nil appends nil.
+func (r *Row) Nil() *Row {
+	if r.begin() {
+		r.buf = append(r.buf, codeNil)
+	}
+	return r
+}
+
+// Time appends a timestamp, to the nanosecond. Its time zone is not kept.
+func (r *Row) Time(t time.Time) *Row {
+	if r.begin() {
+		r.buf = appendTime(r.buf, t)
+	}
+	return r
+}
+
+// Encoded returns the msgpack bytes of the whole tuple. They are valid until the next Begin.
+func (r *Row) Encoded() []byte { return r.buf }
+
+// Content returns what a grouping hashes of value i: the bytes of a string or binary value, the msgpack bytes of
+// any other, nil if there is no such value. It is valid until the next Begin.
+func (r *Row) Content(i int) []byte {
+	if uint(i) >= uint(r.n) {
+		return nil
+	}
+	end := len(r.buf)
+	if i+1 < r.n {
+		end = int(r.at[i+1])
+	}
+	v := r.buf[r.at[i]:end:end]
+	if c, ok := content(v); ok {
+		return c
+	}
+	return v
+}
+
+// Direct returns the task that To named; ok is false if it named none.
+func (r *Row) Direct() (task int, ok bool) { return r.task, r.direct }
+
+// Fields returns the fields of the row's stream.
+func (r *Row) Fields() *Fields { return r.fields }
+
+// begin begins a value. It returns false if no value may follow.
+func (r *Row) begin() bool {
+	if r.n >= len(r.at) {
+		r.fail(fmt.Errorf("%w: more than %d for %s", ErrValueCount, len(r.at), r.named()))
+		return false
+	}
+	r.at[r.n] = uint32(len(r.buf))
+	r.n++
+	return true
+}
+
+// fits fails the row if it has outgrown what offsets and lengths can express.
+func (r *Row) fits(n int) {
+	if uint64(len(r.buf)) > math.MaxUint32 {
+		r.fail(fmt.Errorf("%w: a value of %d bytes makes the tuple larger than 4 GiB", ErrEncode, n))
+	}
+}
+
+func (r *Row) fail(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+func (r *Row) refuse() error {
+	if r.err == nil {
+		r.err = fmt.Errorf("%w: %d values for %s", ErrValueCount, r.n, r.named())
+	}
+	return r.err
+}
+
+func (r *Row) named() string {
+	return fmt.Sprintf("%d fields (%s)", r.fields.Len(), r.fields)
+}
+
+func appendStr(dst []byte, n int) []byte {
+	switch {
+	case n < 32:
+		return append(dst, fixstr|byte(n))
+	case n <= math.MaxUint8:
+		return append(dst, str8, byte(n))
+	case n <= math.MaxUint16:
+		return binary.BigEndian.AppendUint16(append(dst, str16), uint16(n))
+	}
+	return binary.BigEndian.AppendUint32(append(dst, str32), uint32(n))
+}
+
+func appendTime(dst []byte, t time.Time) []byte {
+	sec, nsec := t.Unix(), uint64(t.Nanosecond())
+	switch {
+	case sec>>34 != 0:
+		dst = binary.BigEndian.AppendUint32(append(dst, ext8, 12, extTime), uint32(nsec))
+		return binary.BigEndian.AppendUint64(dst, uint64(sec))
+	case nsec != 0 || sec > math.MaxUint32:
+		return binary.BigEndian.AppendUint64(append(dst, fixext8, extTime), nsec<<34|uint64(sec))
+	}
+	return binary.BigEndian.AppendUint32(append(dst, fixext4, extTime), uint32(sec))
+}
