@@ -1,0 +1,26 @@
+// Package embed runs a NATS server with JetStream inside the own process: for local runs, tests and examples.
+//
+//	s, err := embed.Start(embed.Options{Dir: "store", SyncAlways: true})
+//	if err != nil {
+//		return err
+//	}
+//	defer s.Stop()
+//	t, err := natschan.Dial(natschan.Config{InProcess: s.InProcess(), Topology: "wordcount"})
+//
+// # Nouns
+//
+// A Server is the running server. Options say where it keeps its store and whether it listens.
+//
+// # Caller's duties
+//
+// Close all clients, then Stop. A store belongs to one server at a time; Start says so when another process has
+// it.
+//
+// # Caveats
+//
+// The server dies with the process. In production NATS does not live inside the master: the master's death must
+// not be the cluster's. There are no users and no TLS: do not listen on anything but the loopback interface.
+//
+// A store on disk survives any crash of the process. A power cut takes what was not synced yet: up to
+// SyncInterval (2 minutes unless set), nothing with SyncAlways.
+package embed
