@@ -115,25 +115,29 @@ func (s *Server) openDir() (err error) {
 	// Two servers on one store damage it without a word, so a lock stands before it. The system drops it when the
 	// process dies, however it dies.
 	if s.lock, err = lock(filepath.Join(s.dir, "askback.lock")); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrLocked, s.dir, err)
+		err = fmt.Errorf("embed: lock store %s: %w", s.dir, err)
+		if s.temp {
+			err = errors.Join(err, os.RemoveAll(s.dir))
+		}
 	}
-	return nil
+	return err
 }
 
 func (s *Server) run(opts Options) error {
 	o := &server.Options{
-		ServerName:            "askback-" + strconv.Itoa(os.Getpid()),
-		DontListen:            opts.Listen == "",
-		NoSigs:                true,
-		NoLog:                 true,
-		JetStream:             true,
-		StoreDir:              s.dir,
-		SyncAlways:            opts.SyncAlways,
-		SyncInterval:          opts.SyncInterval,
-		MaxPayload:            int32(opts.MaxPayload),
-		JetStreamMaxStore:     opts.StoreLimit,
-		NoSystemAccount:       false,
-		DisableShortFirstPing: true,
+		ServerName:        "askback-" + strconv.Itoa(os.Getpid()),
+		DontListen:        opts.Listen == "",
+		NoSigs:            true,
+		NoLog:             true,
+		JetStream:         true,
+		StoreDir:          s.dir,
+		SyncAlways:        opts.SyncAlways,
+		SyncInterval:      opts.SyncInterval,
+		MaxPayload:        int32(opts.MaxPayload),
+		JetStreamMaxStore: opts.StoreLimit,
+	}
+	if opts.MaxPayload < 0 || opts.MaxPayload > server.MAX_PENDING_SIZE {
+		return fmt.Errorf("%w: MaxPayload of %d bytes: want 0 to %d", ErrStart, opts.MaxPayload, server.MAX_PENDING_SIZE)
 	}
 	if err := setListen(o, opts.Listen); err != nil {
 		return err
