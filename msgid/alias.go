@@ -1,6 +1,7 @@
 package msgid
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -27,6 +28,11 @@ func ParseAlias(s string) (Alias, error) {
 		return Alias{}, fmt.Errorf("msgid: %.80q is not a task alias: want operator.index, such as count.3", s)
 	}
 	return Alias{Operator: op, Index: n}, nil
+}
+
+// Compare orders aliases by operator, then by index: it returns -1, 0 or +1.
+func (a Alias) Compare(b Alias) int {
+	return cmp.Or(strings.Compare(a.Operator, b.Operator), cmp.Compare(a.Index, b.Index))
 }
 
 // MaxName is the longest name of a topology, operator, stream or field, in bytes.

@@ -1,6 +1,7 @@
 package msgid
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -45,3 +46,11 @@ func ParseChannel(s string) (Channel, error) {
 	}
 	return Channel{Source: source, Stream: stream, Target: target}, nil
 }
+
+// Compare orders channels by source, then by stream, then by target: it returns -1, 0 or +1.
+func (c Channel) Compare(d Channel) int {
+	return cmp.Or(c.Source.Compare(d.Source), strings.Compare(c.Stream, d.Stream), c.Target.Compare(d.Target))
+}
+
+// maxChannel is the longest text form of a channel: three names, two indexes of 19 digits, and what joins them.
+const maxChannel = 3*MaxName + 2*19 + 4

@@ -169,7 +169,7 @@ func (r Ranges) Clip(x Range) Ranges {
 	for j < len(r) && r[j].First <= x.Last {
 		j++
 	}
-	if i == j {
+	if i == j || x.Last < x.First {
 		return nil
 	}
 	out := slices.Clone(r[i:j])
