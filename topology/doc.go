@@ -1,2 +1,49 @@
-// Package topology describes what is to run.
+// Package topology describes what is to run: which operators there are, which streams they emit, and which bolt
+// reads which stream by which grouping. A program declares this with a Builder; Build checks it and compiles it
+// to a Plan, from which tasks are run.
+//
+// The nouns:
+//
+//   - An operator is a spout, which reads from outside, or a bolt, which reads streams. It runs as Parallel tasks.
+//   - A stream is a kind of tuple that an operator emits, with named fields. Most operators have only the default
+//     stream, which has no name of its own.
+//   - An edge is one bolt's subscription to one stream. Its grouping says which tuples go to which of its tasks.
+//   - A task is one instance of an operator, a channel what one task sends to another along one edge.
+//   - A router is the grouping of one edge at one source task, with its state.
+//
+// # Declaring
+//
+//	b := topology.New("wordcount")
+//	b.Spout("lines", lines).Fields("line")
+//	b.Bolt("split", newSplit).Parallel(2).Shuffle("lines").Fields("word")
+//	b.Bolt("count", newCount).Parallel(2).GroupBy("split", "word").Fields("word", "n")
+//	b.Bolt("top", newTop).Global("count")
+//	plan, err := b.Build()
+//
+// The groupings:
+//
+//	Shuffle     one task after another
+//	GroupBy     equal keys to the same task
+//	PartialKey  each key to one of its two tasks, whichever has been sent less
+//	All         every task
+//	Global      the first task
+//	Direct      the task that the emitter names
+//	Custom      the task that a function picks
+//
+// Operators may be declared in any order, a bolt before what it reads; the graph must have no cycle. Build makes
+// neither spouts nor bolts, so it cannot know whether a bolt implements what its declaration asks for, such as
+// bolt.Ticker: the task says so when it starts.
+//
+// # What must not change
+//
+// A plan numbers its tasks and channels in the order of declaration, and messages carry these numbers together
+// with the plan's version. So every process of a running topology must declare it alike: build it from constants
+// and arguments, not by ranging over a map. Whatever gives messages, logs or snapshots their meaning is in the
+// version: names, order, parallelism, streams and fields, groupings and keys, ticks, pessimism. Retry is not, and
+// may be tuned. Of a custom grouping only the name can be in it: a function that picks otherwise needs a new one.
+//
+// # Routing
+//
+// Routers are for the runtime. Their picks are part of what replay must repeat, so their state is checkpointed
+// (AppendState, SetState), and what a failed Execute has changed in it is taken back (Mark, Rollback).
 package topology

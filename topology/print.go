@@ -9,22 +9,31 @@ import (
 
 // String returns the plan as a table for people:
 //
-//	wordcount  4 operators, 6 tasks, 8 channels, version 05bbf6d3ba0ab2ba
+//	wordcount  4 operators, 6 tasks, 8 channels, version b8cae6b78fa6e732
 //
-//	operator  kind   tasks  reads                  channels  emits
-//	lines     spout  1                                       line
-//	split     bolt   2      lines shuffle          2         word
-//	count     bolt   2      split group by word    4         word, n
-//	top       bolt   1      count global           2
+//	operator  kind   tasks  reads                channels  emits
+//	lines     spout  1                                     line
+//	split     bolt   2      lines shuffle        2         word
+//	count     bolt   2      split group by word  4         word, n
+//	top       bolt   1      count global         2
+//
+// A last column notes what is unusual, such as pessimism.
 func (p *Plan) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s, %s, %s, version %016x\n\n", p.Name, count(len(p.Operators), "operator"), count(len(p.Tasks), "task"), count(len(p.Channels), "channel"), p.Version)
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "operator\tkind\ttasks\treads\tchannels\temits\tnotes")
+	table := [][]string{{"operator", "kind", "tasks", "reads", "channels", "emits", "notes"}}
+	noted := false
 	for _, o := range p.Operators {
-		for _, cells := range o.rows() {
-			fmt.Fprintln(w, strings.Join(cells[:], "\t"))
-		}
+		table = append(table, o.rows()...)
+		noted = noted || len(o.notes()) > 0
+	}
+	if !noted {
+		table[0][6] = ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  %s, %s, %s, version %016x\n\n", p.Name,
+		count(len(p.Operators), "operator"), count(len(p.Tasks), "task"), count(len(p.Channels), "channel"), p.Version)
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, row := range table {
+		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	w.Flush()
 	lines := strings.Split(b.String(), "\n")
@@ -35,9 +44,12 @@ func (p *Plan) String() string {
 }
 
 // rows returns the operator's part of the table: as many rows as it has inputs, streams or notes.
-func (o *Operator) rows() [][7]string {
+func (o *Operator) rows() [][]string {
 	notes := o.notes()
-	rows := make([][7]string, max(1, len(o.Inputs), len(o.Streams), len(notes)))
+	rows := make([][]string, max(1, len(o.Inputs), len(o.Streams), len(notes)))
+	for i := range rows {
+		rows[i] = make([]string, 7)
+	}
 	rows[0][0], rows[0][1], rows[0][2] = o.Name, o.kind(), fmt.Sprint(o.Parallel)
 	for i, e := range o.Inputs {
 		rows[i][3], rows[i][4] = e.String(), fmt.Sprint(e.From.Parallel*e.Targets())
