@@ -253,7 +253,7 @@ func (r *Row) fail(err error) {
 
 func (r *Row) refuse() error {
 	if r.err == nil {
-		r.err = fmt.Errorf("%w: %d values for %s", ErrValueCount, r.n, r.named())
+		r.err = fmt.Errorf("%w: %d for %s", ErrValueCount, r.n, r.named())
 	}
 	return r.err
 }
