@@ -2,6 +2,7 @@ package topology
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +82,13 @@ func TestBuildErrors(t *testing.T) {
 			`operator "x": field "" of the default stream is not a name: take 1 to 64 of A-Z a-z 0-9 _ -`}},
 		{"field twice", func(b *Builder) { b.Bolt("x", factory).Shuffle("in").Stream("s", "f", "g", "f") },
 			[]string{`operator "x": stream "s": field "f": is named twice: give each field a name of its own`}},
+		{"too many fields", func(b *Builder) {
+			var names []string
+			for i := range tuple.MaxFields + 1 {
+				names = append(names, "f"+strconv.Itoa(i))
+			}
+			b.Bolt("x", factory).Shuffle("in").Fields(names...)
+		}, []string{`operator "x": tuple: bad field names: 1025 fields, at most 1024`}},
 		{"a stream in error is known to its readers", func(b *Builder) {
 			b.Bolt("x", factory).Shuffle("in").Fields("f", "f")
 			b.Bolt("y", factory).GroupBy("x", "f")

@@ -76,6 +76,9 @@ func (r *Router) Pick(row *tuple.Row) (target int, err error) {
 		}
 		return target, nil
 	case GroupBy:
+		if r.field >= 0 { // the usual case, saving the call of hash
+			return int(reduce(tuple.Hash(row.Content(r.field)), r.n)), nil
+		}
 		return int(reduce(r.hash(row), r.n)), nil
 	case PartialKey:
 		return r.lighter(r.hash(row)), nil
