@@ -80,4 +80,7 @@ type Task struct {
 	Topology string
 	Alias    msgid.Alias
 	Parallel int // how many instances the operator has
+	// Incarnation tells a restored task from the one that it replaces, which may only be paused. It is for naming
+	// things outside, such as staged files; what a bolt emits must not depend on it.
+	Incarnation msgid.Incarnation
 }

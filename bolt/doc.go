@@ -1,0 +1,41 @@
+// Package bolt holds the contract of a bolt, the operator that consumes tuples, and ready-made ones.
+//
+// The nouns:
+//
+//   - A Bolt is what one task runs. It consumes tuples and may emit others.
+//   - A factory, func() Bolt, makes the bolt of each task. It is what a topology is built from.
+//   - A sink is a bolt that emits nothing, but has an effect outside.
+//   - A snapshot holds a bolt's state. A restored task gets it back and consumes again what came after it.
+//
+// A complete bolt:
+//
+//	// Longest keeps the longest word and emits it when the input has ended.
+//	type Longest struct{ word []byte }
+//
+//	func (l *Longest) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+//		if w := t.Bytes(0); len(w) > len(l.word) {
+//			l.word = append(l.word[:0], w...) // a copy: t is valid only during the call
+//		}
+//		return nil
+//	}
+//
+//	func (l *Longest) Finish(out bolt.Emitter) error { return out.Row().Bytes(l.word).Emit() }
+//	func (l *Longest) Snapshot() ([]byte, error)     { return bytes.Clone(l.word), nil }
+//	func (l *Longest) Restore(data []byte) error     { l.word = bytes.Clone(data); return nil }
+//
+//	b.Bolt("longest", func() bolt.Bolt { return &Longest{} }).Global("words").Fields("word")
+//
+// Ready-made: Func (a function as a bolt), Collector (gathers tuples in memory, for tests), File (a sink that
+// writes each tuple to files exactly once). Package bolttest tests a bolt by itself.
+//
+// The duties of whoever calls a bolt, in this order, from one goroutine:
+//
+//  1. Prepare, if it is a Preparer, before everything else.
+//  2. Restore, in a restored task that has a snapshot, and then Commit if it is a Committer.
+//  3. Execute and Tick as tuples and time come; Finish once, when all inputs have ended.
+//  4. Snapshot between two of those calls; Commit when that snapshot is durable, before the next Snapshot.
+//  5. Close, if it is an io.Closer, when the task ends or is killed.
+//
+// Caveats: see the duties of a bolt at Bolt, above all determinism. An effect outside that is neither repeatable
+// nor a Committer's happens at least once.
+package bolt
