@@ -1,0 +1,2 @@
+// Package checkpoint is the task log.
+package checkpoint

@@ -1,0 +1,292 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"slices"
+
+	"github.com/askback/askback/msgid"
+)
+
+// History is what a new incarnation restores from.
+type History struct {
+	// Incarnation is the new incarnation's number.
+	Incarnation msgid.Incarnation
+	// Chain is the newest full snapshot that can be used and the increments on it, in order. It is empty if
+	// there is none: the task starts from its beginning.
+	Chain [][]byte
+	// Orders are the bodies of the order records, in order, without a hole. They begin at the commit before the
+	// chain's last snapshot, so the first ones may be covered by it: a snapshot is captured some time before its
+	// commit, and only the reader can tell, by its own order numbers.
+	Orders [][]byte
+	// Damaged counts what was passed over: entries that cannot be read, snapshots that do not verify, and
+	// records of a fenced incarnation.
+	Damaged int
+	// Restarted reports that the alias has been started before.
+	Restarted bool
+}
+
+// A scan makes a history of an alias's entries, given oldest first. It trusts nothing that it is given.
+type scan struct {
+	alias   msgid.Alias
+	seed    uint32
+	partial bool // the entries do not begin with the oldest: increments may build on what was not read
+
+	last    base // the last entry
+	line    line
+	damaged int
+
+	started bool     // a record was accepted
+	begun   bool     // the past is lost: only a full snapshot can make up for it
+	count   uint64   // how many order records were appended before the next record
+	first   uint64   // the number of orders[0]; the first of all is 1
+	orders  [][]byte // Invariant: without a hole, and first+len(orders) == count+1
+	unsure  Pos      // an entry that cannot be read and may be an order record; 0: what follows told
+
+	upload upload // the snapshot whose commit may follow
+	snaps  []snap // usable ones from the newest full one on, oldest first
+	fulls  []full // full ones that can be used, oldest first
+}
+
+// A base is the entry on which the next one is appended.
+type base struct {
+	pos Pos
+	id  recordID // zero if it cannot be read
+}
+
+// A snap is a snapshot that can be used.
+type snap struct {
+	link
+	commit
+	count uint64 // how many order records came before its commit
+	keep  Pos
+	data  []byte
+}
+
+// A full says what may be purged once a full snapshot is safe: all before keep.
+type full struct{ commit, keep Pos }
+
+type upload struct {
+	id    recordID // number: of the upload
+	first Pos
+	data  [][]byte
+	bad   bool // a chunk is missing
+}
+
+// A line is the succession of incarnations: it accepts a record unless a higher incarnation has begun before it.
+// A record that it does not accept was appended by a paused writer to a log that had gone back to the very
+// position it remembered; whoever reads must agree that it does not count.
+type line struct {
+	incarnation msgid.Incarnation
+	id          recordID
+}
+
+func (l *line) accept(r record) bool {
+	switch {
+	case r.incarnation < l.incarnation:
+		return false
+	case r.incarnation == l.incarnation && l.id.writer != r.id.writer && l.incarnation != 0:
+		return false
+	case r.incarnation == l.incarnation && r.id.number <= l.id.number:
+		return false // it was lost, its writer began again without it, and then it came late
+	}
+	l.incarnation, l.id = r.incarnation, r.id
+	return true
+}
+
+func newScan(alias msgid.Alias, partial bool) *scan {
+	return &scan{alias: alias, seed: seedOf(alias), partial: partial, first: 1}
+}
+
+// add takes the next entry.
+func (s *scan) add(e Entry) {
+	r, err := parseRecord(s.seed, e.Data)
+	s.last = base{e.Pos, r.id}
+	if err == errHead {
+		s.damaged++
+		s.unsure = e.Pos
+		return
+	}
+	newcomer := r.incarnation > s.line.incarnation
+	if !s.line.accept(r) {
+		s.damaged++
+		return
+	}
+	if newcomer {
+		s.upload = upload{}
+	}
+	s.follow(r)
+	if err == errBody {
+		s.damaged++
+		if r.kind == kindOrder { // nothing that follows may be used as if it were there
+			s.count++
+			s.lose(s.count)
+		}
+		return
+	}
+	switch r.kind {
+	case kindOrder:
+		s.count++
+		s.orders = append(s.orders, r.body)
+	case kindChunk:
+		s.onChunk(e.Pos, r)
+	case kindCommit:
+		s.onCommit(e.Pos, r)
+	}
+}
+
+// follow checks that no order record is missing before r.
+func (s *scan) follow(r record) {
+	switch {
+	case r.kind == kindRebegin, s.started && r.orders < s.count:
+		s.snaps, s.fulls, s.upload, s.begun = nil, nil, upload{}, true
+		s.lose(r.orders)
+	case r.orders != s.count:
+		s.lose(r.orders)
+	}
+	s.started, s.unsure = true, 0
+}
+
+// lose gives up the order records up to number count: they, or some of them, are missing.
+func (s *scan) lose(count uint64) {
+	s.count, s.first, s.orders = count, count+1, nil
+}
+
+func (s *scan) onChunk(pos Pos, r record) {
+	c, ok := parseChunk(r.body)
+	if !ok {
+		s.damaged++
+		return
+	}
+	id := recordID{r.id.writer, c.upload}
+	if s.upload.id != id {
+		s.upload = upload{id: id, first: pos}
+	}
+	switch next := uint32(len(s.upload.data)); {
+	case c.index == next:
+		s.upload.data = append(s.upload.data, c.data)
+	case c.index > next:
+		s.upload.bad = true
+	} // a lower one was repeated, because the answer to its append was lost
+}
+
+func (s *scan) onCommit(pos Pos, r record) {
+	c, ok := parseCommit(r.body)
+	if !ok {
+		s.damaged++
+		return
+	}
+	u := s.upload
+	if id := (recordID{r.id.writer, c.upload}); u.id != id {
+		u = upload{id: id, first: pos}
+	}
+	s.upload = upload{}
+	data, ok := u.join(c)
+	if !ok {
+		s.damaged++
+		return
+	}
+	if !c.full && !s.partial && s.find(c.prev.id, len(s.snaps)) < 0 {
+		return // it builds on one that was passed over
+	}
+	if c.full {
+		s.snaps = nil
+		s.fulls = append(s.fulls, full{commit: pos, keep: r.keep})
+		s.begun = false
+	}
+	s.snaps = append(s.snaps, snap{link{r.id, pos, u.first}, c, r.orders, r.keep, data})
+	// What only older snapshots need can go: whatever damage makes this one useless was before it.
+	for len(s.orders) > 0 && s.first <= c.after {
+		s.orders, s.first = s.orders[1:], s.first+1
+	}
+}
+
+// join returns the snapshot that c commits.
+func (u upload) join(c commit) (data []byte, ok bool) {
+	if u.bad || uint64(c.chunks) != uint64(len(u.data)) {
+		return nil, false
+	}
+	var size, sum = uint64(0), uint32(0)
+	for _, d := range u.data {
+		size += uint64(len(d))
+		sum = crc32.Update(sum, castagnoli, d)
+	}
+	if size != c.size || sum != c.sum {
+		return nil, false
+	}
+	if len(u.data) == 1 {
+		return u.data[0], true
+	}
+	data = make([]byte, 0, size)
+	for _, d := range u.data {
+		data = append(data, d...)
+	}
+	return data, true
+}
+
+// find returns the index of a usable snapshot before another one, or -1.
+func (s *scan) find(id recordID, before int) int {
+	for i := before - 1; i >= 0; i-- {
+		if s.snaps[i].id == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// missing returns what the newest snapshot builds on and is not there.
+func (s *scan) missing() (prev link, missing bool) {
+	for i := len(s.snaps) - 1; !s.snaps[i].full; {
+		prev = s.snaps[i].prev
+		if i = s.find(prev.id, i); i < 0 {
+			return prev, true
+		}
+	}
+	return link{}, false
+}
+
+// newest returns the newest usable snapshot, or nil.
+func (s *scan) newest() *snap {
+	if len(s.snaps) == 0 {
+		return nil
+	}
+	return &s.snaps[len(s.snaps)-1]
+}
+
+// history returns what the entries amount to. It fails with a DamagedError.
+func (s *scan) history() (*History, error) {
+	after, near := uint64(0), Pos(0)
+	h := &History{Damaged: s.damaged, Restarted: s.last.pos != 0}
+	if n := s.newest(); n != nil {
+		after, near = n.after, n.pos
+		for i := len(s.snaps) - 1; i >= 0; i = s.find(s.snaps[i].prev.id, i) {
+			h.Chain = append(h.Chain, s.snaps[i].data)
+			if s.snaps[i].full {
+				break
+			}
+		}
+		slices.Reverse(h.Chain)
+	}
+	bad := func(near Pos, what string, args ...any) (*History, error) {
+		return nil, &DamagedError{Alias: s.alias, Near: near, What: fmt.Sprintf(what, args...)}
+	}
+	switch {
+	case s.unsure != 0:
+		return bad(s.unsure, "the last entry cannot be read, and may be an order record")
+	case s.begun:
+		return bad(s.last.pos, "the task had gone on after a loss of the log, and ended before its next full snapshot")
+	case after+1 < s.first:
+		return bad(near, "order records between %d and %d are missing, and no later snapshot covers them", after+1, s.first-1)
+	}
+	h.Orders = s.orders
+	if skip := after + 1 - s.first; skip < uint64(len(h.Orders)) {
+		h.Orders = h.Orders[skip:]
+	} else {
+		h.Orders = nil
+	}
+	return h, nil
+}
+
+// errMore occurs when the newest part of a log does not suffice.
+var errMore = errors.New("checkpoint: more must be read")

@@ -1,0 +1,113 @@
+package checkpoint
+
+import (
+	"context"
+	"fmt"
+	"hash/crc32"
+)
+
+// An Upload is a snapshot on its way into the log. It counts when its commit record is there, which is its last
+// step; what was uploaded before is otherwise passed over and purged in time.
+type Upload struct {
+	w      *Writer
+	id     uint64
+	full   bool
+	parts  [][]byte // what is left
+	chunks uint32
+	sum    uint32
+	size   uint64
+	first  Pos
+	done   bool
+}
+
+// Begin begins to upload a snapshot, given in parts that are joined. It must not be changed until the upload is
+// done. An upload that is under way is abandoned. An increment builds on the last snapshot whose upload is done;
+// it must hold what has changed since then.
+//
+// Snapshots must be captured one after another: each after the upload of the one before is done or abandoned.
+func (w *Writer) Begin(parts [][]byte, full bool) *Upload {
+	w.number++
+	w.upload = &Upload{w: w, id: w.number, full: full, parts: append([][]byte(nil), parts...)}
+	return w.upload
+}
+
+// Step appends the next record, and reports whether the snapshot is committed now. Order records may be appended
+// between steps. It fails as Writer.Append does, with ErrNeedsFull and with ErrAbandoned. After ErrFull and
+// ErrUnknown the step may be repeated.
+func (u *Upload) Step(ctx context.Context) (done bool, err error) {
+	if u.done {
+		return true, nil
+	}
+	switch {
+	case u.w.upload != u:
+		err = ErrAbandoned
+	case !u.full && u.w.chain.pos == 0:
+		err = ErrNeedsFull
+	case u.left():
+		err = u.chunk(ctx)
+	default:
+		err = u.commit(ctx)
+	}
+	if err != nil {
+		return false, fmt.Errorf("snapshot of %s: %w", u.w.alias, err)
+	}
+	return u.done, nil
+}
+
+// left reports whether there is something left to upload.
+func (u *Upload) left() bool {
+	for len(u.parts) > 0 && len(u.parts[0]) == 0 {
+		u.parts = u.parts[1:]
+	}
+	return len(u.parts) > 0
+}
+
+// chunk appends the next chunk.
+func (u *Upload) chunk(ctx context.Context) error {
+	room := u.w.opt.MaxRecord - overhead - chunkHead
+	pieces := [][]byte{chunk{upload: u.id, index: u.chunks}.appendHead(nil)}
+	rest := append([][]byte(nil), u.parts...)
+	size, sum := 0, u.sum
+	for size < room && len(rest) > 0 {
+		n := min(room-size, len(rest[0]))
+		pieces = append(pieces, rest[0][:n])
+		sum = crc32.Update(sum, castagnoli, rest[0][:n])
+		size += n
+		if rest[0] = rest[0][n:]; len(rest[0]) == 0 {
+			rest = rest[1:]
+		}
+	}
+	pos, err := u.w.put(ctx, kindChunk, u.w.keep, pieces...)
+	if err != nil {
+		return err
+	}
+	if u.chunks == 0 {
+		u.first = pos
+	}
+	u.parts, u.sum, u.size, u.chunks = rest, sum, u.size+uint64(size), u.chunks+1
+	return nil
+}
+
+// commit appends the commit record, unless an earlier try turns out to be in the log.
+func (u *Upload) commit(ctx context.Context) error {
+	w := u.w
+	c := commit{upload: u.id, chunks: u.chunks, sum: u.sum, size: u.size, after: w.after, first: u.first, full: u.full}
+	if !u.full {
+		c.prev = w.chain
+	}
+	pos, err := w.put(ctx, kindCommit, w.next, c.append(nil))
+	if err != nil {
+		return err
+	}
+	if u.full {
+		w.fulls = append(w.fulls, full{commit: pos, keep: w.next})
+	}
+	if u.first == 0 {
+		u.first = pos
+	}
+	w.chain = link{id: w.last.id, pos: pos, first: u.first}
+	w.keep = w.next
+	w.after, w.next = w.orders, pos+1
+	w.upload, u.done, u.parts = nil, true, nil
+	return nil
+}

@@ -1,0 +1,274 @@
+package checkpoint
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/askback/askback/msgid"
+)
+
+// A Writer appends one incarnation's records to its alias's log. It blocks, and belongs to one goroutine at a
+// time.
+//
+// After ErrFenced the incarnation must stop. After ErrWentBack and ErrGone a live task calls Rebegin. After any
+// other error the call may be repeated.
+type Writer struct {
+	log   Log
+	alias msgid.Alias
+	seed  uint32
+	opt   Options
+
+	line   line // this incarnation, and its last record
+	begun  bool
+	last   base   // the alias's last entry
+	number uint64 // of the last record that this writer has made
+	orders uint64 // how many order records are in the alias's history
+
+	chain  link   // the last committed snapshot; none: the next must be full
+	after  uint64 // what the next commit says
+	next   Pos    // what the next commit says to keep: all behind the last commit
+	keep   Pos    // what the last commit said to keep
+	fulls  []full // full snapshots that are not purged yet, oldest first
+	purged Pos
+	upload *Upload
+	landed recordID // the commit record that was last seen in the log (writer, number of the upload)
+
+	buf []byte
+}
+
+func newWriter(log Log, alias msgid.Alias, opt Options) *Writer {
+	if opt.ID == 0 {
+		var b [8]byte
+		_, _ = rand.Read(b[:]) // never fails
+		opt.ID = binary.LittleEndian.Uint64(b[:])
+	}
+	if opt.MaxRecord <= 0 {
+		opt.MaxRecord = 256 << 10
+	}
+	w := &Writer{log: log, alias: alias, seed: seedOf(alias), opt: opt}
+	w.opt.MaxRecord = max(min(opt.MaxRecord, w.maxEntry()), minRecord)
+	return w
+}
+
+// minRecord lets a chunk hold at least a little.
+const minRecord = overhead + commitSize
+
+// maxEntry returns what the log takes.
+func (w *Writer) maxEntry() int {
+	if l, ok := w.log.(Limiter); ok {
+		return l.MaxEntry()
+	}
+	return 1 << 30
+}
+
+// resume makes w go on after what s holds.
+func (w *Writer) resume(s *scan, as msgid.Incarnation) {
+	w.line = line{incarnation: as, id: recordID{w.opt.ID, w.number}}
+	w.begun, w.last, w.orders = false, s.last, s.count
+	w.chain, w.after, w.next, w.keep = link{}, 0, 1, 0
+	if n := s.newest(); n != nil {
+		w.chain, w.after, w.next, w.keep = n.link, n.count, n.pos+1, n.keep
+	}
+	w.fulls, w.purged, w.upload = s.fulls, 0, nil
+}
+
+// begin appends a begin record.
+func (w *Writer) begin(ctx context.Context, k kind) error {
+	_, err := w.put(ctx, k, w.keep)
+	w.begun = err == nil
+	return err
+}
+
+// Incarnation returns the incarnation that the writer has begun.
+func (w *Writer) Incarnation() msgid.Incarnation { return w.line.incarnation }
+
+// Alias returns the task's alias.
+func (w *Writer) Alias() msgid.Alias { return w.alias }
+
+// Last returns the position of the alias's last entry that the writer knows.
+func (w *Writer) Last() Pos { return w.last.pos }
+
+// Append appends one order record and returns when it is in the log. It fails with ErrFenced, ErrWentBack,
+// ErrGone, ErrFull, ErrTooLarge, ErrDamaged, and, if ctx ends or Pause fails, with ErrUnknown.
+func (w *Writer) Append(ctx context.Context, body []byte) error {
+	if _, err := w.put(ctx, kindOrder, w.keep, body); err != nil {
+		return fmt.Errorf("append order of %s: %w", w.alias, err)
+	}
+	return nil
+}
+
+// Rebegin begins the same incarnation again on whatever the log holds now, after ErrWentBack or ErrGone. It fails
+// with ErrFenced if a higher incarnation has begun there. The order records that are lost stay lost: only the
+// task's memory makes up for them, so until the next snapshot, which must be full, is committed, a new incarnation
+// cannot restore and Open refuses.
+func (w *Writer) Rebegin(ctx context.Context) error {
+	fail := func(err error) error {
+		return fmt.Errorf("begin incarnation %d of %s again: %w", w.line.incarnation, w.alias, err)
+	}
+	if r, ok := w.log.(Reopener); ok {
+		if err := w.patiently(ctx, func() error { return r.Reopen(ctx) }); err != nil {
+			return fail(err)
+		}
+	}
+	mine, orders := w.line.incarnation, w.orders
+	for try := 1; ; try++ {
+		s, err := w.loadAll(ctx)
+		if err != nil {
+			return fail(err)
+		}
+		if w.outranked(s.line.incarnation, s.line.id.writer) {
+			return fail(&FencedError{Alias: w.alias, Mine: mine, By: s.line.incarnation})
+		}
+		s.snaps, s.fulls, s.count = nil, nil, orders
+		w.resume(s, mine)
+		err = w.begin(ctx, kindRebegin)
+		switch {
+		case err == nil:
+			w.after, w.next = orders, w.last.pos+1
+			return nil
+		case !overtaken(err) || try == maxTries:
+			return fail(err)
+		}
+	}
+}
+
+// Purge removes what no restore can need any more (rule C2): all that only serves snapshots older than the newest
+// full one that is safe from a power cut and is not the newest of all. So there are always two to choose from. It
+// is called after a commit, and does nothing when there is nothing to remove.
+func (w *Writer) Purge(ctx context.Context) error {
+	synced := ^Pos(0)
+	if s, ok := w.log.(Syncer); ok {
+		synced = s.Synced()
+	}
+	for len(w.fulls) > 2 && w.fulls[1].commit <= synced {
+		w.fulls = w.fulls[1:]
+	}
+	if len(w.fulls) < 2 || w.fulls[0].commit > synced || w.fulls[0].keep <= w.purged {
+		return nil
+	}
+	below := w.fulls[0].keep
+	if err := w.log.Purge(ctx, w.alias, below); err != nil {
+		return fmt.Errorf("purge task log of %s below %d: %w", w.alias, below, err)
+	}
+	w.purged = below
+	return nil
+}
+
+// put appends a record, and settles what the log's answer leaves open (rule O4).
+func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos, error) {
+	w.number++
+	number, open := w.number, false // open: an earlier try may be in the log, or may yet get there
+	fail := func(err error) (Pos, error) {
+		if open && !errors.Is(err, ErrUnknown) && !overtaken(err) {
+			err = fmt.Errorf("%w, after %w", err, ErrUnknown)
+		}
+		return 0, err
+	}
+	for attempt := 1; ; attempt++ {
+		r := record{kind: k, incarnation: w.line.incarnation, id: recordID{w.opt.ID, number}, orders: w.orders, keep: keep}
+		w.buf = appendRecord(w.buf[:0], w.seed, r, body...)
+		if size, most := len(w.buf), w.maxEntry(); size > most {
+			w.buf = nil
+			return fail(fmt.Errorf("%w: %d bytes, the log takes %d", ErrTooLarge, size, most))
+		}
+		pos, err := w.log.Append(ctx, w.alias, w.last.pos, w.buf)
+		switch {
+		case err == nil:
+			w.land(pos, r)
+			return pos, nil
+		case errors.Is(err, ErrUnknown):
+			open = true
+		case !errors.Is(err, ErrConflict):
+			return fail(err)
+		}
+		before := w.last
+		var found Pos
+		serr := w.patiently(ctx, func() (err error) {
+			found, err = w.settle(ctx, number)
+			return err
+		})
+		switch {
+		case serr != nil:
+			return fail(serr)
+		case found != 0:
+			return found, nil
+		case w.last != before:
+			continue // something of ours came late, and is in its place; this record goes behind it
+		case !open && attempt >= maxTries:
+			return fail(err)
+		}
+		if perr := w.pause(ctx, attempt+1); perr != nil {
+			return fail(fmt.Errorf("%w: %w", perr, err))
+		}
+	}
+}
+
+// errOvertaken occurs when somebody appends between the reading of a log and the begin record.
+var errOvertaken = errors.New("checkpoint: another writer was faster")
+
+// settle reads what the log holds from the last known entry on, and returns the position of the record with the
+// given number, or 0 if it is not there.
+func (w *Writer) settle(ctx context.Context, number uint64) (found Pos, err error) {
+	known := w.last
+	based := known.pos == 0
+	err = w.log.Read(ctx, w.alias, known.pos, func(e Entry) error {
+		r, perr := parseRecord(w.seed, e.Data)
+		readable := perr != errHead
+		if e.Pos == known.pos && (!readable || r.id == known.id) {
+			based = true
+			return nil
+		}
+		switch {
+		case readable && w.outranked(r.incarnation, r.id.writer):
+			// A higher incarnation may have purged our last entry: this is no reason to think that the log
+			// went back.
+			if found != 0 {
+				return Stop // we were in time; the next append will see it
+			}
+			if !w.begun && r.incarnation == w.line.incarnation {
+				return errOvertaken
+			}
+			return &FencedError{Alias: w.alias, Mine: w.line.incarnation, By: r.incarnation}
+		case !based:
+			return nil // it went back; look on whether there is a higher incarnation
+		case !readable:
+			return &DamagedError{Alias: w.alias, Near: e.Pos, What: "an entry that cannot be read follows this incarnation's last one"}
+		case r.incarnation == w.line.incarnation && r.id.number > w.line.id.number:
+			w.land(e.Pos, r)
+			if r.id.number == number {
+				found = e.Pos
+			}
+		case !w.begun:
+			return errOvertaken
+		default:
+			w.last = base{e.Pos, r.id} // it does not count, see line
+		}
+		return nil
+	})
+	if err == nil && !based {
+		err = &WentBackError{Alias: w.alias, Known: known.pos}
+	}
+	return found, err
+}
+
+// outranked reports whether a record of that incarnation and writer fences w. Of two writers with one incarnation,
+// which only a log that went back can bring about, the one in the log wins.
+func (w *Writer) outranked(i msgid.Incarnation, writer uint64) bool {
+	return i > w.line.incarnation || i == w.line.incarnation && writer != w.opt.ID
+}
+
+// land takes note of a record of ours that is in the log.
+func (w *Writer) land(pos Pos, r record) {
+	w.last, w.line.id = base{pos, r.id}, r.id
+	switch r.kind {
+	case kindOrder:
+		w.orders++
+	case kindCommit:
+		if c, ok := parseCommit(r.body); ok {
+			w.landed = recordID{w.opt.ID, c.upload}
+		}
+	}
+}
