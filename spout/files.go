@@ -27,7 +27,7 @@ var (
 
 const (
 	defaultMaxLine = 512 << 10 // a frame is at most a server's max_payload, 1 MiB unless configured
-	batchBytes     = 16 << 10  // what one call of Next emits, about: a frame's worth
+	batchBytes     = 16 << 10  // a frame's worth
 )
 
 // A FileSource reads the lines of text files and emits each as a tuple of one field. Make one with Files, set it
@@ -45,6 +45,7 @@ type FileSource struct {
 type lineOptions struct {
 	keepEmpty, keepCR bool
 	maxLine, maxPiece int
+	batch             int // what one call of Next emits, in bytes, about
 	cut               bool
 	cutMax            int
 	cutAt             func(b []byte) int
@@ -67,7 +68,7 @@ type lineOptions struct {
 func Files(patterns ...string) *FileSource {
 	return &FileSource{
 		patterns:    slices.Clone(patterns),
-		lineOptions: lineOptions{maxLine: defaultMaxLine, maxPiece: defaultMaxLine},
+		lineOptions: lineOptions{maxLine: defaultMaxLine, maxPiece: defaultMaxLine, batch: batchBytes},
 	}
 }
 
@@ -179,7 +180,7 @@ func (s *fileSpout) Next(out Emitter) error {
 		return errors.New("spout: Next before Open")
 	}
 	emitted := false
-	for room := batchBytes; room > 0; {
+	for room := s.batch; room > 0; {
 		if s.file == nil {
 			if s.number >= len(s.list.files) {
 				if emitted {
