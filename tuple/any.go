@@ -72,7 +72,7 @@ func (r *Row) Any(v any) *Row {
 			r.fail(fmt.Errorf("%w: %T for field %s: %w", ErrEncode, v, r.fields.name(r.n-1), err))
 		}
 		r.buf = buf
-		r.fits(len(buf) - start)
+		r.fits()
 	}
 	return r
 }
@@ -81,7 +81,7 @@ func (r *Row) Any(v any) *Row {
 // binary, time.Time in UTC, []any, or map[string]any. A map whose keys are not all strings, or an extension
 // other than a timestamp, is an error. The result shares nothing with the frame.
 func (t Tuple) Any(i int) any {
-	v := t.Raw(i)
+	v := t.c.field(i)
 	if v == nil {
 		return nil
 	}

@@ -33,7 +33,7 @@ func BenchmarkRow(b *testing.B) {
 	})
 }
 
-// One operation is one tuple.
+// One operation is a frame of 1000 tuples. Reading goes through a func value, which costs a nanosecond.
 func BenchmarkCursor(b *testing.B) {
 	run := func(b *testing.B, f *Fields, read func(t Tuple) int, values ...any) {
 		const perFrame = 1000
@@ -47,26 +47,25 @@ func BenchmarkCursor(b *testing.B) {
 		var c Cursor
 		b.ReportAllocs()
 		got := 0
-		left := 0
 		for b.Loop() {
-			if left == 0 {
-				left = perFrame
-				c.Reset(payload, Origin{First: 1, Fields: f})
+			c.Reset(payload, Origin{First: 1, Fields: f})
+			for range perFrame {
+				if item, err := c.Next(); item != Data || err != nil {
+					b.Fatal(item, err)
+				}
+				if read != nil {
+					got += read(c.Tuple())
+				}
 			}
-			left--
-			if item, err := c.Next(); item != Data || err != nil {
-				b.Fatal(item, err)
-			}
-			got += read(c.Tuple())
 		}
-		if got == 0 {
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/perFrame, "ns/tuple")
+		if got == 0 && read != nil {
 			b.Fatal("nothing read")
 		}
 	}
-	none := func(Tuple) int { return 1 }
 	bytes := func(t Tuple) int { return len(t.Bytes(0)) }
-	b.Run("next_1", func(b *testing.B) { run(b, fields(b, "word"), none, "backtracking") })
-	b.Run("next_2", func(b *testing.B) { run(b, fields(b, "word", "n"), none, "backtracking", 7) })
+	b.Run("next_1", func(b *testing.B) { run(b, fields(b, "word"), nil, "backtracking") })
+	b.Run("next_2", func(b *testing.B) { run(b, fields(b, "word", "n"), nil, "backtracking", 7) })
 	b.Run("next_bytes", func(b *testing.B) { run(b, fields(b, "word"), bytes, "backtracking") })
 	b.Run("next_bytes_int", func(b *testing.B) {
 		run(b, fields(b, "word", "n"), func(t Tuple) int { return len(t.Bytes(0)) + int(t.Int(1)) }, "backtracking", 7)

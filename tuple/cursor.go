@@ -81,6 +81,10 @@ func (c *Cursor) Next() (Item, error) {
 			p += w
 			continue
 		}
+		if (b[p] == str8 || b[p] == bin8) && p+1 < len(b) {
+			p += 2 + int(b[p+1])
+			continue
+		}
 		var err error
 		if p, err = skipValue(b, p, MaxDepth-1); err != nil {
 			return c.fail(err)

@@ -35,8 +35,8 @@ type Sink interface {
 // encoded keys.
 type Row struct {
 	buf    []byte
-	at     []uint32 // where each value begins; len(at) is how many there may be
-	n      int      // how many values there are
+	at     []uint32 // where each value begins; as many as there are fields
+	n      int      // how many values were given
 	head   int      // length of the array header, which is the same for every tuple
 	task   int
 	direct bool
@@ -93,7 +93,7 @@ func (r *Row) To(task int) *Row {
 func (r *Row) Bytes(b []byte) *Row {
 	if r.begin() {
 		r.buf = append(appendStr(r.buf, len(b)), b...)
-		r.fits(len(b))
+		r.fits()
 	}
 	return r
 }
@@ -102,7 +102,7 @@ func (r *Row) Bytes(b []byte) *Row {
 func (r *Row) String(s string) *Row {
 	if r.begin() {
 		r.buf = append(appendStr(r.buf, len(s)), s...)
-		r.fits(len(s))
+		r.fits()
 	}
 	return r
 }
@@ -119,7 +119,7 @@ func (r *Row) Binary(b []byte) *Row {
 			r.buf = binary.BigEndian.AppendUint32(append(r.buf, bin32), uint32(n))
 		}
 		r.buf = append(r.buf, b...)
-		r.fits(len(b))
+		r.fits()
 	}
 	return r
 }
@@ -207,11 +207,12 @@ func (r *Row) Encoded() []byte { return r.buf }
 // Content returns what a grouping hashes of value i: the bytes of a string or binary value, the msgpack bytes of
 // any other, nil if there is no such value. It is valid until the next Begin.
 func (r *Row) Content(i int) []byte {
-	if uint(i) >= uint(r.n) {
+	n := min(r.n, len(r.at))
+	if uint(i) >= uint(n) {
 		return nil
 	}
 	end := len(r.buf)
-	if i+1 < r.n {
+	if i+1 < n {
 		end = int(r.at[i+1])
 	}
 	v := r.buf[r.at[i]:end:end]
@@ -227,22 +228,26 @@ func (r *Row) Direct() (task int, ok bool) { return r.task, r.direct }
 // Fields returns the fields of the row's stream.
 func (r *Row) Fields() *Fields { return r.fields }
 
-// begin begins a value. It returns false if no value may follow.
+// begin begins a value. It returns false for one too many, which is counted and not written.
 func (r *Row) begin() bool {
-	if r.n >= len(r.at) {
-		r.fail(fmt.Errorf("%w: more than %d for %s", ErrValueCount, len(r.at), r.named()))
+	i := r.n
+	r.n++
+	if i >= len(r.at) {
 		return false
 	}
-	r.at[r.n] = uint32(len(r.buf))
-	r.n++
+	r.at[i] = uint32(len(r.buf))
 	return true
 }
 
 // fits fails the row if it has outgrown what offsets and lengths can express.
-func (r *Row) fits(n int) {
+func (r *Row) fits() {
 	if uint64(len(r.buf)) > math.MaxUint32 {
-		r.fail(fmt.Errorf("%w: a value of %d bytes makes the tuple larger than 4 GiB", ErrEncode, n))
+		r.overflow()
 	}
+}
+
+func (r *Row) overflow() {
+	r.fail(fmt.Errorf("%w: a tuple of %d bytes", ErrEncode, len(r.buf)))
 }
 
 func (r *Row) fail(err error) {
@@ -252,14 +257,8 @@ func (r *Row) fail(err error) {
 }
 
 func (r *Row) refuse() error {
-	if r.err == nil {
-		r.err = fmt.Errorf("%w: %d for %s", ErrValueCount, r.n, r.named())
-	}
+	r.fail(fmt.Errorf("%w: %d for %d fields (%s)", ErrValueCount, r.n, len(r.at), r.fields))
 	return r.err
-}
-
-func (r *Row) named() string {
-	return fmt.Sprintf("%d fields (%s)", r.fields.Len(), r.fields)
 }
 
 func appendStr(dst []byte, n int) []byte {

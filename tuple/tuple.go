@@ -95,16 +95,18 @@ func (t Tuple) Field(name string) Value {
 
 // Bytes returns the bytes of a string or binary field, without copying.
 func (t Tuple) Bytes(i int) []byte {
-	if v := t.Raw(i); v != nil {
-		if n := int(v[0] - fixstr); n < 32 {
-			return v[1 : 1+n : 1+n]
-		}
-		if b, ok := content(v); ok {
-			return b
-		}
+	v := t.c.field(i)
+	if v == nil {
+		return nil
+	}
+	if n := int(v[0] - fixstr); n < 32 {
+		return v[1 : 1+n : 1+n]
+	}
+	b, ok := content(v)
+	if !ok {
 		t.c.wrong(i, "string")
 	}
-	return nil
+	return b
 }
 
 // String returns a string or binary field as a string, which it allocates.
@@ -112,7 +114,7 @@ func (t Tuple) String(i int) string { return string(t.Bytes(i)) }
 
 // Int returns an integer field.
 func (t Tuple) Int(i int) int64 {
-	v := t.Raw(i)
+	v := t.c.field(i)
 	if v == nil {
 		return 0
 	}
@@ -126,7 +128,7 @@ func (t Tuple) Int(i int) int64 {
 
 // Uint returns an integer field that is not negative.
 func (t Tuple) Uint(i int) uint64 {
-	v := t.Raw(i)
+	v := t.c.field(i)
 	if v == nil {
 		return 0
 	}
@@ -140,7 +142,7 @@ func (t Tuple) Uint(i int) uint64 {
 
 // Float returns a floating-point or integer field. An integer beyond 2^53 is rounded.
 func (t Tuple) Float(i int) float64 {
-	v := t.Raw(i)
+	v := t.c.field(i)
 	if v == nil {
 		return 0
 	}
@@ -162,7 +164,7 @@ func (t Tuple) Float(i int) float64 {
 
 // Bool returns a boolean field.
 func (t Tuple) Bool(i int) bool {
-	v := t.Raw(i)
+	v := t.c.field(i)
 	if v == nil {
 		return false
 	}
@@ -174,7 +176,7 @@ func (t Tuple) Bool(i int) bool {
 
 // Time returns a timestamp field, in UTC.
 func (t Tuple) Time(i int) time.Time {
-	v := t.Raw(i)
+	v := t.c.field(i)
 	if v == nil {
 		return time.Time{}
 	}
@@ -187,22 +189,18 @@ func (t Tuple) Time(i int) time.Time {
 
 // IsNil reports whether a field is there and nil.
 func (t Tuple) IsNil(i int) bool {
-	v := t.Raw(i)
+	v := t.c.field(i)
 	return v != nil && v[0] == codeNil
 }
 
 // Raw returns the msgpack bytes of a field.
 func (t Tuple) Raw(i int) []byte {
-	c := t.c
-	if uint(i) >= uint(c.n) {
-		c.missing(i)
-		return nil
+	v := t.c.field(i)
+	if i+1 < t.c.n && v != nil {
+		n := t.c.at[i+1] - t.c.at[i]
+		return v[:n:n]
 	}
-	end := c.end
-	if i+1 < c.n {
-		end = int(c.at[i+1])
-	}
-	return c.b[c.at[i]:end:end]
+	return v
 }
 
 // Encoded returns the msgpack bytes of the whole tuple.
@@ -217,11 +215,17 @@ func (c *Cursor) note(err error) {
 	}
 }
 
-func (c *Cursor) missing(i int) {
-	if i < 0 && c.err != nil {
-		return // Field has said so
+// field returns the bytes of the tuple from field i on, nil if there is no such field.
+func (c *Cursor) field(i int) []byte {
+	if uint(i) < uint(c.n) {
+		return c.b[c.at[i]:c.end:c.end]
 	}
+	return c.missing(i)
+}
+
+func (c *Cursor) missing(i int) []byte {
 	c.note(&FieldError{c.origin.Fields.name(i), fmt.Sprintf("one of %d", c.n), noField})
+	return nil
 }
 
 func (c *Cursor) wrong(i int, want string) {
