@@ -22,6 +22,12 @@ type Sink interface {
 	Take(r *Row) error
 }
 
+// A Refuser is a Sink that is also told of rows that were refused before they came to it: whoever emitted them may
+// ignore the error of Emit.
+type Refuser interface {
+	Refuse(err error)
+}
+
 // A Row builds a tuple, straight into its msgpack form:
 //
 //	out.Row().Bytes(word).Int(1).Emit()
@@ -258,6 +264,9 @@ func (r *Row) fail(err error) {
 
 func (r *Row) refuse() error {
 	r.fail(fmt.Errorf("%w: %d for %d fields (%s)", ErrValueCount, r.n, len(r.at), r.fields))
+	if s, ok := r.sink.(Refuser); ok {
+		s.Refuse(r.err)
+	}
 	return r.err
 }
 
