@@ -36,6 +36,11 @@ func Open(ctx context.Context, log Log, alias msgid.Alias, opt Options) (*Writer
 	w := newWriter(log, alias, opt)
 	for try := 1; ; try++ {
 		s, err := w.load(ctx)
+		if errors.Is(err, ErrGone) { // a log that has vanished is an empty one; the task's sources will object
+			if err = w.reopen(ctx); err == nil {
+				s, err = w.load(ctx)
+			}
+		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("open task log of %s: %w", alias, err)
 		}
@@ -45,6 +50,9 @@ func Open(ctx context.Context, log Log, alias msgid.Alias, opt Options) (*Writer
 		}
 		// A record that cannot be read may have begun an incarnation.
 		h.Incarnation = max(s.line.incarnation+1+msgid.Incarnation(s.damaged), opt.AtLeast)
+		if h.Incarnation <= s.line.incarnation {
+			return nil, nil, fmt.Errorf("open task log of %s: no incarnation is left after %d", alias, s.line.incarnation)
+		}
 		w.resume(s, h.Incarnation)
 		err = w.begin(ctx, kindBegin)
 		switch {
@@ -94,6 +102,9 @@ func (w *Writer) loadNewest(ctx context.Context, t Tailer) (*scan, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if last.Pos == 0 {
+		return newScan(w.alias, false), nil
 	}
 	r, err := parseRecord(w.seed, last.Data)
 	if err != nil || r.keep == 0 {

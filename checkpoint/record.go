@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -97,6 +98,12 @@ func parseRecord(seed uint32, data []byte) (r record, err error) {
 	}
 	r.body = body
 	return r, nil
+}
+
+// repeats reports whether r is an earlier try of the same step of an upload, whose answer was lost. Order records
+// are told apart by their numbers alone: two may well be equal.
+func (r record) repeats(want record, body [][]byte) bool {
+	return r.kind == want.kind && (r.kind == kindChunk || r.kind == kindCommit) && bytes.HasPrefix(r.body, body[0])
 }
 
 // A chunk is the body of a kindChunk record.

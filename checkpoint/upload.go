@@ -91,23 +91,31 @@ func (u *Upload) chunk(ctx context.Context) error {
 // commit appends the commit record, unless an earlier try turns out to be in the log.
 func (u *Upload) commit(ctx context.Context) error {
 	w := u.w
+	if w.landed.upload != u.id {
+		if err := u.appendCommit(ctx); err != nil {
+			return err
+		}
+	}
+	at := w.landed
+	if u.full {
+		w.fulls = append(w.fulls, full{commit: at.pos, keep: w.next})
+	}
+	if u.first == 0 {
+		u.first = at.pos
+	}
+	w.chain = link{id: at.id, pos: at.pos, first: u.first}
+	w.keep = w.next
+	w.after, w.next = at.orders, at.pos+1
+	w.upload, u.done, u.parts = nil, true, nil
+	return nil
+}
+
+func (u *Upload) appendCommit(ctx context.Context) error {
+	w := u.w
 	c := commit{upload: u.id, chunks: u.chunks, sum: u.sum, size: u.size, after: w.after, first: u.first, full: u.full}
 	if !u.full {
 		c.prev = w.chain
 	}
-	pos, err := w.put(ctx, kindCommit, w.next, c.append(nil))
-	if err != nil {
-		return err
-	}
-	if u.full {
-		w.fulls = append(w.fulls, full{commit: pos, keep: w.next})
-	}
-	if u.first == 0 {
-		u.first = pos
-	}
-	w.chain = link{id: w.last.id, pos: pos, first: u.first}
-	w.keep = w.next
-	w.after, w.next = w.orders, pos+1
-	w.upload, u.done, u.parts = nil, true, nil
-	return nil
+	_, err := w.put(ctx, kindCommit, w.next, c.append(nil))
+	return err
 }

@@ -34,9 +34,16 @@ type Writer struct {
 	fulls  []full // full snapshots that are not purged yet, oldest first
 	purged Pos
 	upload *Upload
-	landed recordID // the commit record that was last seen in the log (writer, number of the upload)
+	landed landed // the last commit record of this writer in the log
 
 	buf []byte
+}
+
+// landed is a commit record that is in the log. It may get there after the step that tried has failed.
+type landed struct {
+	upload uint64
+	base
+	orders uint64 // how many order records came before it
 }
 
 func newWriter(log Log, alias msgid.Alias, opt Options) *Writer {
@@ -72,7 +79,7 @@ func (w *Writer) resume(s *scan, as msgid.Incarnation) {
 	if n := s.newest(); n != nil {
 		w.chain, w.after, w.next, w.keep = n.link, n.count, n.pos+1, n.keep
 	}
-	w.fulls, w.purged, w.upload = s.fulls, 0, nil
+	w.fulls, w.purged, w.upload = s.fulls, 1, nil
 }
 
 // begin appends a begin record.
@@ -108,10 +115,8 @@ func (w *Writer) Rebegin(ctx context.Context) error {
 	fail := func(err error) error {
 		return fmt.Errorf("begin incarnation %d of %s again: %w", w.line.incarnation, w.alias, err)
 	}
-	if r, ok := w.log.(Reopener); ok {
-		if err := w.patiently(ctx, func() error { return r.Reopen(ctx) }); err != nil {
-			return fail(err)
-		}
+	if err := w.reopen(ctx); err != nil {
+		return fail(err)
 	}
 	mine, orders := w.line.incarnation, w.orders
 	for try := 1; ; try++ {
@@ -133,6 +138,15 @@ func (w *Writer) Rebegin(ctx context.Context) error {
 			return fail(err)
 		}
 	}
+}
+
+// reopen makes the log again if it has vanished.
+func (w *Writer) reopen(ctx context.Context) error {
+	r, ok := w.log.(Reopener)
+	if !ok {
+		return nil
+	}
+	return w.patiently(ctx, func() error { return r.Reopen(ctx) })
 }
 
 // Purge removes what no restore can need any more (rule C2): all that only serves snapshots older than the newest
@@ -159,6 +173,9 @@ func (w *Writer) Purge(ctx context.Context) error {
 
 // put appends a record, and settles what the log's answer leaves open (rule O4).
 func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos, error) {
+	if !w.begun && k != kindBegin && k != kindRebegin {
+		return 0, fmt.Errorf("%w; begin again first", ErrWentBack)
+	}
 	w.number++
 	number, open := w.number, false // open: an earlier try may be in the log, or may yet get there
 	fail := func(err error) (Pos, error) {
@@ -177,6 +194,9 @@ func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos
 		pos, err := w.log.Append(ctx, w.alias, w.last.pos, w.buf)
 		switch {
 		case err == nil:
+			if len(body) > 0 {
+				r.body = body[0]
+			}
 			w.land(pos, r)
 			return pos, nil
 		case errors.Is(err, ErrUnknown):
@@ -187,7 +207,9 @@ func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos
 		before := w.last
 		var found Pos
 		serr := w.patiently(ctx, func() (err error) {
-			found, err = w.settle(ctx, number)
+			if found, err = w.settle(ctx, r, body); found != 0 {
+				err = nil
+			}
 			return err
 		})
 		switch {
@@ -209,9 +231,9 @@ func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos
 // errOvertaken occurs when somebody appends between the reading of a log and the begin record.
 var errOvertaken = errors.New("checkpoint: another writer was faster")
 
-// settle reads what the log holds from the last known entry on, and returns the position of the record with the
-// given number, or 0 if it is not there.
-func (w *Writer) settle(ctx context.Context, number uint64) (found Pos, err error) {
+// settle reads what the log holds from the last known entry on, and returns the position of want, or 0 if it is
+// not there.
+func (w *Writer) settle(ctx context.Context, want record, body [][]byte) (found Pos, err error) {
 	known := w.last
 	based := known.pos == 0
 	err = w.log.Read(ctx, w.alias, known.pos, func(e Entry) error {
@@ -238,7 +260,7 @@ func (w *Writer) settle(ctx context.Context, number uint64) (found Pos, err erro
 			return &DamagedError{Alias: w.alias, Near: e.Pos, What: "an entry that cannot be read follows this incarnation's last one"}
 		case r.incarnation == w.line.incarnation && r.id.number > w.line.id.number:
 			w.land(e.Pos, r)
-			if r.id.number == number {
+			if r.id == want.id || r.repeats(want, body) {
 				found = e.Pos
 			}
 		case !w.begun:
@@ -268,7 +290,7 @@ func (w *Writer) land(pos Pos, r record) {
 		w.orders++
 	case kindCommit:
 		if c, ok := parseCommit(r.body); ok {
-			w.landed = recordID{w.opt.ID, c.upload}
+			w.landed = landed{c.upload, w.last, w.orders}
 		}
 	}
 }
