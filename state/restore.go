@@ -1,0 +1,180 @@
+package state
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"unsafe"
+)
+
+// Apply restores a snapshot: first a full one, which replaces everything, then the increments that follow it, in
+// order. It may be called before or after the maps are opened; what belongs to a map that is not open is kept
+// for Open, and written again with each full snapshot. data is not kept.
+//
+// A snapshot that is damaged anywhere changes nothing, with one exception: after an error in what the records
+// say (made by a defect, not by damage, which the checksum finds) apply a full snapshot before anything else.
+func (s *Store) Apply(data []byte) error {
+	if s.phase != idle && s.phase != taken {
+		return fmt.Errorf("apply snapshot: %w: abort it first", ErrBusy)
+	}
+	h, sections, err := parse(data)
+	if err != nil {
+		return fmt.Errorf("apply snapshot: %w: %w", ErrCorrupt, err)
+	}
+	at := s.stored
+	if s.phase == taken {
+		at = s.taken
+	}
+	switch {
+	case h.full && h.number > 0:
+	case h.base == 0 || h.base != at.number || h.number <= h.base:
+		return fmt.Errorf("apply snapshot: %w: number %d follows %d, but the store is at %d", ErrOrder, h.number, h.base, at.number)
+	case s.Changed():
+		return fmt.Errorf("apply snapshot: %w: the state has changed since number %d", ErrOrder, at.number)
+	}
+	s.phase, s.frozen = idle, nil
+	if h.full {
+		s.kept = nil
+		s.epoch++
+		for _, t := range s.tables {
+			t.reset(s.epoch)
+		}
+	}
+	s.number, s.stored = h.number, chain{}
+	for i := range sections {
+		if err := s.applySection(&sections[i]); err != nil {
+			return fmt.Errorf("apply snapshot %d: map %q: %w", h.number, sections[i].name, err)
+		}
+	}
+	s.stored = at.add(h, len(data))
+	return nil
+}
+
+func (s *Store) applySection(sec *section) error {
+	for _, t := range s.tables {
+		if t.title() == sec.name {
+			return t.load(sec)
+		}
+	}
+	k := *sec
+	k.raw = slices.Clone(sec.raw)
+	k.records = k.raw[len(k.raw)-len(sec.records):]
+	s.kept = append(s.kept, kept{k})
+	return nil
+}
+
+// reset makes the map an empty one.
+func (m *Map[K, V]) reset(epoch uint32) {
+	*m = Map[K, V]{
+		name: m.name, kind: m.kind, value: m.value, moves: m.moves + 1, epoch: epoch,
+		index: newIndex(), pages: make([]*page, 1), rows: make([][]entry[K, V], 1), // numbers begin at 1
+	}
+}
+
+// An insertion is the record of a new entry, found but not yet carried out.
+type insertion struct {
+	seq  uint64
+	body []byte // key and value
+}
+
+// load carries out the records of a section. Entries that changed while their snapshot was being encoded come
+// before their turn, so new ones are put in order first. What is loaded does not count as changed.
+func (m *Map[K, V]) load(s *section) error {
+	if s.key != m.kind.name || s.value != m.value.name {
+		return fmt.Errorf("%w: %s to %s, not %s to %s: give the map a new name, or its old type",
+			ErrKind, s.key, s.value, m.kind.name, m.value.name)
+	}
+	var inserts []insertion
+	var count, last uint64
+	for rest := s.records; len(rest) > 0; count++ {
+		var record []byte
+		var ok bool
+		if record, rest, ok = readBytes(rest); !ok || len(record) == 0 {
+			return corrupt(count, "bad length")
+		}
+		r := reader{data: record[1:]}
+		switch record[0] {
+		case opInsert:
+			seq := last + uint64(r.varint())
+			if r.bad || seq >= s.nextSeq || seq < m.nextSeq {
+				return corrupt(count, "bad sequence number")
+			}
+			last = seq + 1
+			inserts = append(inserts, insertion{seq, r.data})
+		case opUpdate, opDelete:
+			if err := m.loadKnown(r.data, record[0] == opDelete); err != nil {
+				return fmt.Errorf("%w: record %d: %w", ErrCorrupt, count, err)
+			}
+		default:
+			return corrupt(count, "unknown kind")
+		}
+	}
+	if count != s.count {
+		return corrupt(count, "another number of records than promised")
+	}
+	slices.SortFunc(inserts, func(a, b insertion) int { return cmp.Compare(a.seq, b.seq) })
+	for _, in := range inserts {
+		if err := m.loadNew(in); err != nil {
+			return fmt.Errorf("%w: entry %d: %w", ErrCorrupt, in.seq, err)
+		}
+	}
+	m.nextSeq = max(m.nextSeq, s.nextSeq)
+	m.storedSeq, m.frozenSeq = m.nextSeq, m.nextSeq
+	m.dirty = false
+	return nil
+}
+
+func (m *Map[K, V]) loadKnown(body []byte, deleted bool) error {
+	k, rest, err := readKey[K](body, &m.kind)
+	if err != nil {
+		return err
+	}
+	_, e := m.find(k, hashKey(&m.kind, &k))
+	switch {
+	case e == nil:
+		return fmt.Errorf("no entry has its key")
+	case !deleted:
+		var v V
+		if err := m.readValue(rest, &v); err != nil {
+			return err
+		}
+		e.val = v
+	case len(rest) > 0:
+		return errValue
+	default:
+		m.frozenSeq = 0 // no snapshot needs a record of the deletion
+		m.Delete(k)
+	}
+	return nil
+}
+
+func (m *Map[K, V]) loadNew(in insertion) error {
+	k, rest, err := readKey[K](in.body, &m.kind)
+	if err != nil {
+		return err
+	}
+	hash := hashKey(&m.kind, &k)
+	if _, e := m.find(k, hash); e != nil {
+		return fmt.Errorf("its key is there already")
+	}
+	if in.seq < m.nextSeq {
+		return fmt.Errorf("its number is taken")
+	}
+	_, e := m.add(k, hash, in.seq)
+	return m.readValue(rest, &e.val)
+}
+
+func (m *Map[K, V]) readValue(src []byte, v *V) (err error) {
+	if m.value.foreign {
+		defer func() {
+			if r := recover(); r != nil {
+				err = fmt.Errorf("%T panicked: %v", *v, r)
+			}
+		}()
+	}
+	return m.value.read(src, unsafe.Pointer(v))
+}
+
+func corrupt(record uint64, what string) error {
+	return fmt.Errorf("%w: record %d: %s", ErrCorrupt, record, what)
+}
