@@ -84,6 +84,14 @@ func (b *Builder) Rollback(to Place) bool {
 	return true
 }
 
+// Reopen takes back what was appended since the mark although frames were sealed since: first is the first of
+// them, and none of them has been let go. The builder copies what it needs of it.
+func (b *Builder) Reopen(first Frame, to Place) {
+	b.raw = append(b.raw[:HeaderSize], first.Raw[HeaderSize:to.len]...)
+	b.count = to.count
+	b.head.First, b.head.Before, b.head.Birth = first.First, first.Before, to.birth
+}
+
 // Seal returns the open frame and begins the next one. The frame is the caller's: the builder keeps nothing of
 // it. Sealing an empty frame returns a frame without Raw and changes nothing.
 func (b *Builder) Seal() Frame {

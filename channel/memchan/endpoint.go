@@ -96,3 +96,9 @@ func (e *Endpoint) take(m channel.Message) bool {
 	e.deliver(m)
 	return true
 }
+
+func (e *Endpoint) hasLeft() bool {
+	e.t.mu.Lock()
+	defer e.t.mu.Unlock()
+	return e.left
+}

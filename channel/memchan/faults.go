@@ -50,7 +50,7 @@ func (t *Transport) HealAll() {
 // isLate decides whether a message has not reached the server yet. On Data it has not while one before it has
 // not either.
 func (t *Transport) isLate(p *parcel) bool {
-	if p.Kind == channel.Data {
+	if p.Kind == channel.Data && t.late > 0 {
 		for i := range t.pending {
 			q := &t.pending[i]
 			if q.ep == nil && q.Kind == p.Kind && q.From == p.From && q.to == p.to {
@@ -92,6 +92,9 @@ func (t *Transport) queue(p parcel) {
 	}
 	t.stats.Sent++
 	t.pending = append(t.pending, p)
+	if p.ep == nil {
+		t.late++
+	}
 }
 
 func (t *Transport) chance(p float64) bool { return p > 0 && t.cfg.Rand.Float64() < p }

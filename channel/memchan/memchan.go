@@ -3,6 +3,7 @@ package memchan
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"github.com/askback/askback/channel"
@@ -30,6 +31,7 @@ type Transport struct {
 	cfg       Config
 	now       uint64 // in ticks; see Advance
 	pending   []parcel
+	late      int // how many of them are late
 	endpoints map[msgid.Alias][]*Endpoint
 	severed   map[pair]bool
 	stats     Stats
@@ -81,7 +83,7 @@ func (t *Transport) Close() error {
 			e.left = true
 		}
 	}
-	t.closed, t.pending = true, nil
+	t.closed, t.pending, t.late = true, nil, 0
 	clear(t.endpoints)
 	return nil
 }
@@ -125,7 +127,7 @@ func (t *Transport) Deliver(i int) bool {
 		return false
 	}
 	p := t.pending[i]
-	t.pending = append(t.pending[:i], t.pending[i+1:]...)
+	t.remove(i)
 	to := []*Endpoint{p.ep}
 	if p.ep == nil {
 		to = append([]*Endpoint(nil), t.endpoints[p.to]...)
@@ -155,36 +157,7 @@ func (t *Transport) Deliver(i int) bool {
 func (t *Transport) Deliverable() []int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	type flow struct {
-		pair
-		ep *Endpoint
-	}
-	var (
-		heads   []int
-		begun   = map[flow]bool{}
-		late    = map[pair]bool{} // a late message bars all that follow it: it may be for any endpoint
-		routed  = map[pair]bool{} // and waits for all before it
-		blocked bool
-	)
-	for i := range t.pending {
-		p := &t.pending[i]
-		way := pair{p.From, p.to}
-		if p.Kind == channel.Data {
-			blocked = late[way] || begun[flow{way, p.ep}] || p.ep == nil && routed[way]
-			begun[flow{way, p.ep}] = true
-			if p.ep == nil {
-				late[way] = true
-			} else {
-				routed[way] = true
-			}
-		} else {
-			blocked = false
-		}
-		if !blocked && p.due <= t.now && !t.paused(p) {
-			heads = append(heads, i)
-		}
-	}
-	return heads
+	return slices.Collect(t.heads)
 }
 
 // Drain delivers in order, the oldest first, until nothing is deliverable, and lets the time pass that delayed
@@ -192,8 +165,8 @@ func (t *Transport) Deliverable() []int {
 // for ever.
 func (t *Transport) Drain() {
 	for {
-		if heads := t.Deliverable(); len(heads) > 0 {
-			t.Deliver(heads[0])
+		if i, ok := t.first(); ok {
+			t.Deliver(i)
 		} else if !t.skip() {
 			return
 		}
@@ -205,6 +178,63 @@ func (t *Transport) Advance(n uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.now += n
+}
+
+// heads yields what Deliverable says.
+func (t *Transport) heads(yield func(int) bool) {
+	type flow struct {
+		pair
+		ep *Endpoint
+	}
+	var (
+		begun  map[flow]bool
+		late   map[pair]bool // a late message bars all that follow it: it may be for any endpoint
+		routed map[pair]bool // and it waits for all before it
+	)
+	for i := range t.pending {
+		p := &t.pending[i]
+		way := pair{p.From, p.to}
+		ordered := p.Kind == channel.Data
+		blocked := ordered && (late[way] || begun[flow{way, p.ep}] || p.ep == nil && routed[way])
+		if !blocked && p.due <= t.now && !t.paused(p) && !yield(i) {
+			return
+		}
+		if !ordered {
+			continue
+		}
+		if begun == nil {
+			begun, late, routed = map[flow]bool{}, map[pair]bool{}, map[pair]bool{}
+		}
+		begun[flow{way, p.ep}] = true
+		if p.ep == nil {
+			late[way] = true
+		} else {
+			routed[way] = true
+		}
+	}
+}
+
+// first returns the oldest message that is deliverable.
+func (t *Transport) first() (int, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range t.heads {
+		return i, true
+	}
+	return 0, false
+}
+
+// remove takes the i-th message off the queue; the first, which is the usual one, without moving the others.
+func (t *Transport) remove(i int) {
+	if t.pending[i].ep == nil {
+		t.late--
+	}
+	if i == 0 {
+		t.pending[0] = parcel{}
+		t.pending = t.pending[1:]
+		return
+	}
+	t.pending = slices.Delete(t.pending, i, i+1)
 }
 
 // skip advances to when the next delayed message is due. It returns false if there is none.

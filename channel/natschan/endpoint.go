@@ -53,15 +53,17 @@ func (e *endpoint) Leave() error {
 	if e.left.Swap(true) {
 		return nil
 	}
+	e.t.mu.Lock()
+	if _, ok := e.t.endpoints[e]; ok {
+		delete(e.t.endpoints, e)
+		e.t.stats.dropped.Add(e.dropped())
+	}
+	e.t.mu.Unlock()
 	for _, in := range e.inlets {
 		if in != nil {
 			in.stop()
 		}
 	}
-	e.t.mu.Lock()
-	defer e.t.mu.Unlock()
-	delete(e.t.endpoints, e)
-	e.t.stats.dropped.Add(e.dropped())
 	return nil
 }
 
@@ -91,6 +93,8 @@ func (e *endpoint) subject(kind channel.Kind, to msgid.Alias) (string, error) {
 
 // subscribe makes the inlets and returns when the server has confirmed them.
 func (e *endpoint) subscribe(deliver func(channel.Message)) error {
+	links := [...]*link{e.t.data, e.t.control}
+	before := [...]error{links[0].LastError(), links[1].LastError()}
 	for kind := range channel.Kind(channel.Kinds) {
 		in := &inlet{t: e.t, kind: kind, to: e.self.String(), deliver: deliver, senders: map[string]msgid.Alias{}}
 		subject := e.t.subjects + kind.String() + ".*.*." + in.to
@@ -104,12 +108,12 @@ func (e *endpoint) subscribe(deliver func(channel.Message)) error {
 			return fmt.Errorf("subscribe to %s: %w", subject, err)
 		}
 	}
-	for _, l := range []*link{e.t.data, e.t.control} {
+	for i, l := range links {
 		if err := l.FlushTimeout(joinTimeout); err != nil {
 			return fmt.Errorf("confirm subscription: %w", err)
 		}
 		// A denial comes before the answer to the flush. It is not an error of the flush.
-		if err := l.LastError(); errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), ".*.*."+e.self.String()+`"`) {
+		if err := l.LastError(); err != before[i] && errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), ".*.*."+e.self.String()+`"`) {
 			return err
 		}
 	}
@@ -151,8 +155,7 @@ func (in *inlet) take(m *nats.Msg) {
 	}
 	from, ok := in.sender(m.Subject)
 	if !ok {
-		in.t.stats.foreign.Add(1)
-		in.t.event(Foreign, connOf(in.kind), fmt.Errorf("%w: subject %.200q", channel.ErrAddress, m.Subject))
+		in.t.eventRarely(&in.t.stats.foreign, Foreign, connOf(in.kind), fmt.Errorf("%w: subject %.200q", channel.ErrAddress, m.Subject))
 		return
 	}
 	n := &in.t.stats.kinds[in.kind]

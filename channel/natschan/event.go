@@ -18,7 +18,8 @@ const (
 	Reconnected
 	// SlowConsumer: a task did not take its messages, and the newest were dropped. Flow control should prevent it.
 	SlowConsumer
-	// Denied: the server's permissions forbid a subject, named in Err. What is sent to it is lost.
+	// Denied: the server's permissions forbid a subject, named in Err. What is sent to it is lost. Told for the
+	// 1st, 2nd, 4th, 8th … time only, as is Foreign.
 	Denied
 	// Foreign: a message came on a subject that no task publishes on, named in Err. It is dropped.
 	Foreign

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -120,18 +121,25 @@ func (t *Transport) Join(self msgid.Alias, deliver func(channel.Message)) (chann
 		return nil, fmt.Errorf("join: %w", err)
 	}
 	e := &endpoint{t: t, self: self, cache: map[address]string{}}
-	t.mu.Lock()
-	if t.closed {
-		t.mu.Unlock()
-		return nil, fmt.Errorf("join %s: %w", self, channel.ErrClosed)
+	err := e.subscribe(deliver)
+	if err == nil {
+		err = t.add(e)
 	}
-	t.endpoints[e] = struct{}{}
-	t.mu.Unlock()
-	if err := e.subscribe(deliver); err != nil {
+	if err != nil {
 		_ = e.Leave()
 		return nil, fmt.Errorf("join %s: %w", self, err)
 	}
 	return e, nil
+}
+
+func (t *Transport) add(e *endpoint) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return channel.ErrClosed
+	}
+	t.endpoints[e] = struct{}{}
+	return nil
 }
 
 // MaxPayload implements channel.Transport: it is the server's max_payload.
@@ -224,10 +232,16 @@ func (t *Transport) asyncError(conn string, sub *nats.Subscription, err error) {
 		}
 		t.event(SlowConsumer, conn, err)
 	case errors.Is(err, nats.ErrPermissionViolation):
-		t.stats.denied.Add(1)
-		t.event(Denied, conn, err)
+		t.eventRarely(&t.stats.denied, Denied, conn, err)
 	default:
 		t.event(Failed, conn, err)
+	}
+}
+
+// eventRarely counts, and tells of the 1st, 2nd, 4th, 8th … only: these events come as often as messages do.
+func (t *Transport) eventRarely(count *atomic.Uint64, kind EventKind, conn string, err error) {
+	if n := count.Add(1); n&(n-1) == 0 {
+		t.event(kind, conn, err)
 	}
 }
 
