@@ -1,0 +1,346 @@
+package backtrack
+
+import (
+	"sort"
+
+	"github.com/askback/askback/channel"
+	"github.com/askback/askback/msgid"
+	"github.com/askback/askback/recovery"
+)
+
+// An output is the source's end of a channel. It retains every frame until an ACK makes it stable (S1).
+//
+//	#1 … stable ├── retained: released ──┤── gated or without credit ──┤ emitted
+//
+// Invariant: stable <= emitted and stable <= released. A restored source may learn that its earlier incarnation
+// released more than it has regenerated yet; then released is above emitted, and what it regenerates up to there
+// is kept and not sent (R4).
+type output struct {
+	port   recovery.Port
+	target msgid.Incarnation // the highest incarnation of the target seen
+
+	emitted  msgid.Seq
+	sum      uint32 // running checksum at emitted
+	released msgid.Seq
+	stable   msgid.Seq
+
+	frames []retained // above stable, oldest first, beginning at head
+	head   int
+	sent   int    // frames[head:sent] are released
+	end    uint64 // bytes emitted since this incarnation began, the offset of the next frame
+
+	open      bool      // the target has said what it has; nothing is published before
+	consumed  msgid.Seq // flow control: the target has consumed up to here
+	credit    uint64    // the offset of consumed: a frame may go if it begins less than a window above
+	stableInc msgid.Incarnation
+	saved     msgid.Seq // emitted at the last durable snapshot
+	captured  msgid.Seq // emitted at the snapshot being stored
+	wanted    msgid.Ranges
+
+	markAt    recovery.Tick // when the high-water mark is repeated; 0: never
+	markDelay recovery.Tick
+	urgedAt   recovery.Tick
+	wave      uint64
+	fresh     bool // the target has told of a new wave since our last snapshot
+}
+
+// A retained frame is the very slice that was published.
+type retained struct {
+	frame channel.Frame
+	gate  uint64 // the order position that led to it: it may go when that is durable (O2)
+	at    uint64 // offset of its first byte
+}
+
+// onSealed keeps a new frame, and releases what may go.
+func (m *Machine) onSealed(o int, f channel.Frame) {
+	out := &m.out[o]
+	out.emitted, out.sum = f.Last(), f.After
+	m.status.Counters.Emitted += uint64(f.Count)
+	at := out.end
+	out.end += uint64(f.Len())
+	if out.consumed >= f.Last() {
+		out.credit = out.end
+	}
+	if f.Last() <= out.stable {
+		return // regenerated, and the target never needs it again
+	}
+	out.push(retained{frame: f, gate: m.order.pos, at: at})
+	m.retained += f.Len()
+	m.pump(o)
+	m.appendOrder(false)
+	m.urge()
+}
+
+// pump releases in order what may go, then answers what was asked for.
+func (m *Machine) pump(o int) {
+	out := &m.out[o]
+	if !out.open {
+		return
+	}
+	for out.sent < len(out.frames) {
+		r := &out.frames[out.sent]
+		if r.gate > m.order.durable { // O2
+			break
+		}
+		if r.frame.Last() > out.released {
+			if r.at >= out.credit+uint64(m.cfg.Window) {
+				break
+			}
+			out.released = r.frame.Last()
+			out.markDelay = m.cfg.MarkEvery
+			out.markAt = m.now + out.markDelay
+			m.do.Add(recovery.Action{Kind: recovery.Publish, Port: o, Frame: r.frame})
+		}
+		out.sent++
+	}
+	if len(out.wanted) > 0 {
+		m.resend(o)
+	}
+}
+
+// resend answers an ASK with exactly what was asked for, as far as it is released, and no further above what the
+// target has consumed than its window: the target is not flooded, and live traffic flows between (S2).
+func (m *Machine) resend(o int) {
+	out := &m.out[o]
+	for len(out.wanted) > 0 {
+		want := out.wanted[0]
+		k := out.find(want.First)
+		if k >= out.sent {
+			return // not regenerated yet
+		}
+		r := &out.frames[k]
+		if want.First < r.frame.First { // below what is retained: overtaken by an ACK
+			out.wanted.Remove(seqRange(want.First, r.frame.First-1))
+			continue
+		}
+		if r.at >= out.credit+uint64(m.cfg.Window) {
+			return
+		}
+		f := r.frame
+		part := seqRange(max(want.First, f.First), min(want.Last, f.Last()))
+		out.wanted.Remove(part)
+		if part.First > f.First || part.Last < f.Last() {
+			cut, err := f.Cut(part.First, part.Last)
+			if err != nil {
+				continue // its items do not add up: the target would refuse it anyway
+			}
+			f = cut
+		}
+		m.status.Counters.Resent += uint64(f.Count)
+		m.do.Add(recovery.Action{Kind: recovery.Resend, Port: o, Frame: f})
+	}
+}
+
+// find returns the index in frames of the frame that holds s, or of the first one above it.
+func (out *output) find(s msgid.Seq) int {
+	live := out.frames[out.head:]
+	return out.head + sort.Search(len(live), func(k int) bool { return live[k].frame.Last() >= s })
+}
+
+// onHello: the target was restored, at a position (R3). It is answered with the high-water mark, in order with
+// the data: what the target does not have when the mark arrives, it missed.
+func (m *Machine) onHello(o int, sig *channel.Signal) {
+	if !m.meet(o, sig, sig.Seq) {
+		return
+	}
+	out := &m.out[o]
+	if !out.open {
+		m.openAt(o, max(sig.Have, sig.Seq))
+	}
+	m.signal(o, out.port.Number, channel.Signal{Kind: channel.Mark, Seq: out.released, For: sig.Incarnation}, true)
+	m.pump(o)
+}
+
+// meet checks the incarnation of the target (T4), and takes note of a new one that was restored at a position.
+// It reports whether the signal counts.
+func (m *Machine) meet(o int, sig *channel.Signal, restored msgid.Seq) bool {
+	out := &m.out[o]
+	if sig.Incarnation < out.target {
+		m.status.Counters.Rejected++
+		return false
+	}
+	if restored < out.stable && sig.Incarnation > out.stableInc { // S4
+		m.signal(o, out.port.Number, channel.Signal{
+			Kind: channel.Refuse, For: sig.Incarnation, Seq: out.stable, Have: restored,
+		}, false)
+		return false
+	}
+	if sig.Incarnation > out.target {
+		out.target = sig.Incarnation
+		out.wanted = nil
+		out.setConsumed(restored)
+	}
+	return true
+}
+
+// openAt begins to publish: the target has everything up to have, the rest goes out in order.
+func (m *Machine) openAt(o int, have msgid.Seq) {
+	out := &m.out[o]
+	out.open = true
+	out.released = max(have, out.stable)
+	out.markDelay = m.cfg.MarkEvery
+	out.markAt = m.now + out.markDelay
+	m.checkCaughtUp()
+}
+
+// onAck trims what is stable (S1) and gives credit.
+func (m *Machine) onAck(o int, sig *channel.Signal) {
+	out := &m.out[o]
+	if sig.Incarnation > out.target {
+		// Its hello was lost, or is still on its way: that will tell where it was restored.
+		out.target = sig.Incarnation
+		out.wanted = nil
+		out.setConsumed(sig.Consumed)
+	}
+	if sig.Incarnation < out.target { // T4
+		m.status.Counters.Rejected++
+		return
+	}
+	if !out.open && sig.For == m.cfg.Incarnation {
+		m.openAt(o, sig.Have)
+		out.setConsumed(sig.Consumed)
+	}
+	if sig.Consumed > out.consumed {
+		out.setConsumed(sig.Consumed)
+		out.markDelay = m.cfg.MarkEvery
+	}
+	if sig.Seq > out.stable {
+		out.stableInc = sig.Incarnation
+		m.trim(o, sig.Seq)
+	} else if sig.Seq == out.stable {
+		out.stableInc = sig.Incarnation
+	}
+	if sig.Wave != out.wave {
+		out.wave, out.fresh = sig.Wave, true
+	}
+	m.pump(o)
+	m.checkDone()
+}
+
+// setConsumed notes the target's position, and its offset in bytes: that of the frame that follows it.
+func (out *output) setConsumed(s msgid.Seq) {
+	out.consumed = s
+	if k := out.find(s + 1); k < len(out.frames) {
+		out.credit = out.frames[k].at
+	} else {
+		out.credit = out.end
+	}
+}
+
+// trim drops what a durable snapshot of the target covers (I5: and nothing above it).
+func (m *Machine) trim(o int, stable msgid.Seq) {
+	out := &m.out[o]
+	out.stable = stable
+	out.released = max(out.released, stable)
+	for out.head < len(out.frames) && out.frames[out.head].frame.Last() <= stable {
+		m.retained -= out.frames[out.head].frame.Len()
+		out.frames[out.head] = retained{}
+		out.head++
+	}
+	out.sent = max(out.sent, out.head)
+	if out.head*2 >= len(out.frames) {
+		n := copy(out.frames, out.frames[out.head:])
+		clear(out.frames[n:])
+		out.frames = out.frames[:n]
+		out.sent -= out.head
+		out.head = 0
+	}
+	out.wanted = out.wanted.Minus(msgid.Ranges{seqRange(1, stable)})
+	if stable >= out.emitted && stable >= out.released {
+		out.markAt = 0 // nothing is left to be asked for
+	}
+}
+
+func (out *output) push(r retained) { out.frames = append(out.frames, r) }
+
+// onAsk notes what the target asks for: the released part, of what no ACK has overtaken (S2, S4).
+func (m *Machine) onAsk(o int, sig *channel.Signal) {
+	if !m.meet(o, sig, sig.Seq) {
+		return
+	}
+	out := &m.out[o]
+	if !out.open {
+		return // once it has told what it has, the rest goes out in order
+	}
+	for _, r := range sig.Ranges {
+		r.First, r.Last = max(r.First, out.stable+1), min(r.Last, out.released)
+		if r.First <= r.Last {
+			out.wanted.Add(r)
+		}
+	}
+	m.pump(o)
+}
+
+// greet tells the target that this incarnation of its source is new; its answer opens the channel.
+func (m *Machine) greet(o int) {
+	out := &m.out[o]
+	out.markDelay = max(out.markDelay, m.cfg.MarkEvery)
+	out.markAt = m.now + out.markDelay
+	out.markDelay = backoff(out.markDelay, m.cfg.MarkMax)
+	m.signal(o, out.port.Number, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, Seq: out.emitted}, true)
+}
+
+// mark tells the target, in order with the data, how far the channel is released (S3).
+func (m *Machine) mark(o int, flags channel.SignalFlags) {
+	out := &m.out[o]
+	if m.ended && out.released >= out.emitted {
+		flags |= channel.Ended
+	}
+	m.signal(o, out.port.Number, channel.Signal{Kind: channel.Mark, Flags: flags, Seq: out.released}, true)
+}
+
+// tickOutput repeats the mark of a quiet channel that has released but unstable frames, with growing delay (S3).
+func (m *Machine) tickOutput(o int) {
+	out := &m.out[o]
+	if out.markAt == 0 || m.now < out.markAt {
+		return
+	}
+	switch {
+	case !out.open:
+		m.greet(o)
+	case out.stable >= out.released:
+		out.markAt = 0
+	default:
+		out.markAt = m.now + out.markDelay
+		out.markDelay = backoff(out.markDelay, m.cfg.MarkMax)
+		m.mark(o, 0)
+	}
+}
+
+// urge asks the targets for a snapshot when much is retained (S1).
+func (m *Machine) urge() {
+	if m.retained < m.cfg.SoftBound {
+		return
+	}
+	for o := range m.out {
+		out := &m.out[o]
+		if out.open && out.head < len(out.frames) && m.now >= out.urgedAt {
+			out.urgedAt = m.now + m.urgeEvery()
+			m.mark(o, channel.Urge)
+		}
+	}
+}
+
+func (m *Machine) urgeEvery() recovery.Tick { return max(1, m.cfg.SnapshotEvery/10) }
+
+// blocked returns the output that keeps the task from consuming: one without credit, or, at the hard bound of
+// retention, the one that retains most. It returns -1 if there is none.
+func (m *Machine) blocked() int {
+	for o := range m.out {
+		if out := &m.out[o]; out.end >= out.credit+uint64(m.cfg.Window) {
+			return o
+		}
+	}
+	if m.retained < m.cfg.HardBound {
+		return -1
+	}
+	most, port := uint64(0), -1
+	for o := range m.out {
+		if out := &m.out[o]; out.head < len(out.frames) {
+			if n := out.end - out.frames[out.head].at; n > most {
+				most, port = n, o
+			}
+		}
+	}
+	return port
+}

@@ -1,0 +1,78 @@
+package backtrack
+
+import (
+	"fmt"
+
+	"github.com/askback/askback/msgid"
+	"github.com/askback/askback/recovery"
+)
+
+// restore brings the machine to the newest snapshot (R2) and queues the order recorded after it (R4). What it
+// retained goes on being retained, under the new incarnation's name; what it released is asked of its targets,
+// since only they know (see output).
+func (m *Machine) restore(h recovery.History) error {
+	for k, part := range h.Chain {
+		if err := m.apply(part, k == 0); err != nil {
+			return fmt.Errorf("snapshot %d of %d: %w", k+1, len(h.Chain), err)
+		}
+	}
+	if err := m.restoreOrder(h.Orders); err != nil {
+		return err
+	}
+	m.snap.final = m.ended
+	m.snap.dirty = len(h.Chain) == 0
+	for i := range m.in {
+		in := &m.in[i]
+		in.accepted, in.acceptedSum = in.consumed, in.sum
+		in.proven, in.stable, in.capturing = in.consumed, in.consumed, in.consumed
+		in.recorded = in.consumed
+	}
+	for _, e := range m.order.replay {
+		if e.kind == turn {
+			m.in[e.port].recorded += msgid.Seq(e.value)
+		}
+	}
+	for o := range m.out {
+		out := &m.out[o]
+		out.released, out.consumed, out.saved = out.stable, out.stable, out.emitted
+		kept := out.frames[:0]
+		for _, r := range out.frames {
+			if r.frame.Last() <= out.stable {
+				continue
+			}
+			r.frame.Restamp(m.cfg.Incarnation)
+			r.at = out.end
+			out.end += uint64(r.frame.Len())
+			m.retained += r.frame.Len()
+			kept = append(kept, r)
+		}
+		out.frames = kept
+	}
+	m.status.Recovery.Restored = h.Incarnation > 1
+	return nil
+}
+
+// restoreOrder queues the entries that come after the snapshot. A snapshot is captured before it is stored, so
+// records may hold entries that it covers already; a hole among the others cannot be filled by anyone.
+func (m *Machine) restoreOrder(records [][]byte) error {
+	o := &m.order
+	for _, record := range records {
+		first, entries, err := decodeOrder(record, len(m.in))
+		if err != nil {
+			return err
+		}
+		for k, e := range entries {
+			switch number := first + uint64(k); {
+			case number <= o.pos:
+			case number == o.pos+1:
+				o.replay = append(o.replay, e)
+				o.pos++
+			default:
+				return fmt.Errorf("%w: order after #%d is missing, the next record begins at #%d", errOrder, o.pos, number)
+			}
+		}
+	}
+	o.durable = o.pos
+	o.replayed = len(o.replay) > 0
+	return nil
+}

@@ -1,0 +1,159 @@
+package recovery
+
+import (
+	"github.com/askback/askback/msgid"
+)
+
+// A Tick is a moment: milliseconds since the task began, as its caller counts them.
+type Tick uint64
+
+// A Machine is the recovery strategy of one task. It is not safe for concurrent use.
+type Machine interface {
+	// Step tells the machine of one event and appends what must be done to do.
+	Step(ev Event, do *Actions)
+	// Capture appends to dst the machine's part of a snapshot: full, or as an increment to the one before.
+	// It is called only on a Snapshot action.
+	Capture(dst []byte, full bool) []byte
+	// Status returns what the caller and its observers want to know. It is valid until the next Step.
+	Status() *Status
+}
+
+// A Factory makes the machine of one task. The history is empty for a task that never ran.
+type Factory func(Config, History) (Machine, error)
+
+// A History is what the task log says of a task's earlier incarnations, reduced to the machine's own part.
+type History struct {
+	Incarnation msgid.Incarnation
+	Chain       [][]byte // what Capture gave: a full snapshot, then its increments; empty if there is none
+	Orders      [][]byte // bodies of the Append actions that may follow the last snapshot, in order
+}
+
+// A Port is one end of a virtual channel.
+type Port struct {
+	Number uint32 // the channel's number in the plan
+	ID     msgid.Channel
+}
+
+// A Pessimism says when the outputs of a task are written to the log before they are released.
+type Pessimism uint8
+
+const (
+	Optimistic Pessimism = iota // only the order of inputs is logged
+	PerFrame                    // outputs and state change are logged frame by frame
+	PerTuple                    // outputs and state change are logged tuple by tuple: the paper's experiment
+)
+
+// Config describes the task to its machine. New functions of strategies apply the defaults.
+type Config struct {
+	Self        msgid.Alias
+	Incarnation msgid.Incarnation
+	Plan        uint64 // the plan's version
+	Inputs      []Port
+	Outputs     []Port
+	Spout       bool      // it has no inputs and is polled
+	Timers      bool      // it is ticked, so its order must be recorded even with one input
+	Pessimism   Pessimism // Optimistic unless the operator is declared nondeterministic
+
+	// Window is the credit of a channel: how many bytes a source may be ahead of what its target consumed.
+	// Default 4 MiB.
+	Window int
+	// SoftBound is how many retained bytes make a task urge its targets to take a snapshot. Default 16 MiB.
+	SoftBound int
+	// HardBound is how many retained bytes make a task stop consuming. Default 64 MiB.
+	HardBound int
+	// SnapshotEvery is the interval, in milliseconds, at which sinks start a wave of snapshots. Default 1000.
+	SnapshotEvery Tick
+	// RetryEvery is the first delay, in milliseconds, before an ASK or a hello without effect is repeated; it
+	// doubles up to RetryMax. Defaults 250 and 2000.
+	RetryEvery, RetryMax Tick
+	// MarkEvery is the first delay, in milliseconds, before a quiet channel repeats its high-water mark; it
+	// doubles up to MarkMax. Defaults 20 and 1000.
+	MarkEvery, MarkMax Tick
+}
+
+// Defaulted returns c with every zero setting replaced by its default.
+func (c Config) Defaulted() Config {
+	def := func(p *int, v int) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	tick := func(p *Tick, v Tick) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	def(&c.Window, 4<<20)
+	def(&c.SoftBound, 16<<20)
+	def(&c.HardBound, 64<<20)
+	tick(&c.SnapshotEvery, 1000)
+	tick(&c.RetryEvery, 250)
+	tick(&c.RetryMax, 2000)
+	tick(&c.MarkEvery, 20)
+	tick(&c.MarkMax, 1000)
+	return c
+}
+
+// A Position is where a channel stands: how many items have passed, and their running checksum.
+type Position struct {
+	Seq msgid.Seq
+	Sum uint32
+}
+
+// Status is what a machine tells of itself.
+type Status struct {
+	Wake      Tick       // the next moment at which the machine wants Ticked; 0: none
+	Replaying bool       // it repeats recorded order
+	Blocked   int        // the output port without credit (or the fullest one at the hard bound); -1: none
+	Starved   int        // the input port that recorded order waits for; -1: none
+	Finished  bool       // the operator has finished
+	Inputs    []Position // consumed, for each input
+	Outputs   []Position // emitted, for each output
+	Retained  int        // bytes kept for resending
+	Counters  Counters
+	Recovery  Recovery
+}
+
+// Counters count what happened in this incarnation. All count tuples (and marks in the stream) unless they say
+// otherwise.
+type Counters struct {
+	Consumed   uint64
+	Emitted    uint64
+	Duplicates uint64 // dropped: already received (T1)
+	Rejected   uint64 // frames and signals of an older incarnation, of another plan, or out of bounds (T4)
+	Lost       uint64 // given up, by a strategy that does
+	Missed     uint64 // asked for, for the first time
+	Replayed   uint64 // received on the replay subject
+	Resent     uint64 // sent on the replay subject
+	Asks       uint64 // ASK signals sent
+	Overflow   uint64 // frames dropped because the bounded store of held frames was full
+	Snapshots  uint64
+	Appends    uint64
+}
+
+// Add adds other to c.
+func (c *Counters) Add(other Counters) {
+	c.Consumed += other.Consumed
+	c.Emitted += other.Emitted
+	c.Duplicates += other.Duplicates
+	c.Rejected += other.Rejected
+	c.Lost += other.Lost
+	c.Missed += other.Missed
+	c.Replayed += other.Replayed
+	c.Resent += other.Resent
+	c.Asks += other.Asks
+	c.Overflow += other.Overflow
+	c.Snapshots += other.Snapshots
+	c.Appends += other.Appends
+}
+
+// A Recovery tells how a restored task got back to where the lost incarnation was.
+type Recovery struct {
+	Restored    bool      // this incarnation was restored from a log
+	CaughtUp    bool      // it is back: it has consumed all that its sources had released when it said hello
+	Asked       msgid.Set // what it asked for until then
+	Missed      uint64    // tuples in Asked
+	Replayed    uint64    // tuples resent for them
+	Reprocessed uint64    // tuples of recorded order consumed again
+	Duplicates  uint64
+}

@@ -1,0 +1,371 @@
+package task
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/channel"
+	"github.com/askback/askback/checkpoint"
+	"github.com/askback/askback/msgid"
+	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/spout"
+	"github.com/askback/askback/state"
+	"github.com/askback/askback/topology"
+	"github.com/askback/askback/tuple"
+)
+
+// Config describes a task to its core. NewCore applies the defaults.
+type Config struct {
+	Plan     *topology.Plan
+	Task     *topology.Task
+	Strategy recovery.Factory
+	Settings recovery.Config // bounds and delays of the strategy; what the plan says of the task is filled in
+
+	// FrameSize is the length, in bytes, at which a frame is full. Default 16 KiB.
+	FrameSize int
+	// MaxPayload is the longest message that the transport carries, in bytes. Default 1 MiB.
+	MaxPayload int
+	// Linger is how long, in milliseconds, an open frame of a busy task may wait to become full. Default 1.
+	Linger recovery.Tick
+
+	Now  func() time.Time // the wall clock; default time.Now
+	Rand func() uint64    // where ctx.Rand takes fresh values; default: a generator seeded by the system
+	Log  *zap.Logger      // default: none
+
+	// OnDead is told of each tuple that goes to the dead letters of an operator without such a stream.
+	OnDead func(DeadLetter)
+	// OnLatency is told, by a task without outputs, how old the roots of a consumed frame are at most.
+	OnLatency func(time.Duration)
+}
+
+// A DeadLetter is a tuple that an operator could not process.
+type DeadLetter struct {
+	ID    msgid.ID
+	Err   error
+	Tuple []byte // msgpack
+}
+
+// An Env performs for a core what reaches beyond the task. Append and Store are answered later, on the task's
+// goroutine, by Core.Appended and Core.Stored (or, if the log was lost, by Core.StoreLost).
+type Env interface {
+	// Send sends a message; losses are the protocol's business. The payload may be used again after the call.
+	Send(kind channel.Kind, to msgid.Alias, payload []byte)
+	// Append appends an order record to the task log. There is one at a time.
+	Append(record []byte)
+	// Store stores a snapshot in the task log. There is one at a time.
+	Store(parts [][]byte, full bool)
+}
+
+// A Core is a task without its goroutine: one event in, actions performed in order. The run loop drives it in
+// production, the simulator in tests. It is not safe for concurrent use.
+type Core struct {
+	cfg     Config
+	env     Env
+	machine recovery.Machine
+	now     recovery.Tick
+
+	bolt  bolt.Bolt
+	spout spout.Spout
+	store *state.Store
+
+	actions    recovery.Actions
+	performing bool
+	work       recovery.Action // what the operator is to do: Deliver, Poll, Fire or Finish
+	cursor     tuple.Cursor
+	again      bool // the cursor stands on a tuple that is to be tried again
+	tries      int
+	retryAt    recovery.Tick
+
+	emit    emission
+	capture *capture
+	chain   int // snapshots since the last full one, that one included
+
+	dueAt    recovery.Tick // of the operator's timer
+	pollAt   recovery.Tick // an idle spout is asked again
+	scratch  []byte
+	counters Counters
+	done     bool
+	err      error
+}
+
+// Counters count what a core dropped or gave up.
+type Counters struct {
+	Damaged   uint64 // messages with a wrong checksum, cut short, of another version
+	Foreign   uint64 // messages of another plan, of a channel that is not ours, or of a sender that is not its end
+	Malformed uint64 // items that are not msgpack tuples of the stream's fields
+	Retries   uint64 // calls of Execute repeated after an error
+	Dead      uint64 // tuples that went to the dead letters
+}
+
+// NewCore makes the task's operator and brings it to where its history ends. Start begins.
+func NewCore(cfg Config, history *checkpoint.History, env Env) (*Core, error) {
+	if cfg.FrameSize == 0 {
+		cfg.FrameSize = 16 << 10
+	}
+	if cfg.MaxPayload == 0 {
+		cfg.MaxPayload = 1 << 20
+	}
+	if cfg.Linger == 0 {
+		cfg.Linger = 1
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = systemRand
+	}
+	if cfg.Log == nil {
+		cfg.Log = zap.NewNop()
+	}
+	cfg.FrameSize = min(cfg.FrameSize, cfg.MaxPayload)
+	c := &Core{cfg: cfg, env: env, store: state.NewStore()}
+	if err := c.restore(history); err != nil {
+		return nil, fmt.Errorf("restore task %v: %w", cfg.Task.Alias, err)
+	}
+	return c, nil
+}
+
+// machineConfig tells the machine what the plan says of the task.
+func (c *Core) machineConfig(inc msgid.Incarnation) recovery.Config {
+	m := c.cfg.Settings
+	t := c.cfg.Task
+	m.Self, m.Incarnation, m.Plan = t.Alias, inc, c.cfg.Plan.Version
+	m.Spout = t.Operator.Spout != nil
+	m.Timers = t.Operator.Tick > 0
+	m.Pessimism = recovery.Pessimism(t.Operator.Pessimism)
+	for _, ch := range t.In {
+		m.Inputs = append(m.Inputs, recovery.Port{Number: ch.Number, ID: ch.ID})
+	}
+	for _, ch := range t.Out {
+		m.Outputs = append(m.Outputs, recovery.Port{Number: ch.Number, ID: ch.ID})
+	}
+	return m
+}
+
+// Start tells the machine that the task has joined the transport.
+func (c *Core) Start() { c.step(recovery.Event{Kind: recovery.Started}) }
+
+// Receive takes a message that came for the task. What is damaged, foreign or forged is counted and dropped.
+func (c *Core) Receive(m channel.Message) {
+	if channel.IsSignal(m.Payload) {
+		c.receiveSignal(m)
+		return
+	}
+	f, err := channel.Decode(m.Payload)
+	if err != nil {
+		c.counters.Damaged++
+		return
+	}
+	ch := c.cfg.Plan.Channel(f.Channel)
+	if m.Kind == channel.Control || f.Plan != c.cfg.Plan.Version || ch == nil || ch.Target != c.cfg.Task || ch.Source.Alias != m.From {
+		c.counters.Foreign++
+		return
+	}
+	c.step(recovery.Event{Kind: recovery.Received, Port: ch.In, Frame: f, Replay: m.Kind == channel.Replay})
+}
+
+func (c *Core) receiveSignal(m channel.Message) {
+	sig, err := channel.DecodeSignal(m.Payload)
+	if err != nil {
+		c.counters.Damaged++
+		return
+	}
+	ev := recovery.Event{Kind: recovery.Heard, Signal: sig, InBand: m.Kind == channel.Data}
+	ch := c.cfg.Plan.Channel(sig.Channel)
+	switch {
+	case sig.Plan != c.cfg.Plan.Version || ch == nil:
+		c.counters.Foreign++
+		return
+	case fromSource(sig.Kind) && ch.Target == c.cfg.Task && ch.Source.Alias == m.From:
+		ev.Port = ch.In
+	case !fromSource(sig.Kind) && ch.Source == c.cfg.Task && ch.Target.Alias == m.From:
+		ev.Port = ch.Out
+	default:
+		c.counters.Foreign++
+		return
+	}
+	c.step(ev)
+}
+
+// fromSource reports whether signals of that kind travel with the data, from a source to its target.
+func fromSource(k channel.SignalKind) bool { return k == channel.Mark || k == channel.Refuse }
+
+// Appended, Stored and StoreLost answer the Env's Append and Store.
+func (c *Core) Appended() { c.step(recovery.Event{Kind: recovery.Appended}) }
+
+// Stored says that the last snapshot is durable. Only now may a sink make its effects visible.
+func (c *Core) Stored() {
+	if c.capture == nil {
+		return
+	}
+	c.chain++
+	c.capture = nil
+	if s, ok := c.bolt.(bolt.Committer); ok {
+		if err := s.Commit(); err != nil {
+			c.fail(fmt.Errorf("commit %v: %w", c.cfg.Task.Alias, err))
+			return
+		}
+	}
+	c.step(recovery.Event{Kind: recovery.Stored})
+}
+
+// StoreLost says that the log has vanished or gone back, and that this incarnation has begun in it again.
+func (c *Core) StoreLost() {
+	if c.capture != nil {
+		c.store.Abort()
+		c.capture = nil
+	}
+	c.chain = 0
+	c.step(recovery.Event{Kind: recovery.StoreLost})
+}
+
+// Tick says what time it is, in milliseconds since the task began.
+func (c *Core) Tick(now recovery.Tick) {
+	c.now = now
+	c.step(recovery.Event{Kind: recovery.Ticked, Now: now})
+	if every := c.tickEvery(); every > 0 && now >= c.dueAt && c.work.Kind == 0 {
+		c.step(recovery.Event{Kind: recovery.Due, Value: uint64(c.cfg.Now().UnixNano())})
+	}
+	c.emit.linger(c)
+}
+
+func (c *Core) tickEvery() recovery.Tick {
+	if d := c.cfg.Task.Operator.Tick; d > 0 {
+		return max(1, recovery.Tick(d.Milliseconds()))
+	}
+	return 0
+}
+
+// Idle seals what is open, so that nothing waits for more input to come. The caller calls it when Work has
+// nothing to do and no message waits.
+func (c *Core) Idle() {
+	c.emit.sealAll(c)
+	c.step(recovery.Event{Kind: recovery.Idle})
+}
+
+// Wake returns the next moment at which the core wants Tick although nothing has happened; 0: none.
+func (c *Core) Wake() recovery.Tick {
+	wake := c.machine.Status().Wake
+	sooner := func(t recovery.Tick) {
+		if t != 0 && (wake == 0 || t < wake) {
+			wake = t
+		}
+	}
+	if c.work.Kind != 0 {
+		sooner(c.retryAt)
+	}
+	sooner(c.pollAt)
+	if c.tickEvery() > 0 && !c.machine.Status().Finished {
+		sooner(max(c.now+1, c.dueAt))
+	}
+	return wake
+}
+
+// Err returns why the core stopped for good, or nil.
+func (c *Core) Err() error { return c.err }
+
+// Done reports whether everything that the task emitted is safe with its targets, and its end is durable. It
+// goes on answering its peers until it is stopped.
+func (c *Core) Done() bool { return c.done }
+
+// Status returns the machine's account of itself, valid until the next call.
+func (c *Core) Status() *recovery.Status { return c.machine.Status() }
+
+// Counters returns what the core itself has counted.
+func (c *Core) Counters() Counters { return c.counters }
+
+// Operator returns the bolt or the spout, for its owner to look at between calls.
+func (c *Core) Operator() any {
+	if c.spout != nil {
+		return c.spout
+	}
+	return c.bolt
+}
+
+// Close lets go of what the operator holds outside, if it is an io.Closer.
+func (c *Core) Close() error {
+	if cl, ok := c.Operator().(io.Closer); ok {
+		return cl.Close()
+	}
+	return nil
+}
+
+// step tells the machine of an event and performs what it answers. An event that comes up while actions are
+// being performed is told at once, and its actions queue up behind.
+func (c *Core) step(ev recovery.Event) {
+	if c.err != nil {
+		return
+	}
+	c.machine.Step(ev, &c.actions)
+	if c.performing {
+		return
+	}
+	c.performing = true
+	for i := 0; i < len(c.actions.List); i++ {
+		c.perform(&c.actions.List[i])
+	}
+	c.actions.Reset()
+	c.performing = false
+}
+
+func (c *Core) perform(a *recovery.Action) {
+	t := c.cfg.Task
+	switch a.Kind {
+	case recovery.Deliver, recovery.Poll, recovery.Fire, recovery.Finish:
+		c.begin(*a)
+	case recovery.Publish:
+		c.env.Send(channel.Data, t.Out[a.Port].Target.Alias, a.Frame.Raw)
+	case recovery.Resend:
+		c.env.Send(channel.Replay, t.Out[a.Port].Target.Alias, a.Frame.Raw)
+	case recovery.Signal:
+		to, kind := msgid.Alias{}, channel.Control
+		if fromSource(a.Signal.Kind) {
+			to = t.Out[a.Port].Target.Alias
+		} else {
+			to = t.In[a.Port].Source.Alias
+		}
+		if a.InBand {
+			kind = channel.Data
+		}
+		c.scratch = a.Signal.AppendBinary(c.scratch[:0])
+		c.env.Send(kind, to, c.scratch)
+	case recovery.Append:
+		c.env.Append(a.Data)
+	case recovery.Snapshot:
+		c.beginCapture(a.Value != 0)
+	case recovery.Done:
+		c.done = true
+	case recovery.Fail:
+		c.fail(a.Err)
+	}
+}
+
+func (c *Core) fail(err error) {
+	if c.err == nil {
+		c.err = err
+	}
+}
+
+// errFew occurs when a machine does not answer a choice.
+var errFew = errors.New("task: the strategy did not answer a choice")
+
+// choose asks the machine for a recorded choice, or to record a fresh one.
+func (c *Core) choose(kind recovery.Choice, port int, fresh uint64) uint64 {
+	var do recovery.Actions
+	c.machine.Step(recovery.Event{Kind: recovery.Chose, Choice: kind, Port: port, Value: fresh}, &do)
+	for i := range do.List {
+		switch a := &do.List[i]; a.Kind {
+		case recovery.Chosen:
+			return a.Value
+		default:
+			c.perform(a)
+		}
+	}
+	c.fail(errFew)
+	return fresh
+}

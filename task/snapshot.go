@@ -1,0 +1,223 @@
+package task
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/checkpoint"
+	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/spout"
+	"github.com/askback/askback/state"
+)
+
+// A capture is a snapshot on its way to the log. Everything but the keyed state is captured at once; that is
+// frozen, and encoded a little at a time between frames.
+type capture struct {
+	full   bool
+	parts  [][]byte
+	stored bool // handed to the Env
+}
+
+const (
+	captureStep = 4096      // entries of keyed state encoded between two frames: some 100 µs
+	maxChain    = 64        // increments until a full snapshot is due in any case
+	smallState  = 256 << 10 // bytes of keyed state below which every snapshot is full
+)
+
+// beginCapture freezes the task as it is now.
+func (c *Core) beginCapture(full bool) {
+	c.emit.sealAll(c)
+	full = full || c.chain == 0 || c.chain >= maxChain || c.store.Size() < smallState || c.store.WantFull()
+	if full {
+		c.chain = 0
+	}
+	own, err := c.encode()
+	if err != nil {
+		c.fail(fmt.Errorf("snapshot %v: %w", c.cfg.Task.Alias, err))
+		return
+	}
+	machine := c.machine.Capture(nil, full)
+	c.store.Begin(full)
+	c.capture = &capture{full: full, parts: [][]byte{
+		binary.AppendUvarint(nil, uint64(len(own))), own,
+		binary.AppendUvarint(nil, uint64(len(machine))), machine,
+	}}
+	c.captureSome()
+}
+
+// captureSome encodes some of the frozen state, and hands the snapshot over when that was the last of it.
+func (c *Core) captureSome() bool {
+	s := c.capture
+	if s == nil || s.stored {
+		return false
+	}
+	done, err := c.store.Step(captureStep)
+	if err != nil {
+		c.fail(fmt.Errorf("snapshot %v: %w", c.cfg.Task.Alias, err))
+		return false
+	}
+	if done {
+		s.stored = true
+		c.env.Store(append(s.parts, c.store.Take()), s.full)
+		s.parts = nil
+	}
+	return true
+}
+
+const coreVersion = 1
+
+// encode returns what the core itself adds to a snapshot: routing cursors, and the operator's position or state.
+func (c *Core) encode() ([]byte, error) {
+	b := []byte{coreVersion}
+	var state []byte
+	for _, s := range c.emit.streams {
+		for i := range s.routes {
+			state = s.routes[i].router.AppendState(state[:0])
+			b = binary.AppendUvarint(b, uint64(len(state)))
+			b = append(b, state...)
+		}
+	}
+	if c.spout != nil {
+		return c.spout.Position(b), nil
+	}
+	if s, ok := c.bolt.(bolt.Snapshotter); ok {
+		own, err := s.Snapshot()
+		if err != nil {
+			return nil, err
+		}
+		b = append(b, own...)
+	}
+	return b, nil
+}
+
+// ErrSnapshot: a snapshot cannot be read, though its checksums are right; it was written by another version of
+// the runtime or of the topology.
+var ErrSnapshot = errors.New("task: unreadable snapshot")
+
+// restore makes the operator, and brings it and the machine to where the history ends (R2).
+func (c *Core) restore(h *checkpoint.History) error {
+	own := make([][]byte, len(h.Chain))
+	keyed := make([][]byte, len(h.Chain))
+	mh := recovery.History{Incarnation: h.Incarnation, Orders: h.Orders}
+	for k, snapshot := range h.Chain {
+		var machine []byte
+		var ok1, ok2 bool
+		own[k], snapshot, ok1 = cutPart(snapshot)
+		machine, keyed[k], ok2 = cutPart(snapshot)
+		if !ok1 || !ok2 {
+			return fmt.Errorf("%w: its parts do not add up", ErrSnapshot)
+		}
+		mh.Chain = append(mh.Chain, machine)
+	}
+	m, err := c.cfg.Strategy(c.machineConfig(h.Incarnation), mh)
+	if err != nil {
+		return err
+	}
+	c.machine = m
+	c.emit = newEmission(c, h.Incarnation, m.Status().Outputs)
+	c.emit.connect(c.cfg.Task)
+	if err := c.makeOperator(); err != nil {
+		return err
+	}
+	for _, data := range keyed {
+		if err := c.store.Apply(data); err != nil {
+			return err
+		}
+	}
+	c.chain = len(h.Chain)
+	if len(own) > 0 {
+		return c.decode(own[len(own)-1])
+	}
+	return nil
+}
+
+func (c *Core) makeOperator() error {
+	op := c.cfg.Task.Operator
+	if op.Spout != nil {
+		c.spout = op.Spout.New()
+		if s, ok := c.spout.(spout.Opener); ok {
+			return s.Open(taskContext{c})
+		}
+		return nil
+	}
+	c.bolt = op.Bolt()
+	if c.bolt == nil {
+		return fmt.Errorf("task: the factory of operator %q returned nil", op.Name)
+	}
+	if b, ok := c.bolt.(bolt.Preparer); ok {
+		return b.Prepare(taskContext{c})
+	}
+	return nil
+}
+
+// decode reads what encode wrote.
+func (c *Core) decode(b []byte) error {
+	if len(b) == 0 || b[0] != coreVersion {
+		return fmt.Errorf("%w: unknown version", ErrSnapshot)
+	}
+	b = b[1:]
+	for _, s := range c.emit.streams {
+		for i := range s.routes {
+			state, rest, ok := cutPart(b)
+			if !ok {
+				return fmt.Errorf("%w: routing state is cut short", ErrSnapshot)
+			}
+			if err := s.routes[i].router.SetState(state); err != nil {
+				return err
+			}
+			b = rest
+		}
+	}
+	if c.spout != nil {
+		return c.spout.Seek(b)
+	}
+	if s, ok := c.bolt.(bolt.Snapshotter); ok {
+		if err := s.Restore(b); err != nil {
+			return err
+		}
+		if s, ok := c.bolt.(bolt.Committer); ok {
+			return s.Commit()
+		}
+	}
+	return nil
+}
+
+// cutPart splits off a part that its length precedes.
+func cutPart(b []byte) (part, rest []byte, ok bool) {
+	n, k := binary.Uvarint(b)
+	if k <= 0 || n > uint64(len(b)-k) {
+		return nil, nil, false
+	}
+	return b[k : k+int(n)], b[k+int(n):], true
+}
+
+// taskContext is the bolt.Context of a core.
+type taskContext struct{ c *Core }
+
+func (x taskContext) Task() bolt.Task {
+	t := x.c.cfg.Task
+	return bolt.Task{Topology: x.c.cfg.Plan.Name, Alias: t.Alias, Parallel: t.Operator.Parallel}
+}
+
+func (x taskContext) State() *state.Store { return x.c.store }
+
+func (x taskContext) Now() time.Time {
+	fresh := uint64(x.c.cfg.Now().UnixNano())
+	return time.Unix(0, int64(x.c.recorded(recovery.ChoiceTime, fresh)))
+}
+
+func (x taskContext) Rand() uint64 { return x.c.recorded(recovery.ChoiceRand, x.c.cfg.Rand()) }
+
+// recorded returns a choice made while the operator runs. While it is being prepared nothing is recorded.
+func (c *Core) recorded(kind recovery.Choice, fresh uint64) uint64 {
+	if c.work.Kind == 0 || c.work.Kind == recovery.Poll {
+		return fresh
+	}
+	return c.choose(kind, 0, fresh)
+}
+
+func systemRand() uint64 { return rand.Uint64() }

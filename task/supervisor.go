@@ -1,0 +1,359 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/askback/askback/channel"
+	"github.com/askback/askback/checkpoint"
+	"github.com/askback/askback/msgid"
+	"github.com/askback/askback/recovery"
+)
+
+// Options tell a Supervisor how to run a task. NewSupervisor applies the defaults.
+type Options struct {
+	Config    Config
+	Transport channel.Transport
+	Log       checkpoint.Log     // nil: the strategy keeps no log, and a restarted task begins empty
+	LogOption checkpoint.Options // how the log is written
+
+	// Failures is how many times in a row a task may fail, without having caught up in between, before it is
+	// FAILED for good. Default 5.
+	Failures int
+	// Backoff is the pause before the first restart after a failure; it doubles up to MaxBackoff. A killed task
+	// is restarted at once. Defaults 10 ms and 5 s.
+	Backoff, MaxBackoff time.Duration
+
+	OnRecovery func(Recovery)  // told of each recovery when the task has caught up
+	OnFailure  func(err error) // told of each failure that leads to a restart
+}
+
+// A State is what a task is doing.
+type State uint8
+
+// The states of a task.
+const (
+	Starting   State = iota
+	Running          // it consumes and emits
+	Restoring        // it repeats what it had done
+	Finishing        // its operator has finished; its end is not safe with its targets yet
+	Complete         // nothing is left to do but to answer peers
+	Restarting       // it failed, and waits for its next start
+	Failed           // it failed too often, or for a reason that a restart cannot cure
+)
+
+var stateNames = [...]string{"starting", "running", "restoring", "finishing", "complete", "restarting", "FAILED"}
+
+func (s State) String() string { return stateNames[s] }
+
+// Info is how a task stands. It is a copy, safe to keep.
+type Info struct {
+	Alias       msgid.Alias
+	State       State
+	Incarnation msgid.Incarnation
+	Restarts    int
+	Done, Total int64             // a spout's progress, in its own unit
+	Counters    recovery.Counters // of all incarnations here
+	Core        Counters
+	Dropped     uint64 // messages dropped by a full inbox
+	Retained    int    // bytes kept for resending
+	Blocked     string // the channel without credit, if there is one
+	Starved     string // the channel that recorded order waits for, if there is one
+	Since       time.Time
+	LogError    error // why the log takes nothing just now
+	Err         error // why it failed last
+}
+
+// A Recovery tells how a task came back.
+type Recovery struct {
+	Alias       msgid.Alias
+	Cause       error
+	Incarnation msgid.Incarnation
+	Asked       msgid.Set
+	Missed      uint64        // tuples asked for
+	Replayed    uint64        // tuples resent for them
+	Reprocessed uint64        // tuples consumed again that the lost incarnation had consumed
+	Duplicates  uint64        // tuples dropped because they were there already
+	Load        time.Duration // from the end of the lost incarnation until its log was read
+	Took        time.Duration // until it had caught up
+}
+
+// A Supervisor keeps one task running: it starts the next incarnation when one ends. Its methods may be called
+// from any goroutine.
+type Supervisor struct {
+	opt Options
+
+	mu       sync.Mutex
+	current  *runner
+	info     Info
+	gone     recovery.Counters // of incarnations that have ended
+	goneCore Counters
+	at       []recovery.Position // where the last incarnation stood
+	position []byte              // of a spout without a log
+	changed  chan struct{}       // closed and made anew when info.State changes
+	cause    error
+	lostAt   time.Time
+	loaded   time.Time
+	reported bool
+}
+
+// NewSupervisor returns the supervisor of a task. Run starts it.
+func NewSupervisor(opt Options) *Supervisor {
+	if opt.Failures == 0 {
+		opt.Failures = 5
+	}
+	if opt.Backoff == 0 {
+		opt.Backoff = 10 * time.Millisecond
+	}
+	if opt.MaxBackoff == 0 {
+		opt.MaxBackoff = 5 * time.Second
+	}
+	if opt.Config.Log == nil {
+		opt.Config.Log = zap.NewNop()
+	}
+	s := &Supervisor{opt: opt, changed: make(chan struct{})}
+	s.info = Info{Alias: opt.Config.Task.Alias, Since: time.Now()}
+	return s
+}
+
+// Run runs the task, incarnation after incarnation, until ctx ends (it returns nil) or the task has FAILED (it
+// returns why). Everything that it started has ended when it returns.
+func (s *Supervisor) Run(ctx context.Context) error {
+	failures, pause := 0, s.opt.Backoff
+	for {
+		caughtUp, err := s.incarnate(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if errors.Is(err, ErrKilled) {
+			s.set(func(i *Info) { i.State = Restarting; i.Restarts++ })
+			continue
+		}
+		if caughtUp {
+			failures, pause = 0, s.opt.Backoff
+		}
+		failures++
+		if failures >= s.opt.Failures || hopeless(err) {
+			if failures > 1 {
+				err = fmt.Errorf("failed %d times in a row, last: %w", failures, err)
+			}
+			err = fmt.Errorf("task %v: %w", s.opt.Config.Task.Alias, err)
+			s.set(func(i *Info) { i.State, i.Err = Failed, err })
+			return err
+		}
+		s.opt.Config.Log.Warn("task failed, will restart", zap.Stringer("task", s.opt.Config.Task.Alias), zap.Duration("in", pause), zap.Error(err))
+		if s.opt.OnFailure != nil {
+			s.opt.OnFailure(err)
+		}
+		s.set(func(i *Info) { i.State, i.Err = Restarting, err; i.Restarts++ })
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+		pause = min(2*pause, s.opt.MaxBackoff)
+	}
+}
+
+// hopeless reports whether a restart cannot cure an error.
+func hopeless(err error) bool {
+	var diverged *recovery.DivergedError
+	var replay *recovery.ReplayError
+	var back *recovery.WentBackError
+	return errors.As(err, &diverged) || errors.As(err, &replay) || errors.As(err, &back) ||
+		errors.Is(err, checkpoint.ErrFenced) || errors.Is(err, checkpoint.ErrDamaged) || errors.Is(err, ErrSnapshot)
+}
+
+// incarnate runs one incarnation and returns how it ended, and whether it had caught up by then.
+func (s *Supervisor) incarnate(ctx context.Context) (caughtUp bool, err error) {
+	alias := s.opt.Config.Task.Alias
+	history := &checkpoint.History{}
+	var writer *checkpoint.Writer
+	if s.opt.Log != nil {
+		writer, history, err = checkpoint.Open(ctx, s.opt.Log, alias, s.opt.LogOption)
+		if err != nil {
+			return false, s.ended(nil, err)
+		}
+	} else {
+		history.Incarnation = msgid.Incarnation(s.Info().Restarts + 1)
+	}
+	r := &runner{box: newInbox(), publish: s.publish}
+	err = guard(alias, func() (err error) {
+		r.core, err = NewCore(s.opt.Config, history, r)
+		if err == nil && s.opt.Log == nil && s.position != nil && r.core.spout != nil {
+			err = r.core.spout.Seek(s.position)
+		}
+		return err
+	})
+	if err != nil {
+		return false, s.ended(nil, err)
+	}
+	s.begun(r, history)
+	if err = r.start(ctx, s.opt.Transport, writer); err == nil {
+		err = guard(alias, func() error { return r.run(ctx) })
+	}
+	r.stop()
+	_ = guard(alias, r.core.Close)
+	caughtUp = s.caughtUp(r)
+	return caughtUp, s.ended(r, err)
+}
+
+// begun notes a new incarnation, and how much of the last one's work it will do again.
+func (s *Supervisor) begun(r *runner, h *checkpoint.History) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current, s.loaded, s.reported = r, time.Now(), false
+	s.info.Incarnation = h.Incarnation
+	s.setState(Running)
+	if h.Incarnation > 1 {
+		s.setState(Restoring)
+	}
+}
+
+// ended takes the account of an incarnation that is over.
+func (s *Supervisor) ended(r *runner, err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current = nil
+	if s.lostAt.IsZero() || r != nil {
+		s.lostAt, s.cause = time.Now(), err
+	}
+	if r != nil {
+		st := r.core.Status()
+		s.gone.Add(st.Counters)
+		s.goneCore.add(r.core.Counters())
+		s.at = positions(r.core)
+		if r.core.spout != nil && s.opt.Log == nil {
+			s.position = r.core.spout.Position(nil)
+		}
+	}
+	return err
+}
+
+// positions returns where a task stands: what it has consumed, or, of a spout, what it has emitted.
+func positions(c *Core) []recovery.Position {
+	st := c.Status()
+	at := st.Inputs
+	if c.spout != nil {
+		at = st.Outputs
+	}
+	return append([]recovery.Position(nil), at...)
+}
+
+func (s *Supervisor) caughtUp(r *runner) bool {
+	rec := r.core.Status().Recovery
+	return !rec.Restored || rec.CaughtUp
+}
+
+// publish copies how things stand from the task's goroutine.
+func (s *Supervisor) publish(r *runner) {
+	r.told = time.Now()
+	st := r.core.Status()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := &s.info
+	i.Counters = s.gone
+	i.Counters.Add(st.Counters)
+	i.Core = s.goneCore
+	i.Core.add(r.core.Counters())
+	i.Dropped, i.Retained = r.box.lost(), st.Retained
+	i.Done, i.Total = r.progress()
+	i.Blocked, i.Starved, i.LogError = "", "", nil
+	if st.Blocked >= 0 {
+		i.Blocked = r.core.cfg.Task.Out[st.Blocked].ID.String()
+	}
+	if st.Starved >= 0 {
+		i.Starved = r.core.cfg.Task.In[st.Starved].ID.String()
+	}
+	if r.log != nil {
+		if err := r.log.failing.Load(); err != nil {
+			i.LogError = *err
+		}
+	}
+	switch rec := &st.Recovery; {
+	case r.core.Done():
+		s.setState(Complete)
+	case st.Finished:
+		s.setState(Finishing)
+	case rec.Restored && !rec.CaughtUp:
+		s.setState(Restoring)
+	default:
+		s.setState(Running)
+	}
+	s.report(r, &st.Recovery)
+}
+
+// report tells of a recovery once, when the task has caught up.
+func (s *Supervisor) report(r *runner, rec *recovery.Recovery) {
+	if s.reported || !rec.CaughtUp || s.lostAt.IsZero() {
+		return
+	}
+	s.reported = true
+	again := r.again(s.at)
+	if s.opt.OnRecovery != nil {
+		s.opt.OnRecovery(Recovery{
+			Alias: s.info.Alias, Cause: s.cause, Incarnation: s.info.Incarnation,
+			Asked: rec.Asked, Missed: rec.Missed, Replayed: rec.Replayed, Reprocessed: again, Duplicates: rec.Duplicates,
+			Load: s.loaded.Sub(s.lostAt), Took: time.Since(s.lostAt),
+		})
+	}
+}
+
+func (s *Supervisor) setState(to State) {
+	if s.info.State == to {
+		return
+	}
+	s.info.State, s.info.Since = to, time.Now()
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *Supervisor) set(f func(*Info)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.info.State
+	f(&s.info)
+	to := s.info.State
+	s.info.State = was
+	s.setState(to)
+}
+
+// Info returns how the task stands.
+func (s *Supervisor) Info() Info {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.info
+}
+
+// Changed returns a channel that is closed when the task's state changes next.
+func (s *Supervisor) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}
+
+// Kill ends the running incarnation as a crash would: its state, its buffers and its inbox are dropped. The next
+// one starts at once. It reports whether there was one to kill.
+func (s *Supervisor) Kill() bool {
+	s.mu.Lock()
+	r := s.current
+	s.mu.Unlock()
+	if r == nil {
+		return false
+	}
+	r.kill()
+	return true
+}
+
+func (c *Counters) add(d Counters) {
+	c.Damaged += d.Damaged
+	c.Foreign += d.Foreign
+	c.Malformed += d.Malformed
+	c.Retries += d.Retries
+	c.Dead += d.Dead
+}
