@@ -32,6 +32,19 @@ func (l *lines) offset() int64 { return l.base + int64(l.from) }
 // with its end; size is 0 at the end of the stream. If it is longer, view returns its first max bytes.
 // The bytes are valid until the next view.
 func (l *lines) view(max int) (line []byte, size int, whole bool, err error) {
+	w := l.buf[l.from:l.to]
+	if len(w) > max {
+		w = w[:max+1] // the rest of a huge line is not searched again for each of its pieces
+	}
+	i := bytes.IndexByte(w, '\n')
+	if i < 0 {
+		return l.viewSlowly(max)
+	}
+	return l.chomp(w[:i]), i + 1, true, nil
+}
+
+// viewSlowly is for a line that is not in the buffer, or is longer than max, or seems so by its carriage return.
+func (l *lines) viewSlowly(max int) (line []byte, size int, whole bool, err error) {
 	// Two bytes more than max decide it: max bytes, a carriage return, a line feed.
 	for seen := 0; ; {
 		w := l.buf[l.from:l.to]
@@ -41,11 +54,11 @@ func (l *lines) view(max int) (line []byte, size int, whole bool, err error) {
 		i := bytes.IndexByte(w[seen:], '\n')
 		switch {
 		case i >= 0:
-			line, size = w[:seen+i], seen+i+1
+			line, size = l.chomp(w[:seen+i]), seen+i+1
 		case len(w) == max+2:
 			return w[:max], max, false, nil
 		case l.ended:
-			line, size = w, len(w)
+			line, size = l.chomp(w), len(w)
 		default:
 			seen = len(w)
 			if err := l.fill(); err != nil {
@@ -53,14 +66,18 @@ func (l *lines) view(max int) (line []byte, size int, whole bool, err error) {
 			}
 			continue
 		}
-		if n := len(line); n > 0 && line[n-1] == '\r' && !l.keepCR {
-			line = line[:n-1]
-		}
 		if len(line) > max {
 			return line[:max], max, false, nil
 		}
 		return line, size, true, nil
 	}
+}
+
+func (l *lines) chomp(line []byte) []byte {
+	if n := len(line); n > 0 && line[n-1] == '\r' && !l.keepCR {
+		return line[:n-1]
+	}
+	return line
 }
 
 // fill reads more behind what is not yet taken.

@@ -1,0 +1,102 @@
+package spout_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"path/filepath"
+
+	"github.com/askback/askback/bolt/bolttest"
+	"github.com/askback/askback/spout"
+)
+
+// Powers emits the powers of two.
+type Powers struct{ n uint64 }
+
+func (p *Powers) Next(out spout.Emitter) error {
+	if p.n == 64 {
+		return io.EOF
+	}
+	if err := out.Row().Uint(1 << p.n).Emit(); err != nil {
+		return err
+	}
+	p.n++
+	return nil
+}
+
+func (p *Powers) Position(dst []byte) []byte { return binary.AppendUvarint(dst, p.n) }
+
+func (p *Powers) Seek(position []byte) error {
+	p.n, _ = binary.Uvarint(position)
+	return nil
+}
+
+// A spout of one's own, and how a restored task goes on with it.
+func Example() {
+	source := spout.Func(func() spout.Spout { return &Powers{} })
+	out := bolttest.NewEmitter("power")
+
+	s := source.New()
+	for range 4 {
+		if err := s.Next(out); err != nil {
+			log.Fatal(err)
+		}
+	}
+	restored := source.New()
+	if err := restored.Seek(s.Position(nil)); err != nil {
+		log.Fatal(err)
+	}
+	if err := restored.Next(out); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(out.Rows(""))
+	// Output: [[1] [2] [4] [8] [16]]
+}
+
+// The lines of all Go files below a directory. A topology opens and calls the spouts; here the example does.
+func ExampleFiles() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	for name, text := range map[string]string{"a.go": "package a\n\nvar x = 1\n", "b.txt": "not Go\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	source := spout.Files(dir).Match("**/*.go")
+	files, bytes, err := source.Total()
+	fmt.Println(files, "file,", bytes, "bytes", err)
+
+	s := source.New()
+	if err := s.(spout.Opener).Open(bolttest.NewContext("lines", 0, 1)); err != nil {
+		log.Fatal(err)
+	}
+	out := bolttest.NewEmitter("line")
+	for err == nil {
+		err = s.Next(out)
+	}
+	fmt.Println(out.Rows(""), err)
+	// Output:
+	// 1 file, 21 bytes <nil>
+	// [[package a] [var x = 1]] EOF
+}
+
+func ExampleGenerate() {
+	squares := spout.Generate(5, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Int(i * i).Emit() })
+
+	s := squares.New()
+	if err := s.(spout.Opener).Open(bolttest.NewContext("squares", 1, 2)); err != nil { // the second of two tasks
+		log.Fatal(err)
+	}
+	out := bolttest.NewEmitter("n", "square")
+	if err := s.Next(out); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(out.Rows(""))
+	// Output: [[1 1] [3 9]]
+}
