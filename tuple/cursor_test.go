@@ -141,22 +141,22 @@ func writeAny(t *rapid.T, r *Row) any {
 // readAs reads field j, whose value is x, by the method of its type.
 func readAs(t *rapid.T, v Tuple, j int, x any) {
 	got := x
-	switch x.(type) {
+	switch x := x.(type) {
 	case nil:
 		if !v.IsNil(j) {
 			t.Fatalf("field %d is not nil", j)
 		}
 	case bool:
-		got = v.Bool(j)
+		got = v.At(j).Bool()
 	case int64:
 		if got = v.Int(j); v.Int(j) >= 0 {
 			got = int64(v.Uint(j))
 		}
-		if v.Float(j) != float64(x.(int64)) {
+		if v.Float(j) != float64(x) {
 			t.Fatalf("field %d as a float is %v, want %v", j, v.Float(j), x)
 		}
 	case uint64:
-		got = v.Uint(j)
+		got = v.At(j).Uint()
 	case float64:
 		got = v.Float(j)
 	case string:
