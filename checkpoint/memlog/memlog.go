@@ -3,6 +3,7 @@ package memlog
 import (
 	"context"
 	"fmt"
+	"sort"
 	"sync"
 
 	"github.com/askback/askback/checkpoint"
@@ -138,10 +139,8 @@ func (l *Log) Read(ctx context.Context, alias msgid.Alias, from checkpoint.Pos, 
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if e.Pos < from {
-			continue
-		}
+	start := sort.Search(len(entries), func(i int) bool { return entries[i].Pos >= from })
+	for _, e := range entries[start:] {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

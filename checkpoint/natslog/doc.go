@@ -1,0 +1,2 @@
+// Package natslog is the task log in NATS JetStream.
+package natslog
