@@ -33,6 +33,8 @@ type fileOptions struct {
 	single bool
 	roll   int64
 	format func(t tuple.Tuple, dst []byte) []byte
+	buffer int // bytes that are gathered for one write
+	fsync  func(*os.File) error
 	step   func(doing string) // tests stop here, where a process may be killed
 }
 
@@ -64,7 +66,7 @@ func Format(f func(t tuple.Tuple, dst []byte) []byte) FileOption {
 // A consumer may take a part away once the next has appeared, or when the run has ended: until then a restored
 // task may look for it.
 func File(path string, opts ...FileOption) func() Bolt {
-	o := fileOptions{format: tabbed}
+	o := fileOptions{format: tabbed, buffer: 64 << 10, fsync: (*os.File).Sync}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -110,8 +112,6 @@ type stagedFile struct {
 	Size int64  `json:"size"`
 }
 
-const fileBuffer = 64 << 10
-
 // Prepare checks the path.
 func (s *fileSink) Prepare(ctx Context) error {
 	s.dir = filepath.Dir(s.path)
@@ -143,7 +143,7 @@ func (s *fileSink) Execute(t tuple.Tuple, _ Emitter) error {
 		return err
 	}
 	// First what may fail, then what changes something: Execute may be tried again.
-	if len(s.buf) > 0 && len(s.buf)+len(s.line) > fileBuffer {
+	if len(s.buf) > 0 && len(s.buf)+len(s.line) > s.buffer {
 		if err := s.flush(); err != nil {
 			return err
 		}
@@ -325,7 +325,7 @@ func (s *fileSink) flush() error {
 // would not say so again: only a restored task can write it once more.
 func (s *fileSink) sync(f *os.File) error {
 	s.doing("sync")
-	if err := f.Sync(); err != nil {
+	if err := s.fsync(f); err != nil {
 		s.broken = fmt.Errorf("bolt: file sink: %w", err)
 	}
 	return s.broken
@@ -399,27 +399,24 @@ func (s *fileSink) copySegment(to *os.File, seg stagedFile) error {
 	return nil
 }
 
-// publish gives a closed part its name. Once that has happened it does nothing.
+// publish gives a closed part its name. Once that has happened it does nothing; a paused predecessor may do the
+// same at the same time.
 func (s *fileSink) publish(part stagedFile) error {
 	staged, final := filepath.Join(s.dir, part.Name), filepath.Join(s.dir, s.names.final(part.Part))
-	present, finalErr := os.Stat(final)
-	if finalErr != nil && !errors.Is(finalErr, fs.ErrNotExist) {
-		return fmt.Errorf("bolt: publish output: %w", finalErr)
-	}
-	_, err := os.Stat(staged)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if finalErr != nil || present.Size() != part.Size {
-			return s.lost(part)
+	if _, err := os.Stat(final); err == nil && !s.single {
+		if _, err := os.Stat(staged); err == nil {
+			return fmt.Errorf("%w: %s: does another sink write to the same path?", ErrOutputExists, final)
 		}
-		return nil
-	case err != nil:
-		return fmt.Errorf("bolt: publish output: %w", err)
-	case finalErr == nil && !s.single:
-		return fmt.Errorf("%w: %s: does another sink write to the same path?", ErrOutputExists, final)
 	}
 	s.doing("rename")
-	if err := os.Rename(staged, final); err != nil {
+	err := os.Rename(staged, final)
+	if errors.Is(err, fs.ErrNotExist) {
+		if info, err := os.Stat(final); err == nil && info.Size() == part.Size {
+			return nil
+		}
+		return s.lost(part)
+	}
+	if err != nil {
 		return fmt.Errorf("bolt: publish output: %w", err)
 	}
 	return nil
