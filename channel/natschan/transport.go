@@ -19,7 +19,7 @@ import (
 // pings do.
 const (
 	connectTimeout = 2 * time.Second
-	joinTimeout    = 5 * time.Second
+	joinTimeout    = 3 * time.Second
 	writeTimeout   = 2 * time.Second
 	pingInterval   = time.Second
 	pingsOut       = 2
@@ -127,6 +127,9 @@ func (t *Transport) Join(self msgid.Alias, deliver func(channel.Message)) (chann
 	}
 	if err != nil {
 		_ = e.Leave()
+		if isClosed(err) {
+			err = fmt.Errorf("%w: %w", channel.ErrClosed, err)
+		}
 		return nil, fmt.Errorf("join %s: %w", self, err)
 	}
 	return e, nil
@@ -212,7 +215,7 @@ func (t *Transport) publish(kind channel.Kind, subject string, payload []byte) e
 		return nil
 	case errors.Is(err, nats.ErrMaxPayload):
 		return fmt.Errorf("%w: %d bytes, at most %d", channel.ErrTooLarge, len(payload), l.MaxPayload())
-	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
+	case isClosed(err):
 		return fmt.Errorf("%w: %w", channel.ErrClosed, err)
 	}
 	t.stats.lost.Add(1)
@@ -222,6 +225,10 @@ func (t *Transport) publish(kind channel.Kind, subject string, payload []byte) e
 		_ = l.ForceReconnect()
 	}
 	return nil
+}
+
+func isClosed(err error) bool {
+	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionDraining)
 }
 
 func (t *Transport) asyncError(conn string, sub *nats.Subscription, err error) {
