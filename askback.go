@@ -1,0 +1,294 @@
+package askback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/askback/askback/backtrack"
+	"github.com/askback/askback/channel/natschan"
+	"github.com/askback/askback/channel/natschan/embed"
+	"github.com/askback/askback/checkpoint"
+	"github.com/askback/askback/checkpoint/natslog"
+	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/recovery/none"
+	"github.com/askback/askback/task"
+	"github.com/askback/askback/topology"
+)
+
+// A Report tells how a run went.
+type Report struct {
+	Plan       *topology.Plan
+	Strategy   string
+	Elapsed    time.Duration
+	Resumed    bool // the log of an earlier run was there, and this one went on from it
+	Kills      int  // tasks killed by WithKills
+	Recoveries []task.Recovery
+	Tasks      []task.Info
+	Transport  natschan.Stats
+}
+
+// Totals adds up what the tasks counted.
+func (r *Report) Totals() (c recovery.Counters) {
+	for i := range r.Tasks {
+		c.Add(r.Tasks[i].Counters)
+	}
+	return c
+}
+
+// A Progress tells how far a run is.
+type Progress struct {
+	Done, Total int64 // of all spouts, in their unit; Total is 0 if they do not know
+	Resumed     int64 // how much of Done an earlier run had done
+	Elapsed     time.Duration
+	Tasks       []task.Info
+}
+
+// Run runs a topology in this process, on an embedded NATS server or on a given one, until it ends by itself
+// (all its spouts are finite), ctx ends, or a task has FAILED. The report is not nil once the topology has
+// started, even if an error is returned with it; a run ended by ctx returns ctx's error.
+func Run(ctx context.Context, b *topology.Builder, options ...Option) (*Report, error) {
+	plan, err := b.Build()
+	if err != nil {
+		return nil, err
+	}
+	r := &run{plan: plan, opt: defaults()}
+	for _, o := range options {
+		o(&r.opt)
+	}
+	if err := r.opt.check(); err != nil {
+		return nil, err
+	}
+	if err := r.open(ctx); err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	err = r.run(ctx)
+	report := r.report()
+	return report, errors.Join(err, r.close())
+}
+
+// run is one call of Run.
+type run struct {
+	plan *topology.Plan
+	opt  config
+
+	server    *embed.Server
+	transport *natschan.Transport
+	log       checkpoint.Log
+	resumed   bool
+
+	began time.Time
+	tasks []*task.Supervisor
+	chaos *chaos
+
+	mu         sync.Mutex
+	recoveries []task.Recovery
+	failure    error
+	resumedAt  int64
+}
+
+// open connects to a server, or starts one, and opens the topology's log.
+func (r *run) open(ctx context.Context) (err error) {
+	dial := natschan.Config{URL: r.opt.server, Prefix: r.opt.prefix, Topology: r.plan.Name, OnEvent: r.onEvent}
+	if r.opt.server == "" {
+		r.server, err = embed.Start(embed.Options{
+			Dir: r.opt.dir, SyncAlways: r.opt.durability == natslog.Power, SyncInterval: syncInterval, MaxPayload: r.opt.maxPayload,
+		})
+		if err != nil {
+			return err
+		}
+		dial.InProcess = r.server.InProcess()
+	}
+	if r.transport, err = natschan.Dial(dial); err != nil {
+		return err
+	}
+	if r.opt.strategy == "none" {
+		return nil
+	}
+	opt := natslog.Options{Prefix: r.opt.prefix, Topology: r.plan.Name, Durability: r.opt.durability}
+	if r.server != nil {
+		opt.SyncInterval = syncInterval
+	}
+	if r.shared() {
+		if err := natslog.Delete(ctx, r.transport.Control(), r.opt.prefix, r.plan.Name); err != nil {
+			return err
+		}
+	}
+	r.log, err = natslog.Open(ctx, r.transport.Control(), opt)
+	return err
+}
+
+// shared reports whether the run must leave nothing behind, and must not find anything left, on a server that
+// others use.
+func (r *run) shared() bool { return r.server == nil && !r.opt.keep && r.opt.strategy != "none" }
+
+// syncInterval is how often the embedded server syncs its store under process durability. It bounds what the log
+// keeps for the case of a power cut.
+const syncInterval = 5 * time.Second
+
+func (r *run) close() error {
+	var errs []error
+	if r.transport != nil {
+		if r.shared() && r.log != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			errs = append(errs, natslog.Delete(ctx, r.transport.Control(), r.opt.prefix, r.plan.Name))
+			cancel()
+		}
+		errs = append(errs, r.transport.Close())
+	}
+	if r.server != nil {
+		errs = append(errs, r.server.Stop())
+	}
+	return errors.Join(errs...)
+}
+
+// run runs every task until all are complete, one has failed, or ctx ends.
+func (r *run) run(ctx context.Context) error {
+	r.began = time.Now()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	if r.opt.kills > 0 {
+		r.chaos = newChaos(r, r.opt.kills, r.opt.seed, r.opt.pairs)
+		r.chaos.gate(r.plan)
+	}
+	var group sync.WaitGroup
+	for _, t := range r.plan.Tasks {
+		s := task.NewSupervisor(r.options(t))
+		r.tasks = append(r.tasks, s)
+		group.Go(func() {
+			if err := s.Run(ctx); err != nil {
+				stop(err)
+			}
+		})
+	}
+	group.Go(func() { r.watch(ctx) })
+	if r.chaos != nil {
+		group.Go(func() { r.chaos.loop(ctx) })
+	}
+	err := r.wait(ctx)
+	stop(errComplete)
+	group.Wait()
+	return err
+}
+
+var errComplete = errors.New("askback: complete")
+
+// wait returns when every task is complete, or why that will not be.
+func (r *run) wait(ctx context.Context) error {
+	for _, s := range r.tasks {
+		for {
+			changed := s.Changed()
+			if s.Info().State == task.Complete {
+				break
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+	}
+	return nil
+}
+
+// options describes one task to its supervisor.
+func (r *run) options(t *topology.Task) task.Options {
+	o := task.Options{
+		Config: task.Config{
+			Plan: r.plan, Task: t, Settings: r.opt.settings,
+			FrameSize: r.opt.frameSize, MaxPayload: r.transport.MaxPayload(), Log: r.opt.log,
+			OnDead: r.opt.onDead, OnLatency: r.opt.onLatency,
+			Strategy: backtrack.New,
+		},
+		Transport:  r.transport,
+		Log:        r.log,
+		LogOption:  checkpoint.Options{Pause: pause},
+		OnRecovery: r.onRecovery,
+	}
+	if r.opt.strategy == "none" {
+		o.Config.Strategy = none.New
+	}
+	return o
+}
+
+// pause waits between tries of an append whose answer was lost.
+func pause(ctx context.Context, attempt int) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(min(time.Second, 10*time.Millisecond<<min(attempt, 10))):
+		return nil
+	}
+}
+
+// watch tells of progress, a few times a second.
+func (r *run) watch(ctx context.Context) {
+	if r.opt.onProgress == nil {
+		return
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			r.opt.onProgress(r.progress())
+			return
+		case <-tick.C:
+			r.opt.onProgress(r.progress())
+		}
+	}
+}
+
+func (r *run) progress() Progress {
+	p := Progress{Elapsed: time.Since(r.began)}
+	for _, s := range r.tasks {
+		i := s.Info()
+		p.Done += i.Done
+		p.Total += i.Total
+		p.Tasks = append(p.Tasks, i)
+	}
+	return p
+}
+
+func (r *run) onRecovery(rec task.Recovery) {
+	r.mu.Lock()
+	r.recoveries = append(r.recoveries, rec)
+	r.mu.Unlock()
+	if r.opt.onRecovery != nil {
+		r.opt.onRecovery(rec)
+	}
+}
+
+func (r *run) onEvent(e natschan.Event) {
+	r.opt.log.Info("transport", zap.Stringer("event", e))
+	if r.opt.onEvent != nil {
+		r.opt.onEvent(e)
+	}
+}
+
+func (r *run) report() *Report {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rep := &Report{Plan: r.plan, Strategy: r.opt.strategy, Elapsed: time.Since(r.began), Recoveries: r.recoveries, Transport: r.transport.Stats()}
+	for _, s := range r.tasks {
+		rep.Tasks = append(rep.Tasks, s.Info())
+	}
+	if r.chaos != nil {
+		rep.Kills = r.chaos.done()
+	}
+	return rep
+}
+
+// Main runs a topology as a program: it reads the command line, runs, prints what happened and exits. See Run for
+// running one from within another program.
+func Main(b *topology.Builder) {
+	if err := command(b).Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, "askback:", err)
+		os.Exit(1)
+	}
+}

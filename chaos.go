@@ -1,0 +1,168 @@
+package askback
+
+import (
+	"context"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/spout"
+	"github.com/askback/askback/task"
+	"github.com/askback/askback/topology"
+)
+
+// chaos kills tasks while a topology runs, at points spread evenly over the progress of its spouts. The spouts
+// pause at each point until its kill has been done, so all of them happen however short the run is.
+type chaos struct {
+	run   *run
+	kills int
+	pairs bool
+	rand  *rand.Rand
+	due   chan struct{}
+
+	mu     sync.Mutex
+	spouts []*gatedSpout
+	killed int
+	tasks  int
+	asked  int // kills asked for; those above killed make the spouts pause
+}
+
+func newChaos(r *run, kills int, seed uint64, pairs bool) *chaos {
+	return &chaos{run: r, kills: kills, pairs: pairs, rand: rand.New(rand.NewPCG(seed, 0)), due: make(chan struct{}, 1)}
+}
+
+// gate puts a gate before every spout of the plan.
+func (c *chaos) gate(p *topology.Plan) {
+	for _, op := range p.Operators {
+		if op.Spout == nil {
+			continue
+		}
+		source := op.Spout
+		slots := make([]*gatedSpout, op.Parallel)
+		for i := range slots {
+			slots[i] = &gatedSpout{chaos: c}
+		}
+		c.spouts = append(c.spouts, slots...)
+		op.Spout = spout.Func(func() spout.Spout { return &gate{Spout: source.New(), slots: slots} })
+	}
+}
+
+// A gatedSpout is what chaos knows of one spout task, whatever its incarnation.
+type gatedSpout struct {
+	chaos       *chaos
+	done, total int64
+}
+
+// gate is a spout that pauses at the points where tasks are to be killed.
+type gate struct {
+	spout.Spout
+	slots []*gatedSpout
+	slot  *gatedSpout
+}
+
+func (g *gate) Open(ctx bolt.Context) error {
+	g.slot = g.slots[ctx.Task().Alias.Index]
+	if o, ok := g.Spout.(spout.Opener); ok {
+		return o.Open(ctx)
+	}
+	return nil
+}
+
+func (g *gate) Next(out spout.Emitter) error {
+	if g.slot.chaos.holds(g) {
+		return spout.ErrIdle
+	}
+	return g.Spout.Next(out)
+}
+
+func (g *gate) Progress() (done, total int64) {
+	if p, ok := g.Spout.(spout.Progresser); ok {
+		return p.Progress()
+	}
+	return 0, 0
+}
+
+func (g *gate) Close() error {
+	if c, ok := g.Spout.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// holds notes a spout's progress, asks for the next kill when its point is reached, and reports whether to pause.
+func (c *chaos) holds(g *gate) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g.slot.done, g.slot.total = g.Progress()
+	if c.killed >= c.kills {
+		return false
+	}
+	var done, total int64
+	for _, s := range c.spouts {
+		done += s.done
+		total += s.total
+	}
+	if total == 0 || c.asked == c.killed && done*int64(c.kills+1) >= total*int64(c.killed+1) {
+		c.asked = c.killed + 1
+		select {
+		case c.due <- struct{}{}:
+		default:
+		}
+	}
+	return c.asked > c.killed
+}
+
+// loop does the kills that are asked for, each when the tasks killed before are back.
+func (c *chaos) loop(ctx context.Context) {
+	for {
+		select {
+		case <-c.due:
+		case <-ctx.Done():
+			return
+		}
+		for !c.kill() {
+			select {
+			case <-time.After(time.Millisecond):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// kill kills a random task, or a random task and one of its sources. It reports whether it could: all tasks must
+// be running, so that each kill leads to a recovery of its own.
+func (c *chaos) kill() bool {
+	for _, s := range c.run.tasks {
+		if st := s.Info().State; st != task.Running && st != task.Finishing && st != task.Complete {
+			return false
+		}
+	}
+	var victims []*topology.Task
+	if c.pairs {
+		ch := c.run.plan.Channels[c.rand.IntN(len(c.run.plan.Channels))]
+		victims = append(victims, ch.Source, ch.Target)
+	} else {
+		victims = append(victims, c.run.plan.Tasks[c.rand.IntN(len(c.run.plan.Tasks))])
+	}
+	n := 0
+	for _, t := range victims {
+		if c.run.tasks[t.Number].Kill() {
+			n++
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tasks += n
+	c.killed++
+	return true
+}
+
+// done returns how many tasks were killed.
+func (c *chaos) done() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tasks
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"sync/atomic"
+
+	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/spout"
+	"github.com/askback/askback/state"
+	"github.com/askback/askback/topology"
+	"github.com/askback/askback/tuple"
+)
+
+// isWord says which bytes words are made of: A word is a maximal run of them.
+var isWord = func() (is [256]bool) {
+	for c := range is {
+		is[c] = '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '_'
+	}
+	return is
+}()
+
+// cutBetweenWords returns the longest prefix of b that does not end within a word: where a line of many megabytes
+// may be cut.
+func cutBetweenWords(b []byte) int {
+	for n := len(b); n > 0; n-- {
+		if !isWord[b[n-1]] {
+			return n
+		}
+	}
+	return 0
+}
+
+// Split emits the words of a line.
+type Split struct{}
+
+func (Split) Execute(t tuple.Tuple, out bolt.Emitter) error {
+	line := t.Bytes(0)
+	for i := 0; i < len(line); {
+		if !isWord[line[i]] {
+			i++
+			continue
+		}
+		start := i
+		for i < len(line) && isWord[line[i]] {
+			i++
+		}
+		if err := out.Row().Bytes(line[start:i]).Emit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Count keeps a counter per word and emits the totals when its input ends.
+type Count struct{ n *state.Map[string, int64] }
+
+func (c *Count) Prepare(ctx bolt.Context) (err error) {
+	c.n, err = state.Open[string, int64](ctx, "counts")
+	return err
+}
+
+func (c *Count) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+	*c.n.At(t.Bytes(0))++
+	return nil
+}
+
+func (c *Count) Finish(out bolt.Emitter) error {
+	for word, n := range c.n.All() {
+		if err := out.Row().String(word).Int(n).Emit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Result gathers the totals.
+type Result struct{ n *state.Map[string, int64] }
+
+func (r *Result) Prepare(ctx bolt.Context) (err error) {
+	r.n, err = state.Open[string, int64](ctx, "result")
+	return err
+}
+
+func (r *Result) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+	*r.n.At(t.Bytes(0)) += t.Int(1)
+	return nil
+}
+
+// wordcount builds the topology. The pointer holds the newest incarnation of the result, for the program to read
+// after the run.
+func wordcount(lines spout.Source, parallel int) (*topology.Builder, *atomic.Pointer[Result]) {
+	var result atomic.Pointer[Result]
+	b := topology.New("wordcount")
+	b.Spout("lines", lines).Fields("line")
+	b.Bolt("split", func() bolt.Bolt { return Split{} }).Parallel(parallel).Shuffle("lines").Fields("word")
+	b.Bolt("count", func() bolt.Bolt { return &Count{} }).Parallel(parallel).GroupBy("split", "word").Fields("word", "n")
+	b.Bolt("result", func() bolt.Bolt { r := &Result{}; result.Store(r); return r }).Global("count")
+	return b, &result
+}
