@@ -1,307 +1,271 @@
 package bolt
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/askback/askback/msgid"
-	"github.com/askback/askback/state"
 	"github.com/askback/askback/tuple"
 )
 
-var fileModes = []struct {
-	name string
-	opts []FileOption
-}{
-	{"parts", nil},
-	{"roll", []FileOption{Roll(15)}},
-	{"single", []FileOption{Single()}},
-}
-
-// TestFileKilledAnywhere kills a sink at every step that it or its task takes, its successor too, and expects the
-// output of an undisturbed run, nothing staged left, and never anything visible that is not final.
-func TestFileKilledAnywhere(t *testing.T) {
-	inMemory(t)
-	for _, mode := range fileModes {
-		t.Run(mode.name, func(t *testing.T) {
-			for first := 1; ; first++ {
-				for second := 1; ; second++ {
-					w := newFileWorld(t, mode.opts)
-					one, two := w.start(first), (*fileTask)(nil)
-					one.await()
-					if one.paused {
-						two = w.start(second)
-						two.await()
-					}
-					if two != nil && two.paused {
-						w.start(0).await()
-					}
-					w.check(fmt.Sprintf("killed at step %d, then at step %d", first, second))
-					if len(w.staged()) > 0 {
-						t.Fatalf("killed at step %d, then at step %d: left %q", first, second, w.staged())
-					}
-					w.kill()
-					if !one.hasPaused {
-						return
-					}
-					if !two.hasPaused || testing.Short() {
-						break
-					}
+func TestFileNames(t *testing.T) {
+	tests := []struct {
+		opts     []FileOption
+		parallel int
+		want     string // the files at the end, after two tasks or one have written two rows each and a snapshot between
+	}{
+		{nil, 1, "words.00000001 words.00000002"},
+		{nil, 2, "words.sink.0.00000001 words.sink.0.00000002 words.sink.1.00000001 words.sink.1.00000002"},
+		{[]FileOption{Single()}, 1, "words"},
+		{[]FileOption{Single()}, 2, "words.sink.0 words.sink.1"},
+		{[]FileOption{Roll(1 << 20)}, 1, "words.00000001"},
+	}
+	for _, tt := range tests {
+		dir := t.TempDir()
+		for range 2 { // the second run finds the first one's files
+			for i := range tt.parallel {
+				s := sinkOf(t, filepath.Join(dir, "words"), i, tt.parallel, tt.opts...)
+				err := s.Execute(fileTuple(t, 1), nil)
+				if err == nil {
+					err = commit(s)
+				}
+				if err == nil {
+					err = errors.Join(s.Execute(fileTuple(t, 2), nil), s.Finish(nil), commit(s))
+				}
+				if err != nil && !errors.Is(err, ErrOutputExists) {
+					t.Fatal(err)
 				}
 			}
-		})
+		}
+		if got := names(t, dir); got != tt.want {
+			t.Errorf("%d tasks wrote %s, want %s", tt.parallel, got, tt.want)
+		}
 	}
 }
 
-// TestFilePausedAnywhere pauses a sink at every step, starts its successor, and lets the paused one go on at every
-// step of that until it learns that it is fenced.
-func TestFilePausedAnywhere(t *testing.T) {
-	inMemory(t)
+func TestFileWithoutOutput(t *testing.T) {
+	dir := t.TempDir()
+	for _, s := range []*fileSink{sinkOf(t, filepath.Join(dir, "parts"), 0, 1), sinkOf(t, filepath.Join(dir, "single"), 0, 1, Single())} {
+		check(t, errors.Join(commit(s), s.Finish(nil), commit(s), commit(s)))
+		if err := s.Execute(fileTuple(t, 1), nil); err == nil {
+			t.Error("a tuple after the end is taken")
+		}
+	}
+	if got := names(t, dir); got != "single" {
+		t.Errorf("without a tuple there is %q, want the empty single file only", got)
+	}
+}
+
+func TestFileRefuses(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	check(t, os.WriteFile(file, nil, 0o666))
+	for path, says := range map[string]string{
+		filepath.Join(dir, "missing", "out"): "missing: no such file or directory: create it first",
+		filepath.Join(file, "out"):           "file is not a directory",
+		dir:                                  "is a directory: want the beginning of a file name",
+	} {
+		err := File(path)().(*fileSink).Prepare(taskContext(0, 1, 1))
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: error %v, want one that says %q", path, err, says)
+		}
+	}
+
+	// A fresh run does not add to an old one's parts, nor does a task whose log went back in time.
+	s := sinkOf(t, filepath.Join(dir, "out"), 0, 1)
+	back, err := s.Snapshot()
+	check(t, errors.Join(err, s.Execute(fileTuple(t, 1), nil), commit(s)))
+	for _, snapshot := range [][]byte{nil, back} {
+		s = sinkOf(t, filepath.Join(dir, "out"), 0, 1)
+		if snapshot == nil {
+			err = s.Execute(fileTuple(t, 1), nil)
+		} else {
+			err = s.Restore(snapshot)
+		}
+		if !errors.Is(err, ErrOutputExists) || !strings.Contains(err.Error(), "out.00000001, and the next to be written is part 1: take it away") {
+			t.Errorf("error %v, want %v and its name", err, ErrOutputExists)
+		}
+	}
+
+	// Another operator with the same path is found out when both publish the same part.
+	path := filepath.Join(dir, "shared")
+	one, two := sinkOf(t, path, 0, 1), sinkOf(t, path, 0, 1)
+	two.names.stagedPrefix = "shared.other.0."
+	check(t, errors.Join(one.Execute(fileTuple(t, 1), nil), two.Execute(fileTuple(t, 2), nil), commit(one)))
+	if err := commit(two); !errors.Is(err, ErrOutputExists) || !strings.Contains(err.Error(), "same path") {
+		t.Errorf("error %v, want %v", err, ErrOutputExists)
+	}
+}
+
+func TestFileLost(t *testing.T) {
 	for _, mode := range fileModes {
-		t.Run(mode.name, func(t *testing.T) {
-			for first := 1; ; first++ {
-				for second := 1; ; second++ {
-					w := newFileWorld(t, mode.opts)
-					one, two := w.start(first), (*fileTask)(nil)
-					one.await()
-					if one.paused {
-						two = w.start(second)
-						two.await()
-						one.resume()
-						if two.paused {
-							two.resume()
-						}
-					}
-					w.check(fmt.Sprintf("paused at step %d, back at step %d of its successor", first, second))
-					if two == nil {
-						return
-					}
-					if !two.hasPaused || testing.Short() {
-						break
-					}
-				}
-			}
-		})
+		dir := t.TempDir()
+		s := sinkOf(t, filepath.Join(dir, "out"), 0, 1, mode.opts...)
+		check(t, s.Execute(fileTuple(t, 1), nil))
+		data, err := s.Snapshot()
+		check(t, errors.Join(err, s.Close(), os.Remove(filepath.Join(dir, names(t, dir)))))
+
+		s = sinkOf(t, filepath.Join(dir, "out"), 0, 1, mode.opts...)
+		err = s.Restore(data)
+		if err == nil {
+			err = s.Commit()
+		}
+		if !errors.Is(err, ErrOutputLost) || !strings.Contains(err.Error(), "must be shared by all machines") {
+			t.Errorf("%s: error %v, want %v", mode.name, err, ErrOutputLost)
+		}
 	}
 }
 
-// inMemory lets t.TempDir be in memory, where there is such a place: thousands of directories take long on a disk.
-func inMemory(t *testing.T) {
-	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
-		t.Setenv("TMPDIR", "/dev/shm")
+// TestFileWriteFails lets writes fail for a while, as a full disk does. What failed is tried again, as the runtime
+// does, and nothing is written twice.
+func TestFileWriteFails(t *testing.T) {
+	dir := t.TempDir()
+	s := sinkOf(t, filepath.Join(dir, "out"), 0, 1, Single(), func(o *fileOptions) { o.buffer = 1 })
+	check(t, errors.Join(s.Execute(fileTuple(t, 0), nil), s.Execute(fileTuple(t, 1), nil)))
+
+	good := s.file
+	readOnly, err := os.Open(good.Name())
+	check(t, err)
+	defer readOnly.Close()
+	s.file = readOnly
+	for range 3 {
+		if err := s.Execute(fileTuple(t, 2), nil); err == nil || !strings.Contains(err.Error(), good.Name()) {
+			t.Fatalf("error %v, want one that names %s", err, good.Name())
+		}
+		if _, err := s.Snapshot(); err == nil {
+			t.Fatal("a snapshot of what cannot be written succeeds")
+		}
+	}
+	s.file = good
+	check(t, errors.Join(s.Execute(fileTuple(t, 2), nil), s.Finish(nil), commit(s)))
+	if b, _ := os.ReadFile(filepath.Join(dir, "out")); string(b) != "row\t0\nrow\t1\nrow\t2\n" {
+		t.Errorf("the output is %q", b)
 	}
 }
 
-// A fileWorld is a directory, a log with the newest durable snapshot, and tasks of which one runs at a time.
-type fileWorld struct {
-	t     *testing.T
-	dir   string
-	opts  []FileOption
-	tasks []*fileTask
-	log   struct {
-		snapshot []byte
-		consumed int
-		final    bool
+// TestFileSyncFails: after a failed sync the task must be restored, since a second sync may wrongly succeed.
+func TestFileSyncFails(t *testing.T) {
+	full := errors.New("no space left on device")
+	s := sinkOf(t, filepath.Join(t.TempDir(), "out"), 0, 1, func(o *fileOptions) { o.fsync = func(*os.File) error { return full } })
+	check(t, s.Execute(fileTuple(t, 1), nil))
+	for range 2 {
+		if _, err := s.Snapshot(); !errors.Is(err, full) {
+			t.Errorf("Snapshot after a failed sync: %v", err)
+		}
+	}
+	if err := s.Execute(fileTuple(t, 2), nil); !errors.Is(err, full) {
+		t.Errorf("Execute after a failed sync: %v", err)
+	}
+	check(t, s.Close())
+}
+
+func TestFileFormats(t *testing.T) {
+	dir := t.TempDir()
+	write := func(values []any, opts ...FileOption) (string, error) {
+		path := filepath.Join(dir, "out")
+		s := sinkOf(t, path, 0, 1, append(opts, Single())...)
+		defer s.Close()
+		err := s.Execute(fileTuple(t, values...), nil)
+		if err == nil {
+			err = errors.Join(s.Finish(nil), commit(s))
+		}
+		b, _ := os.ReadFile(path)
+		return string(b), err
+	}
+	got, err := write([]any{uint64(1) << 63, -5, 1.5, true, []byte("bytes")})
+	check(t, err)
+	if want := "row\t9223372036854775808\t-5\t1.5\ttrue\tbytes\n"; got != want {
+		t.Errorf("the default form is %q, want %q", got, want)
+	}
+	csv := Format(func(t tuple.Tuple, dst []byte) []byte { return fmt.Appendf(dst, "%q,%d", t.Bytes(0), t.Int(1)) })
+	if got, err := write([]any{7}, csv); got != "\"row\",7\n" || err != nil {
+		t.Errorf("the line is %q, %v", got, err)
+	}
+	if got, err := write([]any{"seven"}, csv); err == nil || got != "\"row\",7\n" {
+		t.Errorf("a field of the wrong type: error %v, output %q", err, got)
+	}
+	long := strings.Repeat("x", 200<<10) // longer than the buffer
+	if got, err := write([]any{long}); got != "row\t"+long+"\n" || err != nil {
+		t.Errorf("a long line: %d bytes, %v", len(got), err)
 	}
 }
 
-const fileRows = 5
+func FuzzFileRestore(f *testing.F) {
+	dir := f.TempDir()
+	outside := filepath.Join(dir, "outside.tmp")
+	sub := filepath.Join(dir, "sub")
+	check(f, errors.Join(os.Mkdir(sub, 0o777), os.WriteFile(outside, []byte("x"), 0o666)))
+	for _, name := range []string{"../outside.tmp", "out.sink.0.00000001.1-ABCD.tmp", "out.sink.0.1.1-../x.tmp", ""} {
+		data, err := json.Marshal(fileState{Part: 2, Segments: []stagedFile{{name, 1, 0}}, Closed: []stagedFile{{name, 1, 1}}})
+		check(f, err)
+		f.Add(data)
+	}
+	f.Add([]byte(`{"part":-1}`))
+	f.Add([]byte(`{"part":1e9}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s := sinkOf(t, filepath.Join(sub, "out"), 0, 1)
+		if s.Restore(data) == nil && s.Commit() == nil {
+			check(t, errors.Join(s.Finish(nil), commit(s), s.Close()))
+		}
+		if _, err := os.Stat(outside); err != nil {
+			t.Fatalf("restoring %q touched a file outside", data)
+		}
+	})
+}
 
-func newFileWorld(t *testing.T, opts []FileOption) *fileWorld {
+// BenchmarkFile writes lines of 20 bytes; snapshots are left out, since they cost what the disk costs.
+func BenchmarkFile(b *testing.B) {
+	s := sinkOf(b, filepath.Join(b.TempDir(), "out"), 0, 1, Format(func(t tuple.Tuple, dst []byte) []byte { return append(dst, t.Bytes(1)...) }))
+	defer s.Close()
+	row := fileTuple(b, "a line of 19 letter")
+	b.SetBytes(20)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.Execute(row, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func sinkOf(t testing.TB, path string, index, parallel int, opts ...FileOption) *fileSink {
 	t.Helper()
-	return &fileWorld{t: t, dir: t.TempDir(), opts: opts}
+	s := File(path, opts...)().(*fileSink)
+	check(t, s.Prepare(taskContext(index, parallel, 1)))
+	return s
 }
 
-// A fileTask is one incarnation. It pauses at a step, which is how it is killed, too: it just never goes on.
-type fileTask struct {
-	w                 *fileWorld
-	pauseAt, steps    int
-	paused, hasPaused bool
-	killed            bool
-	incarnation       msgid.Incarnation
-	stopped, goOn     chan struct{}
-	err               error
+func taskContext(index, parallel int, incarnation msgid.Incarnation) Context {
+	return fileContext{Task{Alias: msgid.Alias{Operator: "sink", Index: index}, Parallel: parallel, Incarnation: incarnation}}
 }
 
-var errFenced = errors.New("fenced")
-
-func (w *fileWorld) start(pauseAt int) *fileTask {
-	task := &fileTask{w: w, pauseAt: pauseAt, stopped: make(chan struct{}), goOn: make(chan struct{})}
-	w.tasks = append(w.tasks, task)
-	task.incarnation = msgid.Incarnation(len(w.tasks))
-	go func() {
-		defer func() { // a killed task leaves by a panic
-			if r := recover(); r != nil && !task.killed {
-				task.err = fmt.Errorf("panic: %v", r)
-			}
-			task.stopped <- struct{}{}
-		}()
-		task.err = task.run()
-	}()
-	return task
-}
-
-// await waits until the task has stopped, and expects that all that is visible then is final.
-func (task *fileTask) await() {
-	<-task.stopped
-	if got := task.w.visible(); !strings.HasPrefix(task.w.output(), got) {
-		task.w.t.Fatalf("with incarnation %d stopped at step %d, the output is %q", task.incarnation, task.steps, got)
-	}
-}
-
-func (task *fileTask) resume() {
-	task.paused = false
-	task.goOn <- struct{}{}
-	task.await()
-}
-
-func (w *fileWorld) kill() {
-	for _, task := range w.tasks {
-		if task.paused {
-			task.killed = true
-			task.resume()
-		}
-	}
-}
-
-func (task *fileTask) step(string) {
-	if task.steps++; task.steps != task.pauseAt {
-		return
-	}
-	task.paused, task.hasPaused = true, true
-	task.stopped <- struct{}{}
-	<-task.goOn
-	if task.killed {
-		panic("killed")
-	}
-}
-
-func (task *fileTask) run() error {
-	w := task.w
-	seam := func(o *fileOptions) { o.step, o.buffer, o.fsync = task.step, 10, noSync }
-	sink := File(filepath.Join(w.dir, "out"), append(slices.Clone(w.opts), seam)...)().(*fileSink)
-	defer sink.Close()
-	if err := sink.Prepare(fileContext{Task{Alias: msgid.Alias{Operator: "sink"}, Parallel: 1, Incarnation: task.incarnation}}); err != nil {
-		return err
-	}
-	log := w.log
-	if log.snapshot != nil {
-		if err := errors.Join(sink.Restore(log.snapshot), sink.Commit()); err != nil {
-			return err
-		}
-	}
-	if log.final {
-		return nil
-	}
-	for i := log.consumed; i < fileRows; i++ {
-		task.step("execute")
-		if err := sink.Execute(fileTuple(w.t, i), nil); err != nil {
-			return err
-		}
-		if i%2 == 1 {
-			if err := task.snapshot(sink, i+1, false); err != nil {
-				return err
-			}
-		}
-	}
-	if err := sink.Finish(nil); err != nil {
-		return err
-	}
-	return task.snapshot(sink, fileRows, true)
-}
-
-// noSync is for tests that take no power away: there are thousands of them.
-func noSync(*os.File) error { return nil }
-
-func (task *fileTask) snapshot(sink *fileSink, consumed int, final bool) error {
-	data, err := sink.Snapshot()
+// commit takes a snapshot and commits it.
+func commit(s *fileSink) error {
+	_, err := s.Snapshot()
 	if err != nil {
 		return err
 	}
-	task.step("before it is durable")
-	if int(task.incarnation) < len(task.w.tasks) {
-		return errFenced
-	}
-	task.w.log.snapshot, task.w.log.consumed, task.w.log.final = data, consumed, final
-	task.step("durable")
-	return sink.Commit()
+	return s.Commit()
 }
 
-// check expects the complete output, and that only fenced tasks have failed.
-func (w *fileWorld) check(when string) {
-	w.t.Helper()
-	for i, task := range w.tasks {
-		// Behind its successor a paused task may also find that files it knew have gone: it stops all the same.
-		if task.err != nil && i == len(w.tasks)-1 {
-			w.t.Fatalf("%s: incarnation %d: %v", when, i+1, task.err)
-		}
-	}
-	if got := w.visible(); got != w.output() {
-		w.t.Fatalf("%s: the output is %q, want %q", when, got, w.output())
-	}
-}
-
-// output is what an undisturbed run writes.
-func (w *fileWorld) output() (content string) {
-	for i := range fileRows {
-		content += fmt.Sprintf("row\t%d\n", i)
-	}
-	return content
-}
-
-// visible returns the content of all final files.
-func (w *fileWorld) visible() (content string) {
-	for _, e := range w.entries() {
-		if !strings.HasSuffix(e, ".tmp") {
-			b, err := os.ReadFile(filepath.Join(w.dir, e))
-			if err != nil {
-				w.t.Fatal(err)
-			}
-			content += string(b)
-		}
-	}
-	return content
-}
-
-func (w *fileWorld) staged() []string {
-	return slices.DeleteFunc(w.entries(), func(e string) bool { return !strings.HasSuffix(e, ".tmp") })
-}
-
-func (w *fileWorld) entries() (names []string) {
-	entries, err := os.ReadDir(w.dir)
+func check(t testing.TB, err error) {
+	t.Helper()
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
+}
+
+func names(t testing.TB, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	check(t, err)
+	var names []string
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	return names
+	return strings.Join(names, " ")
 }
-
-func fileTuple(t testing.TB, values ...any) tuple.Tuple {
-	t.Helper()
-	names := []string{"word", "n", "a", "b", "c", "d"}[:len(values)+1]
-	fields, err := tuple.NewFields(names...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	row, err := tuple.New(fields, append([]any{"row"}, values...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return row
-}
-
-// fileContext is the context of a task that needs nothing but its name.
-type fileContext struct{ task Task }
-
-func (c fileContext) Task() Task          { return c.task }
-func (c fileContext) State() *state.Store { return nil }
-func (c fileContext) Now() time.Time      { return time.Time{} }
-func (c fileContext) Rand() uint64        { return 0 }

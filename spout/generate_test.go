@@ -114,9 +114,9 @@ func TestGenerateErrors(t *testing.T) {
 		}
 		return out.Row().Int(i).Emit()
 	})
-	s, out := begun(t, source, 0, 1), bolttest.NewEmitter("n")
+	out := bolttest.NewEmitter("n")
 	for _, fail = range []error{io.EOF, ErrIdle} {
-		s = begun(t, source, 0, 1)
+		s := begun(t, source, 0, 1)
 		if err := s.Next(out); err != nil {
 			t.Errorf("Next emitted and returned %v", err)
 		}
@@ -126,7 +126,7 @@ func TestGenerateErrors(t *testing.T) {
 	}
 	out.Reset()
 	fail = oops
-	s = begun(t, source, 0, 1)
+	s := begun(t, source, 0, 1)
 	if err := s.Next(out); err != oops {
 		t.Errorf("error %v, want oops", err)
 	}

@@ -1,11 +1,10 @@
 // Package bolttest helps to test a bolt or a spout by itself, without a runtime.
 //
-// An Emitter records what is emitted, a Context stands for the one that a task gives, and tuple.New makes a tuple
-// to hand in:
+// MustTuple makes a tuple to hand in, an Emitter records what is emitted, and a Context stands for the one that a
+// task gives:
 //
 //	out := bolttest.NewEmitter("word")
-//	line, _ := tuple.New(nil, "to be or not")
-//	err := Split{}.Execute(line, out)
+//	err := Split{}.Execute(bolttest.MustTuple("line", "to be or not"), out)
 //	… out.Rows("") is [][]any{{"to"}, {"be"}, {"or"}, {"not"}} …
 //
 // Nothing here may be used by several goroutines at once.
@@ -15,6 +14,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/askback/askback/bolt"
@@ -22,6 +22,20 @@ import (
 	"github.com/askback/askback/state"
 	"github.com/askback/askback/tuple"
 )
+
+// MustTuple returns a tuple of values, whose fields are named in one string: MustTuple("word n", "to", 1). It is a
+// mistake in the test, and panics, if they do not fit together; tuple.New returns an error instead.
+func MustTuple(fields string, values ...any) tuple.Tuple {
+	f, err := tuple.NewFields(strings.Fields(fields)...)
+	if err != nil {
+		panic(fmt.Errorf("bolttest: MustTuple(%q): %w", fields, err))
+	}
+	t, err := tuple.New(f, values...)
+	if err != nil {
+		panic(fmt.Errorf("bolttest: MustTuple(%q): %w", fields, err))
+	}
+	return t
+}
 
 // An Emitter is a tuple.Emitter that records.
 type Emitter struct {

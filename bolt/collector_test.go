@@ -1,0 +1,93 @@
+package bolt
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/askback/askback/msgid"
+	"github.com/askback/askback/tuple"
+)
+
+func TestCollector(t *testing.T) {
+	c := NewCollector()
+	start := func(index int, incarnation msgid.Incarnation) *collecting {
+		b := c.New().(*collecting)
+		check(t, b.Prepare(taskContext(index, 2, incarnation)))
+		return b
+	}
+	rows := func() string { return fmt.Sprint(c.Rows()) }
+
+	one, zero := start(1, 1), start(0, 1)
+	check(t, one.Execute(fileTuple(t, 1), nil))
+	check(t, zero.Execute(fileTuple(t, 0, "x"), nil))
+	check(t, zero.Execute(fileTuple(t, -7, []byte{0xff}), nil))
+	if got, want := rows(), "[[row 0 x] [row -7 \xff] [row 1]]"; got != want || c.Len() != 3 {
+		t.Fatalf("%d rows %s, want %s", c.Len(), got, want)
+	}
+
+	// What a snapshot holds does not change as more is collected, and a restored task has just that.
+	data, err := zero.Snapshot()
+	check(t, err)
+	was := string(data)
+	check(t, zero.Execute(fileTuple(t, 8), nil))
+	if string(data) != was {
+		t.Error("the snapshot changed afterwards")
+	}
+	again := start(0, 2)
+	check(t, again.Restore(data))
+	clear(data)                                  // the caller's bytes are not kept
+	check(t, zero.Execute(fileTuple(t, 9), nil)) // the paused predecessor is not heard any more
+	check(t, again.Execute(fileTuple(t, 10), nil))
+	if got, want := rows(), "[[row 0 x] [row -7 \xff] [row 10] [row 1]]"; got != want || c.Len() != 4 {
+		t.Fatalf("%d rows %s, want %s", c.Len(), got, want)
+	}
+	check(t, start(0, 3).Restore(nil))
+	if got := rows(); got != "[[row 1]]" {
+		t.Errorf("after restoring nothing: %s", got)
+	}
+	for _, bad := range [][]byte{{0xc1, 1}, {0x91}, {0x05}, {0x91, 0xdd, 0xff, 0xff, 0xff, 0xff}} {
+		if err := start(0, 4).Restore(bad); err == nil {
+			t.Errorf("Restore(%x) succeeds", bad)
+		}
+	}
+}
+
+func TestCollectorIsRead(t *testing.T) {
+	c := NewCollector()
+	b := c.New().(*collecting)
+	check(t, b.Prepare(taskContext(0, 1, 1)))
+	row := fileTuple(t, 1)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for range 1000 {
+			if err := b.Execute(row, nil); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for n := 0; n < 1000; {
+		now := c.Len()
+		if now < n || len(c.Rows()) < now {
+			t.Fatal("rows have gone")
+		}
+		n = now
+	}
+	running.Wait()
+}
+
+func TestFunc(t *testing.T) {
+	calls := 0
+	factory := Func(func(row tuple.Tuple, _ Emitter) error {
+		calls++
+		return fmt.Errorf("got %s", row.String(0))
+	})
+	for range 2 {
+		if err := factory().Execute(fileTuple(t, 1), nil); err == nil || err.Error() != "got row" {
+			t.Errorf("error %v", err)
+		}
+	}
+	if calls != 2 {
+		t.Errorf("%d calls", calls)
+	}
+}

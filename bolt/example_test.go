@@ -1,0 +1,104 @@
+package bolt_test
+
+import (
+	"bytes"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+
+	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/bolt/bolttest"
+	"github.com/askback/askback/tuple"
+)
+
+// Longest keeps the longest word and emits it when the input has ended.
+type Longest struct{ word []byte }
+
+func (l *Longest) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+	if w := t.Bytes(0); len(w) > len(l.word) {
+		l.word = append(l.word[:0], w...) // a copy: t is valid only during the call
+	}
+	return nil
+}
+
+func (l *Longest) Finish(out bolt.Emitter) error { return out.Row().Bytes(l.word).Emit() }
+func (l *Longest) Snapshot() ([]byte, error)     { return bytes.Clone(l.word), nil }
+func (l *Longest) Restore(data []byte) error     { l.word = bytes.Clone(data); return nil }
+
+// A bolt of one's own, and how a restored task goes on with it.
+func Example() {
+	words := func(b bolt.Bolt, words ...string) {
+		for _, w := range words {
+			if err := b.Execute(bolttest.MustTuple("word", w), nil); err != nil {
+				log.Fatal(err)
+			}
+		}
+	}
+	lost := &Longest{}
+	words(lost, "to", "suffer")
+	snapshot, err := lost.Snapshot()
+	if err != nil {
+		log.Fatal(err)
+	}
+	words(lost, "outrageous") // the snapshot does not cover it: the restored task consumes it again
+
+	restored, out := &Longest{}, bolttest.NewEmitter("word")
+	if err := restored.Restore(snapshot); err != nil {
+		log.Fatal(err)
+	}
+	words(restored, "outrageous", "fortune")
+	fmt.Println(restored.Finish(out), out.Rows(""))
+	// Output: <nil> [[outrageous]]
+}
+
+func ExampleFunc() {
+	long := bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+		if len(t.Bytes(0)) < 4 {
+			return nil
+		}
+		return out.Row().Bytes(t.Bytes(0)).Emit()
+	})
+
+	b, out := long(), bolttest.NewEmitter("word")
+	for _, w := range []string{"the", "slings", "and", "arrows"} {
+		if err := b.Execute(bolttest.MustTuple("word", w), out); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Println(out.Rows(""))
+	// Output: [[slings] [arrows]]
+}
+
+// A part of the output appears when the snapshot that covers it is durable. A task does what the example does here.
+func ExampleFile() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+
+	b := bolt.File(filepath.Join(dir, "words"))()
+	sink := b.(bolt.Committer)
+	if err := b.(bolt.Preparer).Prepare(bolttest.NewContext("out", 0, 1)); err != nil {
+		log.Fatal(err)
+	}
+	for _, word := range []string{"sea", "troubles"} {
+		if err := b.Execute(bolttest.MustTuple("word n", word, 1), nil); err != nil {
+			log.Fatal(err)
+		}
+		if _, err := sink.Snapshot(); err != nil { // goes to the task's log, and when it is durable:
+			log.Fatal(err)
+		}
+		if err := sink.Commit(); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for _, part := range []string{"words.00000001", "words.00000002"} {
+		content, err := os.ReadFile(filepath.Join(dir, part))
+		fmt.Printf("%s: %q %v\n", part, content, err)
+	}
+	// Output:
+	// words.00000001: "sea\t1\n" <nil>
+	// words.00000002: "troubles\t1\n" <nil>
+}
