@@ -38,7 +38,7 @@ type scan struct {
 	damaged int
 
 	started bool     // a record was accepted
-	begun   bool     // the past is lost: only a full snapshot can make up for it
+	broken  bool     // the past is lost: only a full snapshot can make up for it
 	count   uint64   // how many order records were appended before the next record
 	first   uint64   // the number of orders[0]; the first of all is 1
 	orders  [][]byte // Invariant: without a hole, and first+len(orders) == count+1
@@ -116,7 +116,7 @@ func (s *scan) add(e Entry) {
 	if newcomer {
 		s.upload = upload{}
 	}
-	s.follow(r)
+	s.follow(r, newcomer)
 	if err == errBody {
 		s.damaged++
 		if r.kind == kindOrder { // nothing that follows may be used as if it were there
@@ -136,11 +136,14 @@ func (s *scan) add(e Entry) {
 	}
 }
 
-// follow checks that no order record is missing before r.
-func (s *scan) follow(r record) {
+// follow checks that r goes on from what came before it.
+func (s *scan) follow(r record, newcomer bool) {
+	// A higher incarnation without its begin record did not build on what is here: its past was lost, and this
+	// record came late. If there is an entry that cannot be read, that is where it began.
+	stranger := newcomer && r.kind != kindBegin && s.started && s.unsure == 0
 	switch {
-	case r.kind == kindRebegin, s.started && r.orders < s.count:
-		s.snaps, s.fulls, s.upload, s.begun = nil, nil, upload{}, true
+	case r.kind == kindRebegin, stranger, s.started && r.orders < s.count:
+		s.snaps, s.fulls, s.upload, s.broken = nil, nil, upload{}, true
 		s.lose(r.orders)
 	case r.orders != s.count:
 		s.lose(r.orders)
@@ -193,7 +196,7 @@ func (s *scan) onCommit(pos Pos, r record) {
 	if c.full {
 		s.snaps = nil
 		s.fulls = append(s.fulls, full{commit: pos, keep: r.keep})
-		s.begun = false
+		s.broken = false
 	}
 	s.snaps = append(s.snaps, snap{link{r.id, pos, u.first}, c, r.orders, r.keep, data})
 	// What only older snapshots need can go: whatever damage makes this one useless was before it.
@@ -274,7 +277,7 @@ func (s *scan) history() (*History, error) {
 	switch {
 	case s.unsure != 0:
 		return bad(s.unsure, "the last entry cannot be read, and may be an order record")
-	case s.begun:
+	case s.broken:
 		return bad(s.last.pos, "the task had gone on after a loss of the log, and ended before its next full snapshot")
 	case after+1 < s.first:
 		return bad(near, "order records between %d and %d are missing, and no later snapshot covers them", after+1, s.first-1)

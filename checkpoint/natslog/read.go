@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/askback/askback/checkpoint"
 	"github.com/askback/askback/msgid"
@@ -114,7 +117,7 @@ func (l *Log) readBatch(ctx context.Context, subject string, next uint64, size i
 			return false, l.readError(l.unheard(ctx, err))
 		}
 		before, _ := strconv.ParseUint(m.Header.Get("Nats-Last-Sequence"), 10, 64)
-		switch status := m.Header.Get("Status"); status {
+		switch m.Header.Get("Status") {
 		case "":
 		case "204": // the batch ends
 			pending := m.Header.Get("Nats-Num-Pending")
@@ -122,7 +125,7 @@ func (l *Log) readBatch(ctx context.Context, subject string, next uint64, size i
 		case "404": // nothing there
 			return false, nil
 		default:
-			return false, l.readError(fmt.Errorf("%w: status %s %s", checkpoint.ErrUnknown, status, m.Header.Get("Description")))
+			return false, l.readError(refused(m))
 		}
 		seq, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
 		if err != nil || seq < next {
@@ -146,18 +149,27 @@ func (l *Log) lastDirect(ctx context.Context, subject string) (checkpoint.Entry,
 	if err != nil {
 		return checkpoint.Entry{}, l.unheard(ctx, err)
 	}
-	switch status := m.Header.Get("Status"); status {
+	switch m.Header.Get("Status") {
 	case "":
 	case "404":
 		return checkpoint.Entry{}, nil
 	default:
-		return checkpoint.Entry{}, fmt.Errorf("%w: status %s %s", checkpoint.ErrUnknown, status, m.Header.Get("Description"))
+		return checkpoint.Entry{}, refused(m)
 	}
 	seq, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
 	if err != nil {
 		return checkpoint.Entry{}, fmt.Errorf("%w: unreadable answer: %w", checkpoint.ErrUnknown, err)
 	}
 	return checkpoint.Entry{Pos: checkpoint.Pos(seq), Data: m.Data}, nil
+}
+
+// refused makes an error of a direct get's status.
+func refused(m *nats.Msg) error {
+	status, why := m.Header.Get("Status"), m.Header.Get("Description")
+	if strings.HasPrefix(status, "5") {
+		return fmt.Errorf("%w: status %s %s", checkpoint.ErrUnknown, status, why)
+	}
+	return fmt.Errorf("status %s %s", status, why)
 }
 
 // fromLeader asks the stream's leader for one entry. Its Pos is 0 if there is none.
