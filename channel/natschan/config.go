@@ -29,8 +29,8 @@ type Config struct {
 	// Options are more options of the client, such as credentials and TLS. They may change the timeouts that
 	// package doc names, but not the handlers.
 	Options []nats.Option
-	// OnEvent is told what happens to the connections. It is called on the client library's goroutines and must
-	// not block for long. May be nil.
+	// OnEvent is told what happens to the connections. It is called on the client library's goroutines, perhaps
+	// on several at once; it must not block for long and must not call Close. May be nil.
 	OnEvent func(Event)
 }
 

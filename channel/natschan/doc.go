@@ -23,7 +23,7 @@
 // # Goroutines
 //
 // The client library reads each connection on one goroutine and calls deliver on one more for each kind and
-// endpoint. Events come on one goroutine per connection.
+// endpoint. Events come on one goroutine per connection, Foreign on that of the endpoint.
 //
 // # Caveats
 //

@@ -193,6 +193,38 @@ func TestDialErrors(t *testing.T) {
 	}
 }
 
+// Whatever options the user brings, Dial fails at once and Close ends.
+func TestOptions(t *testing.T) {
+	s := startServer(t, embed.Options{})
+	log := &events{}
+	opts := []nats.Option{nats.RetryOnFailedConnect(true), nats.NoCallbacksAfterClientClose(), nats.ClosedHandler(func(*nats.Conn) { t.Error("the user's handler was called") })}
+	tr := dial(t, natschan.Config{InProcess: s.InProcess(), Topology: "wc", Options: opts, OnEvent: log.add})
+	if err := tr.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := log.count(natschan.Closed); n != 2 {
+		t.Errorf("%d connections closed, want 2", n)
+	}
+	if tr, err := natschan.Dial(natschan.Config{URL: "nats://127.0.0.1:1", Topology: "wc", Options: opts[:1]}); !errors.Is(err, natschan.ErrConnect) {
+		t.Errorf("nobody there: %v, want ErrConnect", err)
+		if err == nil {
+			tr.Close()
+		}
+	}
+}
+
+func TestEventString(t *testing.T) {
+	for want, e := range map[string]natschan.Event{
+		"data: reconnected":                         {Kind: natschan.Reconnected, Conn: "data"},
+		"control: slow consumer: nats: no messages": {Kind: natschan.SlowConsumer, Conn: "control", Err: errors.New("nats: no messages")},
+		"data: event(0)":                            {Conn: "data"},
+	} {
+		if got := e.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 func Example() {
 	s, err := embed.Start(embed.Options{})
 	if err != nil {

@@ -93,6 +93,11 @@ func (t *Transport) connect(cfg *Config, name string) (*link, error) {
 	}
 	opts = append(opts, cfg.Options...)
 	opts = append(opts,
+		// Dial says at once that it cannot, and Close waits for the last handler.
+		func(o *nats.Options) error {
+			o.RetryOnFailedConnect, o.NoCallbacksAfterClientClose = false, false
+			return nil
+		},
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { t.event(Disconnected, name, err) }),
 		nats.ReconnectHandler(func(*nats.Conn) {
 			t.stats.reconnects.Add(1)
