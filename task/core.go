@@ -69,6 +69,8 @@ type Core struct {
 	machine recovery.Machine
 	now     recovery.Tick
 
+	incarnation msgid.Incarnation
+
 	bolt  bolt.Bolt
 	spout spout.Spout
 	store *state.Store

@@ -102,6 +102,7 @@ var ErrSnapshot = errors.New("task: unreadable snapshot")
 func (c *Core) restore(h *checkpoint.History) error {
 	own := make([][]byte, len(h.Chain))
 	keyed := make([][]byte, len(h.Chain))
+	c.incarnation = h.Incarnation
 	mh := recovery.History{Incarnation: h.Incarnation, Orders: h.Orders}
 	for k, snapshot := range h.Chain {
 		var machine []byte
@@ -200,7 +201,7 @@ type taskContext struct{ c *Core }
 
 func (x taskContext) Task() bolt.Task {
 	t := x.c.cfg.Task
-	return bolt.Task{Topology: x.c.cfg.Plan.Name, Alias: t.Alias, Parallel: t.Operator.Parallel}
+	return bolt.Task{Topology: x.c.cfg.Plan.Name, Alias: t.Alias, Parallel: t.Operator.Parallel, Incarnation: x.c.incarnation}
 }
 
 func (x taskContext) State() *state.Store { return x.c.store }
