@@ -451,6 +451,10 @@ func damage(t *testing.T, s Subject) {
 				chain, orders = []string{long("F"), long("I")}, []string{"1", "2", "3", "4", "5", "6"}
 			}
 			h, err := f.peek(t)
+			if all, allErr := f.peekAll(t); fmt.Sprint(allErr) != fmt.Sprint(err) ||
+				err == nil && fmt.Sprintf("%q%q", all.Chain, all.Orders) != fmt.Sprintf("%q%q", h.Chain, h.Orders) {
+				t.Fatalf("%s, byte %d: the newest part gives %v, %v; the whole log %v, %v", name, byteAt, h, err, all, allErr)
+			}
 			switch {
 			case refused && !errors.Is(err, checkpoint.ErrDamaged):
 				t.Fatalf("%s, byte %d: %v, want ErrDamaged", name, byteAt, err)
@@ -471,6 +475,12 @@ func damage(t *testing.T, s Subject) {
 // peek opens without leaving a trace: the begin record is kept from the log.
 func (f *Flaky) peek(t testing.TB) (*checkpoint.History, error) {
 	_, h, err := checkpoint.Open(limited(t), readOnly{f}, count3, small)
+	return h, err
+}
+
+// peekAll does so without a Tailer, so it reads the whole log.
+func (f *Flaky) peekAll(t testing.TB) (*checkpoint.History, error) {
+	_, h, err := checkpoint.Open(limited(t), struct{ checkpoint.Log }{readOnly{f}}, count3, small)
 	return h, err
 }
 

@@ -103,6 +103,9 @@ func (l *Log) Append(ctx context.Context, alias msgid.Alias, expect checkpoint.P
 
 // Purge implements checkpoint.Log.
 func (l *Log) Purge(ctx context.Context, alias msgid.Alias, below checkpoint.Pos) error {
+	if below <= 1 {
+		below = 1 // to JetStream 0 means everything
+	}
 	ctx, cancel := l.limit(ctx)
 	defer cancel()
 	body, _ := json.Marshal(map[string]any{"filter": l.subject(alias), "seq": uint64(below)})
