@@ -64,11 +64,40 @@ func hashNumber(kind *keyKind, n uint64) uint64 {
 	return hi ^ lo
 }
 
-func hashKey[K Key](kind *keyKind, k *K) uint64 {
+func probeKey[K Key](kind *keyKind, k *K) probe {
 	if kind.text {
-		return maphash.String(kind.seed, text(k))
+		s := text(k)
+		return probeBytes(kind, unsafe.Slice(unsafe.StringData(s), len(s)))
 	}
-	return hashNumber(kind, number(k, kind))
+	n := number(k, kind)
+	return probe{hash: hashNumber(kind, n), head: n}
+}
+
+func probeBytes(kind *keyKind, b []byte) probe {
+	return probe{hash: maphash.Bytes(kind.seed, b), head: headOf(b)}
+}
+
+// headOf returns the first 8 bytes, or all of fewer: with the length, these are then the whole key.
+func headOf(b []byte) uint64 {
+	switch n := len(b); {
+	case n >= 8:
+		return binary.LittleEndian.Uint64(b)
+	case n >= 4:
+		return uint64(binary.LittleEndian.Uint32(b)) | uint64(binary.LittleEndian.Uint32(b[n-4:]))<<(8*(n-4))
+	case n > 0: // first, middle and last: all there are
+		return uint64(b[0]) | uint64(b[n/2])<<(8*(n/2)) | uint64(b[n-1])<<(8*(n-1))
+	}
+	return 0
+}
+
+// sameTail reports whether two keys with the same head are the same. Most keys are short, and then it looks at
+// nothing but their lengths.
+func sameTail[K Key](kind *keyKind, a, b *K) bool {
+	if !kind.text {
+		return true
+	}
+	s, t := text(a), text(b)
+	return len(s) == len(t) && (len(s) <= 8 || s == t)
 }
 
 func appendKey[K Key](dst []byte, kind *keyKind, k *K) []byte {

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"hash/maphash"
 	"iter"
 	"slices"
 	"sort"
@@ -16,11 +15,11 @@ type Map[K Key, V any] struct {
 	kind keyKind
 	index
 	rows  [][]entry[K, V] // by page number
+	pages []*page         // by page number, beside rows
 	epoch uint32          // goes up by one at each Begin
 
 	name    string
 	value   valueKind
-	pages   []*page  // by page number, beside rows
 	order   []uint32 // page numbers in order of insertion
 	unused  []uint32 // page numbers to use again
 	keys    arena
@@ -39,13 +38,17 @@ type Map[K Key, V any] struct {
 	snapshot progress
 }
 
-// An entry's value is the last field, its key the first: a search touches the front only.
+// An entry is small, for a search is as slow as the memory it touches: what a search does not need is in the
+// page's books.
 type entry[K Key, V any] struct {
 	key  K
-	seq  uint64
-	mark uint32 // the epoch in which it was last marked changed
+	head uint64 // the first 8 bytes of a text key, or all of an integer
+	mark uint32 // the epoch in which the entry was last marked changed
 	val  V
 }
+
+// A probe is what a search needs to know of a key.
+type probe struct{ hash, head uint64 }
 
 // At returns the value of a text key, given as bytes, and makes an entry of the zero value if there is none. An
 // entry that exists is found without allocating. The entry counts as changed. The pointer is valid until the
@@ -54,16 +57,16 @@ type entry[K Key, V any] struct {
 // At is for maps with text keys. On any other it panics: integer keys go to Entry.
 func (m *Map[K, V]) At(key []byte) *V {
 	m.wantText("At", "Entry")
-	return m.at(view[K](key), maphash.Bytes(m.kind.seed, key))
+	return m.at(view[K](key), probeBytes(&m.kind, key))
 }
 
 // Entry is At for a typed key.
-func (m *Map[K, V]) Entry(k K) *V { return m.at(k, hashKey(&m.kind, &k)) }
+func (m *Map[K, V]) Entry(k K) *V { return m.at(k, probeKey(&m.kind, &k)) }
 
 // Get returns the value of k, and whether there is one. It is for reading: what it returns must not be changed
 // through pointers, slices or maps that it holds.
 func (m *Map[K, V]) Get(k K) (v V, ok bool) {
-	if _, e := m.find(k, hashKey(&m.kind, &k)); e != nil {
+	if _, e := m.find(k, probeKey(&m.kind, &k)); e != nil {
 		return e.val, true
 	}
 	return v, false
@@ -72,7 +75,7 @@ func (m *Map[K, V]) Get(k K) (v V, ok bool) {
 // Peek is Get for a text key, given as bytes. Like At, it panics on a map with integer keys.
 func (m *Map[K, V]) Peek(key []byte) (v V, ok bool) {
 	m.wantText("Peek", "Get")
-	if _, e := m.find(view[K](key), maphash.Bytes(m.kind.seed, key)); e != nil {
+	if _, e := m.find(view[K](key), probeBytes(&m.kind, key)); e != nil {
 		return e.val, true
 	}
 	return v, false
@@ -83,13 +86,13 @@ func (m *Map[K, V]) Put(k K, v V) { *m.Entry(k) = v }
 
 // Delete removes k, and reports whether it was there.
 func (m *Map[K, V]) Delete(k K) bool {
-	hash := hashKey(&m.kind, &k)
-	at, e := m.find(k, hash)
+	q := probeKey(&m.kind, &k)
+	at, e := m.find(k, q)
 	if e == nil {
 		return false
 	}
 	m.touch(at, e)
-	m.index.remove(hash, at)
+	m.index.remove(q.hash, at)
 	m.len--
 	if m.kind.text {
 		m.text -= len(text(&k))
@@ -99,7 +102,7 @@ func (m *Map[K, V]) Delete(k K) bool {
 	p, i := m.pages[at/pageSize], at%pageSize
 	p.live.clear(i)
 	p.lives--
-	if e.seq >= m.frozenSeq { // no snapshot knows it, so none must be told
+	if p.seqs[i] >= m.frozenSeq { // no snapshot knows it, so none must be told
 		p.changed.clear(i)
 		m.bury(e)
 	} else {
@@ -107,7 +110,7 @@ func (m *Map[K, V]) Delete(k K) bool {
 	}
 	// Tidying costs some hundred nanoseconds even where there is nothing to gain, so not at every deletion.
 	if p.lives%256 == 0 && m.snapshot.idle() {
-		n := m.ordinal(e.seq)
+		n := m.ordinal(p.seqs[i])
 		m.tidy(n)
 		if n > 0 {
 			m.tidy(n - 1)
@@ -133,10 +136,10 @@ func (m *Map[K, V]) All() iter.Seq2[K, V] {
 				continue
 			}
 			e := &m.rows[id][i]
-			if e.seq >= end {
+			if seq = m.pages[id].seqs[i]; seq >= end {
 				return
 			}
-			seq, i = e.seq, i+1
+			i++
 			if !yield(e.key, e.val) {
 				return
 			}
@@ -154,30 +157,49 @@ func (m *Map[K, V]) wantText(method, instead string) {
 	}
 }
 
-func (m *Map[K, V]) find(k K, hash uint64) (place, *entry[K, V]) {
-	s, tag := m.dir[hash>>(m.shift&63)], tagOf(hash)
+func (m *Map[K, V]) find(k K, q probe) (place, *entry[K, V]) {
+	s, tag := m.dir[q.hash>>(m.shift&63)], tagOf(q.hash)
 	for i := tag; ; i++ {
 		slot := s.slots[i%segmentSlots]
 		if slot == 0 {
 			return 0, nil
 		}
-		if uint32(slot>>32) == tag {
-			at := place(slot)
-			if e := &m.rows[at/pageSize][at%pageSize]; e.key == k {
-				return at, e
-			}
+		if uint32(slot>>32) != tag {
+			continue
+		}
+		at := place(slot)
+		if e := &m.rows[at/pageSize][at%pageSize]; e.head == q.head && sameTail(&m.kind, &e.key, &k) {
+			return at, e
 		}
 	}
 }
 
-func (m *Map[K, V]) at(k K, hash uint64) *V {
-	at, e := m.find(k, hash)
-	if e == nil {
-		return m.insert(k, hash)
+// at is find, and what At does with what is found: a call less where it counts.
+func (m *Map[K, V]) at(k K, q probe) *V {
+	s, tag := m.dir[q.hash>>(m.shift&63)], tagOf(q.hash)
+	for i := tag; ; i++ {
+		slot := s.slots[i%segmentSlots]
+		if slot == 0 {
+			return m.insert(k, q)
+		}
+		if uint32(slot>>32) != tag {
+			continue
+		}
+		at := place(slot)
+		if e := &m.rows[at/pageSize][at%pageSize]; e.head == q.head && sameTail(&m.kind, &e.key, &k) {
+			if e.mark != m.epoch {
+				m.touch(at, e)
+			}
+			return &e.val
+		}
 	}
-	if e.mark != m.epoch {
-		m.touch(at, e)
-	}
+}
+
+func (m *Map[K, V]) insert(k K, q probe) *V {
+	at, e := m.add(k, q, m.nextSeq)
+	m.pages[at/pageSize].changed.set(at % pageSize)
+	e.mark = m.epoch
+	m.dirty = true
 	return &e.val
 }
 
@@ -187,32 +209,25 @@ func (m *Map[K, V]) touch(at place, e *entry[K, V]) {
 	if p.pending.has(i) {
 		p.pending.clear(i)
 		m.snapshot.left--
-		m.encodeEntry(e, true)
+		m.encodeEntry(e, p.seqs[i], true)
 	}
 	p.changed.set(i)
 	e.mark = m.epoch
 	m.dirty = true
 }
 
-func (m *Map[K, V]) insert(k K, hash uint64) *V {
-	at, e := m.add(k, hash, m.nextSeq)
-	m.pages[at/pageSize].changed.set(at % pageSize)
-	e.mark = m.epoch
-	m.dirty = true
-	return &e.val
-}
-
 // add puts a new entry at the end.
-func (m *Map[K, V]) add(k K, hash uint64, seq uint64) (place, *entry[K, V]) {
+func (m *Map[K, V]) add(k K, q probe, seq uint64) (place, *entry[K, V]) {
 	k = m.own(k)
 	id := m.lastPage()
-	row := append(m.rows[id], entry[K, V]{key: k, seq: seq})
+	row := append(m.rows[id], entry[K, V]{key: k, head: q.head})
 	i := place(len(row) - 1)
 	p, at := m.pages[id], place(id)*pageSize+i
 	m.rows[id] = row
+	p.seqs = append(p.seqs, seq)
 	p.live.set(i)
 	p.lives++
-	m.index.insert(hash, at)
+	m.index.insert(q.hash, at)
 	m.nextSeq = seq + 1
 	m.len++
 	if m.kind.text {
@@ -232,21 +247,19 @@ func (m *Map[K, V]) own(k K) K {
 
 // lastPage returns the number of a page that has room for one more entry.
 func (m *Map[K, V]) lastPage() uint32 {
-	var id uint32
 	n := len(m.order)
-	if n > 0 {
-		id = m.order[n-1]
+	if n == 0 || len(m.rows[m.order[n-1]]) == pageSize {
+		m.order = append(m.order, m.newPage())
+		n++
 	}
-	if n == 0 || len(m.rows[id]) == pageSize {
-		id = m.newPage()
-		m.order = append(m.order, id)
-	}
+	id := m.order[n-1]
 	if row := m.rows[id]; len(row) == cap(row) {
 		size := pageSize
-		if len(m.order) == 1 { // a small map stays small
+		if n == 1 { // a small map stays small
 			size = min(pageSize, max(8, 2*cap(row)))
 		}
 		m.rows[id] = append(make([]entry[K, V], 0, size), row...)
+		m.pages[id].seqs = append(make([]uint64, 0, size), m.pages[id].seqs...)
 	}
 	return id
 }
@@ -266,7 +279,7 @@ func (m *Map[K, V]) newPage() uint32 {
 	return uint32(len(m.pages) - 1)
 }
 
-// bury forgets the key of a dead entry that nobody needs. Its number stays, for the order in a page.
+// bury forgets the key of a dead entry that nobody needs.
 func (m *Map[K, V]) bury(e *entry[K, V]) {
 	var zero K
 	e.key = zero
@@ -275,8 +288,8 @@ func (m *Map[K, V]) bury(e *entry[K, V]) {
 // ordinal returns the place in m.order of the page that holds an entry's number, or would.
 func (m *Map[K, V]) ordinal(seq uint64) int {
 	n := sort.Search(len(m.order), func(k int) bool {
-		row := m.rows[m.order[k]]
-		return len(row) == 0 || row[0].seq > seq
+		seqs := m.pages[m.order[k]].seqs
+		return len(seqs) == 0 || seqs[0] > seq
 	})
 	return max(0, n-1)
 }
@@ -287,8 +300,8 @@ func (m *Map[K, V]) after(seq uint64) (int, place) {
 	if k == len(m.order) {
 		return k, 0
 	}
-	row := m.rows[m.order[k]]
-	return k, place(sort.Search(len(row), func(i int) bool { return row[i].seq > seq }))
+	seqs := m.pages[m.order[k]].seqs
+	return k, place(sort.Search(len(seqs), func(i int) bool { return seqs[i] > seq }))
 }
 
 // tidy gives back the room of dead entries on the k-th page: it drops the page, or joins it with the next, when
@@ -306,7 +319,7 @@ func (m *Map[K, V]) tidy(k int) (moved int, again bool) {
 	switch {
 	case used == 0 && last:
 		m.rows[id] = m.rows[id][:0]
-		*p = page{}
+		*p = page{seqs: p.seqs[:0]}
 		m.moves++
 		return 0, false
 	case used == 0:
@@ -347,7 +360,9 @@ func (m *Map[K, V]) drop(k int) {
 // arena, so that the old parts can be collected. No snapshot is being encoded.
 func (m *Map[K, V]) join(k int) (moved int) {
 	id := m.newPage()
-	p, row := m.pages[id], make([]entry[K, V], 0, m.pages[m.order[k]].used()+m.pages[m.order[k+1]].used())
+	size := m.pages[m.order[k]].used() + m.pages[m.order[k+1]].used()
+	p, row := m.pages[id], make([]entry[K, V], 0, size)
+	p.seqs = make([]uint64, 0, size)
 	for _, from := range m.order[k : k+2] {
 		old := m.pages[from]
 		for i, e := range m.rows[from] {
@@ -357,7 +372,7 @@ func (m *Map[K, V]) join(k int) (moved int) {
 			}
 			e.key = m.own(e.key)
 			if old.live.has(at) {
-				m.index.move(hashKey(&m.kind, &e.key), place(from)*pageSize+at, place(id)*pageSize+to)
+				m.index.move(probeKey(&m.kind, &e.key).hash, place(from)*pageSize+at, place(id)*pageSize+to)
 				p.live.set(to)
 				p.lives++
 			} else {
@@ -369,7 +384,7 @@ func (m *Map[K, V]) join(k int) (moved int) {
 			if old.frozen.has(at) {
 				p.frozen.set(to)
 			}
-			row = append(row, e)
+			row, p.seqs = append(row, e), append(p.seqs, old.seqs[i])
 		}
 	}
 	m.rows[id] = row
@@ -382,7 +397,7 @@ func (m *Map[K, V]) join(k int) (moved int) {
 func (m *Map[K, V]) size() int {
 	n := m.index.size() + len(m.order)*int(unsafe.Sizeof(page{})) + m.text
 	for _, row := range m.rows {
-		n += cap(row) * int(unsafe.Sizeof(entry[K, V]{}))
+		n += cap(row) * (int(unsafe.Sizeof(entry[K, V]{})) + 8)
 	}
 	return n
 }

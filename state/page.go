@@ -16,12 +16,13 @@ const (
 //
 // A dead entry is needed, as the record of a deletion, as long as it is changed or frozen.
 type page struct {
-	live    bitmap // holds a key and a value
-	changed bitmap // touched since the last Begin
-	frozen  bitmap // was changed at the last Begin; changed again if that snapshot is aborted
-	pending bitmap // belongs to the snapshot being encoded, and is not encoded yet
-	lives   int    // how many are live
-	graves  bool   // some dead entry may have been needed when last looked at
+	live    bitmap   // holds a key and a value
+	changed bitmap   // touched since the last Begin
+	frozen  bitmap   // was changed at the last Begin; changed again if that snapshot is aborted
+	pending bitmap   // belongs to the snapshot being encoded, and is not encoded yet
+	seqs    []uint64 // the entries' numbers in the order of insertion, dead ones too: always ascending
+	lives   int      // how many are live
+	graves  bool     // some dead entry may have been needed when last looked at
 }
 
 func (p *page) free(i place) bool { return !p.live.has(i) && !p.changed.has(i) && !p.frozen.has(i) }

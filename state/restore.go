@@ -35,7 +35,6 @@ func (s *Store) Apply(data []byte) error {
 	s.phase, s.frozen = idle, nil
 	if h.full {
 		s.kept = nil
-		s.epoch++
 		for _, t := range s.tables {
 			t.reset(s.epoch)
 		}
@@ -129,7 +128,7 @@ func (m *Map[K, V]) loadKnown(body []byte, deleted bool) error {
 	if err != nil {
 		return err
 	}
-	_, e := m.find(k, hashKey(&m.kind, &k))
+	_, e := m.find(k, probeKey(&m.kind, &k))
 	switch {
 	case e == nil:
 		return fmt.Errorf("no entry has its key")
@@ -153,14 +152,14 @@ func (m *Map[K, V]) loadNew(in insertion) error {
 	if err != nil {
 		return err
 	}
-	hash := hashKey(&m.kind, &k)
-	if _, e := m.find(k, hash); e != nil {
+	q := probeKey(&m.kind, &k)
+	if _, e := m.find(k, q); e != nil {
 		return fmt.Errorf("its key is there already")
 	}
 	if in.seq < m.nextSeq {
 		return fmt.Errorf("its number is taken")
 	}
-	_, e := m.add(k, hash, in.seq)
+	_, e := m.add(k, q, in.seq)
 	return m.readValue(rest, &e.val)
 }
 

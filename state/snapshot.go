@@ -253,14 +253,14 @@ func (m *Map[K, V]) encode(budget int) (used int, complete bool, err error) {
 		p.pending.clear(i)
 		s.slot = i + 1
 		s.left--
-		m.encodeEntry(&m.rows[id][i], p.live.has(i))
+		m.encodeEntry(&m.rows[id][i], p.seqs[i], p.live.has(i))
 	}
 	return used, s.left == 0, s.err
 }
 
-func (m *Map[K, V]) encodeEntry(e *entry[K, V], live bool) {
+func (m *Map[K, V]) encodeEntry(e *entry[K, V], seq uint64, live bool) {
 	s := &m.snapshot
-	known := !s.full && e.seq < m.storedSeq
+	known := !s.full && seq < m.storedSeq
 	if s.err != nil || !live && !known {
 		return
 	}
@@ -271,8 +271,8 @@ func (m *Map[K, V]) encodeEntry(e *entry[K, V], live bool) {
 	case known:
 		b = append(b, opUpdate)
 	default:
-		b = binary.AppendVarint(append(b, opInsert), int64(e.seq-s.lastSeq))
-		s.lastSeq = e.seq + 1
+		b = binary.AppendVarint(append(b, opInsert), int64(seq-s.lastSeq))
+		s.lastSeq = seq + 1
 	}
 	b = appendKey(b, &m.kind, &e.key)
 	if live {

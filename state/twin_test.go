@@ -76,7 +76,7 @@ type rig struct {
 	store *Store
 	words *Map[string, int64]
 	ids   *Map[int32, point]
-	odd   *Map[uint64, time] // nil while it is not opened
+	odd   *Map[uint64, clock] // nil while it is not opened
 
 	twins
 	frozen twins    // at Begin
@@ -88,14 +88,16 @@ type rig struct {
 type twins struct {
 	words *twin[string, int64]
 	ids   *twin[int32, point]
-	odd   *twin[uint64, time]
+	odd   *twin[uint64, clock]
 }
 
-// time has a form of its own.
-type time struct{ hours, minutes int }
+// A clock has a form of its own.
+type clock struct{ hours, minutes int }
 
-func (t time) MarshalBinary() ([]byte, error) { return fmt.Appendf(nil, "%d:%d", t.hours, t.minutes), nil }
-func (t *time) UnmarshalBinary(b []byte) error {
+func (t clock) MarshalBinary() ([]byte, error) {
+	return fmt.Appendf(nil, "%d:%d", t.hours, t.minutes), nil
+}
+func (t *clock) UnmarshalBinary(b []byte) error {
 	_, err := fmt.Sscanf(string(b), "%d:%d", &t.hours, &t.minutes)
 	return err
 }
@@ -103,7 +105,7 @@ func (t *time) UnmarshalBinary(b []byte) error {
 func (t twins) clone() twins { return twins{t.words.clone(), t.ids.clone(), t.odd.clone()} }
 
 func newTwins() twins {
-	return twins{newTwin[string, int64](), newTwin[int32, point](), newTwin[uint64, time]()}
+	return twins{newTwin[string, int64](), newTwin[int32, point](), newTwin[uint64, clock]()}
 }
 
 func must[T any](v T, err error) T {
@@ -122,7 +124,7 @@ func (r *rig) open(t *rapid.T, odd bool) {
 	}
 }
 
-func (r *rig) openOdd() { r.odd = must(Open[uint64, time](r.store, "odd")) }
+func (r *rig) openOdd() { r.odd = must(Open[uint64, clock](r.store, "odd")) }
 
 func (r *rig) check(t fataler) {
 	t.Helper()
@@ -204,7 +206,7 @@ func TestAgainstTwin(t *testing.T) {
 				if r.odd == nil {
 					r.openOdd()
 				}
-				k, v := rapid.Uint64().Draw(t, "k"), time{rapid.IntRange(0, 23).Draw(t, "h"), 5}
+				k, v := rapid.Uint64().Draw(t, "k"), clock{rapid.IntRange(0, 23).Draw(t, "h"), 5}
 				r.odd.Put(k, v)
 				r.twins.odd.put(k, v)
 			},
