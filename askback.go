@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -80,16 +81,14 @@ type run struct {
 	server    *embed.Server
 	transport *natschan.Transport
 	log       checkpoint.Log
-	resumed   bool
 
-	began time.Time
-	tasks []*task.Supervisor
-	chaos *chaos
+	began   time.Time
+	tasks   []*task.Supervisor
+	chaos   *chaos
+	closing atomic.Bool
 
 	mu         sync.Mutex
 	recoveries []task.Recovery
-	failure    error
-	resumedAt  int64
 }
 
 // open connects to a server, or starts one, and opens the topology's log.
@@ -133,6 +132,7 @@ const syncInterval = 5 * time.Second
 
 func (r *run) close() error {
 	var errs []error
+	r.closing.Store(true)
 	if r.transport != nil {
 		if r.shared() && r.log != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
@@ -249,6 +249,7 @@ func (r *run) progress() Progress {
 	for _, s := range r.tasks {
 		i := s.Info()
 		p.Done += i.Done
+		p.Resumed += i.ResumedAt
 		p.Total += i.Total
 		p.Tasks = append(p.Tasks, i)
 	}
@@ -265,6 +266,9 @@ func (r *run) onRecovery(rec task.Recovery) {
 }
 
 func (r *run) onEvent(e natschan.Event) {
+	if r.closing.Load() {
+		return // that the connections end is no news
+	}
 	r.opt.log.Info("transport", zap.Stringer("event", e))
 	if r.opt.onEvent != nil {
 		r.opt.onEvent(e)
@@ -276,7 +280,9 @@ func (r *run) report() *Report {
 	defer r.mu.Unlock()
 	rep := &Report{Plan: r.plan, Strategy: r.opt.strategy, Elapsed: time.Since(r.began), Recoveries: r.recoveries, Transport: r.transport.Stats()}
 	for _, s := range r.tasks {
-		rep.Tasks = append(rep.Tasks, s.Info())
+		i := s.Info()
+		rep.Resumed = rep.Resumed || i.Resumed
+		rep.Tasks = append(rep.Tasks, i)
 	}
 	if r.chaos != nil {
 		rep.Kills = r.chaos.done()

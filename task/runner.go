@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -122,6 +123,9 @@ func (r *runner) run(ctx context.Context) error {
 			return err
 		}
 		if busy {
+			// Without this a busy task keeps its processor for 10 ms, while the goroutines that carry its frames
+			// and its neighbours' ACKs wait in line.
+			runtime.Gosched()
 			continue
 		}
 		c.Idle()

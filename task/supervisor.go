@@ -58,6 +58,8 @@ type Info struct {
 	Incarnation msgid.Incarnation
 	Restarts    int
 	Done, Total int64             // a spout's progress, in its own unit
+	Resumed     bool              // the first incarnation here went on from an earlier process's log
+	ResumedAt   int64             // Done at that moment
 	Counters    recovery.Counters // of all incarnations here
 	Core        Counters
 	Dropped     uint64 // messages dropped by a full inbox
@@ -209,6 +211,10 @@ func (s *Supervisor) begun(r *runner, h *checkpoint.History) {
 	defer s.mu.Unlock()
 	s.current, s.loaded, s.reported = r, time.Now(), false
 	s.info.Incarnation = h.Incarnation
+	s.info.Done, s.info.Total = r.progress()
+	if h.Restarted && s.lostAt.IsZero() {
+		s.info.Resumed, s.info.ResumedAt = true, s.info.Done
+	}
 	s.setState(Running)
 	if h.Incarnation > 1 {
 		s.setState(Restoring)

@@ -1,54 +1,232 @@
+// Wordcount counts the words of the .go files of Go's own source tree, or of the paths given, while tasks of the
+// running topology are killed, and checks the result against a plain sequential count.
 package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"runtime/pprof"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/spout"
-	"github.com/askback/askback/task"
 )
 
+const usage = `Usage: wordcount [flags] [path ...]
+
+Counts the words (maximal runs of A-Z a-z 0-9 _) of files, of all files below directories, or of what globs
+match; by default of the .go files of Go's own source tree. Some of the running tasks are killed meanwhile. Each
+is restored alone, asks its sources for exactly what it missed, and the result is checked against a plain
+sequential count: the exit status is 1 if anything was lost or duplicated.
+
+Flags:
+`
+
+// settings are what the command line says.
+type settings struct {
+	paths     []string
+	kills     int
+	pairs     bool
+	seed      uint64
+	strategy  string
+	parallel  int
+	passes    int
+	out       string
+	server    string
+	dir       string
+	json      bool
+	verify    bool
+	profile   string
+	frameSize int
+}
+
 func main() {
-	kills := flag.Int("kill", 3, "")
-	strategy := flag.String("strategy", "backtrack", "")
-	parallel := flag.Int("parallel", 2, "")
-	passes := flag.Int("passes", 1, "")
-	cpu := flag.String("cpu", "", "")
-	seed := flag.Uint64("seed", 1, "")
-	pairs := flag.Bool("pairs", false, "")
-	flag.Parse()
-	src := spout.Files("/usr/local/go/src").Match("**/*.go").Cut(64<<10, cutBetweenWords)
-	b, res := wordcount(spout.Repeat(src, *passes), *parallel)
-	if *cpu != "" {
-		f, _ := os.Create(*cpu)
-		pprof.StartCPUProfile(f)
+	s, err := parse(os.Args[1:])
+	if err == nil {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		err = run(ctx, s)
+		stop()
 	}
-	opts := []askback.Option{askback.WithStrategy(*strategy), askback.WithKills(*kills, *seed), askback.OnRecovery(func(r task.Recovery) {
-		fmt.Println("killed", r.Alias, r.Incarnation, r.Cause, r.Asked.String(), r.Missed, r.Replayed, r.Reprocessed, r.Duplicates, r.Load, r.Took)
-	})}
-	if *pairs {
-		opts = append(opts, askback.WithPairs())
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errWrong):
+		os.Exit(1)
+	case errors.Is(err, context.Canceled):
+		if s.dir != "" {
+			fmt.Fprintln(os.Stderr, "wordcount: interrupted; run the same command again to go on from here")
+		} else {
+			fmt.Fprintln(os.Stderr, "wordcount: interrupted")
+		}
+		os.Exit(130)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "wordcount:", err)
+		os.Exit(2)
 	}
-	rep, err := askback.Run(context.Background(), b, opts...)
-	if *cpu != "" {
-		pprof.StopCPUProfile()
+}
+
+func parse(args []string) (*settings, error) {
+	s := &settings{}
+	f := flag.NewFlagSet("wordcount", flag.ContinueOnError)
+	f.Usage = func() {
+		fmt.Fprint(f.Output(), usage)
+		f.PrintDefaults()
 	}
-	fmt.Println(err)
-	if rep == nil {
-		return
+	f.IntVar(&s.kills, "kill", 3, "how many running tasks to kill, spread over the input")
+	f.BoolVar(&s.pairs, "pairs", false, "kill a task together with one of its sources, each time")
+	f.Uint64Var(&s.seed, "seed", uint64(time.Now().UnixNano()), "seed that chooses the tasks to kill (default: the time)")
+	f.StringVar(&s.strategy, "strategy", "backtrack", "recovery strategy: backtrack, or none (which loses what was killed)")
+	f.IntVar(&s.parallel, "parallel", 2, "tasks of split and of count, each")
+	f.IntVar(&s.passes, "passes", 1, "how many times to read the input")
+	f.StringVar(&s.out, "out", "", "file to write the counts to, word<TAB>count, sorted by bytes")
+	f.StringVar(&s.server, "server", "", "URL of a NATS server with JetStream, such as nats://127.0.0.1:4222 (default: one in this process)")
+	f.StringVar(&s.dir, "dir", "", "directory that keeps the log: after a kill -9 the same command goes on where it was")
+	f.BoolVar(&s.json, "json", false, "end with one line of JSON, and print nothing else to standard output")
+	noVerify := f.Bool("no-verify", false, "do not check against a sequential count")
+	f.StringVar(&s.profile, "cpuprofile", "", "file to write a CPU profile of the run to")
+	f.IntVar(&s.frameSize, "frame", 0, "bytes of a full frame (default 16384)")
+	if err := f.Parse(args); err != nil {
+		return s, flag.ErrHelp
 	}
-	var words, distinct int64
-	for _, n := range res.Load().n.All() {
-		words += n
-		distinct++
+	s.verify = !*noVerify
+	s.paths = f.Args()
+	switch {
+	case s.kills < 0:
+		return s, fmt.Errorf("-kill %d: want 0 or more", s.kills)
+	case s.passes < 1:
+		return s, fmt.Errorf("-passes %d: want 1 or more", s.passes)
+	case s.server != "" && s.dir != "":
+		return s, errors.New("-dir is for the server in this process; a server given by -server keeps its own store")
+	case s.strategy == "none" && s.dir != "":
+		return s, errors.New("-dir keeps the log of strategy backtrack; strategy none has none")
 	}
-	fmt.Println(words, distinct, rep.Elapsed, float64(words)/rep.Elapsed.Seconds()/1e6, "M/s")
-	for _, t := range rep.Tasks {
-		fmt.Printf("%v %v %+v %+v\n", t.Alias, t.State, t.Counters, t.Core)
+	return s, nil
+}
+
+const (
+	// Words of many megabytes travel whole, as far as messages can carry them.
+	payload       = 32 << 20
+	serverPayload = 1 << 20 // of a NATS server that is not configured otherwise
+	room          = 64 << 10
+)
+
+// run counts, tells, and checks. It returns errWrong if the counts are.
+func run(ctx context.Context, s *settings) error {
+	lines, err := input(s)
+	if err != nil {
+		return err
 	}
-	fmt.Printf("%+v\n", rep.Transport)
+	files, bytes, err := lines.Total()
+	if err != nil {
+		return err
+	}
+	ui := newUI(s, files, bytes*int64(s.passes))
+	b, result := wordcount(spout.Repeat(lines, s.passes), s.parallel)
+	stopProfile, err := startProfile(s.profile)
+	if err != nil {
+		return err
+	}
+	options := []askback.Option{
+		askback.WithStrategy(s.strategy), askback.WithKills(s.kills, s.seed),
+		askback.WithMaxPayload(payload), askback.WithFrameSize(s.frameSize),
+		askback.WithServer(s.server), askback.WithDir(s.dir),
+		askback.OnProgress(ui.progress), askback.OnRecovery(ui.recovery), askback.OnEvent(ui.event),
+	}
+	if s.pairs {
+		options = append(options, askback.WithPairs())
+	}
+	report, err := askback.Run(ctx, b, options...)
+	stopProfile()
+	ui.finish()
+	if err != nil {
+		return err
+	}
+	counts := result.Load().counts()
+	o := summarize(s, report, counts)
+	o.Files, o.Bytes = files, bytes
+	if s.out != "" {
+		if err := writeCounts(s.out, counts); err != nil {
+			return err
+		}
+	}
+	if s.verify {
+		want, err := sequential(s)
+		if err != nil {
+			return fmt.Errorf("verify: %w", err)
+		}
+		o.compare(counts, want)
+	}
+	ui.result(o, report, counts)
+	if s.json {
+		line, err := json.Marshal(o)
+		if err != nil {
+			return err
+		}
+		fmt.Println(string(line))
+	}
+	if o.wrong() {
+		return errWrong
+	}
+	return nil
+}
+
+// errWrong: the counts are not those of the sequential count.
+var errWrong = errors.New("wrong counts")
+
+// input makes the source of lines.
+func input(s *settings) (*spout.FileSource, error) {
+	piece := payload - room
+	if s.server != "" {
+		piece = serverPayload - room
+	}
+	var lines *spout.FileSource
+	if len(s.paths) > 0 {
+		lines = spout.Files(s.paths...)
+	} else {
+		root, err := goRoot()
+		if err != nil {
+			return nil, err
+		}
+		lines = spout.Files(root).Match("**/*.go")
+	}
+	return lines.Cut(64<<10, cutBetweenWords).MaxPiece(piece), nil
+}
+
+// ordinal returns "1st", "2nd", "3rd", "4th" …
+func ordinal(n int) string {
+	suffix := "th"
+	if n%100 < 11 || n%100 > 13 {
+		switch n % 10 {
+		case 1:
+			suffix = "st"
+		case 2:
+			suffix = "nd"
+		case 3:
+			suffix = "rd"
+		}
+	}
+	return fmt.Sprintf("%d%s", n, suffix)
+}
+
+// grouped returns a number with a comma between each three digits.
+func grouped[N int | int64 | uint64](n N) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// short cuts a word for display.
+func short(word string) string {
+	word = strings.ToValidUTF8(word, "?")
+	if len(word) > 40 {
+		return word[:37] + "..."
+	}
+	return word
 }
