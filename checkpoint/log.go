@@ -55,6 +55,14 @@ type Tailer interface {
 	Last(ctx context.Context, alias msgid.Alias) (Entry, error)
 }
 
+// An Epocher is a Log that can tell when it may have gone back. A position that is given twice can deceive
+// compare-and-set: the record that a paused incarnation remembers as the last one may be lost, and the begin record
+// of its successor have taken the very place. So after a change of the epoch a Writer looks twice.
+type Epocher interface {
+	// Epoch returns a number that changes when entries may have been lost. It does not block.
+	Epoch() uint64
+}
+
 // A Reopener is a Log that can be made again, empty, after it has vanished (ErrGone).
 type Reopener interface {
 	// Reopen makes the log if it does not exist, and does nothing otherwise.

@@ -35,6 +35,7 @@ const maxTries = 20
 func Open(ctx context.Context, log Log, alias msgid.Alias, opt Options) (*Writer, *History, error) {
 	w := newWriter(log, alias, opt)
 	for try := 1; ; try++ {
+		w.epoch = w.logEpoch()
 		s, err := w.load(ctx)
 		if errors.Is(err, ErrGone) { // a log that has vanished is an empty one; the task's sources will object
 			if err = w.reopen(ctx); err == nil {

@@ -24,7 +24,9 @@ type Upload struct {
 // done. An upload that is under way is abandoned. An increment builds on the last snapshot whose upload is done;
 // it must hold what has changed since then.
 //
-// Snapshots must be captured one after another: each after the upload of the one before is done or abandoned.
+// The caller's duties: snapshots are captured one after another, each after the upload of the one before is done or
+// abandoned; and all order that led to the captured state is appended before the upload's last step, although the
+// snapshot covers it. Otherwise a damaged snapshot could not be passed over for the one before.
 func (w *Writer) Begin(parts [][]byte, full bool) *Upload {
 	w.number++
 	w.upload = &Upload{w: w, id: w.number, full: full, parts: append([][]byte(nil), parts...)}

@@ -36,7 +36,8 @@ type Writer struct {
 	upload *Upload
 	landed landed // the last commit record of this writer in the log
 
-	buf []byte
+	epoch uint64 // of the log, when the writer last read what it holds
+	buf   []byte
 }
 
 // landed is a commit record that is in the log. It may get there after the step that tried has failed.
@@ -120,6 +121,7 @@ func (w *Writer) Rebegin(ctx context.Context) error {
 	}
 	mine, orders := w.line.incarnation, w.orders
 	for try := 1; ; try++ {
+		w.epoch = w.logEpoch()
 		s, err := w.loadAll(ctx)
 		if err != nil {
 			return fail(err)
@@ -192,14 +194,15 @@ func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos
 			return fail(fmt.Errorf("%w: %d bytes, the log takes %d", ErrTooLarge, size, most))
 		}
 		pos, err := w.log.Append(ctx, w.alias, w.last.pos, w.buf)
+		epoch := w.logEpoch()
 		switch {
-		case err == nil:
+		case err == nil && epoch == w.epoch:
 			if len(body) > 0 {
 				r.body = body[0]
 			}
 			w.land(pos, r)
 			return pos, nil
-		case errors.Is(err, ErrUnknown):
+		case err == nil, errors.Is(err, ErrUnknown):
 			open = true
 		case !errors.Is(err, ErrConflict):
 			return fail(err)
@@ -212,9 +215,11 @@ func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos
 			}
 			return err
 		})
-		switch {
-		case serr != nil:
+		if serr != nil {
 			return fail(serr)
+		}
+		w.epoch = epoch
+		switch {
 		case found != 0:
 			return found, nil
 		case w.last != before:
@@ -222,10 +227,21 @@ func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos
 		case !open && attempt >= maxTries:
 			return fail(err)
 		}
+		if err == nil {
+			err = ErrUnknown // it was there, and is no longer
+		}
 		if perr := w.pause(ctx, attempt+1); perr != nil {
 			return fail(fmt.Errorf("%w: %w", perr, err))
 		}
 	}
+}
+
+// logEpoch returns the log's epoch.
+func (w *Writer) logEpoch() uint64 {
+	if e, ok := w.log.(Epocher); ok {
+		return e.Epoch()
+	}
+	return 0
 }
 
 // errOvertaken occurs when somebody appends between the reading of a log and the begin record.

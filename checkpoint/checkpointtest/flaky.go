@@ -99,6 +99,14 @@ func (f *Flaky) MaxEntry() int {
 	return 1 << 20
 }
 
+// Epoch implements checkpoint.Epocher.
+func (f *Flaky) Epoch() uint64 {
+	if e, ok := f.Log.(checkpoint.Epocher); ok {
+		return e.Epoch()
+	}
+	return 0
+}
+
 // Reopen implements checkpoint.Reopener.
 func (f *Flaky) Reopen(ctx context.Context) error {
 	if r, ok := f.Log.(checkpoint.Reopener); ok {

@@ -20,13 +20,14 @@ func (p past) then(input uint64) past {
 // A task is what uses a Writer in the runtime, reduced to what matters here: it consumes inputs, appends their
 // order in batches, and uploads snapshots, full or incremental.
 type task struct {
-	w       *checkpoint.Writer
-	now     past   // consumed
-	pending []byte // order not yet appended
-	snap    past   // what the last committed snapshot holds
-	full    bool   // the next snapshot must be full
-	up      *checkpoint.Upload
-	upPast  past
+	w        *checkpoint.Writer
+	now      past   // consumed
+	pending  []byte // order not yet appended
+	appended uint64 // how many inputs' order is appended, or was restored
+	snap     past   // what the last committed snapshot holds
+	full     bool   // the next snapshot must be full
+	up       *checkpoint.Upload
+	upPast   past
 }
 
 const stepSize = 24
@@ -44,7 +45,7 @@ func (k *task) flush(ctx context.Context) error {
 	if err := k.w.Append(ctx, k.pending); err != nil {
 		return err
 	}
-	k.pending = k.pending[:0]
+	k.pending, k.appended = k.pending[:0], k.now.n
 	return nil
 }
 
@@ -88,6 +89,7 @@ func open(ctx context.Context, log checkpoint.Log, opt checkpoint.Options) (*tas
 	if err := k.restore(h); err != nil {
 		return nil, nil, err
 	}
+	k.appended = k.now.n
 	return k, h, nil
 }
 

@@ -25,6 +25,7 @@ func (l *Log) Cut(n int) int {
 		l.entries[alias] = append([]checkpoint.Entry(nil), entries[:kept]...)
 	}
 	lost := int(l.last - end)
+	l.epoch++
 	l.last, l.synced, l.late = end, end, nil
 	return lost
 }
@@ -36,6 +37,7 @@ func (l *Log) Vanish() {
 	defer l.mu.Unlock()
 	l.entries = map[msgid.Alias][]checkpoint.Entry{}
 	l.last, l.synced, l.bytes, l.late, l.gone = 0, 0, 0, nil, true
+	l.epoch++
 }
 
 // Wipe makes the log empty: Vanish and Reopen.
@@ -72,6 +74,7 @@ func (l *Log) Lose(pos checkpoint.Pos) bool {
 		for i, e := range entries {
 			if e.Pos == pos {
 				l.bytes -= len(e.Data)
+				l.epoch++
 				l.entries[alias] = append(append([]checkpoint.Entry(nil), entries[:i]...), entries[i+1:]...)
 				return true
 			}

@@ -64,6 +64,7 @@ type Log struct {
 	bytes   int
 	late    []late
 	gone    bool
+	epoch   uint64
 }
 
 // late is an append on its way.
@@ -78,6 +79,7 @@ var (
 	_ checkpoint.Syncer   = (*Log)(nil)
 	_ checkpoint.Limiter  = (*Log)(nil)
 	_ checkpoint.Tailer   = (*Log)(nil)
+	_ checkpoint.Epocher  = (*Log)(nil)
 	_ checkpoint.Reopener = (*Log)(nil)
 )
 
@@ -202,6 +204,13 @@ func (l *Log) floor() checkpoint.Pos {
 
 // MaxEntry implements checkpoint.Limiter.
 func (l *Log) MaxEntry() int { return l.opt.MaxEntry }
+
+// Epoch implements checkpoint.Epocher: it counts what Cut, Vanish and Lose did.
+func (l *Log) Epoch() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.epoch
+}
 
 // Reopen implements checkpoint.Reopener.
 func (l *Log) Reopen(ctx context.Context) error {

@@ -32,6 +32,7 @@ var (
 	_ checkpoint.Syncer   = (*Log)(nil)
 	_ checkpoint.Limiter  = (*Log)(nil)
 	_ checkpoint.Tailer   = (*Log)(nil)
+	_ checkpoint.Epocher  = (*Log)(nil)
 	_ checkpoint.Reopener = (*Log)(nil)
 )
 
@@ -140,10 +141,11 @@ func (l *Log) limit(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // noAnswer says what it means that a request got none.
 func (l *Log) noAnswer(ctx context.Context, err error) error {
-	switch {
-	case errors.Is(err, nats.ErrMaxPayload):
+	if errors.Is(err, nats.ErrMaxPayload) {
 		return fmt.Errorf("%w: %w", checkpoint.ErrTooLarge, err)
-	case errors.Is(err, nats.ErrNoResponders) && l.isGone(ctx):
+	}
+	l.sync.doubt()
+	if errors.Is(err, nats.ErrNoResponders) && l.isGone(ctx) {
 		return fmt.Errorf("%w: stream %s does not exist", checkpoint.ErrGone, l.name)
 	}
 	return fmt.Errorf("%w: %w", checkpoint.ErrUnknown, err)

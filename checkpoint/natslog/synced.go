@@ -10,9 +10,19 @@ import (
 )
 
 // Synced implements checkpoint.Syncer. Under Power it is everything; under Process it is what was appended two
-// sync intervals ago, counted from when this log was opened. It forgets what it knew when the connection was lost
-// or positions went back, for the server may have lost power: purging then waits once more.
+// sync intervals ago, counted from when this log was opened. It forgets what it knew when the epoch changes: purging
+// then waits once more.
 func (l *Log) Synced() checkpoint.Pos { return l.sync.synced() }
+
+// Epoch implements checkpoint.Epocher. It changes when the connection was lost, when a request was not answered,
+// and when positions are seen to go back, for then the server may have lost power. In a cluster it can miss that
+// another server, with the only replica of the stream, lost power while this log was idle; three replicas do not
+// lose what is acknowledged unless two of them lose power.
+func (l *Log) Epoch() uint64 {
+	l.sync.mu.Lock()
+	defer l.sync.mu.Unlock()
+	return l.sync.epoch()
+}
 
 // syncMarks remembers how far the stream was at which time. Positions are the stream's, so one mark serves all
 // aliases.
@@ -22,10 +32,11 @@ type syncMarks struct {
 	interval time.Duration
 	now      func() time.Time
 
-	mu         sync.Mutex
-	last       checkpoint.Pos
-	marks      []mark // oldest first, a sixteenth of the interval apart, so at most some 34
-	reconnects uint64
+	mu        sync.Mutex
+	last      checkpoint.Pos
+	marks     []mark // oldest first, a sixteenth of the interval apart, so at most some 34
+	doubts    uint64 // requests without an answer, positions that went back
+	forgotten uint64 // the epoch whose marks these are not older than
 }
 
 type mark struct {
@@ -35,7 +46,7 @@ type mark struct {
 
 func (s *syncMarks) init(nc *nats.Conn, opt Options) {
 	s.nc, s.always, s.interval, s.now = nc, opt.Durability == Power, opt.SyncInterval, time.Now
-	s.reconnects = nc.Stats().Reconnects
+	s.forgotten = s.epoch()
 }
 
 // newest returns the newest position heard of.
@@ -47,13 +58,11 @@ func (s *syncMarks) newest() checkpoint.Pos {
 
 // note takes note of an append at pos that began when the newest position was seen.
 func (s *syncMarks) note(seen, pos checkpoint.Pos) {
-	if s.always {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if pos <= seen {
-		s.marks, s.last = nil, 0
+		s.doubts++
+		s.last = 0
 	}
 	s.last = max(s.last, pos)
 	now := s.now()
@@ -77,10 +86,19 @@ func (s *syncMarks) synced() checkpoint.Pos {
 	return 0
 }
 
-// ripen drops the marks that a newer ripe one replaces, and all when the connection was lost.
+// doubt takes note of a request without an answer.
+func (s *syncMarks) doubt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doubts++
+}
+
+func (s *syncMarks) epoch() uint64 { return s.nc.Stats().Reconnects + s.doubts }
+
+// ripen drops the marks that a newer ripe one replaces, and all of an earlier epoch.
 func (s *syncMarks) ripen(now time.Time) {
-	if n := s.nc.Stats().Reconnects; n != s.reconnects {
-		s.reconnects, s.marks, s.last = n, nil, 0
+	if e := s.epoch(); e != s.forgotten {
+		s.forgotten, s.marks = e, nil
 	}
 	for len(s.marks) > 1 && s.ripe(s.marks[1], now) {
 		s.marks = s.marks[1:]
