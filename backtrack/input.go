@@ -16,7 +16,7 @@ import (
 // Invariant: stable <= consumed <= accepted. Frames between consumed and accepted wait in ready, without a hole;
 // frames above accepted wait in held, and what lies between is a hole.
 type input struct {
-	index int
+	index  int
 	port   recovery.Port
 	source msgid.Incarnation // the highest incarnation of the source seen
 
