@@ -32,6 +32,9 @@ type Config struct {
 	MaxPayload int
 	// Linger is how long, in milliseconds, an open frame of a busy task may wait to become full. Default 1.
 	Linger recovery.Tick
+	// SmallState is the size of keyed state, in bytes, below which every snapshot is full. Default 256 KiB; a
+	// negative one never is.
+	SmallState int
 
 	Now  func() time.Time // the wall clock; default time.Now
 	Rand func() uint64    // where ctx.Rand takes fresh values; default: a generator seeded by the system
@@ -114,6 +117,9 @@ func NewCore(cfg Config, history *checkpoint.History, env Env) (*Core, error) {
 	}
 	if cfg.Linger == 0 {
 		cfg.Linger = 1
+	}
+	if cfg.SmallState == 0 {
+		cfg.SmallState = 256 << 10
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

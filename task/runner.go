@@ -163,15 +163,15 @@ func (r *runner) open(l *letter) error {
 		return r.core.Err()
 	}
 	switch {
-	case a.kind == storeLost:
-		r.era = a.era
-		r.core.StoreLost()
-	case a.kind == logFailed:
+	case a.err != nil:
 		return a.err
-	case a.era != r.era: // the log was lost meanwhile
-	case a.kind == appended:
+	case a.Kind == LogLost:
+		r.era = a.Era
+		r.core.StoreLost()
+	case a.Era != r.era: // the log was lost meanwhile
+	case a.Kind == OrderAppended:
 		r.core.Appended()
-	case a.kind == stored:
+	case a.Kind == SnapshotStored:
 		r.core.Stored()
 	}
 	return r.core.Err()

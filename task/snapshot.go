@@ -23,15 +23,14 @@ type capture struct {
 }
 
 const (
-	captureStep = 4096      // entries of keyed state encoded between two frames: some 100 µs
-	maxChain    = 64        // increments until a full snapshot is due in any case
-	smallState  = 256 << 10 // bytes of keyed state below which every snapshot is full
+	captureStep = 4096 // entries of keyed state encoded between two frames: some 100 µs
+	maxChain    = 64   // increments until a full snapshot is due in any case
 )
 
 // beginCapture freezes the task as it is now.
 func (c *Core) beginCapture(full bool) {
 	c.emit.sealAll(c)
-	full = full || c.chain == 0 || c.chain >= maxChain || c.store.Size() < smallState || c.store.WantFull()
+	full = full || c.chain == 0 || c.chain >= maxChain || c.store.Size() < c.cfg.SmallState || c.store.WantFull()
 	if full {
 		c.chain = 0
 	}
