@@ -2,6 +2,7 @@ package state
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"unsafe"
@@ -72,8 +73,9 @@ func (m *Map[K, V]) reset(epoch uint32) {
 
 // An insertion is the record of a new entry, found but not yet carried out.
 type insertion struct {
-	seq  uint64
-	body []byte // key and value
+	seq uint64
+	at  int // where key and value begin, among the records
+	end int
 }
 
 // load carries out the records of a section. Entries that changed while their snapshot was being encoded come
@@ -83,7 +85,7 @@ func (m *Map[K, V]) load(s *section) error {
 		return fmt.Errorf("%w: %s to %s, not %s to %s: give the map a new name, or its old type",
 			ErrKind, s.key, s.value, m.kind.name, m.value.name)
 	}
-	var inserts []insertion
+	inserts := make([]insertion, 0, min(s.count, uint64(len(s.records)/4)))
 	var count, last uint64
 	for rest := s.records; len(rest) > 0; count++ {
 		var record []byte
@@ -99,7 +101,8 @@ func (m *Map[K, V]) load(s *section) error {
 				return corrupt(count, "bad sequence number")
 			}
 			last = seq + 1
-			inserts = append(inserts, insertion{seq, r.data})
+			end := len(s.records) - len(rest)
+			inserts = append(inserts, insertion{seq, end - len(r.data), end})
 		case opUpdate, opDelete:
 			if err := m.loadKnown(r.data, record[0] == opDelete); err != nil {
 				return fmt.Errorf("%w: record %d: %w", ErrCorrupt, count, err)
@@ -113,7 +116,7 @@ func (m *Map[K, V]) load(s *section) error {
 	}
 	slices.SortFunc(inserts, func(a, b insertion) int { return cmp.Compare(a.seq, b.seq) })
 	for _, in := range inserts {
-		if err := m.loadNew(in); err != nil {
+		if err := m.loadNew(in.seq, s.records[in.at:in.end]); err != nil {
 			return fmt.Errorf("%w: entry %d: %w", ErrCorrupt, in.seq, err)
 		}
 	}
@@ -131,7 +134,7 @@ func (m *Map[K, V]) loadKnown(body []byte, deleted bool) error {
 	_, e := m.find(k, probeKey(&m.kind, &k))
 	switch {
 	case e == nil:
-		return fmt.Errorf("no entry has its key")
+		return errors.New("no entry has its key")
 	case !deleted:
 		var v V
 		if err := m.readValue(rest, &v); err != nil {
@@ -147,19 +150,19 @@ func (m *Map[K, V]) loadKnown(body []byte, deleted bool) error {
 	return nil
 }
 
-func (m *Map[K, V]) loadNew(in insertion) error {
-	k, rest, err := readKey[K](in.body, &m.kind)
+func (m *Map[K, V]) loadNew(seq uint64, body []byte) error {
+	k, rest, err := readKey[K](body, &m.kind)
 	if err != nil {
 		return err
 	}
 	q := probeKey(&m.kind, &k)
 	if _, e := m.find(k, q); e != nil {
-		return fmt.Errorf("its key is there already")
+		return errors.New("its key is there already")
 	}
-	if in.seq < m.nextSeq {
-		return fmt.Errorf("its number is taken")
+	if seq < m.nextSeq {
+		return errors.New("its number is taken")
 	}
-	_, e := m.add(k, q, in.seq)
+	_, e := m.add(k, q, seq)
 	return m.readValue(rest, &e.val)
 }
 

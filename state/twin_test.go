@@ -54,7 +54,8 @@ func same[K Key, V comparable](t fataler, m *Map[K, V], want *twin[K, V]) {
 	i := 0
 	for k, v := range m.All() {
 		if i >= len(want.keys) || k != want.keys[i] || v != want.vals[k] {
-			t.Fatalf("map %s: entry %d is %v: %v, want %v of %v", m.name, i, k, v, want.keys[min(i, len(want.keys)-1)], want.vals)
+			k2 := want.keys[min(i, len(want.keys)-1)]
+			t.Fatalf("map %s: entry %d is %v: %v, want %v: %v", m.name, i, k, v, k2, want.vals[k2])
 		}
 		if got, ok := m.Get(k); !ok || got != v {
 			t.Fatalf("map %s: Get(%v) = %v, %v; All says %v", m.name, k, got, ok, v)
