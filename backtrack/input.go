@@ -63,7 +63,7 @@ func (m *Machine) hello(i int) {
 
 // onFrame takes a frame that came in, on the data or on the replay subject.
 func (m *Machine) onFrame(in *input, f channel.Frame, replay bool) {
-	if f.Incarnation < in.source { // T4: a paused old incarnation may still send
+	if f.Incarnation < in.source && m.bug != NoFence { // T4: a paused old incarnation may still send
 		m.status.Counters.Rejected += uint64(f.Count)
 		return
 	}
@@ -76,6 +76,9 @@ func (m *Machine) onFrame(in *input, f channel.Frame, replay bool) {
 	switch {
 	case f.Last() <= in.accepted: // T1
 		m.countDuplicates(uint64(f.Count))
+		if m.bug == DuplicateAccepted {
+			in.push(f)
+		}
 	case f.First <= in.accepted+1:
 		m.accept(in, f)
 		m.acceptHeld(in)
@@ -113,7 +116,7 @@ func (m *Machine) accept(in *input, f channel.Frame) {
 		}
 		f = cut
 	}
-	if f.Before != in.acceptedSum { // T5
+	if f.Before != in.acceptedSum && m.bug != ChecksumIgnored { // T5
 		m.fail(&recovery.DivergedError{
 			ID:   msgid.ID{Channel: in.port.ID, Seq: f.First},
 			Want: in.acceptedSum, Got: f.Before,
@@ -239,7 +242,7 @@ func (m *Machine) tickInput(i int) {
 // now is lost (T3). A new incarnation of the source says what it regenerated, and wants to know what we have.
 func (m *Machine) onMark(i int, sig *channel.Signal) {
 	in := &m.in[i]
-	if sig.Incarnation < in.source { // T4
+	if sig.Incarnation < in.source && m.bug != NoFence { // T4
 		m.status.Counters.Rejected++
 		return
 	}

@@ -13,6 +13,7 @@ type Machine struct {
 	cfg recovery.Config
 	now recovery.Tick
 	do  *recovery.Actions // where the running step puts its actions
+	bug Bug               // none, but in tests of tests
 
 	in    []input
 	out   []output
@@ -30,7 +31,11 @@ type Machine struct {
 
 // New makes the machine of a task that has the given history. It is a recovery.Factory.
 func New(cfg recovery.Config, history recovery.History) (recovery.Machine, error) {
-	m := &Machine{cfg: cfg.Defaulted()}
+	return newMachine(cfg, history, "")
+}
+
+func newMachine(cfg recovery.Config, history recovery.History, bug Bug) (recovery.Machine, error) {
+	m := &Machine{cfg: cfg.Defaulted(), bug: bug}
 	m.cfg.Incarnation = history.Incarnation
 	m.in = make([]input, len(cfg.Inputs))
 	for i := range m.in {
@@ -40,7 +45,7 @@ func New(cfg recovery.Config, history recovery.History) (recovery.Machine, error
 	for i := range m.out {
 		m.out[i].port = cfg.Outputs[i]
 	}
-	m.order.recorded = m.cfg.Pessimism == recovery.Optimistic && (len(m.in) > 1 || m.cfg.Timers)
+	m.order.recorded = m.cfg.Pessimism == recovery.Optimistic && (len(m.in) > 1 || m.cfg.Timers) && bug != NoOrder
 	if err := m.restore(history); err != nil {
 		return nil, fmt.Errorf("backtrack: restore %v: %w", cfg.Self, err)
 	}

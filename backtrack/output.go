@@ -79,11 +79,11 @@ func (m *Machine) pump(o int) {
 	}
 	for out.sent < len(out.frames) {
 		r := &out.frames[out.sent]
-		if r.gate > m.order.durable { // O2
+		if r.gate > m.order.durable && m.bug != EarlyRelease { // O2
 			break
 		}
 		if r.frame.Last() > out.released {
-			if r.at >= out.credit+uint64(m.cfg.Window) {
+			if r.at >= out.credit+uint64(m.cfg.Window) && m.bug != NoCredit {
 				break
 			}
 			out.released = r.frame.Last()
@@ -155,11 +155,11 @@ func (m *Machine) onHello(o int, sig *channel.Signal) {
 // It reports whether the signal counts.
 func (m *Machine) meet(o int, sig *channel.Signal, restored msgid.Seq) bool {
 	out := &m.out[o]
-	if sig.Incarnation < out.target {
+	if sig.Incarnation < out.target && m.bug != NoFence {
 		m.status.Counters.Rejected++
 		return false
 	}
-	if restored < out.stable && sig.Incarnation > out.stableInc { // S4
+	if restored < out.stable && sig.Incarnation > out.stableInc && m.bug != NoRefusal { // S4
 		m.signal(o, out.port.Number, channel.Signal{
 			Kind: channel.Refuse, For: sig.Incarnation, Seq: out.stable, Have: restored,
 		}, false)
@@ -192,7 +192,7 @@ func (m *Machine) onAck(o int, sig *channel.Signal) {
 		out.wanted = nil
 		out.setConsumed(sig.Consumed)
 	}
-	if sig.Incarnation < out.target { // T4
+	if sig.Incarnation < out.target && m.bug != NoFence { // T4
 		m.status.Counters.Rejected++
 		return
 	}
@@ -230,6 +230,9 @@ func (out *output) setConsumed(s msgid.Seq) {
 // trim drops what a durable snapshot of the target covers (I5: and nothing above it).
 func (m *Machine) trim(o int, stable msgid.Seq) {
 	out := &m.out[o]
+	if m.bug == EarlyTrim {
+		stable++
+	}
 	out.stable = stable
 	out.released = max(out.released, stable)
 	for out.head < len(out.frames) && out.frames[out.head].frame.Last() <= stable {
@@ -283,6 +286,9 @@ func (m *Machine) greet(o int) {
 // mark tells the target, in order with the data, how far the channel is released (S3).
 func (m *Machine) mark(o int, flags channel.SignalFlags) {
 	out := &m.out[o]
+	if m.bug == NoMark {
+		return
+	}
 	if m.ended && out.released >= out.emitted {
 		flags |= channel.Ended
 	}
@@ -327,7 +333,7 @@ func (m *Machine) urgeEvery() recovery.Tick { return max(1, m.cfg.SnapshotEvery/
 // retention, the one that retains most. It returns -1 if there is none.
 func (m *Machine) blocked() int {
 	for o := range m.out {
-		if out := &m.out[o]; out.end >= out.credit+uint64(m.cfg.Window) {
+		if out := &m.out[o]; out.end >= out.credit+uint64(m.cfg.Window) && m.bug != NoCredit {
 			return o
 		}
 	}

@@ -174,6 +174,9 @@ func (m *Machine) Capture(dst []byte, full bool) []byte {
 	for i := range m.in {
 		in := &m.in[i]
 		in.capturing = in.consumed
+		if m.bug == EarlyAck {
+			in.stable = in.consumed
+		}
 		dst = binary.AppendUvarint(dst, uint64(in.port.Number))
 		dst = binary.AppendUvarint(dst, uint64(in.consumed))
 		dst = binary.LittleEndian.AppendUint32(dst, in.sum)
