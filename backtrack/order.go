@@ -202,10 +202,11 @@ func (m *Machine) onDue(at uint64) {
 	m.do.Add(recovery.Action{Kind: recovery.Fire, Value: at})
 }
 
-// gated reports whether a frame waits for order that is not durable.
+// gated reports whether a frame waits for order that is not durable. Gates rise along a channel, so the last frame
+// tells; the first that is not sent may wait for credit, or for its target to be there.
 func (m *Machine) gated() bool {
 	for o := range m.out {
-		if out := &m.out[o]; out.sent < len(out.frames) && out.frames[out.sent].gate > m.order.durable {
+		if out := &m.out[o]; out.sent < len(out.frames) && out.frames[len(out.frames)-1].gate > m.order.durable {
 			return true
 		}
 	}

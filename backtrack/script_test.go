@@ -60,6 +60,11 @@ type script struct {
 // run performs the commands of a script, and returns its text with what the tasks did.
 func (s *script) run(text string) string {
 	var out strings.Builder
+	defer func() {
+		if s.t.Failed() {
+			s.t.Logf("%s\n%s%s", s.line, &out, strings.Join(s.told, "\n"))
+		}
+	}()
 	for n, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
 		if strings.HasPrefix(line, "\t") {
 			continue
@@ -77,11 +82,6 @@ func (s *script) run(text string) string {
 }
 
 func (s *script) perform(verb string, args []string) {
-	defer func() {
-		if s.t.Failed() {
-			s.t.Log(s.line)
-		}
-	}()
 	arg := func(k int) string {
 		if k < len(args) {
 			return args[k]

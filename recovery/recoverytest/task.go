@@ -66,6 +66,7 @@ func (s state) clone() state {
 type instance struct {
 	t           *task
 	incarnation msgid.Incarnation
+	began       recovery.Tick
 	machine     recovery.Machine
 	actions     recovery.Actions
 	performing  bool
@@ -82,7 +83,7 @@ type instance struct {
 func (t *task) start() {
 	t.incarnation++
 	h := recovery.History{Incarnation: t.incarnation}
-	x := &instance{t: t, incarnation: t.incarnation}
+	x := &instance{t: t, incarnation: t.incarnation, began: t.w.now}
 	for _, r := range t.log {
 		switch {
 		case r.order != nil:
@@ -119,9 +120,20 @@ func (t *task) start() {
 	if t.incarnation > 1 {
 		t.w.trace(t, "is restored%s", x.position())
 	}
-	x.step(recovery.Event{Kind: recovery.Ticked, Now: t.w.now})
 	x.step(recovery.Event{Kind: recovery.Started})
+	x.tick()
+}
+
+// tick tells the instance its own time, which begins at 1.
+func (x *instance) tick() {
+	x.step(recovery.Event{Kind: recovery.Ticked, Now: x.t.w.now - x.began + 1})
 	x.work()
+}
+
+// wake returns the moment in the world's time at which the instance wants a tick; false if it wants none.
+func (x *instance) wake() (recovery.Tick, bool) {
+	wake := x.machine.Status().Wake
+	return x.began + max(wake, 1) - 1, wake != 0
 }
 
 // position describes where an instance stands.

@@ -246,9 +246,8 @@ func (w *World) Tick(d recovery.Tick) {
 		w.now = min(end, w.nextWake())
 		for _, t := range w.tasks {
 			if x := t.live; x != nil {
-				if wake := x.machine.Status().Wake; wake != 0 && wake <= w.now || w.now == end {
-					x.step(recovery.Event{Kind: recovery.Ticked, Now: w.now})
-					x.work()
+				if wake, any := x.wake(); any && wake <= w.now || w.now == end {
+					x.tick()
 				}
 			}
 		}
@@ -260,7 +259,7 @@ func (w *World) nextWake() recovery.Tick {
 	next := recovery.Tick(1 << 62)
 	for _, t := range w.tasks {
 		if t.live != nil {
-			if wake := t.live.machine.Status().Wake; wake != 0 {
+			if wake, any := t.live.wake(); any {
 				next = min(next, max(wake, w.now+1))
 			}
 		}
