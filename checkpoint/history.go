@@ -16,9 +16,9 @@ type History struct {
 	// Chain is the newest full snapshot that can be used and the increments on it, in order. It is empty if
 	// there is none: the task starts from its beginning.
 	Chain [][]byte
-	// Orders are the bodies of the order records, in order, without a hole. They begin at the commit before the
-	// chain's last snapshot, so the first ones may be covered by it: a snapshot is captured some time before its
-	// commit, and only the reader can tell, by its own order numbers.
+	// Orders are the bodies of the order records, in order, without a hole. They begin at the moment that the chain's
+	// last snapshot Covers, or at the commit before it, so the first ones may be part of it: a snapshot is captured
+	// some time before its commit, and only the reader can tell, by its own order numbers.
 	Orders [][]byte
 	// Damaged counts what was passed over: entries that cannot be read, snapshots that do not verify, and
 	// records of a fenced incarnation.
@@ -138,9 +138,9 @@ func (s *scan) add(e Entry) {
 
 // follow checks that r goes on from what came before it.
 func (s *scan) follow(r record, newcomer bool) {
-	// A higher incarnation without its begin record did not build on what is here: its past was lost, and this
-	// record came late. If there is an entry that cannot be read, that is where it began.
-	stranger := newcomer && r.kind != kindBegin && s.started && s.unsure == 0
+	// A higher incarnation without its begin record may not have built on what is here: if its past was lost, this
+	// record came late.
+	stranger := newcomer && r.kind != kindBegin && s.started
 	switch {
 	case r.kind == kindRebegin, stranger, s.started && r.orders < s.count:
 		s.snaps, s.fulls, s.upload, s.broken = nil, nil, upload{}, true

@@ -55,6 +55,12 @@ type Tailer interface {
 	Last(ctx context.Context, alias msgid.Alias) (Entry, error)
 }
 
+// A Ranger is a Log that can read a part without fetching what follows it.
+type Ranger interface {
+	// ReadRange is Read for the entries from one position to another, both included.
+	ReadRange(ctx context.Context, alias msgid.Alias, from, to Pos, yield func(Entry) error) error
+}
+
 // An Epocher is a Log that can tell when it may have gone back. A position that is given twice can deceive
 // compare-and-set: the record that a paused incarnation remembers as the last one may be lost, and the begin record
 // of its successor have taken the very place. So after a change of the epoch a Writer looks twice.

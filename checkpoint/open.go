@@ -111,7 +111,7 @@ func (w *Writer) loadNewest(ctx context.Context, t Tailer) (*scan, error) {
 	if err != nil || r.keep == 0 {
 		return nil, errMore
 	}
-	s, err := w.loadPart(ctx, r.keep, 0)
+	s, err := w.loadPart(ctx, r.keep, ^Pos(0))
 	if err != nil {
 		return nil, err
 	}
@@ -135,19 +135,13 @@ func (w *Writer) loadNewest(ctx context.Context, t Tailer) (*scan, error) {
 	}
 }
 
-// loadPart reads the entries from one position to another (0: the end). They must hold a snapshot, and no damage.
+// loadPart reads the entries from one position to another. They must hold a snapshot, and no damage.
 func (w *Writer) loadPart(ctx context.Context, from, to Pos) (*scan, error) {
 	var s *scan
 	err := w.patiently(ctx, func() error {
 		s = newScan(w.alias, true)
-		return w.log.Read(ctx, w.alias, from, func(e Entry) error {
-			if to != 0 && e.Pos > to {
-				return Stop
-			}
+		return w.readRange(ctx, from, to, func(e Entry) error {
 			s.add(e)
-			if e.Pos == to {
-				return Stop
-			}
 			return nil
 		})
 	})
@@ -155,6 +149,19 @@ func (w *Writer) loadPart(ctx context.Context, from, to Pos) (*scan, error) {
 		err = errMore
 	}
 	return s, err
+}
+
+// readRange reads the entries from one position to another.
+func (w *Writer) readRange(ctx context.Context, from, to Pos, yield func(Entry) error) error {
+	if r, ok := w.log.(Ranger); ok {
+		return r.ReadRange(ctx, w.alias, from, to, yield)
+	}
+	return w.log.Read(ctx, w.alias, from, func(e Entry) error {
+		if e.Pos > to {
+			return Stop
+		}
+		return yield(e)
+	})
 }
 
 // patiently calls read until it is answered.

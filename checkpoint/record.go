@@ -134,7 +134,7 @@ type commit struct {
 	chunks uint32
 	sum    uint32 // CRC-32C of the snapshot
 	size   uint64 // bytes of the snapshot
-	after  uint64 // how many order records came before the commit that precedes this one
+	after  uint64 // how many order records are certainly part of the snapshot
 	first  Pos    // its first chunk; 0: it has none
 	full   bool
 	prev   link // the snapshot that it builds on, unless it is full

@@ -17,6 +17,8 @@ type Upload struct {
 	sum    uint32
 	size   uint64
 	first  Pos
+	after  uint64 // what the commit record is to say
+	keep   Pos
 	done   bool
 }
 
@@ -29,8 +31,18 @@ type Upload struct {
 // snapshot covers it. Otherwise a damaged snapshot could not be passed over for the one before.
 func (w *Writer) Begin(parts [][]byte, full bool) *Upload {
 	w.number++
-	w.upload = &Upload{w: w, id: w.number, full: full, parts: append([][]byte(nil), parts...)}
+	w.upload = &Upload{w: w, id: w.number, full: full, parts: append([][]byte(nil), parts...), after: w.after, keep: w.next}
 	return w.upload
+}
+
+// Covers tells that the snapshot was captured at m or later, so that a restore from it need not read the order
+// records before m. Without it a restore reads all since the commit of the snapshot before. It returns u, and must
+// be called before the first step.
+func (u *Upload) Covers(m Mark) *Upload {
+	if m.start == u.w.start && m.orders >= u.after && m.next > u.keep {
+		u.after, u.keep = m.orders, m.next
+	}
+	return u
 }
 
 // Step appends the next record, and reports whether the snapshot is committed now. Order records may be appended
@@ -100,13 +112,13 @@ func (u *Upload) commit(ctx context.Context) error {
 	}
 	at := w.landed
 	if u.full {
-		w.fulls = append(w.fulls, full{commit: at.pos, keep: w.next})
+		w.fulls = append(w.fulls, full{commit: at.pos, keep: u.keep})
 	}
 	if u.first == 0 {
 		u.first = at.pos
 	}
 	w.chain = link{id: at.id, pos: at.pos, first: u.first}
-	w.keep = w.next
+	w.keep = u.keep
 	w.after, w.next = at.orders, at.pos+1
 	w.upload, u.done, u.parts = nil, true, nil
 	return nil
@@ -114,10 +126,10 @@ func (u *Upload) commit(ctx context.Context) error {
 
 func (u *Upload) appendCommit(ctx context.Context) error {
 	w := u.w
-	c := commit{upload: u.id, chunks: u.chunks, sum: u.sum, size: u.size, after: w.after, first: u.first, full: u.full}
+	c := commit{upload: u.id, chunks: u.chunks, sum: u.sum, size: u.size, after: u.after, first: u.first, full: u.full}
 	if !u.full {
 		c.prev = w.chain
 	}
-	_, err := w.put(ctx, kindCommit, w.next, c.append(nil))
+	_, err := w.put(ctx, kindCommit, u.keep, c.append(nil))
 	return err
 }

@@ -23,6 +23,7 @@ type Writer struct {
 
 	line   line // this incarnation, and its last record
 	begun  bool
+	start  uint64 // the number of the begin record
 	last   base   // the alias's last entry
 	number uint64 // of the last record that this writer has made
 	orders uint64 // how many order records are in the alias's history
@@ -86,7 +87,7 @@ func (w *Writer) resume(s *scan, as msgid.Incarnation) {
 // begin appends a begin record.
 func (w *Writer) begin(ctx context.Context, k kind) error {
 	_, err := w.put(ctx, k, w.keep)
-	w.begun = err == nil
+	w.begun, w.start = err == nil, w.number
 	return err
 }
 
@@ -98,6 +99,17 @@ func (w *Writer) Alias() msgid.Alias { return w.alias }
 
 // Last returns the position of the alias's last entry that the writer knows.
 func (w *Writer) Last() Pos { return w.last.pos }
+
+// A Mark is a moment in the alias's history: behind some order records, before others. It may be handed to another
+// goroutine.
+type Mark struct {
+	start  uint64 // of the begin record before
+	orders uint64
+	next   Pos
+}
+
+// Mark returns the moment behind all that the writer has appended; see Upload.Covers.
+func (w *Writer) Mark() Mark { return Mark{w.start, w.orders, w.last.pos + 1} }
 
 // Append appends one order record and returns when it is in the log. It fails with ErrFenced, ErrWentBack,
 // ErrGone, ErrFull, ErrTooLarge, ErrDamaged, and, if ctx ends or Pause fails, with ErrUnknown.

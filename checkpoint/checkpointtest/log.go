@@ -33,6 +33,7 @@ func Run(t *testing.T, make Factory) {
 		{"order", order},
 		{"stop", stop},
 		{"aliases are apart", aliases},
+		{"range", ranges},
 		{"last", last},
 		{"purge", purge},
 		{"large entries", large},
@@ -114,6 +115,36 @@ func aliases(t *testing.T, s Subject) {
 	want(t, s, count3, 0)
 	for _, a := range names[1:] {
 		want(t, s, a, 0, a.String(), a.String())
+	}
+}
+
+func ranges(t *testing.T, s Subject) {
+	r, ok := s.Log.(checkpoint.Ranger)
+	if !ok {
+		t.Skip("no Ranger")
+	}
+	var at []checkpoint.Pos
+	pos, other := checkpoint.Pos(0), checkpoint.Pos(0)
+	for i := range 10 {
+		pos = mustAppend(t, s, count3, pos, fmt.Sprint(i))
+		other = mustAppend(t, s, msgid.Alias{Operator: "other"}, other, "x")
+		at = append(at, pos)
+	}
+	for i, from := range at {
+		for k, to := range at {
+			got := ""
+			err := r.ReadRange(limited(t), count3, from, to, func(e checkpoint.Entry) error {
+				got += string(e.Data)
+				return nil
+			})
+			want := ""
+			if i <= k {
+				want = "0123456789"[i : k+1]
+			}
+			if err != nil || got != want {
+				t.Fatalf("entries %d to %d: %q, %v; want %q", i, k, got, err, want)
+			}
+		}
 	}
 }
 

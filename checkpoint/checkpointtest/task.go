@@ -26,6 +26,7 @@ type task struct {
 	appended uint64 // how many inputs' order is appended, or was restored
 	snap     past   // what the last committed snapshot holds
 	full     bool   // the next snapshot must be full
+	mark     checkpoint.Mark
 	up       *checkpoint.Upload
 	upPast   past
 }
@@ -62,6 +63,10 @@ func (k *task) begin(full bool, padding int) {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
 	k.up = k.w.Begin([][]byte{b[:5], nil, b[5:], make([]byte, padding)}, full)
+	if padding%2 == 0 {
+		k.up.Covers(k.mark)
+	}
+	k.mark = k.w.Mark() // an old one, for the next snapshot
 }
 
 // step uploads some more, and reports whether the snapshot is committed.

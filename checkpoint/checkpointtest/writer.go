@@ -18,6 +18,7 @@ func runWriter(t *testing.T, make Factory) {
 	}{
 		{"first start and restart", restart},
 		{"history", history},
+		{"mark", mark},
 		{"lost answers", lostAnswers},
 		{"gives up", givesUp},
 		{"full log", fullLog},
@@ -151,6 +152,49 @@ func history(t *testing.T, s Subject) {
 	mustUpload(t, w, true, "")
 	_, h = mustOpen(t, s.Log)
 	wantHistory(t, h, []string{""}, []string{"8"})
+}
+
+// mark: order records before the mark that a snapshot covers are neither read nor kept.
+func mark(t *testing.T, s Subject) {
+	f := &Flaky{Log: s.Log} // knows nothing of power cuts
+	w, _ := mustOpen(t, f)
+	mustOrder(t, w, "1", "2")
+	m := w.Mark()
+	mustOrder(t, w, "3")
+	upload := func(m checkpoint.Mark) {
+		for u, done, err := w.Begin(nil, true).Covers(m), false, error(nil); !done; {
+			if done, err = u.Step(limited(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	upload(m)
+	w, h := mustOpen(t, f)
+	wantHistory(t, h, []string{""}, []string{"3"})
+	mustOrder(t, w, "4")
+	upload(m) // an old mark, of another incarnation, says nothing
+	_, h = mustOpen(t, f)
+	wantHistory(t, h, []string{""}, []string{"4"})
+
+	w, _ = mustOpen(t, f)
+	mustOrder(t, w, "5")
+	upload(w.Mark())
+	at := w.Last()
+	if err := w.Purge(limited(t)); err != nil {
+		t.Fatal(err)
+	}
+	upload(w.Mark())
+	if err := w.Purge(limited(t)); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.Read(limited(t), count3, 0, func(e checkpoint.Entry) error {
+		if e.Pos != at {
+			t.Fatalf("the log begins at %d, want %d: the commit of the last but one", e.Pos, at)
+		}
+		return checkpoint.Stop
+	})
+	_, h = mustOpen(t, f)
+	wantHistory(t, h, []string{""}, nil)
 }
 
 // lostAnswers tries every succession of three fates on orders and snapshots: each record ends up in the history

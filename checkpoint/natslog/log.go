@@ -32,6 +32,7 @@ var (
 	_ checkpoint.Syncer   = (*Log)(nil)
 	_ checkpoint.Limiter  = (*Log)(nil)
 	_ checkpoint.Tailer   = (*Log)(nil)
+	_ checkpoint.Ranger   = (*Log)(nil)
 	_ checkpoint.Epocher  = (*Log)(nil)
 	_ checkpoint.Reopener = (*Log)(nil)
 )

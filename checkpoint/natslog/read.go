@@ -17,22 +17,31 @@ import (
 // Read implements checkpoint.Log. It asks for entries in batches, which any replica may serve; then, if there are
 // several replicas, it asks the leader for what the one that served may not have yet.
 func (l *Log) Read(ctx context.Context, alias msgid.Alias, from checkpoint.Pos, yield func(checkpoint.Entry) error) error {
-	err := l.read(ctx, l.subject(alias), max(uint64(from), 1), yield)
+	return l.ReadRange(ctx, alias, from, ^checkpoint.Pos(0), yield)
+}
+
+// ReadRange implements checkpoint.Ranger.
+func (l *Log) ReadRange(ctx context.Context, alias msgid.Alias, from, to checkpoint.Pos, yield func(checkpoint.Entry) error) error {
+	err := l.read(ctx, l.subject(alias), max(uint64(from), 1), uint64(to), yield)
 	if err == nil || errors.Is(err, checkpoint.Stop) {
 		return nil
 	}
 	return err
 }
 
-func (l *Log) read(ctx context.Context, subject string, next uint64, yield func(checkpoint.Entry) error) error {
+func (l *Log) read(ctx context.Context, subject string, next, to uint64, yield func(checkpoint.Entry) error) error {
 	direct, replicas := l.stream.get()
 	take := func(e checkpoint.Entry) error {
+		if uint64(e.Pos) > to {
+			return checkpoint.Stop
+		}
 		next = uint64(e.Pos) + 1
 		return yield(e)
 	}
-	for size, fruitless := firstBatch, 0; direct; size = min(4*size, lastBatch) {
+	for size, fruitless := firstBatch, 0; direct && next <= to; size = min(4*size, lastBatch) {
 		before := next
-		more, err := l.readBatch(ctx, subject, next, size, take)
+		count := int(min(to-next, batchCount-1)) + 1
+		more, err := l.readBatch(ctx, getRequest{Seq: next, NextFor: subject, Batch: count, MaxBytes: size}, take)
 		if err != nil {
 			return err
 		}
@@ -46,7 +55,7 @@ func (l *Log) read(ctx context.Context, subject string, next uint64, yield func(
 			return l.readError(fmt.Errorf("%w: a batch brought nothing", checkpoint.ErrUnknown))
 		}
 	}
-	for !direct || replicas > 1 {
+	for next <= to && (!direct || replicas > 1) {
 		e, err := l.fromLeader(ctx, getRequest{Seq: next, NextFor: subject})
 		if err != nil {
 			return l.readError(err)
@@ -96,9 +105,9 @@ const (
 	batchCount = 16 << 10
 )
 
-// readBatch asks for about size bytes of entries from sequence number next on, and reports whether there may be
-// more. It also ends, with more, when the network has dropped an entry of the batch.
-func (l *Log) readBatch(ctx context.Context, subject string, next uint64, size int, take func(checkpoint.Entry) error) (more bool, err error) {
+// readBatch asks for a batch of entries, and reports whether there may be more. It also ends, with more, when an
+// entry of the batch was dropped on the way.
+func (l *Log) readBatch(ctx context.Context, ask getRequest, take func(checkpoint.Entry) error) (more bool, err error) {
 	ctx, cancel := l.limit(ctx)
 	defer cancel()
 	inbox := l.nc.NewInbox()
@@ -107,7 +116,7 @@ func (l *Log) readBatch(ctx context.Context, subject string, next uint64, size i
 		return false, l.readError(unanswered(err))
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	req, _ := json.Marshal(getRequest{Seq: next, NextFor: subject, Batch: batchCount, MaxBytes: size})
+	req, _ := json.Marshal(ask)
 	if err := l.nc.PublishRequest("$JS.API.DIRECT.GET."+l.name, inbox, req); err != nil {
 		return false, l.readError(unanswered(err))
 	}
@@ -128,11 +137,11 @@ func (l *Log) readBatch(ctx context.Context, subject string, next uint64, size i
 			return false, l.readError(refused(m))
 		}
 		seq, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
-		if err != nil || seq < next {
+		if err != nil || seq < ask.Seq {
 			return false, l.readError(fmt.Errorf("%w: unreadable answer", checkpoint.ErrUnknown))
 		}
 		if before != last {
-			return true, nil // the one between was dropped on the way
+			return true, nil // one between was dropped
 		}
 		if err := take(checkpoint.Entry{Pos: checkpoint.Pos(seq), Data: m.Data}); err != nil {
 			return false, err
