@@ -62,6 +62,7 @@ func (m *Machine) onSealed(o int, f channel.Frame) {
 		out.credit = out.end
 	}
 	if f.Last() <= out.stable {
+		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: f})
 		return // regenerated, and the target never needs it again
 	}
 	out.push(retained{frame: f, gate: m.order.pos, at: at})
@@ -165,7 +166,7 @@ func (m *Machine) meet(o int, sig *channel.Signal, restored msgid.Seq) bool {
 		}, false)
 		return false
 	}
-	if sig.Incarnation > out.target {
+	if sig.Incarnation > out.target { // R5: this channel's flow control begins anew, and nothing else
 		out.target = sig.Incarnation
 		out.wanted = nil
 		out.setConsumed(restored)
@@ -236,7 +237,9 @@ func (m *Machine) trim(o int, stable msgid.Seq) {
 	out.stable = stable
 	out.released = max(out.released, stable)
 	for out.head < len(out.frames) && out.frames[out.head].frame.Last() <= stable {
-		m.retained -= out.frames[out.head].frame.Len()
+		f := out.frames[out.head].frame
+		m.retained -= f.Len()
+		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: f})
 		out.frames[out.head] = retained{}
 		out.head++
 	}

@@ -35,16 +35,24 @@ func (m *Machine) restore(h recovery.History) error {
 	for o := range m.out {
 		out := &m.out[o]
 		out.released, out.consumed, out.saved = out.stable, out.stable, out.emitted
-		kept := out.frames[:0]
+		kept, next := out.frames[:0], out.stable+1
 		for _, r := range out.frames {
 			if r.frame.Last() <= out.stable {
 				continue
 			}
+			if r.frame.Channel != out.port.Number || r.frame.First > next || r.frame.First < next && len(kept) > 0 {
+				return fmt.Errorf("%w: a frame #%d-%d of channel %d is where #%d of %v is expected",
+					errSnapshot, r.frame.First, r.frame.Last(), r.frame.Channel, next, out.port.ID)
+			}
+			next = r.frame.Last() + 1
 			r.frame.Restamp(m.cfg.Incarnation)
 			r.at = out.end
 			out.end += uint64(r.frame.Len())
 			m.retained += r.frame.Len()
 			kept = append(kept, r)
+		}
+		if next != max(out.stable, out.emitted)+1 {
+			return fmt.Errorf("%w: %v is retained up to #%d, and was emitted up to #%d", errSnapshot, out.port.ID, next-1, out.emitted)
 		}
 		out.frames = kept
 	}

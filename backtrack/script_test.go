@@ -34,8 +34,7 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := script{t: t, settings: recovery.Config{}, operators: map[string]recoverytest.Operator{}}
-			got := s.run(string(text))
+			got := tell(t, New, string(text))
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
@@ -47,9 +46,16 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+// tell performs the commands of a script, and returns its text with what the tasks did.
+func tell(t testing.TB, factory recovery.Factory, text string) string {
+	s := script{t: t, factory: factory, operators: map[string]recoverytest.Operator{}}
+	return s.run(text)
+}
+
 // A script is one story being told.
 type script struct {
-	t         *testing.T
+	t         testing.TB
+	factory   recovery.Factory
 	settings  recovery.Config
 	operators map[string]recoverytest.Operator
 	w         *recoverytest.World
@@ -57,7 +63,6 @@ type script struct {
 	line      string
 }
 
-// run performs the commands of a script, and returns its text with what the tasks did.
 func (s *script) run(text string) string {
 	var out strings.Builder
 	defer func() {
@@ -99,7 +104,7 @@ func (s *script) perform(verb string, args []string) {
 	case "operator":
 		s.operators[arg(0)] = s.operator(args[1:])
 	case "tasks": // they greet each other untold
-		s.w = recoverytest.New(s.t, New, s.settings, args...)
+		s.w = recoverytest.New(s.t, s.factory, s.settings, args...)
 		s.w.Order = describeOrder
 		for name, op := range s.operators {
 			s.w.Operator(name, op)

@@ -157,8 +157,8 @@ func (m *Machine) onStoreLost() {
 
 const snapshotVersion = 1
 
-// Capture implements recovery.Machine. A full capture holds every retained frame; an increment those since the
-// snapshot before, and the reader drops what has become stable.
+// Capture implements recovery.Machine (C1). A full capture holds every retained frame; an increment, like one of
+// keyed state (C4), those since the snapshot before, and the reader drops what has become stable.
 func (m *Machine) Capture(dst []byte, full bool) []byte {
 	s := &m.snap
 	s.dirty = false
