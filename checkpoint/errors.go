@@ -40,8 +40,8 @@ var (
 	ErrAbandoned = errors.New("checkpoint: the upload was abandoned")
 )
 
-// Stop is what a function given to Read returns to end the reading without an error.
-var Stop = errors.New("checkpoint: stop reading") //nolint:errname // like io.EOF, it is no failure
+// ErrStop is what a function given to Read returns to end the reading without an error.
+var ErrStop = errors.New("checkpoint: stop reading")
 
 // A FencedError says by which incarnation a writer is fenced. It is an ErrFenced.
 type FencedError struct {

@@ -28,7 +28,7 @@ type Log interface {
 	// ErrTooLarge; only ErrUnknown leaves open whether the entry is, or will yet be, in the log.
 	Append(ctx context.Context, alias msgid.Alias, expect Pos, data []byte) (Pos, error)
 	// Read calls yield for each entry of alias at or after from, oldest first. An error of yield ends it and is
-	// returned, except Stop, which ends it well. It fails with ErrUnknown when the log does not answer, and with
+	// returned, except ErrStop, which ends it well. It fails with ErrUnknown when the log does not answer, and with
 	// ErrGone. Yield may be called with what was read before an error.
 	Read(ctx context.Context, alias msgid.Alias, from Pos, yield func(Entry) error) error
 	// Purge removes alias's entries before below. It may be repeated.

@@ -158,7 +158,7 @@ func (w *Writer) readRange(ctx context.Context, from, to Pos, yield func(Entry) 
 	}
 	return w.log.Read(ctx, w.alias, from, func(e Entry) error {
 		if e.Pos > to {
-			return Stop
+			return ErrStop
 		}
 		return yield(e)
 	})

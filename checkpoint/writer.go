@@ -276,7 +276,7 @@ func (w *Writer) settle(ctx context.Context, want record, body [][]byte) (found 
 			// A higher incarnation may have purged our last entry: this is no reason to think that the log
 			// went back.
 			if found != 0 {
-				return Stop // we were in time; the next append will see it
+				return ErrStop // we were in time; the next append will see it
 			}
 			if !w.begun && r.incarnation == w.line.incarnation {
 				return errOvertaken

@@ -91,13 +91,13 @@ func order(t *testing.T, s Subject) {
 func stop(t *testing.T, s Subject) {
 	pos := mustAppend(t, s, count3, 0, "a")
 	mustAppend(t, s, count3, pos, "b")
-	for _, end := range []error{checkpoint.Stop, errors.New("enough")} {
+	for _, end := range []error{checkpoint.ErrStop, errors.New("enough")} {
 		seen := 0
 		err := s.Read(limited(t), count3, 0, func(checkpoint.Entry) error {
 			seen++
 			return end
 		})
-		if seen != 1 || end == checkpoint.Stop && err != nil || end != checkpoint.Stop && !errors.Is(err, end) {
+		if seen != 1 || end == checkpoint.ErrStop && err != nil || end != checkpoint.ErrStop && !errors.Is(err, end) {
 			t.Fatalf("read ended by %v: %d entries, %v", end, seen, err)
 		}
 	}

@@ -191,7 +191,7 @@ func mark(t *testing.T, s Subject) {
 		if e.Pos != at {
 			t.Fatalf("the log begins at %d, want %d: the commit of the last but one", e.Pos, at)
 		}
-		return checkpoint.Stop
+		return checkpoint.ErrStop
 	})
 	_, h = mustOpen(t, f)
 	wantHistory(t, h, []string{""}, nil)
@@ -553,7 +553,7 @@ func purgeRule(t *testing.T, s Subject) {
 		got := checkpoint.Pos(0)
 		_ = s.Read(limited(t), count3, 0, func(e checkpoint.Entry) error {
 			got = e.Pos
-			return checkpoint.Stop
+			return checkpoint.ErrStop
 		})
 		if got <= want-1 || got > want+1 && want != 0 {
 			t.Fatalf("the log begins at %d, want just after %d", got, want-1)

@@ -146,7 +146,7 @@ func (l *Log) Read(ctx context.Context, alias msgid.Alias, from checkpoint.Pos, 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := yield(e); err == checkpoint.Stop {
+		if err := yield(e); err == checkpoint.ErrStop {
 			return nil
 		} else if err != nil {
 			return err

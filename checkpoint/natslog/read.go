@@ -23,7 +23,7 @@ func (l *Log) Read(ctx context.Context, alias msgid.Alias, from checkpoint.Pos, 
 // ReadRange implements checkpoint.Ranger.
 func (l *Log) ReadRange(ctx context.Context, alias msgid.Alias, from, to checkpoint.Pos, yield func(checkpoint.Entry) error) error {
 	err := l.read(ctx, l.subject(alias), max(uint64(from), 1), uint64(to), yield)
-	if err == nil || errors.Is(err, checkpoint.Stop) {
+	if err == nil || errors.Is(err, checkpoint.ErrStop) {
 		return nil
 	}
 	return err
@@ -33,7 +33,7 @@ func (l *Log) read(ctx context.Context, subject string, next, to uint64, yield f
 	direct, replicas := l.stream.get()
 	take := func(e checkpoint.Entry) error {
 		if uint64(e.Pos) > to {
-			return checkpoint.Stop
+			return checkpoint.ErrStop
 		}
 		next = uint64(e.Pos) + 1
 		return yield(e)
