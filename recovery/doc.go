@@ -27,7 +27,7 @@
 //     durable as the topology asks;
 //  6. on Snapshot seal what is open (reporting Sealed), then call Capture at once, and store the result
 //     together with the operator's state at that same moment;
-//  7. keep nothing of an event's frame beyond what the machine hands back;
+//  7. keep nothing of a sealed frame, which is the machine's until it says Free;
 //  8. stop for good on Fail, and on Done keep stepping until told to leave: a peer may still ask.
 //
 // Frames must have been decoded (so their bytes are undamaged) and belong to the port that they are reported on;

@@ -61,6 +61,7 @@ const (
 	Publish                        // Port (output), Frame: send on the data subject
 	Resend                         // Port (output), Frame: send on the replay subject
 	Signal                         // Port, Signal, InBand: send on the control subject, or in order with the data
+	Free                           // Port (output), Frame: nobody needs the frame any more; its buffer may be used again
 	Append                         // Data: append to the log
 	Snapshot                       // take a snapshot
 	Done                           // everything emitted is safe with its targets: the task may leave

@@ -274,6 +274,7 @@ func (m *Machine) pump(o int) {
 		out.delay = 0
 		out.markAt = m.now + m.cfg.MarkEvery
 		m.do.Add(recovery.Action{Kind: recovery.Publish, Port: o, Frame: f})
+		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: f})
 	}
 }
 

@@ -145,7 +145,7 @@ func (w *World) Deliver(lanes ...string) {
 }
 
 // deliverTo hands a task all that is in flight to it, then lets it work.
-func (w *World) deliverTo(t *task, lanes []string) (any bool) {
+func (w *World) deliverTo(t *task, lanes []string) (found bool) {
 	for _, l := range w.links {
 		for _, way := range []*lane{&l.data, &l.signals} {
 			if way.to != t || len(lanes) > 0 && !slices.Contains(lanes, way.name) {
@@ -154,17 +154,17 @@ func (w *World) deliverTo(t *task, lanes []string) (any bool) {
 			flight := way.flight
 			way.flight = nil
 			for _, m := range flight {
-				any = true
+				found = true
 				if t.live != nil {
 					t.live.receive(l, m)
 				}
 			}
 		}
 	}
-	if any && t.live != nil {
+	if found && t.live != nil {
 		t.live.work()
 	}
-	return any
+	return found
 }
 
 func (w *World) lane(name string) *lane {
@@ -246,7 +246,7 @@ func (w *World) Tick(d recovery.Tick) {
 		w.now = min(end, w.nextWake())
 		for _, t := range w.tasks {
 			if x := t.live; x != nil {
-				if wake, any := x.wake(); any && wake <= w.now || w.now == end {
+				if wake, wants := x.wake(); wants && wake <= w.now || w.now == end {
 					x.tick()
 				}
 			}
@@ -259,7 +259,7 @@ func (w *World) nextWake() recovery.Tick {
 	next := recovery.Tick(1 << 62)
 	for _, t := range w.tasks {
 		if t.live != nil {
-			if wake, any := t.live.wake(); any {
+			if wake, wants := t.live.wake(); wants {
 				next = min(next, max(wake, w.now+1))
 			}
 		}
@@ -289,15 +289,15 @@ func (w *World) Settle() {
 }
 
 // write makes every pending write durable, and reports whether there was one.
-func (w *World) write() (any bool) {
+func (w *World) write() (found bool) {
 	for _, t := range w.tasks {
 		if x := t.live; x != nil && (x.appending != nil || x.storing != nil) {
-			any = true
+			found = true
 			x.appended(true)
 			x.stored()
 		}
 	}
-	return any
+	return found
 }
 
 func (w *World) settled() bool {
