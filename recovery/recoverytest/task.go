@@ -201,6 +201,10 @@ func (x *instance) perform(a recovery.Action) {
 		x.send(t.out[a.Port], channel.Replay, a.Frame.Raw)
 	case recovery.Signal:
 		x.signal(&a)
+	case recovery.Free:
+		for k := range a.Frame.Raw { // whoever still uses it will be noticed
+			a.Frame.Raw[k] = 0xdb
+		}
 	case recovery.Append:
 		text := ""
 		if t.w.Order != nil {
