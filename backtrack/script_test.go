@@ -98,8 +98,8 @@ func (s *script) perform(verb string, args []string) {
 	case "set":
 		for _, word := range args {
 			name, value, _ := strings.Cut(word, "=")
-			reflect.ValueOf(&s.settings).Elem().FieldByName(name).Set(
-				reflect.ValueOf(s.number(value)).Convert(reflect.TypeOf(s.settings).Field(fieldIndex(s.settings, name)).Type))
+			f := reflect.ValueOf(&s.settings).Elem().FieldByName(name)
+			f.Set(reflect.ValueOf(s.number(value)).Convert(f.Type()))
 		}
 	case "operator":
 		s.operators[arg(0)] = s.operator(args[1:])
@@ -161,31 +161,15 @@ func (s *script) perform(verb string, args []string) {
 	}
 }
 
-func fieldIndex(c recovery.Config, name string) int {
-	f, ok := reflect.TypeOf(c).FieldByName(name)
-	if !ok {
-		panic("recovery.Config has no field " + name)
-	}
-	return f.Index[0]
-}
-
 func (s *script) operator(words []string) (op recoverytest.Operator) {
 	for _, word := range words {
 		switch word {
-		case "timers":
-			op.Timers = true
-		case "time":
-			op.Time = true
-		case "rand":
-			op.Rand = true
-		case "secret":
-			op.Secret = true
 		case "per-frame":
 			op.Pessimism = recovery.PerFrame
 		case "per-tuple":
 			op.Pessimism = recovery.PerTuple
-		default:
-			s.t.Fatalf("%s: operators are not %q", s.line, word)
+		default: // timers, time, rand, secret
+			reflect.ValueOf(&op).Elem().FieldByName(strings.ToUpper(word[:1]) + word[1:]).SetBool(true)
 		}
 	}
 	return op
@@ -222,27 +206,4 @@ func (s *script) expect(task, what string, want []string) {
 	if !slices.Equal(got, want) {
 		s.t.Errorf("%s\ngot %q", s.line, got)
 	}
-}
-
-// describeOrder tells the entries of an order record: "#1 in0×3 #2 timer 250".
-func describeOrder(record []byte) string {
-	first, entries, err := decodeOrder(record, 1<<20)
-	if err != nil {
-		return err.Error()
-	}
-	var text []string
-	for k, e := range entries {
-		what := map[entryKind]string{
-			timer: "timer", kindOf(recovery.ChoiceTime): "time", kindOf(recovery.ChoiceRand): "chance",
-		}[e.kind]
-		switch e.kind {
-		case turn:
-			text = append(text, fmt.Sprintf("order #%d: input %d × %d", first+uint64(k), e.port, e.value))
-		case deadKind:
-			text = append(text, fmt.Sprintf("#%d: input %d's #%d is dead", first+uint64(k), e.port, e.value))
-		default:
-			text = append(text, fmt.Sprintf("order #%d: %s %d", first+uint64(k), what, e.value))
-		}
-	}
-	return strings.Join(text, ", ")
 }
