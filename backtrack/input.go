@@ -287,10 +287,20 @@ func (m *Machine) onRefuse(i int, sig *channel.Signal) {
 func (m *Machine) ack(i int) {
 	in := &m.in[i]
 	in.untold = 0
+	var flags channel.SignalFlags
+	if m.owing {
+		flags = channel.Owing
+	}
 	m.signal(i, in.port.Number, channel.Signal{
-		Kind: channel.Ack, For: in.source,
+		Kind: channel.Ack, Flags: flags, For: in.source,
 		Seq: in.stable, Have: in.accepted, Consumed: max(in.consumed, in.recorded), Wave: m.snap.wave,
 	}, false)
+}
+
+func (m *Machine) ackAll() {
+	for i := range m.in {
+		m.ack(i)
+	}
 }
 
 // push and pop are the ready queue.

@@ -20,12 +20,14 @@ type Machine struct {
 	order order
 	snap  snapshots
 
-	turn     int  // the input that Ready looks at first
-	working  bool // between Deliver, Poll, Fire or Finish and Consumed: no snapshot may be taken
-	ended    bool // the operator has finished and its end marks are sealed
-	done     bool // Done was said
-	failed   bool // Fail was said
-	retained int  // bytes of all frames kept for resending
+	turn     int           // the input that Ready looks at first
+	working  bool          // between Deliver, Poll, Fire or Finish and Consumed: no snapshot may be taken
+	ended    bool          // the operator has finished and its end marks are sealed
+	done     bool          // Done was said
+	failed   bool          // Fail was said
+	owing    bool          // the sources were told that this task owes
+	owingAt  recovery.Tick // when they are told, and told again; 0: it does not owe
+	retained int           // bytes of all frames kept for resending
 	status   recovery.Status
 }
 
@@ -115,6 +117,7 @@ func (m *Machine) onTick(now recovery.Tick) {
 	for o := range m.out {
 		m.tickOutput(o)
 	}
+	m.tickOwing()
 	m.appendOrder(false)
 	m.considerSnapshot()
 }
@@ -134,6 +137,7 @@ func (m *Machine) onSignal(port int, sig *channel.Signal) {
 	case channel.Ask:
 		m.onAsk(port, sig)
 	}
+	m.watchOwing()
 	m.considerSnapshot()
 }
 
@@ -201,6 +205,8 @@ func (m *Machine) onConsumed() {
 			m.ack(i)
 		}
 	}
+	m.owingAt = 0 // it is fed
+	m.watchOwing()
 	m.checkCaughtUp()
 	m.considerSnapshot()
 }
@@ -278,6 +284,7 @@ func (m *Machine) Status() *recovery.Status {
 	s := &m.status
 	s.Replaying = len(m.order.replay) > 0
 	s.Blocked = m.blocked()
+	s.Owing = m.owes()
 	s.Starved = m.starved()
 	s.Finished = m.ended
 	s.Retained = m.retained
@@ -313,6 +320,7 @@ func (m *Machine) wake() recovery.Tick {
 	if m.gated() && !m.order.inFlight {
 		sooner(m.now + 1)
 	}
+	sooner(m.owingAt)
 	sooner(m.snapshotWake())
 	return at
 }

@@ -32,6 +32,7 @@ type output struct {
 	open      bool      // the target has said what it has; nothing is published before
 	consumed  msgid.Seq // flow control: the target has consumed up to here
 	credit    uint64    // the offset of consumed: a frame may go if it begins less than a window above
+	owing     bool      // the target owes its own targets what they have consumed before; see owes
 	stableInc msgid.Incarnation
 	saved     msgid.Seq // emitted at the last durable snapshot
 	captured  msgid.Seq // emitted at the snapshot being stored
@@ -214,6 +215,7 @@ func (m *Machine) onAck(o int, sig *channel.Signal) {
 	if sig.Wave != out.wave {
 		out.wave, out.fresh = sig.Wave, true
 	}
+	out.owing = sig.Flags&channel.Owing != 0
 	m.pump(o)
 	m.checkDone()
 }
@@ -332,9 +334,53 @@ func (m *Machine) urge() {
 
 func (m *Machine) urgeEvery() recovery.Tick { return max(1, m.cfg.SnapshotEvery/10) }
 
+// owes reports whether a target waits for what it, or a target of its, has consumed before: under recorded order
+// it can take nothing else meanwhile, so nothing may keep this task from regenerating that. Frames are cut in other
+// places than the first time, and other frames are retained, so windows and bounds that sufficed then may not now:
+// we could wait for the credit of one target, which waits for the turn of another, which waits for us. What is
+// emitted beyond the bounds is bounded by what was emitted before.
+func (m *Machine) owes() bool {
+	for o := range m.out {
+		if out := &m.out[o]; out.open && (out.consumed > out.emitted || out.owing && out.consumed == out.emitted) {
+			return true
+		}
+	}
+	return false
+}
+
+// watchOwing notes when this task begins or ceases to owe. Its sources are told if it gets nothing for a while, so
+// that an ordinary recovery does not speak of it.
+func (m *Machine) watchOwing() {
+	switch owes := m.owes(); {
+	case !owes && m.owing:
+		m.owing, m.owingAt = false, 0
+		m.ackAll()
+	case !owes:
+		m.owingAt = 0
+	case m.owingAt == 0:
+		m.owingAt = m.now + m.cfg.RetryEvery
+	}
+}
+
+// tickOwing tells the sources that this task owes, again and again, since an ACK may be lost.
+func (m *Machine) tickOwing() {
+	if m.owingAt != 0 && m.now >= m.owingAt {
+		m.owing, m.owingAt = true, m.now+m.cfg.RetryEvery
+		m.ackAll()
+	}
+}
+
 // blocked returns the output that keeps the task from consuming: one without credit, or, at the hard bound of
-// retention, the one that retains most. It returns -1 if there is none.
+// retention, the one that retains most. It returns -1 if there is none, or if the task owes.
 func (m *Machine) blocked() int {
+	if port := m.full(); port >= 0 && !m.owes() {
+		return port
+	}
+	return -1
+}
+
+// full returns the output at a bound, or -1.
+func (m *Machine) full() int {
 	for o := range m.out {
 		if out := &m.out[o]; out.end >= out.credit+uint64(m.cfg.Window) && m.bug != NoCredit {
 			return o

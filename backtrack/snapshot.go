@@ -105,9 +105,7 @@ func (m *Machine) snapshotWake() recovery.Tick {
 func (m *Machine) passWave() {
 	m.snap.lastAt = m.now
 	m.nextWave()
-	for i := range m.in {
-		m.ack(i)
-	}
+	m.ackAll()
 }
 
 func (m *Machine) nextWave() {
@@ -133,9 +131,7 @@ func (m *Machine) onStored() {
 	}
 	if m.cfg.Pessimism == recovery.Optimistic || s.final || m.now > s.toldAt {
 		s.toldAt = m.now
-		for i := range m.in {
-			m.ack(i)
-		}
+		m.ackAll()
 	}
 	for o := range m.out {
 		m.out[o].saved = m.out[o].captured

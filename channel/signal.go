@@ -55,9 +55,12 @@ const (
 	Starving
 	// Full, on a mark: the source is at the hard bound of retention and has stopped consuming.
 	Full
+	// Owing, on an ACK: the target was restored, and regenerates what its own targets have consumed before. It
+	// must be fed, whatever else the source waits for.
+	Owing
 )
 
-var flagNames = [...]string{"greet", "urge", "ended", "starving", "full"}
+var flagNames = [...]string{"greet", "urge", "ended", "starving", "full", "owing"}
 
 // String returns the names of the flags that are set, "greet,urge".
 func (f SignalFlags) String() string {

@@ -106,6 +106,7 @@ type Status struct {
 	Replaying bool       // it repeats recorded order
 	Blocked   int        // the output port without credit (or the fullest one at the hard bound); -1: none
 	Starved   int        // the input port that recorded order waits for; -1: none
+	Owing     bool       // it regenerates what its targets have consumed before, whatever its bounds say
 	Finished  bool       // the operator has finished
 	Inputs    []Position // consumed, for each input
 	Outputs   []Position // emitted, for each output

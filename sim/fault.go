@@ -39,6 +39,9 @@ var faultNames = [...]string{"drop", "duplicate", "reorder", "corrupt", "late", 
 // destructive faults take from the log what it has acknowledged as safe. A task may refuse to go on after them.
 const destructive = Damage | Vanish | Regress
 
+// scheduled faults happen at random steps; the others befall single messages, appends or calls.
+const scheduled = Crash | Pair | Zombie | Cut | Damage | Vanish | Regress | Full | Partition | Slow | Clock
+
 // String returns the names of the faults, "drop,crash", or "none".
 func (f Faults) String() string {
 	var names []string

@@ -39,6 +39,7 @@ type Settings struct {
 	MaxRecord  int // of the task log
 	SyncLag    int // how many of the log's newest records a power cut may take
 	SmallState int // see task.Config
+	FaultRate  int // scheduled faults in a thousand steps
 	Machine    recovery.Config
 }
 
@@ -88,6 +89,7 @@ func randomSettings(r *rand.Rand) Settings {
 	if s.SmallState = -1; r.IntN(3) == 0 {
 		s.SmallState = 0
 	}
+	s.FaultRate = log(2, 20)
 	m := &s.Machine
 	m.Window = log(300, 64<<10)
 	m.SoftBound = log(500, 64<<10)
@@ -137,8 +139,8 @@ func randomFaults(r *rand.Rand) (f Faults) {
 func (s Scenario) String() string {
 	m := &s.Settings.Machine
 	return fmt.Sprintf("seed %d shape %s strategy %s faults %s bug %q steps %d tuples %d\n"+
-		"frame %d record %d lag %d small %d window %d soft %d hard %d snapshot %d ms retry %d-%d ms mark %d-%d ms",
+		"frame %d record %d lag %d small %d rate %d window %d soft %d hard %d snapshot %d ms retry %d-%d ms mark %d-%d ms",
 		s.Seed, s.Shape, s.Strategy, s.Faults, s.Bug, s.Steps, s.Tuples,
-		s.Settings.FrameSize, s.Settings.MaxRecord, s.Settings.SyncLag, s.Settings.SmallState,
+		s.Settings.FrameSize, s.Settings.MaxRecord, s.Settings.SyncLag, s.Settings.SmallState, s.Settings.FaultRate,
 		m.Window, m.SoftBound, m.HardBound, m.SnapshotEvery, m.RetryEvery, m.RetryMax, m.MarkEvery, m.MarkMax)
 }

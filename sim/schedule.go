@@ -123,14 +123,10 @@ func (w *World) restart() {
 
 // fault lets something go wrong, rarely, and reports whether it did.
 func (w *World) fault() bool {
-	if w.rand.IntN(1000) >= 12 {
+	if w.rand.IntN(1000) >= w.scenario.Settings.FaultRate || len(w.kinds) == 0 {
 		return false
 	}
-	kind := Faults(1) << w.rand.IntN(len(faultNames))
-	if !w.has(kind) {
-		return false
-	}
-	switch kind {
+	switch w.kinds[w.rand.IntN(len(w.kinds))] {
 	case Crash:
 		w.crash(w.victim())
 	case Pair:

@@ -43,7 +43,7 @@ type World struct {
 	writer uint64
 
 	fullUntil uint64
-	severed   []uint64 // when each partition heals
+	kinds     []Faults // those that the schedule decides
 
 	damaged bool // something destructive has happened: refusal is right
 	trace   trace
@@ -93,6 +93,11 @@ func newWorld(s Scenario) (*World, error) {
 		return nil, fmt.Errorf("sim: shape %s: %w", s.Shape, err)
 	}
 	w.trace.plan = w.plan
+	for i := range faultNames {
+		if kind := Faults(1) << i; w.has(kind) && scheduled&kind != 0 {
+			w.kinds = append(w.kinds, kind)
+		}
+	}
 	for _, t := range w.plan.Tasks {
 		w.slots = append(w.slots, &slot{task: t})
 	}
@@ -103,7 +108,6 @@ func newWorld(s Scenario) (*World, error) {
 // connect makes a new network; what was on its way in the old one is lost.
 func (w *World) connect() {
 	w.net = memchan.New(memchan.Config{Rand: rand.New(rand.NewPCG(w.scenario.Seed, 5+uint64(w.power)))})
-	w.severed = nil
 	if w.faulty {
 		w.net.SetFaults(w.networkFaults())
 	}
@@ -329,7 +333,7 @@ func (w *World) violate(invariant, format string, args ...any) {
 func (w *World) bounds(in *instance) {
 	set := &w.scenario.Settings
 	st := in.core.Status()
-	if most := set.Machine.HardBound + w.slack(in); st.Retained > most && w.scenario.Strategy != "none" {
+	if most := set.Machine.HardBound + w.slack(in); st.Retained > most && !st.Owing && w.scenario.Strategy != "none" {
 		w.violate("I9", "%v retains %d bytes, bound and slack are %d", in.task.Alias, st.Retained, most)
 	}
 }
