@@ -86,9 +86,10 @@ func (l *line) accept(r record) bool {
 	switch {
 	case r.incarnation < l.incarnation:
 		return false
-	case r.incarnation == l.incarnation && l.id.writer != r.id.writer && l.incarnation != 0:
+	case r.incarnation > l.incarnation:
+	case r.id.writer != l.id.writer && r.kind != kindBegin && r.kind != kindRebegin:
 		return false
-	case r.incarnation == l.incarnation && r.id.number <= l.id.number:
+	case r.id.writer == l.id.writer && r.id.number <= l.id.number:
 		return false // it was lost, its writer began again without it, and then it came late
 	}
 	l.incarnation, l.id = r.incarnation, r.id
@@ -108,15 +109,12 @@ func (s *scan) add(e Entry) {
 		s.unsure = e.Pos
 		return
 	}
-	newcomer := r.incarnation > s.line.incarnation
+	before := s.line
 	if !s.line.accept(r) {
 		s.damaged++
 		return
 	}
-	if newcomer {
-		s.upload = upload{}
-	}
-	s.follow(r, newcomer)
+	s.follow(r, before)
 	if err == errBody {
 		s.damaged++
 		if r.kind == kindOrder { // nothing that follows may be used as if it were there
@@ -137,10 +135,14 @@ func (s *scan) add(e Entry) {
 }
 
 // follow checks that r goes on from what came before it.
-func (s *scan) follow(r record, newcomer bool) {
+func (s *scan) follow(r record, before line) {
 	// A higher incarnation without its begin record may not have built on what is here: if its past was lost, this
-	// record came late.
-	stranger := newcomer && r.kind != kindBegin && s.started
+	// record came late. And of two writers with one incarnation, the other one may have begun before.
+	higher, other := r.incarnation > before.incarnation, r.id.writer != before.id.writer
+	stranger := s.started && (higher && r.kind != kindBegin || !higher && other)
+	if higher || other {
+		s.upload = upload{}
+	}
 	switch {
 	case r.kind == kindRebegin, stranger, s.started && r.orders < s.count:
 		s.snaps, s.fulls, s.upload, s.broken = nil, nil, upload{}, true

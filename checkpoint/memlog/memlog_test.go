@@ -39,6 +39,7 @@ func TestPowerCut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	old := w.Mark()
 	if l.Synced() != 3 {
 		t.Fatalf("synced to %d of 6, want 3", l.Synced())
 	}
@@ -58,11 +59,26 @@ func TestPowerCut(t *testing.T) {
 	if _, _, err := checkpoint.Open(ctx, l, alias, checkpoint.Options{}); !errors.Is(err, checkpoint.ErrDamaged) {
 		t.Fatalf("restart before the full snapshot: %v, want ErrDamaged", err)
 	}
+	if done, err := w.Begin(nil, true).Covers(old).Step(ctx); !done || err != nil { // a mark of lost positions
+		t.Fatal(done, err)
+	}
+	first := w.Last()
 	if done, err := w.Begin(nil, true).Step(ctx); !done || err != nil {
 		t.Fatal(done, err)
 	}
+	for range 3 {
+		if err := w.Append(ctx, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Purge(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if at := l.Entries(alias)[0].Pos; at != first {
+		t.Fatalf("the log begins at %d, want %d: the newest full snapshot but one", at, first)
+	}
 	_, h, err := checkpoint.Open(ctx, l, alias, checkpoint.Options{})
-	if err != nil || len(h.Chain) != 1 || len(h.Orders) != 0 || h.Incarnation != 2 {
+	if err != nil || len(h.Chain) != 1 || len(h.Orders) != 3 || h.Incarnation != 2 {
 		t.Fatalf("restart: %+v, %v", h, err)
 	}
 }
