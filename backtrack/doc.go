@@ -120,6 +120,15 @@
 // a premise fails, because an operator is secretly nondeterministic (T5) or a log went back (S4), a task stops and
 // says why; nothing is made up.
 //
+// # Flow control
+//
+// A source sends no more than a window beyond what its target has consumed, and takes no input while it may not
+// send, or retains too much. A graph has no cycle, so nobody waits for himself; but a replay takes its inputs in a
+// fixed order, and could wait for one branch while another keeps their common source waiting. So a target that
+// repeats recorded order grants credit up to its end; and a task that owes a target what that has consumed before
+// regenerates it whatever its bounds say, and tells its sources (output.go, owes). What it emits beyond its bounds is
+// bounded by what was emitted before.
+//
 // # Pessimistic tasks
 //
 // An operator that is nondeterministic by nature is declared so. Its order is not recorded, since it would not
