@@ -123,7 +123,7 @@
 // # Flow control
 //
 // A source sends no more than a window beyond what its target has consumed, and takes no input while it may not
-// send, or retains too much. A graph has no cycle, so nobody waits for himself; but a replay takes its inputs in a
+// send, or retains too much. A graph has no cycle, so nobody waits for itself; but a replay takes its inputs in a
 // fixed order, and could wait for one branch while another keeps their common source waiting. So a target that
 // repeats recorded order grants credit up to its end; and a task that owes a target what that has consumed before
 // regenerates it whatever its bounds say, and tells its sources (output.go, owes). What it emits beyond its bounds is
