@@ -348,10 +348,10 @@ func (m *Machine) owes() bool {
 	return false
 }
 
-// watchOwing notes when this task begins or ceases to owe. Its sources are told if it gets nothing for a while, so
-// that an ordinary recovery does not speak of it.
+// watchOwing notes when this task begins or ceases to owe, or to repeat its record, which it cannot leave half done
+// either. Its sources are told if it gets nothing for a while, so that an ordinary recovery does not speak of it.
 func (m *Machine) watchOwing() {
-	switch owes := m.owes(); {
+	switch owes := m.owes() || len(m.order.replay) > 0; {
 	case !owes && m.owing:
 		m.owing, m.owingAt = false, 0
 		m.ackAll()

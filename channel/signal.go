@@ -55,8 +55,8 @@ const (
 	Starving
 	// Full, on a mark: the source is at the hard bound of retention and has stopped consuming.
 	Full
-	// Owing, on an ACK: the target was restored, and regenerates what its own targets have consumed before. It
-	// must be fed, whatever else the source waits for.
+	// Owing, on an ACK: the target was restored, and repeats what it did before, on which others wait. It must be
+	// fed, whatever else the source waits for.
 	Owing
 )
 
