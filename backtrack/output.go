@@ -254,8 +254,8 @@ func (m *Machine) trim(o int, stable msgid.Seq) {
 		out.head = 0
 	}
 	out.wanted = out.wanted.Minus(msgid.Ranges{seqRange(1, stable)})
-	if stable >= out.emitted && stable >= out.released {
-		out.markAt = 0 // nothing is left to be asked for
+	if out.open && stable >= out.emitted && stable >= out.released {
+		out.markAt = 0 // nothing is left to be asked for; but a target that has not answered is greeted again
 	}
 }
 
