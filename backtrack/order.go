@@ -98,7 +98,13 @@ func (o *order) next(c recovery.Choice, port int, fresh uint64) (uint64, bool) {
 		if c == recovery.ChoiceDead && (e.port != port || e.value != fresh) {
 			continue
 		}
-		o.replay = append(o.replay[:k], o.replay[k+1:]...)
+		from := k
+		if c == recovery.ChoiceDead { // with what the calls that failed had drawn: they are not repeated
+			for from > 0 && !o.replay[from-1].kind.begins() {
+				from--
+			}
+		}
+		o.replay = append(o.replay[:from], o.replay[k+1:]...)
 		return e.value, true
 	}
 	return 0, false

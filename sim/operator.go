@@ -147,18 +147,23 @@ func (o *operator) Execute(t tuple.Tuple, out bolt.Emitter) error {
 	if o.logic != morgue {
 		in.value = t.Uint(1)
 	}
-	if o.world.poisons(o.plan, t.ID(), in.root) {
-		o.ctx.Rand() // what a failed call has drawn must not be missing, or left over, on replay
-		emit(out, "never to be seen", 0)
+	poison := o.world.poisons(o.plan, t.ID(), in.root)
+	if poison && in.value%2 == 0 {
 		return errPoison
 	}
 	o.world.panics(o.alias)
 	o.begin()
+	before := o.fold
 	o.meet(moment{kind: tupleMoment, port: port, seq: seq, data: append([]byte(nil), t.Encoded()...)})
 	in.now = func() uint64 { return o.note(nowMoment, uint64(o.ctx.Now().UnixNano())) }
 	in.rand = func() uint64 { return o.note(randMoment, o.ctx.Rand()) }
 	in.luck = func() uint64 { return o.note(luckMoment, o.world.luck.Uint64()) }
+	met := len(o.past)
 	o.logic.tuple(&o.fold, in, out)
+	if poison { // it fails at the end: what it emitted and drew must leave no trace, its state it takes back itself
+		o.past, o.fold = o.past[:met-1], before
+		return errPoison
+	}
 	o.save()
 	if len(o.plan.Out) == 0 {
 		o.world.reached(o.alias, in.root)

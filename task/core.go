@@ -1,7 +1,6 @@
 package task
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -85,6 +84,7 @@ type Core struct {
 	again      bool // the cursor stands on a tuple that is to be tried again
 	tries      int
 	retryAt    recovery.Tick
+	choices    choices
 
 	emit    emission
 	capture *capture
@@ -357,23 +357,4 @@ func (c *Core) fail(err error) {
 	if c.err == nil {
 		c.err = err
 	}
-}
-
-// errFew occurs when a machine does not answer a choice.
-var errFew = errors.New("task: the strategy did not answer a choice")
-
-// choose asks the machine for a recorded choice, or to record a fresh one.
-func (c *Core) choose(kind recovery.Choice, port int, fresh uint64) uint64 {
-	var do recovery.Actions
-	c.machine.Step(recovery.Event{Kind: recovery.Chose, Choice: kind, Port: port, Value: fresh}, &do)
-	for i := range do.List {
-		switch a := &do.List[i]; a.Kind {
-		case recovery.Chosen:
-			return a.Value
-		default:
-			c.perform(a)
-		}
-	}
-	c.fail(errFew)
-	return fresh
 }

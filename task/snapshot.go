@@ -212,12 +212,4 @@ func (x taskContext) Now() time.Time {
 
 func (x taskContext) Rand() uint64 { return x.c.recorded(recovery.ChoiceRand, x.c.cfg.Rand()) }
 
-// recorded returns a choice made while the operator runs. While it is being prepared nothing is recorded.
-func (c *Core) recorded(kind recovery.Choice, fresh uint64) uint64 {
-	if c.work.Kind == 0 || c.work.Kind == recovery.Poll {
-		return fresh
-	}
-	return c.choose(kind, 0, fresh)
-}
-
 func systemRand() uint64 { return rand.Uint64() }

@@ -116,6 +116,7 @@ func (c *Core) runFrame() {
 			continue
 		}
 		c.tries = 0
+		c.choices.done()
 		c.emit.next(c)
 	}
 }
@@ -139,10 +140,12 @@ func (c *Core) failed(t tuple.Tuple, err error) (wait bool) {
 		c.tries++
 		c.counters.Retries++
 		c.again = true
+		c.choices.retry()
 		c.retryAt = c.now + recovery.Tick(retry.Backoff.Milliseconds())
 		return c.retryAt > c.now
 	}
 	c.tries = 0
+	c.choices.done()
 	c.choose(recovery.ChoiceDead, c.work.Port, uint64(t.ID().Seq))
 	c.bury(t, err)
 	return false
@@ -227,6 +230,7 @@ func (c *Core) runTimer() {
 		return
 	}
 	c.emit.stamp++
+	c.choices.done()
 	c.consumed()
 }
 
