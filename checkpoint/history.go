@@ -71,7 +71,6 @@ type upload struct {
 	id    recordID // number: of the upload
 	first Pos
 	data  [][]byte
-	bad   bool // a chunk is missing
 }
 
 // A line is the succession of incarnations: it accepts a record unless a higher incarnation has begun before it.
@@ -137,9 +136,10 @@ func (s *scan) add(e Entry) {
 // follow checks that r goes on from what came before it.
 func (s *scan) follow(r record, before line) {
 	// A higher incarnation without its begin record may not have built on what is here: if its past was lost, this
-	// record came late. And of two writers with one incarnation, the other one may have begun before.
+	// record came late. Of two writers with one incarnation, the other one may have begun before. And what follows
+	// only entries that cannot be read may be anybody's.
 	higher, other := r.incarnation > before.incarnation, r.id.writer != before.id.writer
-	stranger := s.started && (higher && r.kind != kindBegin || !higher && other)
+	stranger := s.started && !higher && other || (s.started || s.unsure != 0) && higher && r.kind != kindBegin
 	if higher || other {
 		s.upload = upload{}
 	}
@@ -168,12 +168,11 @@ func (s *scan) onChunk(pos Pos, r record) {
 	if s.upload.id != id {
 		s.upload = upload{id: id, first: pos}
 	}
-	switch next := uint32(len(s.upload.data)); {
-	case c.index == next:
+	// A lower index was repeated, because the answer to its append was lost; after a missing one, the commit record's
+	// count will not agree.
+	if c.index == uint32(len(s.upload.data)) {
 		s.upload.data = append(s.upload.data, c.data)
-	case c.index > next:
-		s.upload.bad = true
-	} // a lower one was repeated, because the answer to its append was lost
+	}
 }
 
 func (s *scan) onCommit(pos Pos, r record) {
@@ -195,6 +194,11 @@ func (s *scan) onCommit(pos Pos, r record) {
 	if !c.full && !s.partial && s.find(c.prev.id, len(s.snaps)) < 0 {
 		return // it builds on one that was passed over
 	}
+	// Snapshots are captured one after another, so this one covers what the one before does, although its writer may
+	// not have known that the one before is in the log.
+	if n := s.newest(); n != nil {
+		c.after = max(c.after, n.after)
+	}
 	if c.full {
 		s.snaps = nil
 		s.fulls = append(s.fulls, full{commit: pos, keep: r.keep})
@@ -209,7 +213,7 @@ func (s *scan) onCommit(pos Pos, r record) {
 
 // join returns the snapshot that c commits.
 func (u upload) join(c commit) (data []byte, ok bool) {
-	if u.bad || uint64(c.chunks) != uint64(len(u.data)) {
+	if uint64(c.chunks) != uint64(len(u.data)) {
 		return nil, false
 	}
 	var size, sum = uint64(0), uint32(0)

@@ -19,17 +19,21 @@ type Upload struct {
 	first  Pos
 	after  uint64 // what the commit record is to say
 	keep   Pos
+	tried  bool // the commit record may be in the log
 	done   bool
 }
 
 // Begin begins to upload a snapshot, given in parts that are joined. It must not be changed until the upload is
-// done. An upload that is under way is abandoned. An increment builds on the last snapshot whose upload is done;
-// it must hold what has changed since then.
+// done. An upload that is under way is abandoned; if that was a full one whose last step has failed, the new one must
+// be full. An increment builds on the last snapshot whose upload is done, and must hold what has changed since then.
 //
 // The caller's duties: snapshots are captured one after another, each after the upload of the one before is done or
 // abandoned; and all order that led to the captured state is appended before the upload's last step, although the
 // snapshot covers it. Otherwise a damaged snapshot could not be passed over for the one before.
 func (w *Writer) Begin(parts [][]byte, full bool) *Upload {
+	if u := w.upload; u != nil && u.full && u.tried {
+		w.chain = link{} // if it is in the log after all, a restore begins there, and knows nothing older
+	}
 	w.number++
 	w.upload = &Upload{w: w, id: w.number, full: full, parts: append([][]byte(nil), parts...), after: w.after, keep: w.next}
 	return w.upload
@@ -130,6 +134,7 @@ func (u *Upload) appendCommit(ctx context.Context) error {
 	if !u.full {
 		c.prev = w.chain
 	}
+	u.tried = true
 	_, err := w.put(ctx, kindCommit, u.keep, c.append(nil))
 	return err
 }

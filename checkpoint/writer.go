@@ -141,12 +141,13 @@ func (w *Writer) Rebegin(ctx context.Context) error {
 		if w.outranked(s.line.incarnation, s.line.id.writer) {
 			return fail(&FencedError{Alias: w.alias, Mine: mine, By: s.line.incarnation})
 		}
-		s.snaps, s.fulls, s.count = nil, nil, orders
+		// One number is skipped: should the begin record become unreadable, the hole tells that there was a break.
+		s.snaps, s.fulls, s.count = nil, nil, max(orders, s.count)+1
 		w.resume(s, mine)
 		err = w.begin(ctx, kindRebegin)
 		switch {
 		case err == nil:
-			w.after, w.next = orders, w.last.pos+1
+			w.after, w.next = w.orders, w.last.pos+1
 			return nil
 		case !overtaken(err) || try == maxTries:
 			return fail(err)
@@ -264,10 +265,11 @@ var errOvertaken = errors.New("checkpoint: another writer was faster")
 func (w *Writer) settle(ctx context.Context, want record, body [][]byte) (found Pos, err error) {
 	known := w.last
 	based := known.pos == 0
+	unmoved := known.id == recordID{} || w.logEpoch() == w.epoch // what cannot be read is still the same entry
 	err = w.log.Read(ctx, w.alias, known.pos, func(e Entry) error {
 		r, perr := parseRecord(w.seed, e.Data)
 		readable := perr != errHead
-		if e.Pos == known.pos && (!readable || r.id == known.id) {
+		if e.Pos == known.pos && (readable && r.id == known.id || !readable && unmoved) {
 			based = true
 			return nil
 		}

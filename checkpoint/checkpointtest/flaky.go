@@ -30,6 +30,8 @@ type Flaky struct {
 	// Damage flips bits of the byte at an index of the entry at a position; an index beyond the end means the
 	// entry cannot be seen at all.
 	Damage map[checkpoint.Pos]int
+	// Deaf is how many of the next readings get no answer.
+	Deaf int
 	// Appends counts the appends that were asked for.
 	Appends int
 
@@ -68,6 +70,10 @@ func (f *Flaky) Append(ctx context.Context, alias msgid.Alias, expect checkpoint
 // Read implements checkpoint.Log.
 func (f *Flaky) Read(ctx context.Context, alias msgid.Alias, from checkpoint.Pos, yield func(checkpoint.Entry) error) error {
 	f.arrive()
+	if f.Deaf > 0 {
+		f.Deaf--
+		return fmt.Errorf("flaky: %w", checkpoint.ErrUnknown)
+	}
 	return f.Log.Read(ctx, alias, from, func(e checkpoint.Entry) error {
 		if e, ok := f.damage(e); ok {
 			return yield(e)

@@ -3,6 +3,7 @@ package checkpointtest
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/bits"
 
@@ -72,6 +73,9 @@ func (k *task) begin(full bool, padding int) {
 // step uploads some more, and reports whether the snapshot is committed.
 func (k *task) step(ctx context.Context) (bool, error) {
 	done, err := k.up.Step(ctx)
+	if errors.Is(err, checkpoint.ErrNeedsFull) {
+		k.up, k.full = nil, true
+	}
 	if done {
 		k.up, k.snap, k.full = nil, k.upPast, false
 	}

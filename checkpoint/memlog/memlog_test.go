@@ -95,12 +95,20 @@ func TestCutUnderRestart(t *testing.T) {
 	// Of six positions one is lost, and the new begin record takes it: the old incarnation's next append finds its
 	// place in the log as it remembers it.
 	l.Cut(1)
-	_, h, err := checkpoint.Open(ctx, l, alias, checkpoint.Options{})
+	next, h, err := checkpoint.Open(ctx, l, alias, checkpoint.Options{})
 	if err != nil || fmt.Sprintf("%s", h.Orders) != "[0 1 2]" {
 		t.Fatalf("%+v, %v", h, err)
 	}
 	if err := w.Append(ctx, nil); !errors.Is(err, checkpoint.ErrFenced) {
 		t.Fatalf("the old incarnation: %v, want ErrFenced", err)
+	}
+	// Its record is in the log nonetheless. It does not count, and is in nobody's way.
+	if err := next.Append(ctx, []byte("3")); err != nil {
+		t.Fatal(err)
+	}
+	_, h, err = checkpoint.Open(ctx, l, alias, checkpoint.Options{})
+	if err != nil || fmt.Sprintf("%s", h.Orders) != "[0 1 2 3]" || h.Damaged != 1 {
+		t.Fatalf("%+v, %v", h, err)
 	}
 }
 

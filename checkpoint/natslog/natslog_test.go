@@ -167,16 +167,17 @@ func TestConfig(t *testing.T) {
 		if c.Subjects == nil {
 			c.Subjects = []string{"askback.words.log.>"}
 		}
+		c.Name += "-" + strings.ReplaceAll(want, "_", "-")
+		for i := range c.Subjects {
+			c.Subjects[i] = strings.Replace(c.Subjects[i], "words", c.Name[len("askback-"):], 1)
+		}
 		if _, err := js.CreateStream(ctx, c); err != nil {
 			t.Fatalf("%s: %v", want, err)
 		}
-		_, err := natslog.Open(ctx, nc, natslog.Options{Topology: "words"})
+		_, err := natslog.Open(ctx, nc, natslog.Options{Topology: c.Name[len("askback-"):]})
 		var bad *natslog.ConfigError
-		if !errors.As(err, &bad) || !strings.Contains(bad.What, want) || bad.Stream != "askback-words" {
+		if !errors.As(err, &bad) || !strings.Contains(bad.What, want) || bad.Stream != c.Name {
 			t.Errorf("%s: %v", want, err)
-		}
-		if err := js.DeleteStream(ctx, c.Name); err != nil {
-			t.Fatal(err)
 		}
 	}
 	// What the operator may choose is no error.
