@@ -58,7 +58,7 @@ func (m *Machine) hello(i int) {
 	in.helloDelay = max(in.helloDelay, m.cfg.RetryEvery/2)
 	in.helloAt = m.now + in.helloDelay
 	in.helloDelay = backoff(in.helloDelay, m.cfg.RetryMax)
-	m.signal(i, in.port.Number, channel.Signal{Kind: channel.Hello, Seq: in.stable, Have: in.accepted}, false)
+	m.signal(i, in.port.Number, channel.Signal{Kind: channel.Hello, Seq: in.stable, Have: in.accepted, Sum: in.acceptedSum}, false)
 }
 
 // onFrame takes a frame that came in, on the data or on the replay subject.
@@ -293,7 +293,7 @@ func (m *Machine) ack(i int) {
 	}
 	m.signal(i, in.port.Number, channel.Signal{
 		Kind: channel.Ack, Flags: flags, For: in.source,
-		Seq: in.stable, Have: in.accepted, Consumed: max(in.consumed, in.recorded), Wave: m.snap.wave,
+		Seq: in.stable, Have: in.accepted, Sum: in.acceptedSum, Consumed: max(in.consumed, in.recorded), Wave: m.snap.wave,
 	}, false)
 }
 

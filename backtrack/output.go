@@ -1,6 +1,7 @@
 package backtrack
 
 import (
+	"fmt"
 	"sort"
 
 	"github.com/askback/askback/channel"
@@ -32,6 +33,8 @@ type output struct {
 	open      bool      // the target has said what it has; nothing is published before
 	consumed  msgid.Seq // flow control: the target has consumed up to here
 	credit    uint64    // the offset of consumed: a frame may go if it begins less than a window above
+	have      msgid.Seq // what the target has of an earlier incarnation and this one has not regenerated; 0: nothing
+	haveSum   uint32    // running checksum at have, of what the target has
 	owing     bool      // the target owes its own targets what they have consumed before; see owes
 	stableInc msgid.Incarnation
 	saved     msgid.Seq // emitted at the last durable snapshot
@@ -56,6 +59,9 @@ type retained struct {
 func (m *Machine) onSealed(o int, f channel.Frame) {
 	out := &m.out[o]
 	out.emitted, out.sum = f.Last(), f.After
+	if out.have != 0 && out.have <= out.emitted {
+		m.compare(o, f)
+	}
 	m.status.Counters.Emitted += uint64(f.Count)
 	at := out.end
 	out.end += uint64(f.Len())
@@ -167,12 +173,41 @@ func (m *Machine) meet(o int, sig *channel.Signal, restored msgid.Seq) bool {
 		}, false)
 		return false
 	}
+	m.note(o, sig)
 	if sig.Incarnation > out.target { // R5: this channel's flow control begins anew, and nothing else
 		out.target = sig.Incarnation
 		out.wanted = nil
 		out.setConsumed(restored)
 	}
 	return true
+}
+
+// note remembers what the target has of an earlier incarnation, until it is regenerated.
+func (m *Machine) note(o int, sig *channel.Signal) {
+	if out := &m.out[o]; sig.Kind != channel.Ask && sig.Have > max(out.emitted, out.have) {
+		out.have, out.haveSum = sig.Have, sig.Sum
+	}
+}
+
+// compare checks a regenerated frame against what the target has of it (T5). The target itself would notice only
+// when a frame follows, and there may be none.
+func (m *Machine) compare(o int, f channel.Frame) {
+	out := &m.out[o]
+	if out.have < f.Last() {
+		cut, err := f.Cut(f.First, out.have)
+		if err != nil {
+			m.fail(fmt.Errorf("backtrack: compare with what %v has: %w", out.port.ID, err))
+			return
+		}
+		f = cut
+	}
+	if f.After != out.haveSum && m.bug != ChecksumIgnored {
+		m.fail(&recovery.DivergedError{
+			ID:   msgid.ID{Channel: out.port.ID, Seq: out.have + 1},
+			Want: out.haveSum, Got: f.After,
+		})
+	}
+	out.have = 0
 }
 
 // openAt begins to publish: the target has everything up to have, the rest goes out in order.
@@ -198,6 +233,7 @@ func (m *Machine) onAck(o int, sig *channel.Signal) {
 		m.status.Counters.Rejected++
 		return
 	}
+	m.note(o, sig)
 	if !out.open && sig.For == m.cfg.Incarnation {
 		m.openAt(o, sig.Have)
 		out.setConsumed(sig.Consumed)

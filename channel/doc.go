@@ -21,8 +21,8 @@
 //
 // A signal:
 //
-//	0  magic "AS"        8  plan          24  seq        56  flags
-//	2  version          16  incarnation   32  have       57  ranges (msgid.Ranges)
+//	0  magic "AS"        8  plan          24  seq        56  sum (CRC-32C)
+//	2  version          16  incarnation   32  have       60  flags
 //	3  kind             20  for           40  consumed    …  CRC-32C of all before it
 //	4  channel                            48  wave
 //

@@ -15,13 +15,13 @@ type SignalKind uint8
 // The kinds of signal. Those from the target go to the channel's source, and the other way round.
 const (
 	// Hello, from the target: I have been restored. Seq is my restore position: the last sequence number that
-	// my state covers.
+	// my state covers. Have and Sum are as in an ACK.
 	Hello SignalKind = iota + 1
 	// Mark, from the source, is the high-water mark: Seq is the highest sequence number released so far. For is
 	// the incarnation of the target whose hello it answers, 0 if none.
 	Mark
-	// Ack, from the target: Seq is stable (a durable snapshot covers it), everything up to Have has arrived,
-	// everything up to Consumed has been consumed (for flow control). Wave is the snapshot wave it belongs to.
+	// Ack, from the target: Seq is stable (a durable snapshot covers it), everything up to Have has arrived and has
+	// the running checksum Sum, everything up to Consumed has been consumed (for flow control). Wave is the snapshot wave it belongs to.
 	Ack
 	// Ask, from the target: resend exactly Ranges. Seq is the restore position of the asking incarnation.
 	Ask
@@ -86,6 +86,7 @@ type Signal struct {
 	Have        msgid.Seq
 	Consumed    msgid.Seq
 	Wave        uint64
+	Sum         uint32
 	Ranges      msgid.Ranges // of an ASK; at most MaxRanges
 }
 
@@ -94,7 +95,7 @@ type Signal struct {
 const MaxRanges = 4096
 
 const (
-	signalFixed = 57 // bytes before the ranges
+	signalFixed = 61 // bytes before the ranges
 	signalTail  = 4  // the checksum
 )
 
@@ -113,6 +114,7 @@ func (s *Signal) AppendBinary(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.Have))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.Consumed))
 	dst = binary.LittleEndian.AppendUint64(dst, s.Wave)
+	dst = binary.LittleEndian.AppendUint32(dst, s.Sum)
 	dst = append(dst, byte(s.Flags))
 	dst = s.Ranges[:min(len(s.Ranges), MaxRanges)].AppendBinary(dst)
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
@@ -143,7 +145,8 @@ func DecodeSignal(b []byte) (Signal, error) {
 		Have:        msgid.Seq(binary.LittleEndian.Uint64(b[32:])),
 		Consumed:    msgid.Seq(binary.LittleEndian.Uint64(b[40:])),
 		Wave:        binary.LittleEndian.Uint64(b[48:]),
-		Flags:       SignalFlags(b[56]),
+		Sum:         binary.LittleEndian.Uint32(b[56:]),
+		Flags:       SignalFlags(b[60]),
 	}
 	if s.Kind < Hello || s.Kind > Refuse {
 		return Signal{}, fmt.Errorf("%w: signal of unknown kind %d", ErrDamaged, b[3])

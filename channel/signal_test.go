@@ -31,6 +31,7 @@ func TestSignalRoundTrip(t *testing.T) {
 			Have:        msgid.Seq(rapid.Uint64().Draw(t, "have")),
 			Consumed:    msgid.Seq(rapid.Uint64().Draw(t, "consumed")),
 			Wave:        rapid.Uint64().Draw(t, "wave"),
+			Sum:         rapid.Uint32().Draw(t, "sum"),
 		}
 		for range rapid.IntRange(0, 5).Draw(t, "ranges") {
 			first := rapid.Uint64Range(1, math.MaxUint64-100).Draw(t, "first")
@@ -105,7 +106,7 @@ func TestSignalBoundsRanges(t *testing.T) {
 		t.Error("AppendBinary changed the signal")
 	}
 	empty := (&channel.Signal{Kind: channel.Ask}).AppendBinary(nil)
-	over := mend(append(many.AppendBinary(empty[:57:57]), 0, 0, 0, 0))
+	over := mend(append(many.AppendBinary(empty[:61:61]), 0, 0, 0, 0))
 	if _, err := channel.DecodeSignal(over); !errors.Is(err, channel.ErrDamaged) {
 		t.Errorf("%d ranges: %v, want ErrDamaged", len(many), err)
 	}
