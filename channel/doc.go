@@ -23,8 +23,8 @@
 //
 //	0  magic "AS"        8  plan          24  seq        56  sum (CRC-32C)
 //	2  version          16  incarnation   32  have       60  flags
-//	3  kind             20  for           40  consumed    …  CRC-32C of all before it
-//	4  channel                            48  wave
+//	3  kind             20  for           40  consumed   61  ranges (msgid.Ranges)
+//	4  channel                            48  wave        …  CRC-32C of all before it
 //
 // Before and after are the channel's running checksum: CRC-32C over the bytes of all its items since sequence
 // number 1. They do not depend on where frames begin and end, so a replay that cuts the stream into other frames
