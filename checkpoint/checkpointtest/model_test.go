@@ -103,13 +103,14 @@ func (m *model) step() {
 		"crash":    m.crash,
 		"zombie":   m.zombie,
 		"cut":      m.powerCut,
+		"blackout": m.blackout,
 		"corrupt":  m.corrupt,
 		"lose":     m.lose,
 		"wipe":     m.wipe,
 	}
 	names := []string{
 		"consume", "consume", "consume", "flush", "flush", "flush", "flush", "snapshot", "snapshot", "upload", "upload",
-		"upload", "upload", "purge", "crash", "zombie", "zombie", "cut", "corrupt", "lose", "wipe",
+		"upload", "upload", "purge", "crash", "zombie", "zombie", "blackout", "cut", "corrupt", "lose", "wipe",
 	}
 	if m.gentle {
 		names = names[:len(names)-4]
@@ -297,6 +298,15 @@ func (m *model) powerCut() {
 		m.hurt, m.cut = true, true
 		m.forget(m.last())
 	}
+}
+
+// blackout cuts the power of the log and of every process. What comes back is an earlier moment, and no damage.
+func (m *model) blackout() {
+	m.zombies, m.task = nil, nil
+	m.note("  lost %d", m.log.Cut(1+m.rng.IntN(12)))
+	m.forget(m.last())
+	m.committed = 0
+	m.crash()
 }
 
 // forget gives up the facts behind a position.

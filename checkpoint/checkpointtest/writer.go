@@ -575,7 +575,10 @@ func purgeRule(t *testing.T, s Subject) {
 	// A new incarnation knows as much, and the older snapshot serves when the newer one is damaged.
 	w, h := mustOpen(t, l)
 	wantHistory(t, h, []string{long("e")}, []string{"e", "e"})
+	synced = 0
 	full("f")
+	first(increment + 1) // e is not safe, and what is before it may be needed
+	synced = 1 << 40
 	first(commits[4] + 1)
 	l.Damage = map[checkpoint.Pos]int{commits[6] - 1: 60}
 	_, h = mustOpen(t, l)
