@@ -79,11 +79,14 @@ func (m *Machine) onFrame(in *input, f channel.Frame, replay bool) {
 		if m.bug == DuplicateAccepted {
 			in.push(f)
 		}
-	case f.First <= in.accepted+1:
+	case f.First > in.accepted+1: // T2
+		m.hold(in, f)
+	case in.queued+f.Len() > 2*m.most():
+		// This may be a paused incarnation that gets what the credit of its successor lets go.
+		m.overflow(in)
+	default:
 		m.accept(in, f)
 		m.acceptHeld(in)
-	default: // T2
-		m.hold(in, f)
 	}
 	m.askForHoles(in)
 	if len(in.asked) > 0 && in.asked[0].First <= in.accepted {
@@ -145,8 +148,18 @@ func (m *Machine) acceptHeld(in *input) {
 	in.held = slices.Delete(in.held, 0, n)
 }
 
-// hold keeps a frame above a hole. The store is bounded: when it is full the frame is dropped and asked for
-// again later, like one that was lost on the way.
+// most is how many bytes may be queued before frames above a hole are dropped: more than credits allow. What fills
+// the hole is taken up to twice as much.
+func (m *Machine) most() int { return m.cfg.HardBound + 4*m.cfg.Window }
+
+// overflow: a frame was dropped, since the bounded store is full. It is asked for again later, like one that was
+// lost on the way.
+func (m *Machine) overflow(in *input) {
+	m.status.Counters.Overflow++
+	in.dropped = true
+}
+
+// hold keeps a frame above a hole.
 func (m *Machine) hold(in *input, f channel.Frame) {
 	at, _ := slices.BinarySearchFunc(in.held, f.First, func(h channel.Frame, s msgid.Seq) int {
 		return compareSeq(h.First, s)
@@ -155,9 +168,8 @@ func (m *Machine) hold(in *input, f channel.Frame) {
 		m.countDuplicates(uint64(f.Count))
 		return
 	}
-	if in.queued+f.Len() > m.cfg.HardBound+4*m.cfg.Window {
-		m.status.Counters.Overflow++
-		in.dropped = true
+	if in.queued+f.Len() > m.most() {
+		m.overflow(in)
 		return
 	}
 	in.queued += f.Len()

@@ -289,7 +289,9 @@ func (m *Machine) Status() *recovery.Status {
 	s.Finished = m.ended
 	s.Retained = m.retained
 	s.Wake = m.wake()
+	s.Queued = 0
 	for i := range m.in {
+		s.Queued += m.in[i].queued
 		s.Inputs[i] = recovery.Position{Seq: m.in[i].consumed, Sum: m.in[i].sum}
 	}
 	for o := range m.out {

@@ -111,6 +111,7 @@ type Status struct {
 	Inputs    []Position // consumed, for each input
 	Outputs   []Position // emitted, for each output
 	Retained  int        // bytes kept for resending
+	Queued    int        // bytes received and not consumed
 	Counters  Counters
 	Recovery  Recovery
 }

@@ -85,7 +85,7 @@ func randomSettings(r *rand.Rand) Settings {
 	var s Settings
 	s.FrameSize = log(200, 4096)
 	s.MaxRecord = log(128, 16<<10)
-	s.SyncLag = r.IntN(40)
+	s.SyncLag = r.IntN([]int{1, 40, 40, 400}[r.IntN(4)])
 	if s.SmallState = -1; r.IntN(3) == 0 {
 		s.SmallState = 0
 	}

@@ -336,6 +336,9 @@ func (w *World) bounds(in *instance) {
 	if most := set.Machine.HardBound + w.slack(in); st.Retained > most && !st.Owing && w.scenario.Strategy != "none" {
 		w.violate("I9", "%v retains %d bytes, bound and slack are %d", in.task.Alias, st.Retained, most)
 	}
+	if most := len(in.task.In) * 2 * (set.Machine.Window + max(set.FrameSize, 2048)); st.Queued > most && !st.Replaying && !in.zombie {
+		w.violate("I9", "%v has queued %d bytes, its windows and slack are %d", in.task.Alias, st.Queued, most)
+	}
 }
 
 // slack is what a task may retain above its bound: what one run of its operator emits.

@@ -177,7 +177,9 @@ func (s *Supervisor) incarnate(ctx context.Context) (caughtUp bool, err error) {
 	history := &checkpoint.History{}
 	var writer *checkpoint.Writer
 	if s.opt.Log != nil {
-		writer, history, err = checkpoint.Open(ctx, s.opt.Log, alias, s.opt.LogOption)
+		opt := s.opt.LogOption
+		opt.AtLeast = max(opt.AtLeast, s.Info().Incarnation+1) // a log that went back has forgotten some
+		writer, history, err = checkpoint.Open(ctx, s.opt.Log, alias, opt)
 		if err != nil {
 			return false, s.ended(nil, err)
 		}
