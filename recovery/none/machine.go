@@ -302,7 +302,9 @@ func (m *Machine) onReady() {
 				f := in.ready[0]
 				in.ready[0] = channel.Frame{}
 				in.ready = in.ready[1:]
-				in.consumed = f.Last()
+				if f.Incarnation == in.source { // else it numbered otherwise
+					in.consumed = f.Last()
+				}
 				in.untold += f.Len()
 				m.status.Counters.Consumed += uint64(f.Count)
 				m.run(recovery.Action{Kind: recovery.Deliver, Port: i, Frame: f})
