@@ -215,6 +215,7 @@ func (m *Machine) onConsumed() {
 func (m *Machine) onEnded() {
 	m.ended, m.snap.dirty = true, true
 	m.working = false
+	m.compareEnd()
 	m.considerSnapshot()
 }
 

@@ -186,7 +186,23 @@ func (m *Machine) meet(o int, sig *channel.Signal, restored msgid.Seq) bool {
 func (m *Machine) note(o int, sig *channel.Signal) {
 	if out := &m.out[o]; sig.Kind != channel.Ask && sig.Have > max(out.emitted, out.have) {
 		out.have, out.haveSum = sig.Have, sig.Sum
+		m.compareEnd()
 	}
+}
+
+// compareEnd: a task that has ended and has not regenerated all that its targets have is another than it was (T5).
+func (m *Machine) compareEnd() {
+	for o := range m.out {
+		if out := &m.out[o]; m.ended && out.have > out.emitted && !m.failed && m.bug != ChecksumIgnored {
+			m.diverge(o, out.emitted, out.sum)
+		}
+	}
+}
+
+// diverge fails: up to a position, what the target has is not what this task has emitted.
+func (m *Machine) diverge(o int, at msgid.Seq, sum uint32) {
+	out := &m.out[o]
+	m.fail(&recovery.DivergedError{ID: msgid.ID{Channel: out.port.ID, Seq: at + 1}, Want: out.haveSum, Got: sum})
 }
 
 // compare checks a regenerated frame against what the target has of it (T5). The target itself would notice only
@@ -202,10 +218,7 @@ func (m *Machine) compare(o int, f channel.Frame) {
 		f = cut
 	}
 	if f.After != out.haveSum && m.bug != ChecksumIgnored {
-		m.fail(&recovery.DivergedError{
-			ID:   msgid.ID{Channel: out.port.ID, Seq: out.have + 1},
-			Want: out.haveSum, Got: f.After,
-		})
+		m.diverge(o, out.have, f.After)
 	}
 	out.have = 0
 }
