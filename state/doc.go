@@ -60,5 +60,5 @@
 // # Caveats
 //
 // Memory for deleted entries is given back page by page (4096 entries), when little is left of a page and its
-// neighbour; the index, some 12 bytes a key, stays as large as it has been until a restore.
+// neighbour; the index, some 15 bytes a key, stays as large as it has been until a restore.
 package state

@@ -12,8 +12,8 @@ import (
 // order. It may be called before or after the maps are opened; what belongs to a map that is not open is kept
 // for Open, and written again with each full snapshot. data is not kept.
 //
-// A snapshot that is damaged anywhere changes nothing, with one exception: after an error in what the records
-// say (made by a defect, not by damage, which the checksum finds) apply a full snapshot before anything else.
+// The checksum finds damage before anything is changed. A snapshot that is wrong in spite of its checksum, or of
+// other types than the maps, may have been applied in part: after such an error the store accepts only a full one.
 func (s *Store) Apply(data []byte) error {
 	if s.phase != idle && s.phase != taken {
 		return fmt.Errorf("apply snapshot: %w: abort it first", ErrBusy)

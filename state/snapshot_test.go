@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"testing"
 )
 
@@ -142,6 +143,65 @@ func TestAbortKeepsChanges(t *testing.T) {
 	}
 }
 
+// Pages are joined when a snapshot has been encoded, and at deletions otherwise. What that snapshot and the ones
+// after it must say is not lost by it.
+func TestPagesAreJoinedAroundSnapshots(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		for _, aborted := range []bool{false, true} {
+			s := NewStore()
+			m := must(Open[int, int](s, "m"))
+			want := newTwin[int, int]()
+			for i := range 2 * pageSize {
+				m.Put(i, i)
+				if i%8 == 0 {
+					want.put(i, i)
+				}
+			}
+			chain := [][]byte{snap(t, s, true)}
+			for i := range 2 * pageSize {
+				if i%8 != 0 {
+					m.Delete(i)
+				}
+			}
+			chain = append(chain, snap(t, s, false)) // the deletions are needed until the next Begin
+			if len(m.order) != 2 {
+				t.Fatalf("%d pages, want 2", len(m.order))
+			}
+			change := func(i int) {
+				m.Delete(i)
+				want.delete(i)
+				m.Put(i+8, -i)
+				want.put(i+8, -i)
+			}
+			change(32)
+			change(pageSize + 32)
+			s.Begin(full)
+			before := want.clone()
+			must(s.Step(10))
+			for i := 0; i < pageSize; i += 16 { // down to 256, where a page is looked at; it may not be joined yet
+				change(i)
+			}
+			for !must(s.Step(100)) {
+			}
+			if len(m.order) != 1 {
+				t.Fatalf("%d pages, want them joined", len(m.order))
+			}
+			data := s.Take()
+			taken := append(slices.Clone(chain), data)
+			if full {
+				taken = [][]byte{data}
+			}
+			same(t, must(Open[int, int](restore(t, taken...), "m")), before)
+			if aborted {
+				s.Abort()
+				taken = chain
+			}
+			same(t, must(Open[int, int](restore(t, append(taken, snap(t, s, false))...), "m")), want)
+			same(t, m, want)
+		}
+	}
+}
+
 func TestWantFull(t *testing.T) {
 	s := NewStore()
 	m := must(Open[int, int](s, "m"))
@@ -259,53 +319,85 @@ func sealed(body []byte) []byte {
 	return binary.LittleEndian.AppendUint32(bytes.Clone(body), crc32.Checksum(body, castagnoli))
 }
 
-// FuzzApply restores what claims to be a snapshot. Either it is refused, or what it makes is a sound state.
-func FuzzApply(f *testing.F) {
-	open := func(s *Store) (*Map[string, point], *Map[int32, map[string]int]) {
-		return must(Open[string, point](s, "points")), must(Open[int32, map[string]int](s, "nests"))
-	}
+// hostile is a full snapshot and an increment with a bit of everything, without their checksums.
+func hostile(t testing.TB) (first, second []byte) {
 	s := NewStore()
-	points, nests := open(s)
+	points, nests := openHostile(s)
 	for i := range 10 {
 		points.Put(fmt.Sprint("point ", i), point{int32(i), "p"})
 		nests.Put(int32(-i), map[string]int{"a": i})
 	}
-	first := snap(f, s, true)
+	first = snap(t, s, true)
 	points.Delete("point 3")
 	points.Put("point 3", point{3, "again"})
 	nests.Put(-4, nil)
+	nests.Put(1, nil)
 	s.Begin(false)
-	nests.Put(-4, map[string]int{"b": 1}) // out of turn
+	nests.Put(1, map[string]int{"b": 1}) // out of turn
 	points.Put("point 3", point{})
 	for !must(s.Step(1)) {
 	}
-	second := s.Take()
-	f.Add(first[:len(first)-4], second[:len(second)-4])
-	f.Fuzz(func(t *testing.T, a, b []byte) {
-		s := NewStore()
-		points, nests := open(s)
-		for _, body := range [][]byte{a, b} {
-			if s.Apply(sealed(body)) != nil {
-				continue
+	second = s.Take()
+	return first[:len(first)-4], second[:len(second)-4]
+}
+
+func openHostile(s *Store) (*Map[string, point], *Map[int32, map[string]int]) {
+	return must(Open[string, point](s, "points")), must(Open[int32, map[string]int](s, "nests"))
+}
+
+// applyHostile restores what claims to be snapshots. Each is refused, or makes a sound state.
+func applyHostile(t testing.TB, bodies ...[]byte) {
+	t.Helper()
+	s := NewStore()
+	points, nests := openHostile(s)
+	for _, body := range bodies {
+		if err := s.Apply(sealed(body)); err != nil {
+			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrOrder) && !errors.Is(err, ErrKind) {
+				t.Fatalf("error without a kind: %v", err)
 			}
-			count := 0
-			for k, v := range points.All() {
-				count++
-				if got, ok := points.Get(k); !ok || got != v {
-					t.Fatalf("All yields %q: %v, and Get %v, %v", k, v, got, ok)
-				}
-			}
-			if count != points.Len() {
-				t.Fatalf("All yields %d entries of %d", count, points.Len())
-			}
-			again := NewStore()
-			other, nest := open(again)
-			if err := again.Apply(snap(t, s, true)); err != nil {
-				t.Fatalf("a snapshot of what was applied: %v", err)
-			}
-			if other.Len() != points.Len() || nest.Len() != nests.Len() {
-				t.Fatalf("lost entries")
+			continue
+		}
+		count := 0
+		for k, v := range points.All() {
+			count++
+			if got, ok := points.Get(k); !ok || got != v {
+				t.Fatalf("All yields %q: %v, and Get %v, %v", k, v, got, ok)
 			}
 		}
-	})
+		if count != points.Len() {
+			t.Fatalf("All yields %d entries of %d", count, points.Len())
+		}
+		again := NewStore()
+		other, nest := openHostile(again)
+		if err := again.Apply(snap(t, s, true)); err != nil {
+			t.Fatalf("a snapshot of what was applied: %v", err)
+		}
+		if other.Len() != points.Len() || nest.Len() != nests.Len() {
+			t.Fatal("lost entries")
+		}
+		s.Abort() // so that the increment still follows
+	}
+}
+
+func TestDamageThatTheChecksumMisses(t *testing.T) {
+	first, second := hostile(t)
+	applyHostile(t, first, second)
+	for which := range 2 {
+		for i := range [][]byte{first, second}[which] {
+			for _, b := range []byte{0, 1, 2, 3, 4, 0x7f, 0x80, 0x91, 0xdd, 0xff} {
+				bodies := [][]byte{bytes.Clone(first), bytes.Clone(second)}
+				bodies[which][i] = b
+				applyHostile(t, bodies...)
+			}
+			bodies := [][]byte{first, second}
+			bodies[which] = bodies[which][:i]
+			applyHostile(t, bodies...)
+		}
+	}
+}
+
+func FuzzApply(f *testing.F) {
+	first, second := hostile(f)
+	f.Add(first, second)
+	f.Fuzz(func(t *testing.T, a, b []byte) { applyHostile(t, a, b) })
 }
