@@ -22,9 +22,13 @@ func TestDev(t *testing.T) {
 	bad, refused, kinds := 0, 0, map[string]int{}
 	var steps uint64
 	for i := range n {
-		s := Scenario{Seed: uint64(first + i), Shape: env("SHAPE", ""), Strategy: "backtrack"}
+		s := Scenario{Seed: uint64(first + i), Shape: env("SHAPE", ""), Strategy: env("STRATEGY", "backtrack")}
 		if s.Shape == "" {
+			strategy := s.Strategy
 			s = ScenarioOf(s.Seed)
+			if strategy == "none" {
+				s.Strategy = "none"
+			}
 		}
 		s.Bug = Bug(env("BUG", ""))
 		s = s.Chosen()

@@ -56,6 +56,15 @@ func (f Faults) String() string {
 	return strings.Join(names, ",")
 }
 
+// MarshalText implements encoding.TextMarshaler.
+func (f Faults) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (f *Faults) UnmarshalText(text []byte) (err error) {
+	*f, err = ParseFaults(string(text))
+	return err
+}
+
 // ParseFaults reads what String writes; "all" is all of them.
 func ParseFaults(s string) (f Faults, err error) {
 	if s == "" || s == "none" {

@@ -15,7 +15,7 @@ type Result struct {
 	Hash      uint64 // of all that happened: two runs of a scenario have the same
 	Trace     string // the last things that happened, of a violation
 
-	Steps   uint64
+	Steps   uint64 // that the run took
 	Time    uint64 // ms of the world's time
 	Starts  int
 	Crashes int

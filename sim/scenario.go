@@ -1,8 +1,11 @@
 package sim
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 
 	"github.com/askback/askback/backtrack"
 	"github.com/askback/askback/recovery"
@@ -15,7 +18,7 @@ type Scenario struct {
 	Shape    string
 	Strategy string // "backtrack" or "none"
 	Faults   Faults
-	Bug      Bug // none, but in tests of tests
+	Bug      Bug `json:",omitempty"` // none, but in tests of tests
 	Steps    int // how many steps faults may happen in; then the topology must come to its end
 	Tuples   int // how many tuples each spout task emits
 	Settings Settings
@@ -35,12 +38,26 @@ var Bugs = append([]Bug{PurgeTooEarly}, backtrack.Bugs...)
 
 // Settings are chosen small, so that windows, bounds and cuts of frames matter.
 type Settings struct {
-	FrameSize  int
-	MaxRecord  int // of the task log
-	SyncLag    int // how many of the log's newest records a power cut may take
-	SmallState int // see task.Config
 	FaultRate  int // scheduled faults in a thousand steps
-	Machine    recovery.Config
+	FrameSize  int // bytes; see task.Config
+	MaxRecord  int // bytes, of the task log
+	SyncLag    int // how many of the log's newest records a power cut may take
+	SmallState int // bytes; see task.Config
+
+	// See recovery.Config: bytes, and milliseconds.
+	Window, SoftBound, HardBound int
+	SnapshotEvery                int
+	RetryEvery, RetryMax         int
+	MarkEvery, MarkMax           int
+}
+
+func (s *Settings) machine() recovery.Config {
+	return recovery.Config{
+		Window: s.Window, SoftBound: s.SoftBound, HardBound: s.HardBound,
+		SnapshotEvery: recovery.Tick(s.SnapshotEvery),
+		RetryEvery:    recovery.Tick(s.RetryEvery), RetryMax: recovery.Tick(s.RetryMax),
+		MarkEvery: recovery.Tick(s.MarkEvery), MarkMax: recovery.Tick(s.MarkMax),
+	}
 }
 
 // ScenarioOf returns the scenario that a seed stands for.
@@ -81,7 +98,6 @@ func randomSettings(r *rand.Rand) Settings {
 		}
 		return min(v, high)
 	}
-	tick := func(low, high int) recovery.Tick { return recovery.Tick(log(low, high)) }
 	var s Settings
 	s.FrameSize = log(200, 4096)
 	s.MaxRecord = log(128, 16<<10)
@@ -90,15 +106,14 @@ func randomSettings(r *rand.Rand) Settings {
 		s.SmallState = 0
 	}
 	s.FaultRate = log(2, 20)
-	m := &s.Machine
-	m.Window = log(300, 64<<10)
-	m.SoftBound = log(500, 64<<10)
-	m.HardBound = m.SoftBound + log(500, 64<<10)
-	m.SnapshotEvery = tick(2, 1000)
-	m.RetryEvery = tick(2, 250)
-	m.RetryMax = m.RetryEvery * recovery.Tick(1+r.IntN(8))
-	m.MarkEvery = tick(1, 50)
-	m.MarkMax = m.MarkEvery * recovery.Tick(1+r.IntN(20))
+	s.Window = log(300, 64<<10)
+	s.SoftBound = log(500, 64<<10)
+	s.HardBound = s.SoftBound + log(500, 64<<10)
+	s.SnapshotEvery = log(2, 1000)
+	s.RetryEvery = log(2, 250)
+	s.RetryMax = s.RetryEvery * (1 + r.IntN(8))
+	s.MarkEvery = log(1, 50)
+	s.MarkMax = s.MarkEvery * (1 + r.IntN(20))
 	return s
 }
 
@@ -135,12 +150,38 @@ func randomFaults(r *rand.Rand) (f Faults) {
 	return f | some(rest)
 }
 
-// String returns the command that runs the scenario, and its settings.
+// String returns the scenario as JSON, which ParseScenario reads.
 func (s Scenario) String() string {
-	m := &s.Settings.Machine
-	return fmt.Sprintf("seed %d shape %s strategy %s faults %s bug %q steps %d tuples %d\n"+
-		"frame %d record %d lag %d small %d rate %d window %d soft %d hard %d snapshot %d ms retry %d-%d ms mark %d-%d ms",
-		s.Seed, s.Shape, s.Strategy, s.Faults, s.Bug, s.Steps, s.Tuples,
-		s.Settings.FrameSize, s.Settings.MaxRecord, s.Settings.SyncLag, s.Settings.SmallState, s.Settings.FaultRate,
-		m.Window, m.SoftBound, m.HardBound, m.SnapshotEvery, m.RetryEvery, m.RetryMax, m.MarkEvery, m.MarkMax)
+	b, err := json.Marshal(s)
+	if err != nil {
+		return err.Error() // never: it holds numbers and names
+	}
+	return string(b)
+}
+
+// ParseScenario reads what String writes.
+func ParseScenario(text string) (s Scenario, err error) {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&s); err != nil {
+		return s, fmt.Errorf("sim: read scenario %.60q: %w", text, err)
+	}
+	return s, s.check()
+}
+
+// check finds what cannot be run.
+func (s *Scenario) check() error {
+	set := &s.Settings
+	least := min(set.FaultRate, set.FrameSize-1, set.MaxRecord-1, set.SyncLag, set.Window-1, set.SoftBound-1, set.HardBound-1,
+		set.SnapshotEvery-1, set.RetryEvery-1, set.RetryMax-1, set.MarkEvery-1, set.MarkMax-1)
+	switch {
+	case s.Strategy != "backtrack" && s.Strategy != "none":
+		return fmt.Errorf("sim: strategy %q: want backtrack or none", s.Strategy)
+	case s.Bug != "" && !slices.Contains(Bugs, s.Bug):
+		return fmt.Errorf("sim: no bug is called %q: there are %v", s.Bug, Bugs)
+	case s.Steps < 0 || s.Tuples < 0 || least < 0:
+		return fmt.Errorf("sim: a setting of %v is out of range", *s)
+	}
+	_, err := ShapeNamed(s.Shape)
+	return err
 }

@@ -41,6 +41,9 @@ func (w *World) run() *Result {
 // once is one step of the faulty phase.
 func (w *World) once() {
 	w.step++
+	if w.step == w.crashAt {
+		w.crash(w.victim())
+	}
 	if w.depth == 0 && w.fault() {
 		return
 	}

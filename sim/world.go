@@ -45,6 +45,8 @@ type World struct {
 	fullUntil uint64
 	kinds     []Faults // those that the schedule decides
 
+	crashAt uint64 // a step at which one task crashes, for tests
+
 	damaged bool // something destructive has happened: refusal is right
 	trace   trace
 	result  *Result
@@ -73,6 +75,9 @@ type outside struct {
 
 // newWorld makes the world of a scenario.
 func newWorld(s Scenario) (*World, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
 	shape, err := ShapeNamed(s.Shape)
 	if err != nil {
 		return nil, err
@@ -195,7 +200,7 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 	}
 	set := w.scenario.Settings
 	core, err := task.NewCore(task.Config{
-		Plan: w.plan, Task: s.task, Strategy: w.strategy(), Settings: set.Machine, FrameSize: set.FrameSize, SmallState: set.SmallState,
+		Plan: w.plan, Task: s.task, Strategy: w.strategy(), Settings: set.machine(), FrameSize: set.FrameSize, SmallState: set.SmallState,
 		Now:  func() time.Time { return time.UnixMilli(1e12 + int64(w.now) + w.skew) },
 		Rand: w.luck.Uint64,
 		OnDead: func(d task.DeadLetter) {
@@ -333,10 +338,10 @@ func (w *World) violate(invariant, format string, args ...any) {
 func (w *World) bounds(in *instance) {
 	set := &w.scenario.Settings
 	st := in.core.Status()
-	if most := set.Machine.HardBound + w.slack(in); st.Retained > most && !st.Owing && w.scenario.Strategy != "none" {
+	if most := set.HardBound + w.slack(in); st.Retained > most && !st.Owing && w.scenario.Strategy != "none" {
 		w.violate("I9", "%v retains %d bytes, bound and slack are %d", in.task.Alias, st.Retained, most)
 	}
-	if most := len(in.task.In) * 2 * (set.Machine.Window + max(set.FrameSize, 2048)); st.Queued > most && !st.Replaying && !in.zombie {
+	if most := len(in.task.In) * 2 * (set.Window + max(set.FrameSize, 2048)); st.Queued > most && !st.Replaying && !in.zombie {
 		w.violate("I9", "%v has queued %d bytes, its windows and slack are %d", in.task.Alias, st.Queued, most)
 	}
 }

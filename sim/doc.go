@@ -1,0 +1,40 @@
+// Package sim runs whole topologies in one goroutine, with simulated time, network, log and faults, by schedules
+// that a seed decides. What it drives is the code of production: the task core, the recovery machine, the log's
+// writer. What goes wrong once can be repeated for ever.
+//
+// # Nouns
+//
+// A Shape is a kind of topology. A Scenario is all that a run depends on: seed, shape, strategy, faults, settings.
+// A World is one run: tasks, zombies (incarnations that were taken for dead and are not), a network that loses,
+// doubles, reorders and damages messages, a log that loses answers and records, and a clock. A run has two phases:
+// in the first, random things happen and go wrong; in the second nothing goes wrong any more, and the topology must
+// come to its end, or, if it has none, catch up.
+//
+// An Oracle then judges: every operator keeps a history of what it met as part of its state, and the oracle folds
+// the histories again, from the spouts to the sinks, without the runtime. A Result is a success; or a violation, of
+// an invariant of these:
+//
+//	I1  what was committed is what a run without faults could have committed
+//	I2  on each channel, what the source emitted is what the target consumed, each tuple once
+//	I3  state is the fold of the inputs
+//	I4  only the highest incarnation commits
+//	I6  the topology makes progress when the faults have healed
+//	I8  no task refuses to go on without a reason
+//	I9  what a task keeps is bounded by its settings, and nothing is kept at the end
+//
+// or a refusal: after the log has lost what it had acknowledged as safe, a task may say so and stop.
+//
+//	r, err := sim.Run(sim.ScenarioOf(42))
+//	fmt.Println(r)
+//
+// # Finding and keeping failures
+//
+// The command askback sim sweeps over seeds, prints the last things that happened before a violation, and looks for
+// a smaller scenario (Shrink). A bug that was found stays in the tests as a family of scenarios that found it. And
+// since a harness that finds nothing proves nothing, the tests plant bugs (Bugs), each of which must be found.
+//
+// # Caveats
+//
+// The transport and the log are the ones in memory; that those over NATS do the same is for their conformance
+// suites to show. Goroutines, sockets and processes are not simulated.
+package sim
