@@ -224,8 +224,8 @@ func (m *Machine) gated() bool {
 // nobody has seen anything that follows from it, and the next snapshot covers it.
 func (m *Machine) appendOrder(idle bool) {
 	o := &m.order
-	if o.inFlight || len(o.pending) == 0 || m.cfg.Pessimism != recovery.Optimistic {
-		return
+	if o.inFlight || len(o.pending) == 0 || m.cfg.Pessimism != recovery.Optimistic || m.snap.lost {
+		return // after a loss of the log, order before the pending one is missing: only a snapshot makes up for it
 	}
 	if !idle && m.now <= o.appendedAt || !m.gated() {
 		return

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,21 +41,16 @@ const maxFailures = 10
 func (r *Report) Add(x *Result) {
 	i := slices.IndexFunc(r.Shapes, func(t Tally) bool { return t.Name == x.Scenario.Shape })
 	if i < 0 {
-		i = len(r.Shapes)
-		r.Shapes = append(r.Shapes, Tally{Name: x.Scenario.Shape})
-		slices.SortStableFunc(r.Shapes, func(a, b Tally) int { return rank(a.Name) - rank(b.Name) })
-		i = slices.IndexFunc(r.Shapes, func(t Tally) bool { return t.Name == x.Scenario.Shape })
+		for i = 0; i < len(r.Shapes) && rank(r.Shapes[i].Name) < rank(x.Scenario.Shape); {
+			i++
+		}
+		r.Shapes = slices.Insert(r.Shapes, i, Tally{Name: x.Scenario.Shape})
 	}
 	r.Shapes[i].add(x)
 	r.Total.add(x)
 	if x.Violation != "" {
 		r.Failures = append(r.Failures, x)
-		slices.SortFunc(r.Failures, func(a, b *Result) int {
-			if a.Scenario.Seed < b.Scenario.Seed {
-				return -1
-			}
-			return 1
-		})
+		slices.SortFunc(r.Failures, func(a, b *Result) int { return cmp.Compare(a.Scenario.Seed, b.Scenario.Seed) })
 		r.Failures = r.Failures[:min(len(r.Failures), maxFailures)]
 	}
 }

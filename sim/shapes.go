@@ -57,10 +57,6 @@ func (k *kit) bolt(name string, l *logic) *topology.Node {
 
 // The logics. Each emits roots unchanged, so that they can be counted at the end.
 var (
-	pass = &logic{tuple: func(f *fold, in input, out tuple.Emitter) {
-		f.n++
-		emit(out, in.root, in.value+1)
-	}}
 	// ordered depends on the order of all its inputs, and shows it.
 	ordered = &logic{tuple: func(f *fold, in input, out tuple.Emitter) {
 		emit(out, in.root, f.mix(in.root, in.value))
@@ -120,7 +116,8 @@ var (
 	stamping = &logic{tuple: func(f *fold, in input, out tuple.Emitter) {
 		v := f.mix(in.root, in.now())
 		if in.value%3 == 0 {
-			v ^= in.rand() ^ in.rand()
+			v ^= in.rand()
+			v -= in.rand()
 		}
 		emit(out, in.root, v)
 	}}

@@ -3,6 +3,8 @@ package sim
 import (
 	"flag"
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 )
 
@@ -160,4 +162,32 @@ func Example() {
 	again, _ := Run(ScenarioOf(42))
 	fmt.Println(r, r.Hash == again.Hash)
 	// Output: good true
+}
+
+// TestRegressions runs what has failed once.
+func TestRegressions(t *testing.T) {
+	text, err := os.ReadFile("testdata/regressions.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, line := range strings.Split(string(text), "\n") {
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		s, err := ParseScenario(line)
+		if err != nil {
+			t.Fatalf("line %d: %v", n+1, err)
+		}
+		for range 20 {
+			r, err := Run(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Violation != "" {
+				t.Errorf("line %d: %v", n+1, r)
+				break
+			}
+			s.Seed++
+		}
+	}
 }

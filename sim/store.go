@@ -11,9 +11,8 @@ import (
 // A store is the task log of a world: memlog, with the bugs of the log.
 type store struct {
 	*memlog.Log
-	bug  Bug
-	last map[msgid.Alias]checkpoint.Pos
-	end  checkpoint.Pos // where the last append landed
+	bug Bug
+	end checkpoint.Pos // where the last append landed
 }
 
 func newStore(lag int, bug Bug) *store {

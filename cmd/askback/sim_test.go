@@ -1,0 +1,59 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/askback/askback/sim"
+)
+
+func execute(args ...string) (string, error) {
+	var out bytes.Buffer
+	c := root()
+	c.SetArgs(args)
+	c.SetOut(&out)
+	c.SetErr(&bytes.Buffer{})
+	err := c.Execute()
+	return out.String(), err
+}
+
+func TestSim(t *testing.T) {
+	out, err := execute("sim", "--seeds", "20", "--parallel", "2", "--json")
+	var report sim.Report
+	if err != nil || json.Unmarshal([]byte(out), &report) != nil || report.Total.Schedules != 20 {
+		t.Errorf("%v\n%s", err, out)
+	}
+	out, err = execute("sim", "--seeds", "20", "--shape", "diamond", "--faults", "crash,drop", "--strategy", "backtrack")
+	if err != nil || !strings.Contains(out, "diamond         20") || strings.Contains(out, "merge") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	out, err = execute("sim", "--scenario", sim.ScenarioOf(7).String())
+	if err != nil || !strings.Contains(out, "1 schedules") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	out, err = execute("sim", "--list")
+	if err != nil || !strings.Contains(out, "early_release") || !strings.Contains(out, "zombie") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// A violation is printed with its scenario, and a smaller one; the exit status is not 0.
+func TestSimViolation(t *testing.T) {
+	out, err := execute("sim", "--seeds", "10", "--bug", "no_order", "--shrink", "20")
+	if !errors.Is(err, errViolated) || !strings.Contains(out, "violated: ") || !strings.Contains(out, `"Bug":"no_order"`) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestSimRefusesFlags(t *testing.T) {
+	for _, args := range [][]string{
+		{"--shape", "moebius"}, {"--bug", "heisenbug"}, {"--faults", "gravity"}, {"--scenario", "{"}, {"--strategy", "hope"}, {"more"},
+	} {
+		if _, err := execute(append([]string{"sim"}, args...)...); err == nil || errors.Is(err, errViolated) {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+}
