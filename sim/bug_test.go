@@ -30,6 +30,9 @@ func TestPlantedBugs(t *testing.T) {
 		}},
 	} {
 		t.Run(string(c.bug), func(t *testing.T) {
+			if testing.Short() && c.where != nil {
+				t.Skip("it takes seconds")
+			}
 			for seed := uint64(1); seed <= c.within; seed++ {
 				s := ScenarioOf(seed)
 				s.Strategy = "backtrack"

@@ -303,7 +303,7 @@ func (w *World) ended(in *instance, err error) {
 	case errors.Is(err, checkpoint.ErrGone), errors.Is(err, checkpoint.ErrUnknown):
 		w.kill(in, err.Error())
 	default:
-		if in.zombie {
+		if in.zombie && w.damaged {
 			w.kill(in, err.Error())
 			return
 		}
