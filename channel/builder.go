@@ -10,7 +10,8 @@ type Builder struct {
 	raw   []byte
 	count uint32
 	size  int
-	head  Header // of the open frame; Count and After are filled in by Seal
+	spare [][]byte // buffers to be used again
+	head  Header   // of the open frame; Count and After are filled in by Seal
 }
 
 // firstBuffer is what an untouched channel holds, in bytes: a plan may have thousands of channels and few that
@@ -31,9 +32,21 @@ func NewBuilder(plan uint64, channel uint32, inc msgid.Incarnation, next msgid.S
 // Append copies one encoded item, which gets the sequence number Next, into the open frame. An item that Fits
 // does not have room for is appended all the same: seal first if the frame is not empty.
 func (b *Builder) Append(item []byte) {
-	b.raw = append(b.raw, item...)
 	b.count++
+	if p := len(b.raw); len(item) <= block && cap(item) >= block && p <= cap(b.raw)-block {
+		// A short item with room behind it, on both sides: copying a whole block is cheaper than finding out
+		// how much of it counts.
+		raw := b.raw[:p+block]
+		*(*[block]byte)(raw[p:]) = *(*[block]byte)(item[:block])
+		b.raw = raw[:p+len(item)]
+		return
+	}
+	b.raw = append(b.raw, item...)
 }
+
+// block is how many bytes Append copies at once. Bytes behind an item are its owner's and are overwritten by the
+// next item.
+const block = 32
 
 // Fits reports whether an item of n bytes fits into the open frame without making it longer than its size.
 func (b *Builder) Fits(n int) bool { return len(b.raw)+n <= b.size }
@@ -105,9 +118,29 @@ func (b *Builder) Seal() Frame {
 		b.raw = b.raw[:HeaderSize]
 	} else {
 		f.Raw = b.raw
-		b.raw = make([]byte, HeaderSize, min(cap(f.Raw), b.size))
+		b.raw = b.buffer(min(cap(f.Raw), b.size))
 	}
 	f.Header.put(f.Raw)
 	b.head.First, b.head.Before, b.head.Birth, b.count = f.Last()+1, f.After, 0, 0
 	return f
+}
+
+// buffer returns an empty frame's buffer.
+func (b *Builder) buffer(size int) []byte {
+	if n := len(b.spare); n > 0 {
+		raw := b.spare[n-1]
+		b.spare = b.spare[:n-1]
+		return raw[:HeaderSize]
+	}
+	return make([]byte, HeaderSize, size)
+}
+
+// maxSpare is how many buffers a builder keeps: what a busy channel trims at once, and not much when it is idle.
+const maxSpare = 64
+
+// Recycle takes back the buffer of a frame that Seal returned and that nobody refers to any more.
+func (b *Builder) Recycle(raw []byte) {
+	if cap(raw) == b.size && len(b.spare) < maxSpare {
+		b.spare = append(b.spare, raw)
+	}
 }

@@ -342,6 +342,8 @@ func (c *Core) perform(a *recovery.Action) {
 		}
 		c.scratch = a.Signal.AppendBinary(c.scratch[:0])
 		c.env.Send(kind, to, c.scratch)
+	case recovery.Free:
+		c.emit.outlets[a.Port].builder.Recycle(a.Frame.Raw)
 	case recovery.Append:
 		c.env.Append(a.Data)
 	case recovery.Snapshot:

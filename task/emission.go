@@ -25,6 +25,7 @@ type emission struct {
 	held   bool   // some outlet holds sealed frames
 	direct bool   // frames go out as they fill up: the call is not taken back
 	sealed uint64 // frames sealed so far
+	most   int    // bytes of the largest tuple that fits into a message
 	birth  int64  // of the root of what is being processed, Unix ns
 	err    error  // of the running call: what could not be emitted
 }
@@ -35,14 +36,13 @@ type stream struct {
 	name   string
 	row    *tuple.Row
 	routes []route
-
-	missing error // the stream is not declared
 }
 
 type route struct {
-	router *topology.Router
-	outs   []*outlet
-	stamp  uint64
+	router   *topology.Router
+	outs     []*outlet
+	stateful bool // the router must remember where it stood when the running call began
+	stamp    uint64
 }
 
 // An outlet is the open frame of one output channel.
@@ -58,7 +58,7 @@ type outlet struct {
 
 func newEmission(c *Core, inc msgid.Incarnation, at []recovery.Position) emission {
 	t := c.cfg.Task
-	e := emission{core: c, stamp: 1, outlets: make([]outlet, len(t.Out))}
+	e := emission{core: c, stamp: 1, most: c.cfg.MaxPayload - channel.HeaderSize, outlets: make([]outlet, len(t.Out))}
 	for i, ch := range t.Out {
 		e.outlets[i] = outlet{
 			port:    i,
@@ -75,7 +75,7 @@ func (e *emission) connect(t *topology.Task) {
 		st.row = tuple.NewRow(s.Fields, st)
 		for _, edge := range s.Edges {
 			r := topology.NewRouter(edge, t)
-			rt := route{router: r}
+			rt := route{router: r, stateful: r.Stateful()}
 			for _, ch := range r.Outs() {
 				rt.outs = append(rt.outs, &e.outlets[ch.Out])
 			}
@@ -98,16 +98,13 @@ func (e *emission) on(name string) *stream {
 	if name == "" {
 		err = fmt.Errorf("task: operator %q emits, but declares no fields; add .Fields(…) to the topology", op)
 	}
-	return &stream{e: e, name: name, row: tuple.NewBrokenRow(err), missing: err}
+	s := &stream{e: e, name: name}
+	s.row = tuple.NewBrokenRow(err, s)
+	return s
 }
 
 // Row implements tuple.Emitter.
-func (s *stream) Row() *tuple.Row {
-	if s.missing != nil {
-		s.e.refuse(s.missing)
-	}
-	return s.row.Begin()
-}
+func (s *stream) Row() *tuple.Row { return s.row.Begin() }
 
 // Emit implements tuple.Emitter.
 func (s *stream) Emit(values ...any) error { return s.Row().Values(values...).Emit() }
@@ -122,13 +119,12 @@ func (s *stream) On(name string) tuple.Emitter { return s.e.on(name) }
 func (s *stream) Take(r *tuple.Row) error {
 	e := s.e
 	item := r.Encoded()
-	if most := e.core.cfg.MaxPayload - channel.HeaderSize; len(item) > most {
-		return e.refuse(fmt.Errorf("task: a tuple of %d bytes on stream %q of operator %q is larger than a message may be (%d bytes); emit it in parts, or raise the server's max_payload",
-			len(item), s.name, e.core.cfg.Task.Operator.Name, most))
+	if len(item) > e.most {
+		return e.refuse(s.tooLarge(len(item)))
 	}
 	for i := range s.routes {
 		rt := &s.routes[i]
-		if rt.stamp != e.stamp {
+		if rt.stateful && rt.stamp != e.stamp {
 			rt.stamp = e.stamp
 			rt.router.Mark()
 		}
@@ -145,6 +141,11 @@ func (s *stream) Take(r *tuple.Row) error {
 		}
 	}
 	return nil
+}
+
+func (s *stream) tooLarge(size int) error {
+	return fmt.Errorf("task: a tuple of %d bytes on stream %q of operator %q is larger than a message may be (%d bytes); emit it in parts, or raise the server's max_payload",
+		size, s.name, s.e.core.cfg.Task.Operator.Name, s.e.most)
 }
 
 // put appends an item to the open frame of a channel.
@@ -227,7 +228,7 @@ func (e *emission) rollback(*Core) {
 	}
 	for _, s := range e.streams {
 		for i := range s.routes {
-			if rt := &s.routes[i]; rt.stamp == e.stamp {
+			if rt := &s.routes[i]; rt.stateful && rt.stamp == e.stamp {
 				rt.router.Rollback()
 			}
 		}

@@ -77,7 +77,7 @@ func (r *Router) Pick(row *tuple.Row) (target int, err error) {
 		return target, nil
 	case GroupBy:
 		if r.field >= 0 { // the usual case, saving the call of hash
-			return int(reduce(tuple.Hash(row.Content(r.field)), r.n)), nil
+			return int(reduce(row.Hash(r.field), r.n)), nil
 		}
 		return int(reduce(r.hash(row), r.n)), nil
 	case PartialKey:
@@ -95,7 +95,7 @@ func (r *Router) Pick(row *tuple.Row) (target int, err error) {
 // hash returns the hash of the row's key.
 func (r *Router) hash(row *tuple.Row) uint64 {
 	if r.field >= 0 {
-		return tuple.Hash(row.Content(r.field))
+		return row.Hash(r.field)
 	}
 	// The length keeps ("a", "bc") from ("ab", "c"); the mixing of the sum so far, ("a", "b") from ("b", "a").
 	var h uint64
@@ -142,6 +142,9 @@ func (r *Router) custom(row *tuple.Row) (int, error) {
 	}
 	return task, nil
 }
+
+// Stateful reports whether Pick depends on what was picked before: only then Mark and Rollback do anything.
+func (r *Router) Stateful() bool { return r.grouping == Shuffle || r.grouping == PartialKey }
 
 // Mark remembers the present state for Rollback.
 func (r *Router) Mark() {

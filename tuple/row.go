@@ -64,9 +64,10 @@ func NewRow(f *Fields, s Sink) *Row {
 	return r
 }
 
-// NewBrokenRow returns a row whose every Emit fails with err: for a stream that does not exist, say.
-func NewBrokenRow(err error) *Row {
-	r := NewRow(nil, nil)
+// NewBrokenRow returns a row whose every Emit fails with err: for a stream that does not exist, say. The sink may
+// be nil; it is told of every Emit if it is a Refuser.
+func NewBrokenRow(err error, s Sink) *Row {
+	r := NewRow(nil, s)
 	r.broken, r.err = err, err
 	return r
 }
@@ -97,6 +98,16 @@ func (r *Row) To(task int) *Row {
 
 // Bytes appends a string value. It need not be UTF-8. Bytes(b) and String(string(b)) give the same tuple.
 func (r *Row) Bytes(b []byte) *Row {
+	if p := len(r.buf); len(b) < 32 && r.n < len(r.at) && p < cap(r.buf)-32 {
+		// Words and the like: no growing, and no calls but the copy.
+		r.at[r.n] = uint32(p)
+		r.n++
+		buf := r.buf[:p+1+len(b)]
+		buf[p] = fixstr | byte(len(b))
+		copy(buf[p+1:], b)
+		r.buf = buf
+		return r
+	}
 	if r.begin() {
 		r.buf = append(appendStr(r.buf, len(b)), b...)
 		r.fits()
@@ -226,6 +237,19 @@ func (r *Row) Content(i int) []byte {
 		return c
 	}
 	return v
+}
+
+// Hash returns Hash(Content(i)): what one field is grouped by.
+func (r *Row) Hash(i int) uint64 {
+	if uint(i) < uint(len(r.at)) && r.n == len(r.at) {
+		p := uint(r.at[i])
+		if b := r.buf; p < uint(len(b)) && b[p]&0xe0 == fixstr {
+			if end := p + 1 + uint(b[p]&0x1f); end <= uint(len(b)) {
+				return Hash(b[p+1 : end])
+			}
+		}
+	}
+	return Hash(r.Content(i))
 }
 
 // Direct returns the task that To named; ok is false if it named none.

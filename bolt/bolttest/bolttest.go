@@ -67,7 +67,7 @@ func NewEmitter(fields ...string) *Emitter {
 func (e *Emitter) Stream(name string, fields ...string) *Emitter {
 	s := &stream{of: e}
 	if f, err := tuple.NewFields(fields...); err != nil {
-		s.row = tuple.NewBrokenRow(fmt.Errorf("bolttest: stream %q: %w", name, err))
+		s.row = tuple.NewBrokenRow(fmt.Errorf("bolttest: stream %q: %w", name, err), nil)
 	} else {
 		s.row = tuple.NewRow(f, s)
 	}
@@ -110,7 +110,7 @@ func (e *Emitter) Reset() {
 }
 
 func (e *Emitter) broken(name string) *stream {
-	return &stream{of: e, row: tuple.NewBrokenRow(fmt.Errorf("bolttest: stream %q is not declared", name))}
+	return &stream{of: e, row: tuple.NewBrokenRow(fmt.Errorf("bolttest: stream %q is not declared", name), nil)}
 }
 
 // Row begins a tuple.

@@ -1,0 +1,119 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/askback/askback/spout"
+)
+
+// A Text is an input in memory, so that a benchmark measures the runtime and not the disk.
+type Text struct {
+	lines [][]byte
+	Bytes int64
+	Words int64
+}
+
+// GoSource reads the .go files of Go's own source tree, at most limit bytes (0: all).
+func GoSource(limit int64) (*Text, error) {
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return nil, fmt.Errorf("bench: find Go's own source: %w", err)
+	}
+	t := &Text{}
+	err = filepath.WalkDir(filepath.Join(strings.TrimSpace(string(out)), "src"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || limit > 0 && t.Bytes >= limit {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		t.add(data)
+		return nil
+	})
+	return t, err
+}
+
+// longest is where a line is left out: the runtime's own examples show how such lines are cut.
+const longest = 64 << 10
+
+func (t *Text) add(data []byte) {
+	for line := range bytes.SplitSeq(data, []byte("\n")) {
+		if len(line) == 0 || len(line) > longest {
+			continue
+		}
+		t.lines = append(t.lines, line)
+		t.Bytes += int64(len(line)) + 1
+		words(line, func([]byte) { t.Words++ })
+	}
+}
+
+// Source returns a spout of the text's lines, read the given number of times over.
+func (t *Text) Source(passes int) spout.Source {
+	return spout.Func(func() spout.Spout { return &textSpout{text: t, total: len(t.lines) * passes} })
+}
+
+type textSpout struct {
+	text     *Text
+	n, total int
+}
+
+func (s *textSpout) Next(out spout.Emitter) error {
+	if s.n == s.total {
+		return io.EOF
+	}
+	for range min(256, s.total-s.n) {
+		if err := out.Row().Bytes(s.text.lines[s.n%len(s.text.lines)]).Emit(); err != nil {
+			return err
+		}
+		s.n++
+	}
+	return nil
+}
+
+func (s *textSpout) Position(dst []byte) []byte { return binary.AppendUvarint(dst, uint64(s.n)) }
+
+func (s *textSpout) Seek(position []byte) error {
+	n, k := binary.Uvarint(position)
+	if k <= 0 || n > uint64(s.total) {
+		return fmt.Errorf("bench: position %x is not one of this text", position)
+	}
+	s.n = int(n)
+	return nil
+}
+
+func (s *textSpout) Progress() (done, total int64) { return int64(s.n), int64(s.total) }
+
+// isWord says which bytes words are made of.
+var isWord = func() (is [256]bool) {
+	for c := range is {
+		is[c] = '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '_'
+	}
+	return is
+}()
+
+// words calls yield for each word of a line.
+func words(line []byte, yield func(word []byte)) {
+	start := -1
+	for i, c := range line {
+		if isWord[c] {
+			if start < 0 {
+				start = i
+			}
+		} else if start >= 0 {
+			yield(line[start:i])
+			start = -1
+		}
+	}
+	if start >= 0 {
+		yield(line[start:])
+	}
+}

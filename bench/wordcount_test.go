@@ -1,0 +1,57 @@
+package bench
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/askback/askback"
+	"github.com/askback/askback/topology"
+)
+
+// text is what the benchmarks count, read once.
+var text = sync.OnceValues(func() (*Text, error) { return GoSource(0) })
+
+const parallel = 2
+
+// BenchmarkWordCount counts the words of Go's own source tree. One iteration is one pass; words/s is what counts.
+func BenchmarkWordCount(b *testing.B) {
+	in, err := text()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("limit", func(b *testing.B) {
+		began := time.Now()
+		n := limit(b, in, b.N, parallel)
+		report(b, in, n, time.Since(began))
+	})
+	strategies := []struct {
+		name    string
+		mode    topology.Pessimism
+		options []askback.Option
+	}{
+		{"none", topology.Optimistic, []askback.Option{askback.WithStrategy("none")}},
+		{"backtrack", topology.Optimistic, nil},
+		{"backtrack-pessimistic", topology.PerFrame, nil},
+		{"backtrack-power", topology.Optimistic, []askback.Option{askback.WithDurability(askback.Power)}},
+	}
+	for _, s := range strategies {
+		b.Run(s.name, func(b *testing.B) {
+			var n int64
+			topo := WordCount(in.Source(b.N), parallel, s.mode, func(_ []byte, k int64) { n += k })
+			r, err := askback.Run(b.Context(), topo, s.options...)
+			if err != nil {
+				b.Fatal(err)
+			}
+			report(b, in, n, r.Elapsed)
+		})
+	}
+}
+
+func report(b *testing.B, in *Text, n int64, took time.Duration) {
+	if n != in.Words*int64(b.N) {
+		b.Fatalf("counted %d words, there are %d", n, in.Words*int64(b.N))
+	}
+	b.ReportMetric(float64(n)/took.Seconds(), "words/s")
+	b.SetBytes(in.Bytes)
+}
