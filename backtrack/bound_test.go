@@ -1,6 +1,7 @@
 package backtrack
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/askback/askback/channel"
@@ -95,9 +96,13 @@ func TestTrimForgets(t *testing.T) {
 	for n := range msgid.Seq(1000) {
 		d.seal(0, 1)
 		d.step(recovery.Event{Kind: recovery.Heard, Signal: channel.Signal{
-			Kind: channel.Ack, Incarnation: 1, For: 1, Seq: n, Have: n + 1, Consumed: n + 1}})
+			Kind: channel.Ack, Incarnation: 1, For: 1, Seq: n, Have: n + 1, Consumed: n + 1,
+			Sum: channel.Checksum(0, bytes.Repeat([]byte{0x91, 0x01}, int(n+1)))}})
 	}
 	out := &d.out[0]
+	if d.failed || out.stable != 999 {
+		t.Fatalf("failed %v, stable #%d", d.failed, out.stable)
+	}
 	if len(out.frames)-out.head != 1 || cap(out.frames) > 64 || d.retained != out.frames[out.head].frame.Len() {
 		t.Errorf("%d frames of capacity %d, %d bytes are retained for one tuple", len(out.frames), cap(out.frames), d.retained)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/askback/askback/channel"
+	"github.com/askback/askback/checkpoint"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/recovery"
 )
@@ -125,6 +126,12 @@ func (m *Machine) onTick(now recovery.Tick) {
 // onSignal sends each signal to the side that it concerns: marks and refusals come from sources, the rest from
 // targets.
 func (m *Machine) onSignal(port int, sig *channel.Signal) {
+	if sig.For > m.cfg.Incarnation && m.bug != NoFence {
+		// It answers our successor: we were taken for dead. The log would tell us at the next append; until then we
+		// would take for our own what the successor did.
+		m.fail(&checkpoint.FencedError{Alias: m.cfg.Self, Mine: m.cfg.Incarnation, By: sig.For})
+		return
+	}
 	switch sig.Kind {
 	case channel.Mark:
 		m.onMark(port, sig)

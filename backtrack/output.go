@@ -33,7 +33,8 @@ type output struct {
 	open      bool      // the target has said what it has; nothing is published before
 	consumed  msgid.Seq // flow control: the target has consumed up to here
 	credit    uint64    // the offset of consumed: a frame may go if it begins less than a window above
-	have      msgid.Seq // what the target has of an earlier incarnation and this one has not regenerated; 0: nothing
+	noted     bool      // the target has told this incarnation what it has
+	have      msgid.Seq // what it has and this incarnation has not regenerated yet; 0: nothing
 	haveSum   uint32    // running checksum at have, of what the target has
 	owing     bool      // the target owes its own targets what they have consumed before; see owes
 	stableInc msgid.Incarnation
@@ -173,7 +174,6 @@ func (m *Machine) meet(o int, sig *channel.Signal, restored msgid.Seq) bool {
 		}, false)
 		return false
 	}
-	m.note(o, sig)
 	if sig.Incarnation > out.target { // R5: this channel's flow control begins anew, and nothing else
 		out.target = sig.Incarnation
 		out.wanted = nil
@@ -182,12 +182,40 @@ func (m *Machine) meet(o int, sig *channel.Signal, restored msgid.Seq) bool {
 	return true
 }
 
-// note remembers what the target has of an earlier incarnation, until it is regenerated.
+// note takes what the target says it has, of this incarnation and the last ones, the first time it does: it must be
+// what is emitted, or will be, when it is regenerated (T5). The target itself would notice a difference only when a
+// frame follows, and there may be none.
 func (m *Machine) note(o int, sig *channel.Signal) {
-	if out := &m.out[o]; sig.Kind != channel.Ask && sig.Have > max(out.emitted, out.have) {
-		out.have, out.haveSum = sig.Have, sig.Sum
-		m.compareEnd()
+	out := &m.out[o]
+	if out.noted || sig.For != m.cfg.Incarnation {
+		return
 	}
+	out.noted = true
+	out.have, out.haveSum = sig.Have, sig.Sum
+	if out.have > out.emitted {
+		m.compareEnd()
+	} else if k := out.find(out.have); k < len(out.frames) && out.frames[k].frame.First <= out.have {
+		m.compare(o, out.frames[k].frame)
+	} else {
+		out.have = 0 // it is stable
+	}
+}
+
+// compare checks what the target has against the frame in which that ends.
+func (m *Machine) compare(o int, f channel.Frame) {
+	out := &m.out[o]
+	if out.have < f.Last() {
+		cut, err := f.Cut(f.First, out.have)
+		if err != nil {
+			m.fail(fmt.Errorf("backtrack: compare with what %v has: %w", out.port.ID, err))
+			return
+		}
+		f = cut
+	}
+	if f.After != out.haveSum && m.bug != ChecksumIgnored {
+		m.diverge(o, out.have, f.After)
+	}
+	out.have = 0
 }
 
 // compareEnd: a task that has ended and has not regenerated all that its targets have is another than it was (T5).
@@ -203,24 +231,6 @@ func (m *Machine) compareEnd() {
 func (m *Machine) diverge(o int, at msgid.Seq, sum uint32) {
 	out := &m.out[o]
 	m.fail(&recovery.DivergedError{ID: msgid.ID{Channel: out.port.ID, Seq: at + 1}, Want: out.haveSum, Got: sum})
-}
-
-// compare checks a regenerated frame against what the target has of it (T5). The target itself would notice only
-// when a frame follows, and there may be none.
-func (m *Machine) compare(o int, f channel.Frame) {
-	out := &m.out[o]
-	if out.have < f.Last() {
-		cut, err := f.Cut(f.First, out.have)
-		if err != nil {
-			m.fail(fmt.Errorf("backtrack: compare with what %v has: %w", out.port.ID, err))
-			return
-		}
-		f = cut
-	}
-	if f.After != out.haveSum && m.bug != ChecksumIgnored {
-		m.diverge(o, out.have, f.After)
-	}
-	out.have = 0
 }
 
 // openAt begins to publish: the target has everything up to have, the rest goes out in order.
