@@ -27,6 +27,9 @@ type chaos struct {
 	killed int
 	tasks  int
 	asked  int // kills asked for; those above killed make the spouts pause
+	// A task that is being restored may need more of the spouts before it can be killed again: what a run that is
+	// resumed had read beyond its spouts' snapshots.
+	starved bool
 }
 
 func newChaos(r *run, kills int, seed uint64, pairs bool) *chaos {
@@ -111,7 +114,7 @@ func (c *chaos) holds(g *gate) bool {
 		default:
 		}
 	}
-	return c.asked > c.killed
+	return c.asked > c.killed && !c.starved
 }
 
 // loop does the kills that are asked for, each when the tasks killed before are back.
@@ -135,10 +138,17 @@ func (c *chaos) loop(ctx context.Context) {
 // kill kills a random task, or a random task and one of its sources. It reports whether it could: all tasks must
 // be running, so that each kill leads to a recovery of its own.
 func (c *chaos) kill() bool {
+	ready, starved := true, false
 	for _, s := range c.run.tasks {
-		if st := s.Info().State; st != task.Running && st != task.Finishing && st != task.Complete {
-			return false
-		}
+		i := s.Info()
+		ready = ready && (i.State == task.Running || i.State == task.Finishing || i.State == task.Complete)
+		starved = starved || i.Starved != ""
+	}
+	c.mu.Lock()
+	c.starved = starved && !ready
+	c.mu.Unlock()
+	if !ready {
+		return false
 	}
 	var victims []*topology.Task
 	if c.pairs {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -73,13 +74,10 @@ func main() {
 func parse(args []string) (*settings, error) {
 	s := &settings{}
 	f := flag.NewFlagSet("wordcount", flag.ContinueOnError)
-	f.Usage = func() {
-		fmt.Fprint(f.Output(), usage)
-		f.PrintDefaults()
-	}
+	f.SetOutput(io.Discard) // what is wrong is said once, by main
 	f.IntVar(&s.kills, "kill", 3, "how many running tasks to kill, spread over the input")
 	f.BoolVar(&s.pairs, "pairs", false, "kill a task together with one of its sources, each time")
-	f.Uint64Var(&s.seed, "seed", uint64(time.Now().UnixNano()), "seed that chooses the tasks to kill (default: the time)")
+	f.Uint64Var(&s.seed, "seed", 0, "seed that chooses the tasks to kill (default: the time)")
 	f.StringVar(&s.strategy, "strategy", "backtrack", "recovery strategy: backtrack, or none (which loses what was killed)")
 	f.IntVar(&s.parallel, "parallel", 2, "tasks of split and of count, each")
 	f.IntVar(&s.passes, "passes", 1, "how many times to read the input")
@@ -90,14 +88,25 @@ func parse(args []string) (*settings, error) {
 	noVerify := f.Bool("no-verify", false, "do not check against a sequential count")
 	f.StringVar(&s.profile, "cpuprofile", "", "file to write a CPU profile of the run to")
 	f.IntVar(&s.frameSize, "frame", 0, "bytes of a full frame (default 16384)")
-	if err := f.Parse(args); err != nil {
-		return s, flag.ErrHelp
+	switch err := f.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		f.SetOutput(os.Stdout)
+		fmt.Print(usage)
+		f.PrintDefaults()
+		return s, err
+	case err != nil:
+		return s, fmt.Errorf("%w; -help lists the flags", err)
+	}
+	if s.seed == 0 {
+		s.seed = uint64(time.Now().UnixNano())
 	}
 	s.verify = !*noVerify
 	s.paths = f.Args()
 	switch {
 	case s.kills < 0:
 		return s, fmt.Errorf("-kill %d: want 0 or more", s.kills)
+	case s.parallel < 1:
+		return s, fmt.Errorf("-parallel %d: want 1 or more", s.parallel)
 	case s.passes < 1:
 		return s, fmt.Errorf("-passes %d: want 1 or more", s.passes)
 	case s.server != "" && s.dir != "":

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -56,7 +57,7 @@ func (u *ui) line(what, format string, args ...any) {
 func (u *ui) progress(p askback.Progress) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if p.Resumed > 0 && !u.resumed && p.Total > 0 {
+	if !u.resumed && p.Total > 0 && slices.ContainsFunc(p.Tasks, func(t task.Info) bool { return t.Total > 0 && t.Resumed }) {
 		u.resumed = true
 		u.line("resumed", "%d %% were read by an earlier run (%s of %s MB); going on from there", p.Resumed*100/p.Total, grouped(p.Resumed/1e6), grouped(p.Total/1e6))
 	}
@@ -101,9 +102,6 @@ func (u *ui) finish() {
 
 // result prints the most frequent words and the verdict.
 func (u *ui) result(o *outcome, r *askback.Report, counts map[string]int64) {
-	if o.Resumed && !u.resumed {
-		u.line("resumed", "an earlier run had read all of it")
-	}
 	var top strings.Builder
 	for i, w := range mostFrequent(counts, 20) {
 		if i%5 == 0 && i > 0 {
