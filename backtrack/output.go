@@ -30,16 +30,17 @@ type output struct {
 	sent   int    // frames[head:sent] are released
 	end    uint64 // bytes emitted since this incarnation began, the offset of the next frame
 
-	open      bool      // the target has said what it has; nothing is published before
-	consumed  msgid.Seq // flow control: the target has consumed up to here
-	credit    uint64    // the offset of consumed: a frame may go if it begins less than a window above
-	noted     bool      // the target has told this incarnation what it has
-	have      msgid.Seq // what it has and this incarnation has not regenerated yet; 0: nothing
-	haveSum   uint32    // running checksum at have, of what the target has
-	owing     bool      // the target owes its own targets what they have consumed before; see owes
-	stableInc msgid.Incarnation
-	saved     msgid.Seq // emitted at the last durable snapshot
-	captured  msgid.Seq // emitted at the snapshot being stored
+	open      bool              // the target has said what it has; nothing is published before
+	consumed  msgid.Seq         // flow control: the target has consumed up to here
+	credit    uint64            // the offset of consumed: a frame may go if it begins less than a window above
+	noted     bool              // the target has told this incarnation what it has
+	have      msgid.Seq         // what it has and this incarnation has not regenerated yet; 0: nothing
+	haveSum   uint32            // running checksum at have, of what the target has
+	owing     bool              // the target owes its own targets what they have consumed before; see owes
+	stableInc msgid.Incarnation // whose ACK made it so
+	begun     msgid.Seq         // stable when this incarnation began
+	saved     msgid.Seq         // emitted at the last durable snapshot
+	captured  msgid.Seq         // emitted at the snapshot being stored
 	wanted    msgid.Ranges
 
 	markAt    recovery.Tick // when the high-water mark is repeated; 0: never
@@ -164,11 +165,17 @@ func (m *Machine) onHello(o int, sig *channel.Signal) {
 // It reports whether the signal counts.
 func (m *Machine) meet(o int, sig *channel.Signal, restored msgid.Seq) bool {
 	out := &m.out[o]
-	if sig.Incarnation < out.target && m.bug != NoFence {
+	if highest := max(out.target, out.stableInc); sig.Incarnation < highest && m.bug != NoFence {
 		m.status.Counters.Rejected++
+		// Whoever it is learns from this that it was taken for dead, or that its log has forgotten its incarnations;
+		// to the highest one it is a mark like any other.
+		m.signal(o, out.port.Number, channel.Signal{Kind: channel.Mark, Seq: out.released, For: highest}, true)
 		return false
 	}
-	if restored < out.stable && sig.Incarnation > out.stableInc && m.bug != NoRefusal { // S4
+	// S4. What answers this incarnation was sent after it began, and can be behind what was stable then only if the
+	// target's log went back: even the count of its incarnations may have.
+	back := restored < out.stable && sig.Incarnation > out.stableInc || restored < out.begun && sig.For == m.cfg.Incarnation
+	if back && m.bug != NoRefusal {
 		m.signal(o, out.port.Number, channel.Signal{
 			Kind: channel.Refuse, For: sig.Incarnation, Seq: out.stable, Have: restored,
 		}, false)
@@ -245,17 +252,10 @@ func (m *Machine) openAt(o int, have msgid.Seq) {
 
 // onAck trims what is stable (S1) and gives credit.
 func (m *Machine) onAck(o int, sig *channel.Signal) {
-	out := &m.out[o]
-	if sig.Incarnation > out.target {
-		// Its hello was lost, or is still on its way: that will tell where it was restored.
-		out.target = sig.Incarnation
-		out.wanted = nil
-		out.setConsumed(sig.Consumed)
-	}
-	if sig.Incarnation < out.target && m.bug != NoFence { // T4
-		m.status.Counters.Rejected++
+	if !m.meet(o, sig, sig.Seq) {
 		return
 	}
+	out := &m.out[o]
 	m.note(o, sig)
 	if !out.open && sig.For == m.cfg.Incarnation {
 		m.openAt(o, sig.Have)

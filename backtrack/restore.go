@@ -34,7 +34,7 @@ func (m *Machine) restore(h recovery.History) error {
 	}
 	for o := range m.out {
 		out := &m.out[o]
-		out.released, out.consumed, out.saved = out.stable, out.stable, out.emitted
+		out.released, out.consumed, out.saved, out.begun = out.stable, out.stable, out.emitted, out.stable
 		kept, next := out.frames[:0], out.stable+1
 		for _, r := range out.frames {
 			if r.frame.Last() <= out.stable {
