@@ -6,10 +6,11 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/cespare/xxhash/v2"
 	"github.com/nats-io/nats.go"
 
 	"github.com/askback/askback/channel/natschan/embed"
+	"github.com/askback/askback/internal/words"
+	"github.com/askback/askback/tuple"
 )
 
 // limit counts words with a hand-written loop over the same server, with frames of the same size and tuples of
@@ -136,13 +137,13 @@ func splitter(conn *nats.Conn, grant []chan struct{}) func([]byte) {
 	}
 	return func(frame []byte) {
 		rows(frame, func(line []byte) {
-			words(line, func(word []byte) {
-				i := int(xxhash.Sum64(word) % uint64(len(out)))
+			for word := range words.Of(line) {
+				i := int(tuple.Hash(word) % uint64(len(out)))
 				out[i].row(word)
 				if len(out[i].frame) >= frameSize {
 					send(i)
 				}
-			})
+			}
 		})
 		if frame == nil {
 			for i := range out {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/askback/askback/internal/words"
 	"github.com/askback/askback/spout"
 )
 
@@ -52,7 +53,9 @@ func (t *Text) add(data []byte) {
 		}
 		t.lines = append(t.lines, line)
 		t.Bytes += int64(len(line)) + 1
-		words(line, func([]byte) { t.Words++ })
+		for range words.Of(line) {
+			t.Words++
+		}
 	}
 }
 
@@ -91,29 +94,3 @@ func (s *textSpout) Seek(position []byte) error {
 }
 
 func (s *textSpout) Progress() (done, total int64) { return int64(s.n), int64(s.total) }
-
-// isWord says which bytes words are made of.
-var isWord = func() (is [256]bool) {
-	for c := range is {
-		is[c] = '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '_'
-	}
-	return is
-}()
-
-// words calls yield for each word of a line.
-func words(line []byte, yield func(word []byte)) {
-	start := -1
-	for i, c := range line {
-		if isWord[c] {
-			if start < 0 {
-				start = i
-			}
-		} else if start >= 0 {
-			yield(line[start:i])
-			start = -1
-		}
-	}
-	if start >= 0 {
-		yield(line[start:])
-	}
-}

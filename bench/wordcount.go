@@ -2,6 +2,7 @@ package bench
 
 import (
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/internal/words"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/state"
 	"github.com/askback/askback/topology"
@@ -28,13 +29,12 @@ func WordCount(lines spout.Source, parallel int, mode topology.Pessimism, found 
 type split struct{}
 
 func (split) Execute(t tuple.Tuple, out bolt.Emitter) error {
-	var err error
-	words(t.Bytes(0), func(word []byte) {
-		if e := out.Row().Bytes(word).Emit(); e != nil {
-			err = e
+	for word := range words.Of(t.Bytes(0)) {
+		if err := out.Row().Bytes(word).Emit(); err != nil {
+			return err
 		}
-	})
-	return err
+	}
+	return nil
 }
 
 type count struct{ n *state.Map[string, int64] }

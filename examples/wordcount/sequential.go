@@ -13,6 +13,14 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
+// isWord says which bytes words are made of: A word is a maximal run of them.
+var isWord = func() (is [256]bool) {
+	for c := range is {
+		is[c] = '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '_'
+	}
+	return is
+}()
+
 // sequential counts the words of the input in the plainest way, without any part of the runtime.
 func sequential(s *settings) (map[string]int64, error) {
 	files, err := inputFiles(s.paths)

@@ -4,25 +4,18 @@ import (
 	"sync/atomic"
 
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/internal/words"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/state"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )
 
-// isWord says which bytes words are made of: A word is a maximal run of them.
-var isWord = func() (is [256]bool) {
-	for c := range is {
-		is[c] = '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '_'
-	}
-	return is
-}()
-
 // cutBetweenWords returns the longest prefix of b that does not end within a word: where a line of many megabytes
 // may be cut.
 func cutBetweenWords(b []byte) int {
 	for n := len(b); n > 0; n-- {
-		if !isWord[b[n-1]] {
+		if !words.Is(b[n-1]) {
 			return n
 		}
 	}
@@ -33,17 +26,8 @@ func cutBetweenWords(b []byte) int {
 type Split struct{}
 
 func (Split) Execute(t tuple.Tuple, out bolt.Emitter) error {
-	line := t.Bytes(0)
-	for i := 0; i < len(line); {
-		if !isWord[line[i]] {
-			i++
-			continue
-		}
-		start := i
-		for i < len(line) && isWord[line[i]] {
-			i++
-		}
-		if err := out.Row().Bytes(line[start:i]).Emit(); err != nil {
+	for word := range words.Of(t.Bytes(0)) {
+		if err := out.Row().Bytes(word).Emit(); err != nil {
 			return err
 		}
 	}

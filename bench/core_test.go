@@ -1,0 +1,136 @@
+package bench
+
+import (
+	"testing"
+
+	"github.com/askback/askback/backtrack"
+	"github.com/askback/askback/channel"
+	"github.com/askback/askback/checkpoint"
+	"github.com/askback/askback/internal/words"
+	"github.com/askback/askback/msgid"
+	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/task"
+	"github.com/askback/askback/topology"
+	"github.com/askback/askback/tuple"
+)
+
+// A sink is the world around one core: it takes what the core sends, and answers its log at once.
+type sink struct {
+	core *task.Core
+}
+
+func (s *sink) Send(channel.Kind, msgid.Alias, []byte) {}
+
+func (s *sink) Append([]byte)        { s.core.Appended() }
+func (s *sink) Store([][]byte, bool) { s.core.Stored() }
+
+// newCore starts one task of the word count, with a window that never closes.
+func newCore(b *testing.B, alias string) (*task.Core, *topology.Plan, *sink) {
+	b.Helper()
+	in, err := text()
+	if err != nil {
+		b.Fatal(err)
+	}
+	plan, err := WordCount(in.Source(1), 2, topology.Optimistic, func([]byte, int64) {}).Build()
+	if err != nil {
+		b.Fatal(err)
+	}
+	a, err := msgid.ParseAlias(alias)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := &sink{}
+	s.core, err = task.NewCore(task.Config{
+		Plan: plan, Task: plan.Task(a), Strategy: backtrack.New,
+		Settings: recovery.Config{Window: 1 << 40, SoftBound: 1 << 40, HardBound: 1 << 40, SnapshotEvery: 1 << 40},
+	}, &checkpoint.History{Incarnation: 1}, s)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.core.Start()
+	for _, ch := range plan.Task(a).Out { // every target listens
+		hello := channel.Signal{Kind: channel.Hello, Plan: plan.Version, Channel: ch.Number, Incarnation: 1}
+		s.core.Receive(channel.Message{Kind: channel.Control, From: ch.Target.Alias, Payload: hello.AppendBinary(nil)})
+	}
+	return s.core, plan, s
+}
+
+// BenchmarkCore measures what one task costs per word, without goroutines and without NATS: split takes frames of
+// lines and seals frames of words, count takes frames of words.
+func BenchmarkCore(b *testing.B) {
+	in, err := text()
+	if err != nil {
+		b.Fatal(err)
+	}
+	const most = 1000 // frames of lines
+	b.Run("split", func(b *testing.B) {
+		run(b, "split.0", "lines.0", func(row func([]byte)) (n int) {
+			for _, line := range in.lines {
+				row(line)
+				for range words.Of(line) {
+					n++
+				}
+				if n > most*2000 {
+					break
+				}
+			}
+			return n
+		})
+	})
+	b.Run("count", func(b *testing.B) {
+		run(b, "count.0", "split.0", func(row func([]byte)) (n int) {
+			for _, line := range in.lines {
+				for w := range words.Of(line) {
+					row(w)
+					n++
+				}
+				if n > most*2000 {
+					break
+				}
+			}
+			return n
+		})
+	})
+}
+
+// run feeds a core with frames of the rows that fill gives, which returns how many words they hold.
+func run(b *testing.B, alias, from string, fill func(row func([]byte)) int) {
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		b.StopTimer()
+		core, plan, s := newCore(b, alias)
+		var ch *topology.Channel
+		for _, c := range plan.Channels {
+			if c.Source.Alias.String() == from && c.Target.Alias.String() == alias {
+				ch = c
+			}
+		}
+		var frames [][]byte
+		build := channel.NewBuilder(plan.Version, ch.Number, 1, 1, 0, 16<<10)
+		row := tuple.NewRow(ch.Edge.Stream.Fields, taker(func(r *tuple.Row) error {
+			if !build.Fits(len(r.Encoded())) {
+				frames = append(frames, build.Seal().Raw)
+			}
+			build.Append(r.Encoded())
+			return nil
+		}))
+		n = fill(func(v []byte) { _ = row.Begin().Bytes(v).Emit() })
+		b.StartTimer()
+		for _, raw := range frames {
+			core.Receive(channel.Message{Kind: channel.Data, From: ch.Source.Alias, Payload: raw})
+			for core.Work() {
+			}
+		}
+		b.StopTimer()
+		if core.Err() != nil || s.core.Status().Counters.Consumed == 0 {
+			b.Fatal("the core did not work: ", core.Err())
+		}
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/word")
+}
+
+type taker func(r *tuple.Row) error
+
+func (t taker) Take(r *tuple.Row) error { return t(r) }
