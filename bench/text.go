@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/askback/askback/internal/words"
 	"github.com/askback/askback/spout"
@@ -64,14 +65,27 @@ func (t *Text) Source(passes int) spout.Source {
 	return spout.Func(func() spout.Spout { return &textSpout{text: t, total: len(t.lines) * passes} })
 }
 
+// Paced is Source, but emits no more than so many lines a second.
+func (t *Text) Paced(passes int, lines float64) spout.Source {
+	return spout.Func(func() spout.Spout {
+		return &textSpout{text: t, total: len(t.lines) * passes, rate: lines, began: time.Now()}
+	})
+}
+
 type textSpout struct {
 	text     *Text
 	n, total int
+	rate     float64 // lines a second; 0: no limit
+	began    time.Time
+	ahead    int // where n stood when it began
 }
 
 func (s *textSpout) Next(out spout.Emitter) error {
 	if s.n == s.total {
 		return io.EOF
+	}
+	if s.rate > 0 && float64(s.n-s.ahead) > time.Since(s.began).Seconds()*s.rate {
+		return spout.ErrIdle
 	}
 	for range min(256, s.total-s.n) {
 		if err := out.Row().Bytes(s.text.lines[s.n%len(s.text.lines)]).Emit(); err != nil {
@@ -89,7 +103,8 @@ func (s *textSpout) Seek(position []byte) error {
 	if k <= 0 || n > uint64(s.total) {
 		return fmt.Errorf("bench: position %x is not one of this text", position)
 	}
-	s.n = int(n)
+	s.n, s.ahead = int(n), int(n)
+	s.began = time.Now()
 	return nil
 }
 
