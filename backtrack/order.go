@@ -2,10 +2,10 @@ package backtrack
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/askback/askback/channel"
+	"github.com/askback/askback/checkpoint"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/recovery"
 )
@@ -261,7 +261,7 @@ func (o *order) covered(pos uint64) {
 
 const orderVersion = 1
 
-var errOrder = errors.New("backtrack: damaged order record")
+var errOrder = fmt.Errorf("backtrack: order record: %w", checkpoint.ErrDamaged)
 
 // encodeOrder encodes entries of which the last has number pos.
 func encodeOrder(pos uint64, entries []entry) []byte {

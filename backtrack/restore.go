@@ -76,6 +76,7 @@ func (m *Machine) restoreOrder(records [][]byte) error {
 				o.replay = append(o.replay, e)
 				o.pos++
 			default:
+				// It was never recorded, since a snapshot covered it; that one was damaged, and passed over.
 				return fmt.Errorf("%w: order after #%d is missing, the next record begins at #%d", errOrder, o.pos, number)
 			}
 		}

@@ -2,10 +2,10 @@ package backtrack
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/askback/askback/channel"
+	"github.com/askback/askback/checkpoint"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/recovery"
 )
@@ -201,7 +201,7 @@ func (m *Machine) Capture(dst []byte, full bool) []byte {
 	return dst
 }
 
-var errSnapshot = errors.New("backtrack: damaged snapshot")
+var errSnapshot = fmt.Errorf("backtrack: snapshot: %w", checkpoint.ErrDamaged)
 
 // apply reads what Capture gave into a machine that is being restored.
 func (m *Machine) apply(part []byte, full bool) error {
