@@ -69,9 +69,11 @@
 //   - T3: a mark above what has arrived shows a hole too; without marks the last tuple before a pause could be
 //     lost unseen.
 //   - T4: frames and signals of a lower incarnation than one already seen are rejected and counted. (Of targets:
-//     output.go.)
+//     output.go.) Who hears an answer to a higher incarnation of itself was superseded, and stops.
 //   - T5: a frame must continue the channel's running checksum, else its source's history is not the one that was
-//     consumed: the operator is not deterministic, and the task fails before consuming anything of it.
+//     consumed: the operator is not deterministic, and the task fails before consuming anything of it. The target
+//     also tells the checksum of what it has, and a restored source compares it with what it regenerates, since no
+//     frame may follow.
 //
 // Source (output.go):
 //
@@ -82,7 +84,8 @@
 //   - S3: a channel with frames that are released and not stable repeats its mark, with growing delay.
 //   - S4: what an ACK has overtaken is ignored. But a newer incarnation of a target, restored at a position before
 //     what an older one declared stable, has a log that went back in time: it is refused, and fails with an error
-//     that names both positions.
+//     that names both positions. So is any that answers this incarnation of the source from a position before what
+//     was stable when that began.
 //
 // Order (order.go):
 //
