@@ -28,6 +28,9 @@ type Options struct {
 	// Backoff is the pause before the first restart after a failure; it doubles up to MaxBackoff. A killed task
 	// is restarted at once. Defaults 10 ms and 5 s.
 	Backoff, MaxBackoff time.Duration
+	// Patience is how long a task may wait for one channel without any progress before a warning is logged that
+	// names the channel. Default 10 s.
+	Patience time.Duration
 
 	OnRecovery func(Recovery)  // told of each recovery when the task has caught up
 	OnFailure  func(err error) // told of each failure that leads to a restart
@@ -102,6 +105,7 @@ type Supervisor struct {
 	lostAt   time.Time
 	loaded   time.Time
 	reported bool
+	watchdog watchdog
 }
 
 // NewSupervisor returns the supervisor of a task. Run starts it.
@@ -114,6 +118,9 @@ func NewSupervisor(opt Options) *Supervisor {
 	}
 	if opt.MaxBackoff == 0 {
 		opt.MaxBackoff = 5 * time.Second
+	}
+	if opt.Patience == 0 {
+		opt.Patience = 10 * time.Second
 	}
 	if opt.Config.Log == nil {
 		opt.Config.Log = zap.NewNop()
@@ -294,6 +301,9 @@ func (s *Supervisor) publish(r *runner) {
 		s.setState(Running)
 	}
 	s.report(r, &st.Recovery)
+	if s.watchdog.look(i, r.told, s.opt.Patience) {
+		bark(s.opt.Config.Log, i, s.opt.Config.Settings.Defaulted().HardBound, r.told.Sub(s.watchdog.since))
+	}
 }
 
 // report tells of a recovery once, when the task has caught up.
