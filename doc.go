@@ -1,0 +1,59 @@
+// Package askback runs Storm-like topologies over NATS, with each tuple taking effect once although tasks, processes
+// and the server may die at any moment. It is the front door: Run runs a topology from within a program, Main as a
+// program.
+//
+// The nouns:
+//
+//   - A topology is a graph of spouts, which read from outside, and bolts, which read streams (package topology).
+//   - A task is one instance of a spout or bolt, run by one goroutine. It lives on under its alias, such as
+//     count.3, when an incarnation of it dies and the next is restored.
+//   - A restored task asks its sources for exactly the tuples that it missed, and nobody else stops: the strategy
+//     backtrack (package of that name). The strategy none restores nothing.
+//   - The log keeps what tasks are restored from, in NATS JetStream. A Durability says what it survives.
+//   - A Report tells how a run went, recovery by recovery.
+//
+// # A complete program
+//
+//	func main() {
+//		b := topology.New("long")
+//		b.Spout("lines", spout.Files("logs/**/*.txt")).Fields("line")
+//		b.Bolt("long", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+//			if len(t.Bytes(0)) < 80 {
+//				return nil
+//			}
+//			return out.Row().Bytes(t.Bytes(0)).Emit()
+//		})).Parallel(2).Shuffle("lines").Fields("line")
+//		b.Bolt("out", bolt.File("long.txt", bolt.Single())).Global("long")
+//
+//		report, err := askback.Run(context.Background(), b, askback.WithDir("store"))
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		fmt.Println(report.Elapsed, report.Totals().Consumed)
+//	}
+//
+// With WithDir it may be killed at any moment and run again: it goes on where it was.
+//
+// # The caller's duties
+//
+//   - Build the topology alike in every run that shares a log: its names, parallelism, streams and groupings are its
+//     version, and a log belongs to one version.
+//   - Keep bolts deterministic: time and chance come from bolt.Context, and what a bolt emits does not follow the
+//     order of a Go map, or what it asked the outside. One that cannot promise this is declared Nondeterministic.
+//   - Give spouts input that can be read again, and sinks whose effects are repeatable or committed with a snapshot
+//     (bolt.Committer, such as bolt.File). All other effects happen at least once.
+//   - Return from the functions given to OnProgress and its like without blocking. They are called from goroutines of
+//     the runtime, several at a time.
+//
+// # Errors
+//
+// Run returns what is wrong with the topology (each an error of type topology.Error) or the options before it starts
+// anything. Afterwards it returns why ctx ended, or why a task FAILED: it failed five times in a row without catching
+// up in between, or for a reason that a restart cannot cure, such as recovery.DivergedError. It never panics on behalf
+// of a bolt; a bolt's panic restarts its task.
+//
+// # Caveats
+//
+// All tasks of a run are goroutines of one process; there is no cluster yet. A run that ends by itself leaves its log
+// in the directory of WithDir, and the same run there again finds itself complete.
+package askback
