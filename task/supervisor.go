@@ -22,7 +22,7 @@ type Options struct {
 	Log       checkpoint.Log     // nil: the strategy keeps no log, and a restarted task begins empty
 	LogOption checkpoint.Options // how the log is written
 
-	// Failures is how many times in a row a task may fail, without having caught up in between, before it is
+	// Failures is how many times in a row a task may fail, without having got further in between, before it is
 	// FAILED for good. Default 5.
 	Failures int
 	// Backoff is the pause before the first restart after a failure; it doubles up to MaxBackoff. A killed task
@@ -178,7 +178,7 @@ func hopeless(err error) bool {
 		errors.Is(err, checkpoint.ErrFenced) || errors.Is(err, checkpoint.ErrDamaged) || errors.Is(err, ErrSnapshot)
 }
 
-// incarnate runs one incarnation and returns how it ended, and whether it had caught up by then.
+// incarnate runs one incarnation and returns how it ended, and whether it had caught up and gone on by then.
 func (s *Supervisor) incarnate(ctx context.Context) (caughtUp bool, err error) {
 	alias := s.opt.Config.Task.Alias
 	history := &checkpoint.History{}
@@ -260,9 +260,21 @@ func positions(c *Core) []recovery.Position {
 	return append([]recovery.Position(nil), at...)
 }
 
+// caughtUp reports whether an incarnation got further than the last one. One that only repeats what was done and
+// then fails as before, such as in Finish, has not.
 func (s *Supervisor) caughtUp(r *runner) bool {
 	rec := r.core.Status().Recovery
-	return !rec.Restored || rec.CaughtUp
+	if !rec.Restored {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, p := range positions(r.core) {
+		if i >= len(s.at) || p.Seq > s.at[i].Seq {
+			return rec.CaughtUp
+		}
+	}
+	return false
 }
 
 // publish copies how things stand from the task's goroutine.
