@@ -342,7 +342,8 @@ func (w *World) bounds(in *instance) {
 		w.violate("I9", "%v retains %d bytes, bound and slack are %d", in.task.Alias, st.Retained, most)
 	}
 	most := len(in.task.In) * 2 * (set.Window + max(set.FrameSize, 2048))
-	if in.zombie || st.Replaying { // it gets what its successor's credit, or its record, lets go
+	if in.zombie || st.Recovery.Restored && !st.Recovery.CaughtUp {
+		// It gets what the credit of another incarnation, or its record, lets go.
 		most = len(in.task.In) * (2*(set.HardBound+4*set.Window) + max(set.FrameSize, 2048))
 	}
 	if st.Queued > most {
