@@ -294,7 +294,7 @@ func (r *run) report() *Report {
 // running one from within another program.
 func Main(b *topology.Builder) {
 	if err := command(b).Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "askback:", err)
+		fmt.Fprintf(os.Stderr, "%s: %v\n", b.Name(), err)
 		os.Exit(1)
 	}
 }
