@@ -45,11 +45,13 @@ type input struct {
 	helloDelay recovery.Tick
 	goal       msgid.Seq // what the source had released when it answered
 
-	stable    msgid.Seq // covered by a durable snapshot
-	capturing msgid.Seq // covered by the snapshot being stored
-	recorded  msgid.Seq // recorded order goes up to here: the credit that a replaying task grants
-	untold    int       // bytes consumed since the source was last told
-	dropped   bool      // the bounded store was full since the last ASK
+	stable       msgid.Seq // covered by a durable snapshot
+	capturing    msgid.Seq // covered by the snapshot being stored
+	capturingSum uint32
+	capturingEnd bool
+	recorded     msgid.Seq // recorded order goes up to here: the credit that a replaying task grants
+	untold       int       // bytes consumed since the source was last told
+	dropped      bool      // the bounded store was full since the last ASK
 }
 
 // hello tells the source where this incarnation was restored (R3).
@@ -266,6 +268,7 @@ func (m *Machine) onMark(i int, sig *channel.Signal) {
 		if !in.answered {
 			in.answered, in.goal = true, in.accepted
 		}
+		m.checkCaughtUp()
 		m.ack(i)
 		return
 	}

@@ -90,6 +90,8 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 		m.onIdle()
 	case recovery.Appended:
 		m.onAppended()
+	case recovery.Frozen:
+		m.onFrozen()
 	case recovery.Stored:
 		m.onStored()
 	case recovery.StoreLost:

@@ -30,18 +30,19 @@ type output struct {
 	sent   int    // frames[head:sent] are released
 	end    uint64 // bytes emitted since this incarnation began, the offset of the next frame
 
-	open      bool              // the target has said what it has; nothing is published before
-	consumed  msgid.Seq         // flow control: the target has consumed up to here
-	credit    uint64            // the offset of consumed: a frame may go if it begins less than a window above
-	noted     bool              // the target has told this incarnation what it has
-	have      msgid.Seq         // what it has and this incarnation has not regenerated yet; 0: nothing
-	haveSum   uint32            // running checksum at have, of what the target has
-	owing     bool              // the target owes its own targets what they have consumed before; see owes
-	stableInc msgid.Incarnation // whose ACK made it so
-	begun     msgid.Seq         // stable when this incarnation began
-	saved     msgid.Seq         // emitted at the last durable snapshot
-	captured  msgid.Seq         // emitted at the snapshot being stored
-	wanted    msgid.Ranges
+	open        bool              // the target has said what it has; nothing is published before
+	consumed    msgid.Seq         // flow control: the target has consumed up to here
+	credit      uint64            // the offset of consumed: a frame may go if it begins less than a window above
+	noted       bool              // the target has told this incarnation what it has
+	have        msgid.Seq         // what it has and this incarnation has not regenerated yet; 0: nothing
+	haveSum     uint32            // running checksum at have, of what the target has
+	owing       bool              // the target owes its own targets what they have consumed before; see owes
+	stableInc   msgid.Incarnation // whose ACK made it so
+	begun       msgid.Seq         // stable when this incarnation began
+	saved       msgid.Seq         // emitted at the last durable snapshot
+	captured    msgid.Seq         // emitted at the snapshot being stored
+	capturedSum uint32
+	wanted      msgid.Ranges
 
 	markAt    recovery.Tick // when the high-water mark is repeated; 0: never
 	markDelay recovery.Tick

@@ -3,6 +3,7 @@ package backtrack
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/askback/askback/channel"
 	"github.com/askback/askback/checkpoint"
@@ -21,7 +22,11 @@ type snapshots struct {
 	urgedAt recovery.Tick
 
 	storing   bool
+	frozen    bool // the operator's state is frozen, and waits to be stored
+	frozenAt  recovery.Tick
+	held      bool   // what the snapshot covers is noted, and was not handed out yet
 	position  uint64 // the order position of the snapshot being stored
+	captured  uint64 // its wave
 	closing   bool   // it is the task's last
 	final     bool   // the last one is durable
 	lost      bool   // the log was lost: the next one is full and stands for everything before
@@ -33,7 +38,7 @@ type snapshots struct {
 // while recorded order is repeated (C1).
 func (m *Machine) considerSnapshot() {
 	s := &m.snap
-	if s.storing || m.working || m.failed || len(m.order.replay) > 0 {
+	if m.working || m.failed || len(m.order.replay) > 0 {
 		return
 	}
 	if s.urged && !s.forwarded {
@@ -43,6 +48,10 @@ func (m *Machine) considerSnapshot() {
 				m.mark(o, channel.Urge)
 			}
 		}
+	}
+	if s.storing {
+		m.considerStore()
+		return
 	}
 	if at := m.snapshotAt(); at == 0 || m.now < at {
 		return
@@ -93,12 +102,76 @@ func (m *Machine) snapshotAt() recovery.Tick {
 	return s.lastAt + 3*m.cfg.SnapshotEvery
 }
 
-// snapshotWake returns when a snapshot may become due by itself.
+// snapshotWake returns when a snapshot may become due, or may be stored, by itself.
 func (m *Machine) snapshotWake() recovery.Tick {
-	if m.snap.storing || len(m.order.replay) > 0 {
+	switch {
+	case m.snap.frozen:
+		return max(m.now+1, m.storeAt())
+	case m.snap.storing || len(m.order.replay) > 0:
 		return 0
 	}
 	return m.snapshotAt()
+}
+
+// onFrozen notes what the snapshot covers. It may be stored some time later.
+func (m *Machine) onFrozen() {
+	if !m.snap.storing || m.snap.held {
+		return
+	}
+	m.freeze()
+	m.snap.frozen, m.snap.frozenAt = true, m.now
+	m.considerStore()
+}
+
+// considerStore stores a frozen snapshot when the targets have made all stable that was emitted by then: it need
+// not hold any frame. At full load the frames on their way are a quarter of all that flows, and writing them to the
+// log cost more than everything else that recovery does.
+func (m *Machine) considerStore() {
+	if s := &m.snap; s.frozen && (m.now >= m.storeAt() || m.capturedStable()) {
+		s.frozen = false
+		m.do.Add(recovery.Action{Kind: recovery.Store})
+	}
+}
+
+// storeAt returns the moment from which a frozen snapshot is stored in any case.
+func (m *Machine) storeAt() recovery.Tick {
+	s := &m.snap
+	if s.lost || s.closing || m.cfg.Pessimism != recovery.Optimistic {
+		return s.frozenAt
+	}
+	return s.frozenAt + m.cfg.SnapshotEvery/2
+}
+
+func (m *Machine) capturedStable() bool {
+	for o := range m.out {
+		if out := &m.out[o]; out.stable < out.captured {
+			return false
+		}
+	}
+	return true
+}
+
+// freeze notes what the snapshot covers: all that was consumed and emitted so far.
+func (m *Machine) freeze() {
+	s := &m.snap
+	s.dirty = false
+	s.position = m.order.pos
+	s.closing = m.ended
+	m.order.mergeable = false
+	m.nextWave()
+	s.captured = s.wave
+	for i := range m.in {
+		in := &m.in[i]
+		in.capturing, in.capturingSum, in.capturingEnd = in.consumed, in.sum, in.ended
+		if m.bug == EarlyAck {
+			in.stable = in.consumed
+		}
+	}
+	for o := range m.out {
+		out := &m.out[o]
+		out.captured, out.capturedSum = out.emitted, out.sum
+	}
+	s.held = true
 }
 
 // passWave tells the sources of a wave in which there is nothing to store.
@@ -146,6 +219,7 @@ func (m *Machine) onStored() {
 func (m *Machine) onStoreLost() {
 	s := &m.snap
 	s.storing, s.lost, s.final, s.dirty = false, true, false, true
+	s.frozen, s.held = false, false
 	m.order.inFlight = false
 	m.order.pending = m.order.pending[:0]
 	m.considerSnapshot()
@@ -153,44 +227,41 @@ func (m *Machine) onStoreLost() {
 
 const snapshotVersion = 1
 
-// Capture implements recovery.Machine (C1). A full capture holds every retained frame; an increment, like one of
-// keyed state (C4), those since the snapshot before, and the reader drops what has become stable.
+// Capture implements recovery.Machine (C1). It holds what the machine was at the last Frozen (or now, if there was
+// none), and the frames up to then that are not stable yet: a full capture all of them, an increment, like one of
+// keyed state (C4), those since the snapshot before. The reader drops what has become stable.
 func (m *Machine) Capture(dst []byte, full bool) []byte {
 	s := &m.snap
-	s.dirty = false
-	s.position = m.order.pos
-	s.closing = m.ended
-	m.order.mergeable = false
-	m.nextWave()
+	if !s.held {
+		m.freeze()
+	}
+	s.held = false
 	dst = append(dst, snapshotVersion)
-	dst = binary.AppendUvarint(dst, s.wave)
+	dst = binary.AppendUvarint(dst, s.captured)
 	dst = binary.AppendUvarint(dst, s.position)
-	dst = appendBool(dst, m.ended)
+	dst = appendBool(dst, s.closing)
 	dst = binary.AppendUvarint(dst, uint64(len(m.in)))
 	for i := range m.in {
 		in := &m.in[i]
-		in.capturing = in.consumed
-		if m.bug == EarlyAck {
-			in.stable = in.consumed
-		}
 		dst = binary.AppendUvarint(dst, uint64(in.port.Number))
-		dst = binary.AppendUvarint(dst, uint64(in.consumed))
-		dst = binary.LittleEndian.AppendUint32(dst, in.sum)
-		dst = appendBool(dst, in.ended)
+		dst = binary.AppendUvarint(dst, uint64(in.capturing))
+		dst = binary.LittleEndian.AppendUint32(dst, in.capturingSum)
+		dst = appendBool(dst, in.capturingEnd)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(m.out)))
 	for o := range m.out {
 		out := &m.out[o]
-		out.captured = out.emitted
 		dst = binary.AppendUvarint(dst, uint64(out.port.Number))
-		dst = binary.AppendUvarint(dst, uint64(out.emitted))
-		dst = binary.LittleEndian.AppendUint32(dst, out.sum)
-		dst = binary.AppendUvarint(dst, uint64(out.stable))
+		dst = binary.AppendUvarint(dst, uint64(out.captured))
+		dst = binary.LittleEndian.AppendUint32(dst, out.capturedSum)
+		dst = binary.AppendUvarint(dst, uint64(min(out.stable, out.captured)))
 		dst = binary.AppendUvarint(dst, uint64(out.stableInc))
-		frames := out.frames[out.head:]
+		from, to := out.head, out.find(out.captured+1)
 		if !full {
-			frames = out.frames[max(out.head, out.find(out.saved+1)):]
+			from = max(from, out.find(out.saved+1))
 		}
+		frames := out.frames[min(from, to):to]
+		dst = slices.Grow(dst, sizeOf(frames))
 		dst = binary.AppendUvarint(dst, uint64(len(frames)))
 		for k := range frames {
 			raw := frames[k].frame.Raw
@@ -199,6 +270,14 @@ func (m *Machine) Capture(dst []byte, full bool) []byte {
 		}
 	}
 	return dst
+}
+
+// sizeOf returns how many bytes frames take in a snapshot, at most.
+func sizeOf(frames []retained) (n int) {
+	for k := range frames {
+		n += frames[k].frame.Len() + binary.MaxVarintLen64
+	}
+	return n + binary.MaxVarintLen64
 }
 
 var errSnapshot = fmt.Errorf("backtrack: snapshot: %w", checkpoint.ErrDamaged)

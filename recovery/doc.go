@@ -25,8 +25,9 @@
 //     was open;
 //  5. give an Append or Store no more than one answer each, Appended and Stored, and only when the data is as
 //     durable as the topology asks;
-//  6. on Snapshot seal what is open (reporting Sealed), then call Capture at once, and store the result
-//     together with the operator's state at that same moment;
+//  6. on Snapshot seal what is open (reporting Sealed), freeze the operator's state as it is then, and report
+//     Frozen; on Store, which may come much later, call Capture, and store the result together with the frozen
+//     state. A caller that stores at once may call Capture at once and leave Frozen out;
 //  7. keep nothing of a sealed frame, which is the machine's until it says Free;
 //  8. stop for good on Fail, and on Done keep stepping until told to leave: a peer may still ask.
 //

@@ -22,6 +22,7 @@ const (
 	Ended                           // the spout's input has ended, or Finish is done; the end marks are sealed
 	Idle                            // nothing left to do, nothing open
 	Appended                        // the last Append is durable
+	Frozen                          // the operator's state is frozen as a Snapshot asked; Capture may come later
 	Stored                          // the last Snapshot is durable
 	StoreLost                       // the log has vanished or gone back; this incarnation has begun in it again
 )
@@ -63,7 +64,8 @@ const (
 	Signal                         // Port, Signal, InBand: send on the control subject, or in order with the data
 	Free                           // Port (output), Frame: nobody needs the frame any more; its buffer may be used again
 	Append                         // Data: append to the log
-	Snapshot                       // take a snapshot
+	Snapshot                       // Value: freeze the operator's state for a snapshot; 1: a full one
+	Store                          // store what was frozen, with what Capture gives
 	Done                           // everything emitted is safe with its targets: the task may leave
 	Fail                           // Err: stop for good
 )

@@ -348,6 +348,11 @@ func (c *Core) perform(a *recovery.Action) {
 		c.env.Append(a.Data)
 	case recovery.Snapshot:
 		c.beginCapture(a.Value != 0)
+	case recovery.Store:
+		if c.capture != nil {
+			c.capture.due = true
+			c.storeCapture()
+		}
 	case recovery.Done:
 		c.done = true
 	case recovery.Fail:

@@ -130,7 +130,7 @@ func (r *runner) run(ctx context.Context) error {
 		}
 		c.Idle()
 		r.publish(r)
-		if c.capture != nil && !c.capture.stored {
+		if c.capture != nil && !c.capture.encoded {
 			continue
 		}
 		if wake := c.Wake(); wake != 0 {

@@ -14,12 +14,14 @@ import (
 	"github.com/askback/askback/state"
 )
 
-// A capture is a snapshot on its way to the log. Everything but the keyed state is captured at once; that is
-// frozen, and encoded a little at a time between frames.
+// A capture is a snapshot on its way to the log. The operator's own state is captured at once; keyed state is
+// frozen, and encoded a little at a time between frames. The machine says when to store it.
 type capture struct {
-	full   bool
-	parts  [][]byte
-	stored bool // handed to the Env
+	full    bool
+	own     []byte
+	encoded bool
+	keyed   []byte // once encoded
+	due     bool   // the machine has said Store
 }
 
 const (
@@ -39,19 +41,15 @@ func (c *Core) beginCapture(full bool) {
 		c.fail(fmt.Errorf("snapshot %v: %w", c.cfg.Task.Alias, err))
 		return
 	}
-	machine := c.machine.Capture(nil, full)
 	c.store.Begin(full)
-	c.capture = &capture{full: full, parts: [][]byte{
-		binary.AppendUvarint(nil, uint64(len(own))), own,
-		binary.AppendUvarint(nil, uint64(len(machine))), machine,
-	}}
-	c.captureSome()
+	c.capture = &capture{full: full, own: own}
+	c.step(recovery.Event{Kind: recovery.Frozen})
 }
 
-// captureSome encodes some of the frozen state, and hands the snapshot over when that was the last of it.
+// captureSome encodes some of the frozen state. It reports whether there was any.
 func (c *Core) captureSome() bool {
 	s := c.capture
-	if s == nil || s.stored {
+	if s == nil || s.encoded {
 		return false
 	}
 	done, err := c.store.Step(captureStep)
@@ -60,11 +58,25 @@ func (c *Core) captureSome() bool {
 		return false
 	}
 	if done {
-		s.stored = true
-		c.env.Store(append(s.parts, c.store.Take()), s.full)
-		s.parts = nil
+		s.encoded, s.keyed = true, c.store.Take()
+		c.storeCapture()
 	}
 	return true
+}
+
+// storeCapture hands the snapshot over, when it is complete and the machine wants it stored.
+func (c *Core) storeCapture() {
+	s := c.capture
+	if s == nil || !s.encoded || !s.due {
+		return
+	}
+	machine := c.machine.Capture(nil, s.full)
+	c.env.Store([][]byte{
+		binary.AppendUvarint(nil, uint64(len(s.own))), s.own,
+		binary.AppendUvarint(nil, uint64(len(machine))), machine,
+		s.keyed,
+	}, s.full)
+	s.own, s.keyed, s.due = nil, nil, false
 }
 
 const coreVersion = 1
