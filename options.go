@@ -46,7 +46,12 @@ type config struct {
 }
 
 func defaults() config {
-	return config{prefix: "askback", strategy: "backtrack", durability: Process, log: zap.NewNop()}
+	return config{
+		prefix: "askback", strategy: "backtrack", durability: Process, log: zap.NewNop(),
+		// On a busy machine an answer may take some hundred milliseconds. Asking again sooner would only have the
+		// same frames sent twice.
+		settings: recovery.Config{RetryEvery: 1000, RetryMax: 4000},
+	}
 }
 
 // check finds options that contradict each other.
@@ -83,7 +88,14 @@ func WithStrategy(name string) Option { return func(c *config) { c.strategy = na
 func WithDurability(d Durability) Option { return func(c *config) { c.durability = d } }
 
 // WithSettings sets bounds and delays of the recovery strategy; what is zero keeps its default.
-func WithSettings(s recovery.Config) Option { return func(c *config) { c.settings = s } }
+func WithSettings(s recovery.Config) Option {
+	return func(c *config) {
+		if s.RetryEvery == 0 && s.RetryMax == 0 {
+			s.RetryEvery, s.RetryMax = c.settings.RetryEvery, c.settings.RetryMax
+		}
+		c.settings = s
+	}
+}
 
 // WithFrameSize sets how many bytes make a full frame. Default 16 KiB.
 func WithFrameSize(bytes int) Option { return func(c *config) { c.frameSize = bytes } }
