@@ -139,8 +139,10 @@ func (c *chaos) loop(ctx context.Context) {
 // be running, so that each kill leads to a recovery of its own.
 func (c *chaos) kill() bool {
 	ready, starved := true, false
-	for _, s := range c.run.tasks {
+	for n, s := range c.run.tasks {
 		i := s.Info()
+		// A restored spout must first emit again what its targets have: it must not be held meanwhile.
+		starved = starved || i.State == task.Restoring && c.run.plan.Tasks[n].Operator.Spout != nil
 		ready = ready && (i.State == task.Running || i.State == task.Finishing || i.State == task.Complete)
 		starved = starved || i.Starved != ""
 	}
