@@ -103,6 +103,9 @@ func (s *Server) Stop() error {
 	return s.err
 }
 
+// lockPatience is how long a store that is in use is waited for.
+const lockPatience = 2 * time.Second
+
 // openDir makes the store's directory and locks it.
 func (s *Server) openDir() (err error) {
 	if s.temp {
@@ -114,7 +117,15 @@ func (s *Server) openDir() (err error) {
 	}
 	// Two servers on one store damage it without a word, so a lock stands before it. The system drops it when the
 	// process dies, however it dies.
-	if s.lock, err = lock(filepath.Join(s.dir, "askback.lock")); err != nil {
+	//
+	// A process that was killed a moment ago may still be on its way out.
+	for deadline := time.Now().Add(lockPatience); ; time.Sleep(20 * time.Millisecond) {
+		s.lock, err = lock(filepath.Join(s.dir, "askback.lock"))
+		if !errors.Is(err, ErrLocked) || time.Now().After(deadline) {
+			break
+		}
+	}
+	if err != nil {
 		err = fmt.Errorf("embed: lock store %s: %w", s.dir, err)
 		if s.temp {
 			err = errors.Join(err, os.RemoveAll(s.dir))
