@@ -67,8 +67,9 @@ func (t *Text) Source(passes int) spout.Source {
 
 // Paced is Source, but emits no more than so many lines a second.
 func (t *Text) Paced(passes int, lines float64) spout.Source {
+	began := time.Now() // of all incarnations: a restored one emits at once what it had emitted before
 	return spout.Func(func() spout.Spout {
-		return &textSpout{text: t, total: len(t.lines) * passes, rate: lines, began: time.Now()}
+		return &textSpout{text: t, total: len(t.lines) * passes, rate: lines, began: began}
 	})
 }
 
@@ -77,14 +78,13 @@ type textSpout struct {
 	n, total int
 	rate     float64 // lines a second; 0: no limit
 	began    time.Time
-	ahead    int // where n stood when it began
 }
 
 func (s *textSpout) Next(out spout.Emitter) error {
 	if s.n == s.total {
 		return io.EOF
 	}
-	if s.rate > 0 && float64(s.n-s.ahead) > time.Since(s.began).Seconds()*s.rate {
+	if s.rate > 0 && float64(s.n) > time.Since(s.began).Seconds()*s.rate {
 		return spout.ErrIdle
 	}
 	for range min(256, s.total-s.n) {
@@ -103,8 +103,7 @@ func (s *textSpout) Seek(position []byte) error {
 	if k <= 0 || n > uint64(s.total) {
 		return fmt.Errorf("bench: position %x is not one of this text", position)
 	}
-	s.n, s.ahead = int(n), int(n)
-	s.began = time.Now()
+	s.n = int(n)
 	return nil
 }
 
