@@ -180,18 +180,18 @@ var errComplete = errors.New("askback: complete")
 
 // wait returns when every task is complete, or why that will not be.
 func (r *run) wait(ctx context.Context) error {
-	for _, s := range r.tasks {
-		for {
-			changed := s.Changed()
-			if s.Info().State == task.Complete {
-				break
-			}
+	for n := 0; n < len(r.tasks); {
+		changed := r.tasks[n].Changed()
+		if r.tasks[n].Info().State != task.Complete {
 			select {
 			case <-changed:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
+			n = 0 // one that was complete may have been killed meanwhile
+			continue
 		}
+		n++
 	}
 	return nil
 }

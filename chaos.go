@@ -30,6 +30,7 @@ type chaos struct {
 	// A task that is being restored may need more of the spouts before it can be killed again: what a run that is
 	// resumed had read beyond its spouts' snapshots.
 	starved bool
+	heldAt  time.Time // since when the end of the input is held although a task may need it
 }
 
 func newChaos(r *run, kills int, seed uint64, pairs bool) *chaos {
@@ -114,8 +115,26 @@ func (c *chaos) holds(g *gate) bool {
 		default:
 		}
 	}
-	return c.asked > c.killed && !c.starved
+	if c.asked == c.killed {
+		return false
+	}
+	if !c.starved || total == 0 {
+		return true
+	}
+	// Some task needs more input to come back. The last kills must not be missed by it, so the end of the input is
+	// held a while longer; a task that waits for just that gets it in the end.
+	if done < total {
+		c.heldAt = time.Time{}
+		return false
+	}
+	if c.heldAt.IsZero() {
+		c.heldAt = time.Now()
+	}
+	return time.Since(c.heldAt) < endPatience
 }
+
+// endPatience is how long the end of the input is held from a task that may need it to come back.
+const endPatience = 2 * time.Second
 
 // loop does the kills that are asked for, each when the tasks killed before are back.
 func (c *chaos) loop(ctx context.Context) {
@@ -164,6 +183,9 @@ func (c *chaos) kill() bool {
 		if c.run.tasks[t.Number].Kill() {
 			n++
 		}
+	}
+	if n == 0 {
+		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -303,6 +303,7 @@ func (s *Supervisor) publish(r *runner) {
 		}
 	}
 	switch rec := &st.Recovery; {
+	case r.killed.Load(): // it is Restarting already
 	case r.core.Done():
 		s.setState(Complete)
 	case st.Finished:
@@ -320,7 +321,7 @@ func (s *Supervisor) publish(r *runner) {
 
 // report tells of a recovery once, when the task has caught up.
 func (s *Supervisor) report(r *runner, rec *recovery.Recovery) {
-	if s.reported || !rec.CaughtUp || s.lostAt.IsZero() {
+	if s.reported || !rec.CaughtUp && !r.core.Done() || s.lostAt.IsZero() {
 		return
 	}
 	s.reported = true
@@ -371,12 +372,13 @@ func (s *Supervisor) Changed() <-chan struct{} {
 // one starts at once. It reports whether there was one to kill.
 func (s *Supervisor) Kill() bool {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	r := s.current
-	s.mu.Unlock()
-	if r == nil {
+	if r == nil || r.killed.Load() {
 		return false
 	}
 	r.kill()
+	s.setState(Restarting)
 	return true
 }
 
