@@ -297,9 +297,9 @@ func TestServerKilled(t *testing.T) {
 
 func TestProgramKilled(t *testing.T) {
 	seed := newSeed(t)
-	dir, want := text(t, seed, 1<<20, 40)
+	dir, want := text(t, seed, 1<<20, 160)
 	log, out := filepath.Join(t.TempDir(), "log"), filepath.Join(t.TempDir(), "counts")
-	command := args("-dir", log, "-kill", 40, "-seed", seed, "-passes", 40, "-out", out, dir)
+	command := args("-dir", log, "-kill", 40, "-seed", seed, "-passes", 160, "-out", out, dir)
 
 	p := start(t, command...)
 	began := time.Now()
