@@ -27,8 +27,7 @@ type order struct {
 	inFlightTo uint64
 	appendedAt recovery.Tick
 
-	replay   []entry // recorded by an earlier incarnation, to be repeated
-	replayed bool    // there was something to repeat
+	replay []entry // recorded by an earlier incarnation, to be repeated
 }
 
 // An entry is one choice.

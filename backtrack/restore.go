@@ -82,6 +82,5 @@ func (m *Machine) restoreOrder(records [][]byte) error {
 		}
 	}
 	o.durable = o.pos
-	o.replayed = len(o.replay) > 0
 	return nil
 }
