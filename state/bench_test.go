@@ -165,17 +165,45 @@ func BenchmarkSnapshot(b *testing.B) {
 	}
 }
 
+// BenchmarkApply restores a full snapshot, and an increment in which every entry has changed.
 func BenchmarkApply(b *testing.B) {
-	s, _, _ := filled(b, 1_000_000)
-	s.Begin(true)
-	for must(s.Step(1<<30)) == false {
-	}
-	data := s.Take()
-	for b.Loop() {
-		s := NewStore()
-		must(Open[string, int64](s, "words"))
-		if err := s.Apply(data); err != nil {
-			b.Fatal(err)
+	for _, n := range []int{100_000, 1_000_000} {
+		s, m, words := filled(b, n)
+		take := func(full bool) []byte {
+			s.Begin(full)
+			for must(s.Step(1<<30)) == false {
+			}
+			return s.Take()
 		}
+		full := take(true)
+		for _, w := range words {
+			*m.At(w)++
+		}
+		increment := take(false)
+		b.Run(fmt.Sprintf("full/%d", n), func(b *testing.B) {
+			for b.Loop() {
+				s := NewStore()
+				must(Open[string, int64](s, "words"))
+				if err := s.Apply(full); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/key")
+		})
+		b.Run(fmt.Sprintf("increment/%d", n), func(b *testing.B) {
+			s := NewStore()
+			must(Open[string, int64](s, "words"))
+			for b.Loop() {
+				b.StopTimer()
+				if err := s.Apply(full); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+				if err := s.Apply(increment); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/key")
+		})
 	}
 }

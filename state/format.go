@@ -17,13 +17,16 @@ import (
 //
 // Texts have their length before them. A record is its length and then
 //
-//	opUpdate key value         the map had the key already
-//	opDelete key
-//	opInsert jump key value    a new entry; jump is the difference to the number after the last insert's
+//	opUpdate jump value        of an entry that the snapshot before had too
+//	opDelete jump
+//	opInsert jump key value    a new entry
+//
+// where jump is the difference between the entry's number and the one after that of the record before: mostly 0 in a
+// full snapshot, and negative for an entry that was encoded out of turn.
 //
 // A full snapshot may hold several sections of one name: those of a map that was never opened, as they came.
 const (
-	formatVersion = 1
+	formatVersion = 2
 
 	opUpdate = 1
 	opDelete = 2

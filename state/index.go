@@ -1,5 +1,7 @@
 package state
 
+import "math/bits"
+
 // An index finds the place of an entry by the hash of its key. It is an extendible hash table: a directory,
 // chosen by the hash's top bits, of small segments that split one at a time. A single large table was rejected:
 // doubling it stalls the task for tens of milliseconds at a few million keys, a split for a few microseconds.
@@ -23,9 +25,21 @@ type segment struct {
 	depth uint8 // how many top bits of the hash its keys share
 }
 
-func newIndex() index {
-	s := new(segment)
-	return index{dir: []*segment{s, s}, shift: 63}
+// newIndex returns an index that need not split before it holds as many entries as are expected.
+func newIndex(expected int) index {
+	if expected <= segmentFull {
+		s := new(segment)
+		return index{dir: []*segment{s, s}, shift: 63}
+	}
+	// Hashes spread with a standard deviation of about 1/30 of a segment: at 7/8 few segments get too many.
+	depth := min(uint8(bits.Len(uint(expected/(segmentFull*7/8)))), maxDepth)
+	segments := make([]segment, 1<<depth)
+	x := index{dir: make([]*segment, 1<<depth), shift: 64 - depth}
+	for i := range segments {
+		segments[i].depth = depth
+		x.dir[i] = &segments[i]
+	}
+	return x
 }
 
 func tagOf(hash uint64) uint32 { return uint32(hash >> 32) }
@@ -37,6 +51,11 @@ func (x *index) insert(hash uint64, at place) {
 		s = x.dir[hash>>(x.shift&63)]
 	}
 	s.put(uint64(tagOf(hash))<<32 | uint64(at))
+}
+
+// touch reads the slot at which a search for a hash begins, so that it is in the cache when the search comes.
+func (x *index) touch(hash uint64) uint64 {
+	return x.dir[hash>>(x.shift&63)].slots[tagOf(hash)%segmentSlots]
 }
 
 // move tells the index that an entry has moved.

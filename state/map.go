@@ -27,6 +27,7 @@ type Map[K Key, V any] struct {
 	nextSeq uint64
 	moves   int // goes up when entries move
 	text    int // bytes of text keys
+	near    int // the place in order of the page that numbered looked at last
 
 	// The order of insertion numbers the entries, and so tells which of them a snapshot holds.
 	// Invariant: storedSeq <= frozenSeq <= nextSeq.

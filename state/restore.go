@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"unsafe"
 )
@@ -67,7 +68,7 @@ func (s *Store) applySection(sec *section) error {
 func (m *Map[K, V]) reset(epoch uint32) {
 	*m = Map[K, V]{
 		name: m.name, kind: m.kind, value: m.value, moves: m.moves + 1, epoch: epoch,
-		index: newIndex(), pages: make([]*page, 1), rows: make([][]entry[K, V], 1), // numbers begin at 1
+		index: newIndex(0), pages: make([]*page, 1), rows: make([][]entry[K, V], 1), // numbers begin at 1
 	}
 }
 
@@ -94,17 +95,17 @@ func (m *Map[K, V]) load(s *section) error {
 			return corrupt(count, "bad length")
 		}
 		r := reader{data: record[1:]}
+		seq := last + uint64(r.varint())
+		last = seq + 1
+		if r.bad || seq >= s.nextSeq {
+			return corrupt(count, "bad sequence number")
+		}
 		switch record[0] {
 		case opInsert:
-			seq := last + uint64(r.varint())
-			if r.bad || seq >= s.nextSeq || seq < m.nextSeq {
-				return corrupt(count, "bad sequence number")
-			}
-			last = seq + 1
 			end := len(s.records) - len(rest)
 			inserts = append(inserts, insertion{seq, end - len(r.data), end})
 		case opUpdate, opDelete:
-			if err := m.loadKnown(r.data, record[0] == opDelete); err != nil {
+			if err := m.loadKnown(seq, r.data, record[0] == opDelete); err != nil {
 				return fmt.Errorf("%w: record %d: %w", ErrCorrupt, count, err)
 			}
 		default:
@@ -115,9 +116,12 @@ func (m *Map[K, V]) load(s *section) error {
 		return corrupt(count, "another number of records than promised")
 	}
 	slices.SortFunc(inserts, func(a, b insertion) int { return cmp.Compare(a.seq, b.seq) })
-	for _, in := range inserts {
-		if err := m.loadNew(in.seq, s.records[in.at:in.end]); err != nil {
-			return fmt.Errorf("%w: entry %d: %w", ErrCorrupt, in.seq, err)
+	if m.len == 0 {
+		m.index = newIndex(len(inserts))
+	}
+	for batch := range slices.Chunk(inserts, len(newcomers[K]{})) {
+		if err := m.loadNew(batch, s.records); err != nil {
+			return err
 		}
 	}
 	m.nextSeq = max(m.nextSeq, s.nextSeq)
@@ -126,44 +130,93 @@ func (m *Map[K, V]) load(s *section) error {
 	return nil
 }
 
-func (m *Map[K, V]) loadKnown(body []byte, deleted bool) error {
-	k, rest, err := readKey[K](body, &m.kind)
-	if err != nil {
-		return err
-	}
-	_, e := m.find(k, probeKey(&m.kind, &k))
+func (m *Map[K, V]) loadKnown(seq uint64, body []byte, deleted bool) error {
+	e := m.numbered(seq)
 	switch {
 	case e == nil:
-		return errors.New("no entry has its key")
+		return errors.New("no entry has its number")
 	case !deleted:
 		var v V
-		if err := m.readValue(rest, &v); err != nil {
+		if err := m.readValue(body, &v); err != nil {
 			return err
 		}
 		e.val = v
-	case len(rest) > 0:
+	case len(body) > 0:
 		return errValue
 	default:
 		m.frozenSeq = 0 // no snapshot needs a record of the deletion
-		m.Delete(k)
+		m.Delete(e.key)
 	}
 	return nil
 }
 
-func (m *Map[K, V]) loadNew(seq uint64, body []byte) error {
-	k, rest, err := readKey[K](body, &m.kind)
-	if err != nil {
-		return err
+// numbered returns the entry that has a number, or nil. It is fast for numbers that are near the one before.
+func (m *Map[K, V]) numbered(seq uint64) *entry[K, V] {
+	has := func(k int) bool {
+		if k >= len(m.order) {
+			return false
+		}
+		seqs := m.pages[m.order[k]].seqs
+		return len(seqs) > 0 && seqs[0] <= seq && seq <= seqs[len(seqs)-1]
 	}
-	q := probeKey(&m.kind, &k)
-	if _, e := m.find(k, q); e != nil {
-		return errors.New("its key is there already")
+	if !has(m.near) {
+		if m.near = m.ordinal(seq); !has(m.near) {
+			return nil
+		}
 	}
-	if seq < m.nextSeq {
-		return errors.New("its number is taken")
+	id := m.order[m.near]
+	p := m.pages[id]
+	i := int(seq - p.seqs[0])
+	if i >= len(p.seqs) || p.seqs[i] != seq { // some have gone
+		var ok bool
+		if i, ok = slices.BinarySearch(p.seqs, seq); !ok {
+			return nil
+		}
 	}
-	_, e := m.add(k, q, seq)
-	return m.readValue(rest, &e.val)
+	if !p.live.has(place(i)) {
+		return nil
+	}
+	return &m.rows[id][i]
+}
+
+// newcomers are new entries of which everything is known but their place.
+type newcomers[K Key] [64]struct {
+	key   K
+	probe probe
+	value []byte
+}
+
+// loadNew inserts new entries. Where each belongs in the index is looked at for all of them first: reads that do not
+// depend on each other wait for memory together, which takes half the time.
+func (m *Map[K, V]) loadNew(batch []insertion, records []byte) (err error) {
+	bad := func(i int, err error) error {
+		return fmt.Errorf("%w: entry %d: %w", ErrCorrupt, batch[i].seq, err)
+	}
+	var list newcomers[K]
+	var touched uint64
+	for i, in := range batch {
+		e := &list[i]
+		if e.key, e.value, err = readKey[K](records[in.at:in.end], &m.kind); err != nil {
+			return bad(i, err)
+		}
+		e.probe = probeKey(&m.kind, &e.key)
+		touched |= m.index.touch(e.probe.hash)
+	}
+	runtime.KeepAlive(touched)
+	for i, in := range batch {
+		e := &list[i]
+		if _, old := m.find(e.key, e.probe); old != nil {
+			return bad(i, errors.New("its key is there already"))
+		}
+		if in.seq < m.nextSeq {
+			return bad(i, errors.New("its number is taken"))
+		}
+		_, added := m.add(e.key, e.probe, in.seq)
+		if err := m.readValue(e.value, &added.val); err != nil {
+			return bad(i, err)
+		}
+	}
+	return nil
 }
 
 func (m *Map[K, V]) readValue(src []byte, v *V) (err error) {

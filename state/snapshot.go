@@ -217,7 +217,7 @@ type progress struct {
 	page    int    // the page that encode is at, by its place in the order
 	slot    place  // the slot that encode is at
 	swept   int    // the page that sweep is at
-	lastSeq uint64 // the number after that of the last insert encoded
+	lastSeq uint64 // the number after that of the last entry encoded
 	err     error
 }
 
@@ -271,10 +271,13 @@ func (m *Map[K, V]) encodeEntry(e *entry[K, V], seq uint64, live bool) {
 	case known:
 		b = append(b, opUpdate)
 	default:
-		b = binary.AppendVarint(append(b, opInsert), int64(seq-s.lastSeq))
-		s.lastSeq = seq + 1
+		b = append(b, opInsert)
 	}
-	b = appendKey(b, &m.kind, &e.key)
+	b = binary.AppendVarint(b, int64(seq-s.lastSeq))
+	s.lastSeq = seq + 1
+	if !known {
+		b = appendKey(b, &m.kind, &e.key)
+	}
 	if live {
 		b, s.err = m.writeValue(b, &e.val)
 		if s.err != nil {

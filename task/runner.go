@@ -103,6 +103,7 @@ func (r *runner) run(ctx context.Context) error {
 	var letters []letter
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	var turn time.Duration // when its turn on the processor began
 	for {
 		if r.killed.Load() {
 			return ErrKilled
@@ -117,15 +118,16 @@ func (r *runner) run(ctx context.Context) error {
 			}
 			letters[i] = letter{}
 		}
-		r.tick()
+		now := r.tick()
 		busy := c.Work()
 		if err := c.Err(); err != nil {
 			return err
 		}
 		if busy {
-			// Without this a busy task keeps its processor for 10 ms, while the goroutines that carry its frames
-			// and its neighbours' ACKs wait in line.
-			runtime.Gosched()
+			if now-turn >= quantum {
+				runtime.Gosched()
+				turn = time.Since(r.began)
+			}
 			continue
 		}
 		c.Idle()
@@ -142,17 +144,25 @@ func (r *runner) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
+		turn = time.Since(r.began)
 	}
 }
 
-// tick tells the core the time about once a millisecond.
-func (r *runner) tick() {
-	if now := recovery.Tick(time.Since(r.began) / time.Millisecond); now > r.core.now {
+// quantum is how long a busy task keeps its processor. Without it that would be 10 ms, while the goroutines that
+// carry its frames and its neighbours' ACKs wait in line; after every single frame its state had to come back to
+// the processor's cache each time, which costs a fifth of the throughput.
+const quantum = 500 * time.Microsecond
+
+// tick tells the core the time about once a millisecond. It returns the time since the run began.
+func (r *runner) tick() time.Duration {
+	since := time.Since(r.began)
+	if now := recovery.Tick(since / time.Millisecond); now > r.core.now {
 		r.core.Tick(now)
 		if time.Since(r.told) > 5*time.Millisecond {
 			r.publish(r)
 		}
 	}
+	return since
 }
 
 // open hands one letter to the core.
