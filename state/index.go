@@ -44,24 +44,52 @@ func newIndex(expected int) index {
 
 func tagOf(hash uint64) uint32 { return uint32(hash >> 32) }
 
-func (x *index) insert(hash uint64, at place) {
-	s := x.dir[hash>>(x.shift&63)]
+func slotOf(hash uint64, at place) uint64 { return uint64(tagOf(hash))<<32 | uint64(at) }
+
+func (x *index) insert(slot uint64) {
+	s := x.dir[slot>>(x.shift&63)]
 	for s.used >= segmentFull && s.depth < maxDepth {
-		x.split(s, hash)
-		s = x.dir[hash>>(x.shift&63)]
+		x.split(s, slot)
+		s = x.dir[slot>>(x.shift&63)]
 	}
-	s.put(uint64(tagOf(hash))<<32 | uint64(at))
+	s.put(slot)
 }
 
-// touch reads the slot at which a search for a hash begins, so that it is in the cache when the search comes.
-func (x *index) touch(hash uint64) uint64 {
-	return x.dir[hash>>(x.shift&63)].slots[tagOf(hash)%segmentSlots]
+// tagged reports whether some entry's hash has the same top 32 bits.
+func (x *index) tagged(slot uint64) bool {
+	s, tag := x.dir[slot>>(x.shift&63)], tagOf(slot)
+	for i := tag; ; i++ {
+		switch other := s.slots[i%segmentSlots]; {
+		case other == 0:
+			return false
+		case tagOf(other) == tag:
+			return true
+		}
+	}
+}
+
+// grouped returns slots in such an order that those of one segment are together.
+func (x *index) grouped(slots []uint64) []uint64 {
+	ends := make([]int, len(x.dir)+1) // at first the beginnings, one further on
+	for _, v := range slots {
+		ends[v>>(x.shift&63)+1]++
+	}
+	for i := range x.dir {
+		ends[i+1] += ends[i]
+	}
+	out := make([]uint64, len(slots))
+	for _, v := range slots {
+		end := &ends[v>>(x.shift&63)]
+		out[*end] = v
+		*end++
+	}
+	return out
 }
 
 // move tells the index that an entry has moved.
 func (x *index) move(hash uint64, from, to place) {
 	s, i := x.slot(hash, from)
-	s.slots[i] = uint64(tagOf(hash))<<32 | uint64(to)
+	s.slots[i] = slotOf(hash, to)
 }
 
 // remove forgets an entry. It closes the gap rather than marking it, so that deletions never slow a search.
@@ -80,7 +108,7 @@ func (x *index) remove(hash uint64, at place) {
 
 func (x *index) slot(hash uint64, at place) (*segment, uint32) {
 	s := x.dir[hash>>(x.shift&63)]
-	want := uint64(tagOf(hash))<<32 | uint64(at)
+	want := slotOf(hash, at)
 	for i, n := tagOf(hash)%segmentSlots, 0; n < segmentSlots; i, n = (i+1)%segmentSlots, n+1 {
 		if s.slots[i] == want {
 			return s, i

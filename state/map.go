@@ -219,23 +219,31 @@ func (m *Map[K, V]) touch(at place, e *entry[K, V]) {
 
 // add puts a new entry at the end.
 func (m *Map[K, V]) add(k K, q probe, seq uint64) (place, *entry[K, V]) {
+	at, e := m.append(k, q, seq)
+	m.index.insert(slotOf(q.hash, at))
+	return at, e
+}
+
+// append is add without the index.
+func (m *Map[K, V]) append(k K, q probe, seq uint64) (place, *entry[K, V]) {
 	k = m.own(k)
 	id := m.lastPage()
 	row := append(m.rows[id], entry[K, V]{key: k, head: q.head})
 	i := place(len(row) - 1)
-	p, at := m.pages[id], place(id)*pageSize+i
+	p := m.pages[id]
 	m.rows[id] = row
 	p.seqs = append(p.seqs, seq)
 	p.live.set(i)
 	p.lives++
-	m.index.insert(q.hash, at)
 	m.nextSeq = seq + 1
 	m.len++
 	if m.kind.text {
 		m.text += len(text(&k))
 	}
-	return at, &row[i]
+	return place(id)*pageSize + i, &row[i]
 }
+
+func (m *Map[K, V]) entry(at place) *entry[K, V] { return &m.rows[at/pageSize][at%pageSize] }
 
 // own copies the bytes of a text key to the arena.
 func (m *Map[K, V]) own(k K) K {

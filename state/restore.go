@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"unsafe"
 )
@@ -115,19 +114,32 @@ func (m *Map[K, V]) load(s *section) error {
 	if count != s.count {
 		return corrupt(count, "another number of records than promised")
 	}
-	slices.SortFunc(inserts, func(a, b insertion) int { return cmp.Compare(a.seq, b.seq) })
-	if m.len == 0 {
-		m.index = newIndex(len(inserts))
-	}
-	for batch := range slices.Chunk(inserts, len(newcomers[K]{})) {
-		if err := m.loadNew(batch, s.records); err != nil {
-			return err
-		}
+	if err := m.loadNew(inOrder(inserts, m.nextSeq), s.records); err != nil {
+		return err
 	}
 	m.nextSeq = max(m.nextSeq, s.nextSeq)
 	m.storedSeq, m.frozenSeq = m.nextSeq, m.nextSeq
 	m.dirty = false
 	return nil
+}
+
+// inOrder returns insertions in the order of their numbers. Most are so already, and few numbers from the first to the
+// last are missing, so that each can be put where it belongs.
+func inOrder(list []insertion, from uint64) []insertion {
+	before := func(a, b insertion) int { return cmp.Compare(a.seq, b.seq) }
+	if slices.IsSortedFunc(list, before) {
+		return list
+	}
+	out := make([]insertion, 4*len(list))
+	for _, in := range list {
+		if i := in.seq - from; i < uint64(len(out)) && out[i].end == 0 {
+			out[i] = in
+			continue
+		}
+		slices.SortFunc(list, before)
+		return list
+	}
+	return slices.DeleteFunc(out, func(in insertion) bool { return in.end == 0 })
 }
 
 func (m *Map[K, V]) loadKnown(seq uint64, body []byte, deleted bool) error {
@@ -179,42 +191,36 @@ func (m *Map[K, V]) numbered(seq uint64) *entry[K, V] {
 	return &m.rows[id][i]
 }
 
-// newcomers are new entries of which everything is known but their place.
-type newcomers[K Key] [64]struct {
-	key   K
-	probe probe
-	value []byte
-}
-
-// loadNew inserts new entries. Where each belongs in the index is looked at for all of them first: reads that do not
-// depend on each other wait for memory together, which takes half the time.
-func (m *Map[K, V]) loadNew(batch []insertion, records []byte) (err error) {
-	bad := func(i int, err error) error {
-		return fmt.Errorf("%w: entry %d: %w", ErrCorrupt, batch[i].seq, err)
+// loadNew inserts new entries, in the order of their numbers. They go to the index at the end, a segment at a time:
+// one by one in their own order they would wait for memory at each.
+func (m *Map[K, V]) loadNew(inserts []insertion, records []byte) error {
+	if m.len == 0 {
+		m.index = newIndex(len(inserts))
 	}
-	var list newcomers[K]
-	var touched uint64
-	for i, in := range batch {
-		e := &list[i]
-		if e.key, e.value, err = readKey[K](records[in.at:in.end], &m.kind); err != nil {
-			return bad(i, err)
+	slots := make([]uint64, len(inserts))
+	for i, in := range inserts {
+		k, value, err := readKey[K](records[in.at:in.end], &m.kind)
+		if err == nil && in.seq < m.nextSeq {
+			err = errors.New("its number is taken")
 		}
-		e.probe = probeKey(&m.kind, &e.key)
-		touched |= m.index.touch(e.probe.hash)
+		if err != nil {
+			return fmt.Errorf("%w: entry %d: %w", ErrCorrupt, in.seq, err)
+		}
+		q := probeKey(&m.kind, &k)
+		at, e := m.append(k, q, in.seq)
+		if err := m.readValue(value, &e.val); err != nil {
+			return fmt.Errorf("%w: entry %d: %w", ErrCorrupt, in.seq, err)
+		}
+		slots[i] = slotOf(q.hash, at)
 	}
-	runtime.KeepAlive(touched)
-	for i, in := range batch {
-		e := &list[i]
-		if _, old := m.find(e.key, e.probe); old != nil {
-			return bad(i, errors.New("its key is there already"))
+	for _, slot := range m.index.grouped(slots) {
+		if m.index.tagged(slot) { // seldom true of different keys
+			e := m.entry(place(slot))
+			if _, old := m.find(e.key, probeKey(&m.kind, &e.key)); old != nil {
+				return fmt.Errorf("%w: a key is there twice", ErrCorrupt)
+			}
 		}
-		if in.seq < m.nextSeq {
-			return bad(i, errors.New("its number is taken"))
-		}
-		_, added := m.add(e.key, e.probe, in.seq)
-		if err := m.readValue(e.value, &added.val); err != nil {
-			return bad(i, err)
-		}
+		m.index.insert(slot)
 	}
 	return nil
 }
