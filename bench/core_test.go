@@ -65,7 +65,8 @@ func BenchmarkCore(b *testing.B) {
 	const most = 1000 // frames of lines
 	b.Run("split", func(b *testing.B) {
 		run(b, "split.0", "lines.0", func(row func([]byte)) (n int) {
-			for _, line := range in.lines {
+			for i := range in.Len() {
+				line := in.Line(i)
 				row(line)
 				for range words.Of(line) {
 					n++
@@ -79,7 +80,8 @@ func BenchmarkCore(b *testing.B) {
 	})
 	b.Run("count", func(b *testing.B) {
 		run(b, "count.0", "split.0", func(row func([]byte)) (n int) {
-			for _, line := range in.lines {
+			for i := range in.Len() {
+				line := in.Line(i)
 				for w := range words.Of(line) {
 					row(w)
 					n++

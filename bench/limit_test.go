@@ -40,8 +40,8 @@ func limit(t testing.TB, text *Text, passes, parallel int) int64 {
 		t.Fatal(err)
 	}
 	out := make([]outlet, parallel)
-	for n := range len(text.lines) * passes {
-		line := text.lines[n%len(text.lines)]
+	for n := range text.Len() * passes {
+		line := text.Line(n % text.Len())
 		o := &out[n%parallel]
 		o.row(line)
 		if len(o.frame) >= frameSize {
