@@ -50,7 +50,7 @@ func defaults() config {
 		prefix: "askback", strategy: "backtrack", durability: Process, log: zap.NewNop(),
 		// On a busy machine an answer may take some hundred milliseconds. Asking again sooner would only have the
 		// same frames sent twice.
-		settings: recovery.Config{RetryEvery: 1000, RetryMax: 4000, SoftBound: 2 << 20},
+		settings: recovery.Config{RetryEvery: 1000, RetryMax: 4000},
 	}
 }
 

@@ -66,7 +66,7 @@ func limit(t testing.TB, text *Text, passes, parallel int) int64 {
 
 const (
 	frameSize = 16 << 10
-	window    = 256 // frames, as the runtime's default of 4 MiB
+	window    = 64 // frames, as the runtime's default of 1 MiB
 )
 
 // receive hands the frames of a subject to consume on a goroutine of its own, until all sources have ended.

@@ -55,9 +55,9 @@ type Config struct {
 	Pessimism   Pessimism // Optimistic unless the operator is declared nondeterministic
 
 	// Window is the credit of a channel: how many bytes a source may be ahead of what its target consumed.
-	// Default 4 MiB.
+	// Default 1 MiB.
 	Window int
-	// SoftBound is how many retained bytes make a task urge its targets to take a snapshot. Default 16 MiB.
+	// SoftBound is how many retained bytes make a task urge its targets to take a snapshot. Default 2 MiB.
 	SoftBound int
 	// HardBound is how many retained bytes make a task stop consuming. Default 64 MiB.
 	HardBound int
@@ -83,8 +83,8 @@ func (c Config) Defaulted() Config {
 			*p = v
 		}
 	}
-	def(&c.Window, 4<<20)
-	def(&c.SoftBound, 16<<20)
+	def(&c.Window, 1<<20)
+	def(&c.SoftBound, 2<<20)
 	def(&c.HardBound, 64<<20)
 	tick(&c.SnapshotEvery, 1000)
 	tick(&c.RetryEvery, 250)

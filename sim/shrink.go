@@ -34,8 +34,8 @@ func Shrink(failed *Result, runs int) *Result {
 			plain(func(s *Settings) *int { return &s.MaxRecord }, 256<<10),
 			plain(func(s *Settings) *int { return &s.SyncLag }, 0),
 			plain(func(s *Settings) *int { return &s.SmallState }, 0),
-			plain(func(s *Settings) *int { return &s.Window }, 4<<20),
-			plain(func(s *Settings) *int { return &s.SoftBound }, 16<<20),
+			plain(func(s *Settings) *int { return &s.Window }, 1<<20),
+			plain(func(s *Settings) *int { return &s.SoftBound }, 2<<20),
 			plain(func(s *Settings) *int { return &s.HardBound }, 64<<20),
 		} {
 			if s := best.Scenario; less(&s) {
