@@ -97,7 +97,7 @@ func (s *textSpout) Next(out spout.Emitter) error {
 		return spout.ErrIdle
 	}
 	for range min(256, s.total-s.n) {
-		if err := out.Row().Bytes(s.text.Line(s.n%s.text.Len())).Emit(); err != nil {
+		if err := out.Row().Bytes(s.text.Line(s.n % s.text.Len())).Emit(); err != nil {
 			return err
 		}
 		s.n++
