@@ -11,13 +11,12 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/askback/askback/backtrack"
 	"github.com/askback/askback/channel/natschan"
 	"github.com/askback/askback/channel/natschan/embed"
 	"github.com/askback/askback/checkpoint"
 	"github.com/askback/askback/checkpoint/natslog"
 	"github.com/askback/askback/recovery"
-	"github.com/askback/askback/recovery/none"
+	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/task"
 	"github.com/askback/askback/topology"
 )
@@ -54,15 +53,18 @@ type Progress struct {
 // (all its spouts are finite), ctx ends, or a task has FAILED. The report is not nil once the topology has
 // started, even if an error is returned with it; a run ended by ctx returns ctx's error.
 func Run(ctx context.Context, b *topology.Builder, options ...Option) (*Report, error) {
-	plan, err := b.Build()
-	if err != nil {
-		return nil, err
-	}
-	r := &run{plan: plan, opt: defaults()}
+	r := &run{opt: defaults()}
 	for _, o := range options {
 		o(&r.opt)
 	}
-	if err := r.opt.check(); err != nil {
+	err := r.opt.check()
+	if err != nil {
+		return nil, err
+	}
+	if r.strategy, err = strategy.Named(r.opt.strategy); err != nil {
+		return nil, fmt.Errorf("askback: %w", err)
+	}
+	if r.plan, err = b.BuildWith(r.strategy.Extension); err != nil {
 		return nil, err
 	}
 	if err := r.open(ctx); err != nil {
@@ -75,8 +77,9 @@ func Run(ctx context.Context, b *topology.Builder, options ...Option) (*Report, 
 
 // run is one call of Run.
 type run struct {
-	plan *topology.Plan
-	opt  config
+	plan     *topology.Plan
+	strategy *strategy.Strategy
+	opt      config
 
 	server    *embed.Server
 	transport *natschan.Transport
@@ -106,7 +109,7 @@ func (r *run) open(ctx context.Context) (err error) {
 	if r.transport, err = natschan.Dial(dial); err != nil {
 		return err
 	}
-	if r.opt.strategy == "none" {
+	if r.strategy.Log == nil {
 		return nil
 	}
 	opt := natslog.Options{Prefix: r.opt.prefix, Topology: r.plan.Name, Durability: r.opt.durability}
@@ -124,7 +127,7 @@ func (r *run) open(ctx context.Context) (err error) {
 
 // shared reports whether the run must leave nothing behind, and must not find anything left, on a server that
 // others use.
-func (r *run) shared() bool { return r.server == nil && !r.opt.keep && r.opt.strategy != "none" }
+func (r *run) shared() bool { return r.server == nil && !r.opt.keep && r.strategy.Log != nil }
 
 // syncInterval is how often the embedded server syncs its store under process durability. It bounds what the log
 // keeps for the case of a power cut.
@@ -203,15 +206,14 @@ func (r *run) options(t *topology.Task) task.Options {
 			Plan: r.plan, Task: t, Settings: r.opt.settings,
 			FrameSize: r.opt.frameSize, MaxPayload: r.transport.MaxPayload(), Log: r.opt.log,
 			OnDead: r.opt.onDead, OnLatency: r.opt.onLatency,
-			Strategy: backtrack.New,
+			Strategy: r.strategy.New,
 		},
 		Transport:  r.transport,
-		Log:        r.log,
 		LogOption:  checkpoint.Options{Pause: pause},
 		OnRecovery: r.onRecovery,
 	}
-	if r.opt.strategy == "none" {
-		o.Config.Strategy = none.New
+	if r.strategy.Keeps(t.Operator) {
+		o.Log = r.log
 	}
 	return o
 }
@@ -278,7 +280,7 @@ func (r *run) onEvent(e natschan.Event) {
 func (r *run) report() *Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	rep := &Report{Plan: r.plan, Strategy: r.opt.strategy, Elapsed: time.Since(r.began), Recoveries: r.recoveries, Transport: r.transport.Stats()}
+	rep := &Report{Plan: r.plan, Strategy: r.strategy.Name, Elapsed: time.Since(r.began), Recoveries: r.recoveries, Transport: r.transport.Stats()}
 	for _, s := range r.tasks {
 		i := s.Info()
 		rep.Resumed = rep.Resumed || i.Resumed

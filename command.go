@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/askback/askback/channel/natschan"
+	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/task"
 	"github.com/askback/askback/topology"
 )
@@ -58,7 +60,7 @@ func command(b *topology.Builder) *cobra.Command {
 	p.StringVar(&f.server, "server", "", "URL of a NATS server with JetStream (default: one in this process)")
 	p.BoolVar(&f.keep, "keep", false, "leave the log on the server, and resume from the one that is there")
 	p.StringVar(&f.dir, "dir", "", "directory that keeps the log of the server in this process (default: a temporary one)")
-	p.StringVar(&f.strategy, "strategy", "backtrack", "recovery strategy: backtrack, or none (at most once)")
+	p.StringVar(&f.strategy, "strategy", "backtrack", "recovery strategy: "+strategies())
 	p.StringVar(&f.durability, "durability", "process", "what the log survives: process (any crash of processes) or power (a power cut too)")
 	p.IntVar(&f.kills, "kill", 0, "how many random tasks to kill, spread over the input")
 	p.Uint64Var(&f.seed, "seed", 0, "seed that chooses the tasks to kill (default: the time)")
@@ -179,4 +181,16 @@ func firstLine(err error) string {
 		}
 	}
 	return text
+}
+
+// strategies lists the strategies with what they promise.
+func strategies() string {
+	var b strings.Builder
+	for i, s := range strategy.All {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s (%v)", s.Name, s.Guarantee)
+	}
+	return b.String()
 }

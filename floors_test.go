@@ -20,8 +20,8 @@ const module = "github.com/askback/askback"
 // house is the order of the packages: each may import those before it. What lies below one of them, such as
 // channel/natschan, is on its floor. The root package is called ".".
 var house = []string{
-	"msgid", "tuple", "state", "bolt", "spout", "topology", "channel", "checkpoint", "recovery", "backtrack", "task",
-	"sim", ".", "internal", "bench", "cmd", "examples",
+	"msgid", "tuple", "state", "bolt", "spout", "topology", "channel", "checkpoint", "recovery", "backtrack", "strategy", "task",
+	"sim", ".", "journal", "internal", "bench", "cmd", "examples",
 }
 
 // machines decide and do not act: time reaches them as a tick, chance as a seed, and the rest as an event. Their
@@ -32,7 +32,7 @@ var machines = []string{"backtrack", "recovery", "recovery/none"}
 var notForMachines = []string{"context", "crypto/rand", "io/fs", "math/rand", "math/rand/v2", "net", "os", "runtime", "sync", "sync/atomic", "syscall", "time"}
 
 // natsUsers are the places where NATS may be imported, besides tests.
-var natsUsers = []string{"channel/natschan", "checkpoint/natslog", "bench"}
+var natsUsers = []string{"channel/natschan", "checkpoint/natslog", "spout/jetspout", "bolt/jetsink", "journal", "bench"}
 
 // Imports run downward only.
 func TestImportFloors(t *testing.T) {

@@ -57,8 +57,6 @@ func defaults() config {
 // check finds options that contradict each other.
 func (c *config) check() error {
 	switch {
-	case c.strategy != "backtrack" && c.strategy != "none":
-		return fmt.Errorf("askback: unknown strategy %q: there are backtrack and none", c.strategy)
 	case c.server != "" && c.dir != "":
 		return fmt.Errorf("askback: a server (%s) keeps its own store, so a directory (%s) cannot be given with it", c.server, c.dir)
 	case c.kills < 0:
@@ -81,7 +79,7 @@ func WithKeep() Option { return func(c *config) { c.keep = true } }
 // WithPrefix sets the prefix of all NATS subjects and streams. Default "askback".
 func WithPrefix(prefix string) Option { return func(c *config) { c.prefix = prefix } }
 
-// WithStrategy sets the recovery strategy: "backtrack" (default) or "none".
+// WithStrategy sets the recovery strategy, by one of the names in package strategy. The default is "backtrack".
 func WithStrategy(name string) Option { return func(c *config) { c.strategy = name } }
 
 // WithDurability sets what the log survives. Default Process.

@@ -3,9 +3,11 @@ package sim
 import (
 	"bytes"
 	"fmt"
+	"math"
 
 	"github.com/askback/askback/channel"
 	"github.com/askback/askback/msgid"
+	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )
@@ -15,19 +17,26 @@ import (
 // must be what the target consumed, tuple by tuple and each once (I1, I2), and what it keeps must be what the
 // operator keeps (I3).
 func (w *World) judge() {
-	if w.scenario.Strategy == "none" {
-		w.judgeNone()
+	switch w.strategy.Guarantee {
+	case strategy.AtMostOnce:
+		w.judgeRoots(0, 1, w.arrived)
+		return
+	case strategy.AtLeastOnce:
+		w.judgeRoots(1, math.MaxInt32, w.arrived)
 		return
 	}
 	items := make([][][]byte, len(w.plan.Channels)) // what each channel carried
 	for _, s := range w.slots {
+		if s.task.Operator.System {
+			continue
+		}
 		if err := w.judgeTask(s, items); err != nil {
 			w.violate("I1", "%v: %v", s.task.Alias, err)
 			return
 		}
 	}
 	w.judgeChannels(items)
-	w.judgeRoots(1)
+	w.judgeRoots(1, 1, w.consumed())
 	for _, s := range w.slots {
 		if st := s.current.core.Status(); st.Retained != 0 {
 			w.violate("I9", "%v still retains %d bytes at the end", s.task.Alias, st.Retained)
@@ -35,29 +44,11 @@ func (w *World) judge() {
 	}
 }
 
-// judgeNone: at most once, so no root arrives more often than it should.
-func (w *World) judgeNone() { w.judgeRoots(0) }
-
-// judgeRoots counts the roots at the sinks. Over all incarnations, a root may have arrived more often.
-func (w *World) judgeRoots(least int) {
+// judgeRoots compares how often each root came to the sinks with how often it should, between least and most times
+// the copies that the shape makes.
+func (w *World) judgeRoots(least, most int, count map[string]int) {
 	if w.shape.copies == 0 {
 		return
-	}
-	count := map[string]int{}
-	if least == 0 {
-		count = w.arrived
-	} else {
-		for _, s := range w.slots {
-			if len(s.task.Out) > 0 || s.task.Operator.Spout != nil {
-				continue
-			}
-			past, _ := operatorOf(s.current).state()
-			for _, m := range past {
-				if m.kind == tupleMoment {
-					count[rootIn(m.data)]++
-				}
-			}
-		}
 	}
 	for _, s := range w.slots {
 		if s.task.Operator.Spout == nil {
@@ -65,12 +56,29 @@ func (w *World) judgeRoots(least int) {
 		}
 		for n := range w.emittedBy(s) {
 			root := rootOf(s.task.Alias, n)
-			if got := count[root]; got > w.shape.copies || got < least*w.shape.copies {
+			if got := count[root]; got > most*w.shape.copies || got < least*w.shape.copies {
 				w.violate("I1", "root %s arrived %d times, not %d", root, got, w.shape.copies)
 				return
 			}
 		}
 	}
+}
+
+// consumed counts the roots that the state of the sinks tells of. Over all incarnations, more may have arrived.
+func (w *World) consumed() map[string]int {
+	count := map[string]int{}
+	for _, s := range w.slots {
+		if !s.task.Sink() || s.task.Operator.Spout != nil || s.task.Operator.System {
+			continue
+		}
+		past, _ := operatorOf(s.current).state()
+		for _, m := range past {
+			if m.kind == tupleMoment {
+				count[rootIn(m.data)]++
+			}
+		}
+	}
+	return count
 }
 
 func (w *World) emittedBy(s *slot) uint64 { return s.current.core.Operator().(*source).next }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/askback/askback/backtrack"
 	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/strategy"
 )
 
 // A Scenario says all that a run depends on: the same scenario runs the same way, to the last message. ScenarioOf
@@ -16,7 +17,7 @@ import (
 type Scenario struct {
 	Seed     uint64
 	Shape    string
-	Strategy string // "backtrack" or "none"
+	Strategy string // see package strategy
 	Faults   Faults
 	Bug      Bug `json:",omitempty"` // none, but in tests of tests
 	Steps    int // how many steps faults may happen in; then the topology must come to its end
@@ -171,12 +172,13 @@ func ParseScenario(text string) (s Scenario, err error) {
 
 // check finds what cannot be run.
 func (s *Scenario) check() error {
+	if _, err := strategy.Named(s.Strategy); err != nil {
+		return fmt.Errorf("sim: %w", err)
+	}
 	set := &s.Settings
 	least := min(set.FaultRate, set.FrameSize-1, set.MaxRecord-1, set.SyncLag, set.Window-1, set.SoftBound-1, set.HardBound-1,
 		set.SnapshotEvery-1, set.RetryEvery-1, set.RetryMax-1, set.MarkEvery-1, set.MarkMax-1)
 	switch {
-	case s.Strategy != "backtrack" && s.Strategy != "none":
-		return fmt.Errorf("sim: strategy %q: want backtrack or none", s.Strategy)
 	case s.Bug != "" && !slices.Contains(Bugs, s.Bug):
 		return fmt.Errorf("sim: no bug is called %q: there are %v", s.Bug, Bugs)
 	case s.Steps < 0 || s.Tuples < 0 || least < 0:

@@ -9,6 +9,7 @@ import (
 	"github.com/askback/askback/channel/memchan"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 )
 
@@ -199,7 +200,7 @@ func (w *World) undead() {
 		return
 	}
 	in := w.victim()
-	if in == nil || w.scenario.Strategy == "none" {
+	if in == nil || w.strategy.Guarantee != strategy.ExactlyOnce { // nothing fences it
 		return
 	}
 	in.zombie = true
@@ -379,7 +380,11 @@ func (w *World) complete() bool {
 			}
 			continue
 		}
-		if w.faulty || w.scenario.Strategy == "none" && !w.quietNone(s) || w.scenario.Strategy != "none" && !w.caughtUp(s) {
+		up := w.quiet
+		if w.strategy.Guarantee == strategy.ExactlyOnce {
+			up = w.caughtUp
+		}
+		if w.faulty || !up(s) {
 			return false
 		}
 	}
@@ -405,8 +410,8 @@ func (w *World) caughtUp(s *slot) bool {
 	return true
 }
 
-// quietNone is caughtUp for the strategy that keeps nothing.
-func (w *World) quietNone(s *slot) bool {
+// quiet is caughtUp for strategies that may lose or double what they number.
+func (w *World) quiet(s *slot) bool {
 	src, ok := s.current.core.Operator().(*source)
 	return w.net.Pending() == 0 && s.current.core.Status().Retained == 0 && (!ok || src.next >= w.highest[s.task.Alias])
 }

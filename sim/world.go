@@ -13,7 +13,7 @@ import (
 	"github.com/askback/askback/checkpoint/memlog"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/recovery"
-	"github.com/askback/askback/recovery/none"
+	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/task"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
@@ -23,6 +23,7 @@ import (
 // goroutine that calls run, in an order that its source of chance decides.
 type World struct {
 	scenario Scenario
+	strategy *strategy.Strategy
 	shape    *Shape
 	plan     *topology.Plan
 	kit      *kit
@@ -78,12 +79,16 @@ func newWorld(s Scenario) (*World, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
+	chosen, err := strategy.Named(s.Strategy)
+	if err != nil {
+		return nil, fmt.Errorf("sim: %w", err)
+	}
 	shape, err := ShapeNamed(s.Shape)
 	if err != nil {
 		return nil, err
 	}
 	w := &World{
-		scenario: s, shape: shape,
+		scenario: s, strategy: chosen, shape: shape,
 		rand: rand.New(rand.NewPCG(s.Seed, 3)), luck: rand.New(rand.NewPCG(s.Seed, 4)),
 		store:  newStore(s.Settings.SyncLag, s.Bug),
 		result: &Result{Scenario: s},
@@ -94,7 +99,7 @@ func newWorld(s Scenario) (*World, error) {
 	}
 	w.kit = &kit{w: w, b: topology.New("sim"), logics: map[string]*logic{}, sources: map[string]func(msgid.Alias, uint64, tuple.Emitter){}}
 	shape.build(w.kit)
-	if w.plan, err = w.kit.b.Build(); err != nil {
+	if w.plan, err = w.kit.b.BuildWith(chosen.Extension); err != nil {
 		return nil, fmt.Errorf("sim: shape %s: %w", s.Shape, err)
 	}
 	w.trace.plan = w.plan
@@ -173,7 +178,7 @@ func (w *World) open(s *slot) bool {
 func (w *World) incarnate(s *slot) (*instance, error) {
 	in := &instance{w: w, task: s.task}
 	history := &checkpoint.History{Incarnation: s.last + 1}
-	if w.scenario.Strategy != "none" {
+	if w.strategy.Keeps(s.task.Operator) {
 		w.writer++
 		power := w.power
 		writer, h, err := checkpoint.Open(context.Background(), w.store, s.task.Alias, checkpoint.Options{
@@ -200,7 +205,7 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 	}
 	set := w.scenario.Settings
 	core, err := task.NewCore(task.Config{
-		Plan: w.plan, Task: s.task, Strategy: w.strategy(), Settings: set.machine(), FrameSize: set.FrameSize, SmallState: set.SmallState,
+		Plan: w.plan, Task: s.task, Strategy: w.factory(), Settings: set.machine(), FrameSize: set.FrameSize, SmallState: set.SmallState,
 		Now:  func() time.Time { return time.UnixMilli(1e12 + int64(w.now) + w.skew) },
 		Rand: w.luck.Uint64,
 		OnDead: func(d task.DeadLetter) {
@@ -231,14 +236,11 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 // errGone ends the tries of a writer whose task is gone.
 var errGone = errors.New("sim: the task is gone")
 
-func (w *World) strategy() recovery.Factory {
-	switch {
-	case w.scenario.Strategy == "none":
-		return none.New
-	case w.scenario.Bug != "":
+func (w *World) factory() recovery.Factory {
+	if w.scenario.Bug != "" {
 		return backtrack.Planted(w.scenario.Bug)
 	}
-	return backtrack.New
+	return w.strategy.New
 }
 
 // meanwhile lets other things happen while a task waits for its log.
@@ -338,7 +340,7 @@ func (w *World) violate(invariant, format string, args ...any) {
 func (w *World) bounds(in *instance) {
 	set := &w.scenario.Settings
 	st := in.core.Status()
-	if most := set.HardBound + w.slack(in); st.Retained > most && !st.Owing && w.scenario.Strategy != "none" {
+	if most := set.HardBound + w.slack(in); st.Retained > most && !st.Owing {
 		w.violate("I9", "%v retains %d bytes, bound and slack are %d", in.task.Alias, st.Retained, most)
 	}
 	most := len(in.task.In) * 2 * (set.Window + max(set.FrameSize, 2048))

@@ -122,7 +122,7 @@ func (c *Core) runFrame() {
 }
 
 func (c *Core) frameDone() {
-	if c.cfg.OnLatency != nil && len(c.cfg.Task.Out) == 0 && c.work.Frame.Birth != 0 {
+	if c.cfg.OnLatency != nil && c.cfg.Task.Sink() && c.work.Frame.Birth != 0 {
 		c.cfg.OnLatency(time.Duration(c.cfg.Now().UnixNano() - c.work.Frame.Birth))
 	}
 	c.consumed()

@@ -19,7 +19,10 @@ func (b *Builder) Validate() error {
 }
 
 // Build compiles the topology to a new plan. On an error it returns all that is wrong, joined, each an *Error.
-func (b *Builder) Build() (*Plan, error) {
+func (b *Builder) Build() (*Plan, error) { return b.BuildWith(nil) }
+
+// BuildWith is Build, with an extension added to the plan if there is one.
+func (b *Builder) BuildWith(x *Extension) (*Plan, error) {
 	c := compiler{plan: &Plan{Name: b.name}, byName: make(map[string]*Operator)}
 	c.topology(b)
 	for _, n := range b.nodes {
@@ -29,6 +32,9 @@ func (b *Builder) Build() (*Plan, error) {
 		c.inputs(c.plan.Operators[i], n)
 	}
 	c.cycles()
+	if x != nil && len(c.errs) == 0 {
+		c.extend(x)
+	}
 	c.size()
 	if len(c.errs) > 0 {
 		return nil, errors.Join(c.errs...)
@@ -53,6 +59,9 @@ func (c *compiler) fail(at Error, problem string, args ...any) {
 
 // nameRule is the remedy for a name that msgid.ValidName refuses.
 const nameRule = "is not a name: take 1 to 64 of A-Z a-z 0-9 _ -"
+
+// systemRule is the remedy for a name that belongs to extensions.
+const systemRule = "names that begin with an underscore are the runtime's own: take another"
 
 func (c *compiler) topology(b *Builder) {
 	if !msgid.ValidName(b.name) {
@@ -79,6 +88,8 @@ func (c *compiler) operator(n *Node) {
 	switch {
 	case !msgid.ValidName(n.name):
 		c.fail(Error{}, "operator %.80q %s", n.name, nameRule)
+	case system(n.name):
+		c.fail(at, systemRule)
 	case c.byName[n.name] != nil:
 		c.fail(at, "is declared twice: give each operator a name of its own")
 	}
@@ -153,6 +164,9 @@ func (c *compiler) stream(o *Operator, s stream) {
 	switch {
 	case s.named && !msgid.ValidName(s.name):
 		c.fail(Error{Operator: o.Name}, "stream %.80q %s", s.name, nameRule)
+		return
+	case system(s.name):
+		c.fail(at, systemRule)
 		return
 	case o.Stream(s.name) != nil && !s.named:
 		c.fail(at, "the default stream is declared twice: call Fields once, or name the other with Stream")

@@ -25,6 +25,7 @@ type Operator struct {
 	Pessimism   Pessimism
 	Retry       Retry
 	DeadLetters bool // whether it has the stream DeadStream
+	System      bool // it belongs to the recovery strategy, not to the user: see Extension
 
 	Tasks []*Task // by index of their alias
 }

@@ -37,6 +37,16 @@ type Channel struct {
 	Out            int // its index in Source.Out
 }
 
+// Sink reports whether the task emits nothing that an operator of the user's reads.
+func (t *Task) Sink() bool {
+	for _, c := range t.Out {
+		if !c.Target.Operator.System {
+			return false
+		}
+	}
+	return true
+}
+
 // Operator returns the operator of that name, or nil if there is none.
 func (p *Plan) Operator(name string) *Operator {
 	for _, o := range p.Operators {

@@ -1,0 +1,73 @@
+package strategy
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/askback/askback/backtrack"
+	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/recovery/none"
+	"github.com/askback/askback/topology"
+)
+
+// A Guarantee says how often a tuple counts, whatever fails.
+type Guarantee uint8
+
+// The guarantees.
+const (
+	AtMostOnce  Guarantee = iota // once or not at all
+	AtLeastOnce                  // once or more often
+	ExactlyOnce                  // once
+)
+
+// String returns "at most once", "at least once" or "exactly once".
+func (g Guarantee) String() string {
+	return [...]string{"at most once", "at least once", "exactly once"}[g]
+}
+
+// A Strategy is one way to recover from failures.
+type Strategy struct {
+	Name      string
+	About     string // what it does, in a few words
+	Guarantee Guarantee
+	New       recovery.Factory
+	// Log reports whether a task of an operator keeps a log; nil: none does.
+	Log func(*topology.Operator) bool
+	// Extension is what the strategy adds to a topology; nil: nothing.
+	Extension *topology.Extension
+}
+
+// Keeps reports whether a task of an operator keeps a log.
+func (s *Strategy) Keeps(o *topology.Operator) bool { return s.Log != nil && s.Log(o) }
+
+func every(*topology.Operator) bool { return true }
+
+// All lists the strategies, the default first.
+var All = []*Strategy{
+	{
+		Name: "backtrack", About: "a restored task asks its sources for what it missed", Guarantee: ExactlyOnce,
+		New: backtrack.New, Log: every,
+	},
+	{
+		Name: "none", About: "nothing is restored", Guarantee: AtMostOnce,
+		New: none.New,
+	},
+}
+
+// Named returns the strategy of that name.
+func Named(name string) (*Strategy, error) {
+	for _, s := range All {
+		if s.Name == name {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("unknown strategy %q: there are %s", name, strings.Join(Names(), ", "))
+}
+
+// Names lists the names of the strategies, the default first.
+func Names() (names []string) {
+	for _, s := range All {
+		names = append(names, s.Name)
+	}
+	return names
+}
