@@ -173,10 +173,22 @@ func (c *chaos) kill() bool {
 	}
 	var victims []*topology.Task
 	if c.pairs {
-		ch := c.run.plan.Channels[c.rand.IntN(len(c.run.plan.Channels))]
+		var channels []*topology.Channel
+		for _, ch := range c.run.plan.Channels {
+			if !ch.Target.Operator.System && !ch.Source.Operator.System {
+				channels = append(channels, ch)
+			}
+		}
+		ch := channels[c.rand.IntN(len(channels))]
 		victims = append(victims, ch.Source, ch.Target)
 	} else {
-		victims = append(victims, c.run.plan.Tasks[c.rand.IntN(len(c.run.plan.Tasks))])
+		var tasks []*topology.Task // the user's: a strategy that has tasks of its own is not to lose by having more
+		for _, t := range c.run.plan.Tasks {
+			if !t.Operator.System {
+				tasks = append(tasks, t)
+			}
+		}
+		victims = append(victims, tasks[c.rand.IntN(len(tasks))])
 	}
 	n := 0
 	for _, t := range victims {
