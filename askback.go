@@ -161,8 +161,12 @@ func (r *run) run(ctx context.Context) error {
 	}
 	var group sync.WaitGroup
 	for _, t := range r.plan.Tasks {
-		s := task.NewSupervisor(r.options(t))
-		r.tasks = append(r.tasks, s)
+		r.tasks = append(r.tasks, task.NewSupervisor(r.options(t)))
+	}
+	if r.opt.onControl != nil {
+		r.opt.onControl(&Control{r})
+	}
+	for _, s := range r.tasks {
 		group.Go(func() {
 			if err := s.Run(ctx); err != nil {
 				stop(err)

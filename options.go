@@ -43,6 +43,7 @@ type config struct {
 	onEvent    func(natschan.Event)
 	onDead     func(task.DeadLetter)
 	onLatency  func(time.Duration)
+	onControl  func(*Control)
 }
 
 func defaults() config {
@@ -125,3 +126,6 @@ func OnDead(f func(task.DeadLetter)) Option { return func(c *config) { c.onDead 
 
 // OnLatency is told by sinks how old the roots of a consumed frame are. It must not block.
 func OnLatency(f func(time.Duration)) Option { return func(c *config) { c.onLatency = f } }
+
+// WithControl hands over the control of the topology when its tasks are about to start. F must not block.
+func WithControl(f func(*Control)) Option { return func(c *config) { c.onControl = f } }
