@@ -120,7 +120,7 @@ public final class Fault {
         if (resumed != 0) {
             r.real("resume_ms", ms(resumed));
         }
-        long back = curve.rateIsBack(killed);
+        long back = curve.rateIsBack(killed, Math.max(killed, resumed));
         if (back >= 0) {
             r.real("rate_back_ms", ms(back));
         }

@@ -187,18 +187,16 @@ public final class Meter {
         }
 
         /**
-         * Returns when, after the kill, there first begins a quarter of a second with nine tenths of the rate before
-         * it; -1 if that never happens.
+         * Returns when there first begins, not before notBefore, a quarter of a second with nine tenths of the rate that
+         * was before the kill; -1 if that never happens.
          */
-        long rateIsBack(long killed) {
-            int first = 0;
-            while (first < points.size() && points.get(first)[0] < killed) {
-                first++;
-            }
-            if (first == 0) {
+        long rateIsBack(long killed, long notBefore) {
+            int last = indexOf(killed) - 1;
+            if (last < 1) {
                 return -1;
             }
-            double before = rate(0, first - 1);
+            double before = rate(0, last);
+            int first = indexOf(notBefore);
             for (int from = first, to = first; to < points.size(); from++) {
                 while (to < points.size() && points.get(to)[0] < points.get(from)[0] + WINDOW) {
                     to++;
@@ -208,6 +206,15 @@ public final class Meter {
                 }
             }
             return -1;
+        }
+
+        // The first point at or after a time.
+        private int indexOf(long t) {
+            int i = 0;
+            while (i < points.size() && points.get(i)[0] < t) {
+                i++;
+            }
+            return i;
         }
 
         private double rate(int from, int to) {
