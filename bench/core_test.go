@@ -14,18 +14,18 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// A sink is the world around one core: it takes what the core sends, and answers its log at once.
-type sink struct {
+// A world is what is around one core: it takes what the core sends, and answers its log at once.
+type world struct {
 	core *task.Core
 }
 
-func (s *sink) Send(channel.Kind, msgid.Alias, []byte) {}
+func (s *world) Send(channel.Kind, msgid.Alias, []byte) {}
 
-func (s *sink) Append([]byte)        { s.core.Appended() }
-func (s *sink) Store([][]byte, bool) { s.core.Stored() }
+func (s *world) Append([]byte)        { s.core.Appended() }
+func (s *world) Store([][]byte, bool) { s.core.Stored() }
 
 // newCore starts one task of the word count, with a window that never closes.
-func newCore(b *testing.B, alias string) (*task.Core, *topology.Plan, *sink) {
+func newCore(b *testing.B, alias string) (*task.Core, *topology.Plan, *world) {
 	b.Helper()
 	in, err := text()
 	if err != nil {
@@ -39,7 +39,7 @@ func newCore(b *testing.B, alias string) (*task.Core, *topology.Plan, *sink) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := &sink{}
+	s := &world{}
 	s.core, err = task.NewCore(task.Config{
 		Plan: plan, Task: plan.Task(a), Strategy: backtrack.New,
 		Settings: recovery.Config{Window: 1 << 40, SoftBound: 1 << 40, HardBound: 1 << 40, SnapshotEvery: 1 << 40},
@@ -110,7 +110,7 @@ func run(b *testing.B, alias, from string, fill func(row func([]byte)) int) {
 		}
 		var frames [][]byte
 		build := channel.NewBuilder(plan.Version, ch.Number, 1, 1, 0, 16<<10)
-		row := tuple.NewRow(ch.Edge.Stream.Fields, taker(func(r *tuple.Row) error {
+		row := tuple.NewRow(ch.Edge.Stream.Fields, taken(func(r *tuple.Row) error {
 			if !build.Fits(len(r.Encoded())) {
 				frames = append(frames, build.Seal().Raw)
 			}
@@ -133,6 +133,6 @@ func run(b *testing.B, alias, from string, fill func(row func([]byte)) int) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/word")
 }
 
-type taker func(r *tuple.Row) error
+type taken func(r *tuple.Row) error
 
-func (t taker) Take(r *tuple.Row) error { return t(r) }
+func (t taken) Take(r *tuple.Row) error { return t(r) }

@@ -15,9 +15,9 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// relay is two generators, two tasks that pass tuples on, and a sink: two hops, the first of which merges its
+// twoHops is two generators, two tasks that pass tuples on, and a sink: two hops, the first of which merges its
 // inputs, so that its frames wait for the log.
-func relay(n int64, perSecond float64) *topology.Builder {
+func twoHops(n int64, perSecond float64) *topology.Builder {
 	b := topology.New("relay")
 	b.Spout("gen", spout.Generate(n, func(i int64, out spout.Emitter) error {
 		return out.Row().Int(i).Emit()
@@ -33,7 +33,7 @@ func relay(n int64, perSecond float64) *topology.Builder {
 // second at that load.
 func BenchmarkLatency(b *testing.B) {
 	const most = 2_000_000
-	r, err := askback.Run(b.Context(), relay(most, 0))
+	r, err := askback.Run(b.Context(), twoHops(most, 0))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func BenchmarkLatency(b *testing.B) {
 	rate := full / 10
 	var mu sync.Mutex
 	h := hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)
-	_, err = askback.Run(b.Context(), relay(int64(rate)*int64(b.N), rate), askback.OnLatency(func(d time.Duration) {
+	_, err = askback.Run(b.Context(), twoHops(int64(rate)*int64(b.N), rate), askback.OnLatency(func(d time.Duration) {
 		mu.Lock()
 		defer mu.Unlock()
 		if err := h.RecordValue(max(1, d.Microseconds())); err != nil {

@@ -1,0 +1,9 @@
+//go:build !unix
+
+package bench
+
+import "time"
+
+// This system does not tell.
+func cpuTime() time.Duration { return 0 }
+func resident() int64        { return 0 }
