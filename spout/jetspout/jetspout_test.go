@@ -449,3 +449,41 @@ func TestOpenRefuses(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// One consumer serves a reader, however much it reads; one that an operator deletes is replaced without a trace.
+func TestConsumers(t *testing.T) {
+	nc, js := fixture(t, nil)
+	publish(t, js, "s.a", 1, 10_000)
+	made, err := nc.SubscribeSync("$JS.API.CONSUMER.CREATE.s.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, out := open(t, jetspout.Stream(nc, "s").Take(jetspout.Data), 0, 1), bolttest.NewEmitter("data")
+	if err := read(t, s, out, 10_000); err != nil {
+		t.Fatal(err)
+	}
+	if n, _, err := made.Pending(); n != 1 || err != nil {
+		t.Errorf("%d consumers were made, %v", n, err)
+	}
+	stream, err := js.Stream(t.Context(), "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range stream.ConsumerNames(t.Context()).Name() {
+		if err := stream.DeleteConsumer(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(t, js, "s.a", 10_001, 20_000)
+	if err := read(t, s, out, 20_000); err != nil {
+		t.Fatal(err)
+	}
+	wantNumbers(t, out, sequence(1, 20_000))
+
+	if err := s.(io.Closer).Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name := range stream.ConsumerNames(t.Context()).Name() {
+		t.Errorf("consumer %s is left behind", name)
+	}
+}

@@ -244,7 +244,7 @@ var (
 	errStatus = errors.New("jetspout: the pull was refused")
 )
 
-// pull asks for messages, and hands them over as they come.
+// pull asks for messages and gathers them. What is gathered is handed over as soon as the task wants it.
 func (c *consumer) pull(ctx context.Context) error {
 	request, _ := json.Marshal(map[string]any{
 		"batch": pullMessages, "max_bytes": c.bytes, "expires": pullExpires, "idle_heartbeat": heartbeat,
@@ -270,36 +270,49 @@ func (c *consumer) pull(ctx context.Context) error {
 		case status == "100": // heartbeat
 		case status == "404" || status == "408": // nothing more for now
 			return c.idle(ctx)
+		case status == "409" && strings.Contains(why, "Batch Completed"):
+			if got > 0 {
+				return nil
+			} // otherwise it ends the pull before, which was known to be complete
 		case status == "409" && strings.Contains(why, "MaxBytes"):
 			if got == 0 {
 				c.bytes *= 2
 			}
-			return c.flush(ctx)
+			return nil
 		default:
 			return fmt.Errorf("%w: %s %s", errStatus, status, why)
 		}
 	}
-	return c.flush(ctx)
+	return nil
 }
 
-// receive waits for a message. Before it waits, it hands over what is gathered.
+// receive returns the next message. While there is none it offers the task what is gathered; the longer the task
+// is busy, the more that is.
 func (c *consumer) receive(ctx context.Context, silence *time.Timer) (*nats.Msg, error) {
-	select {
-	case m := <-c.inbox:
-		return m, nil
-	default:
-	}
-	if err := c.flush(ctx); err != nil {
-		return nil, err
-	}
-	silence.Reset(unheard)
-	select {
-	case m := <-c.inbox:
-		return m, nil
-	case <-silence.C:
-		return nil, errSilent
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	for {
+		select {
+		case m := <-c.inbox:
+			return m, nil
+		default:
+		}
+		var offer chan<- batch
+		if c.seen >= c.next {
+			if err := c.explain(ctx); err != nil {
+				return nil, err
+			}
+			offer = c.batches
+		}
+		silence.Reset(unheard)
+		select {
+		case m := <-c.inbox:
+			return m, nil
+		case offer <- batch{messages: c.gathered, upTo: c.seen}:
+			c.handed()
+		case <-silence.C:
+			return nil, errSilent
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 }
 
@@ -330,29 +343,30 @@ func (c *consumer) take(ctx context.Context, m *nats.Msg) error {
 	return nil
 }
 
-// flush hands over what is gathered.
+// flush waits until the task takes what is gathered.
 func (c *consumer) flush(ctx context.Context) error {
-	if c.seen < c.next {
-		return nil
-	}
-	if c.hole > 0 {
-		if err := c.explain(ctx); err != nil {
-			return err
-		}
+	if err := c.explain(ctx); err != nil {
+		return err
 	}
 	if err := c.hand(ctx, batch{messages: c.gathered, upTo: c.seen}); err != nil {
 		return err
 	}
-	c.next, c.gathered, c.size, c.hole = c.seen+1, nil, 0, 0
+	c.handed()
 	if c.ends && c.seen >= c.span.end {
 		return errEnded
 	}
 	return nil
 }
 
+// handed begins anew after what was gathered.
+func (c *consumer) handed() { c.next, c.gathered, c.size = c.seen+1, nil, 0 }
+
 // explain finds out whether sequence numbers are missing because nobody wants them, which is as it should be, or
 // because the stream has dropped them before they were read.
 func (c *consumer) explain(ctx context.Context) error {
+	if c.hole == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	info, err := c.handle.Info(ctx)
@@ -362,6 +376,7 @@ func (c *consumer) explain(ctx context.Context) error {
 	if first := info.State.FirstSeq; first > c.hole {
 		return &MissingError{Stream: c.stream, From: c.hole, To: first - 1}
 	}
+	c.hole = 0
 	return nil
 }
 
@@ -376,15 +391,18 @@ func (c *consumer) idle(ctx context.Context) error {
 	}
 	last := info.State.LastSeq // before the consumer is asked: what comes in between is the consumer's to tell
 	if last <= c.seen {
-		return c.flush(ctx)
+		return nil
 	}
 	consumer, err := c.handle.Consumer(ask, c.name)
 	if err != nil {
 		return err
 	}
 	if state := consumer.CachedInfo(); state.NumPending > 0 || state.Delivered.Consumer != c.count {
-		return c.flush(ctx)
+		return nil
 	}
 	c.seen = last
-	return c.flush(ctx)
+	if c.ends && c.seen >= c.span.end {
+		return c.flush(ctx)
+	}
+	return nil
 }
