@@ -45,7 +45,7 @@ func connect(t testing.TB, url string) (*nats.Conn, jetstream.JetStream) {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(1<<20))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func publish(t testing.TB, js jetstream.JetStream, subject string, from, to int)
 	}
 	select {
 	case <-js.PublishAsyncComplete():
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("publishing takes too long")
 	}
 }
