@@ -328,7 +328,7 @@ func TestOvertaken(t *testing.T) {
 	}
 	n := len(out.Rows(""))
 	if n >= int(missing.From) {
-		t.Errorf("%d rows, although %v", n, err)
+		t.Errorf("%d rows, although %v", n, missing)
 	}
 	wantNumbers(t, out, sequence(1, n))
 }
