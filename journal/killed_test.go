@@ -3,6 +3,7 @@ package journal_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -19,6 +20,10 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/askback/askback/bolt/bolttest"
+	"github.com/askback/askback/spout"
+	"github.com/askback/askback/spout/jetspout"
 )
 
 // A process is the test binary in another role.
@@ -71,7 +76,8 @@ func freeAddr(t *testing.T) string {
 
 // TestKilled kills the journal and the NATS server with kill -9 at random moments, while senders push numbered
 // lines. Each sends a request without a key once, notes whether it was acknowledged, and goes on; or with a key,
-// again and again until it is acknowledged. Every line that was acknowledged is there, once.
+// again and again until it is acknowledged. Every line that was acknowledged is there, once. A spout that follows
+// the stream meanwhile emits what is there, in its order.
 func TestKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds")
@@ -98,6 +104,7 @@ func TestKilled(t *testing.T) {
 	raw.start(&senders, &stop, "raw", func(body []byte, key string) bool {
 		return insist(func() bool { return request(nc, body, key) })
 	})
+	reader := follow(t, nc)
 	for range 6 {
 		time.Sleep(time.Duration(50+random.IntN(300)) * time.Millisecond)
 		if random.IntN(3) == 0 {
@@ -116,8 +123,10 @@ func TestKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	all := contents(t, js, "lines")
+	reader.compare(t, seed, all)
 	times := make(map[string]int)
-	for _, m := range contents(t, js, "lines") {
+	for _, m := range all {
 		for line := range strings.SplitSeq(m.data, "\n") {
 			times[line]++
 		}
@@ -199,4 +208,72 @@ func request(nc *nats.Conn, body []byte, key string) bool {
 	}
 	m, err := nc.RequestMsg(&nats.Msg{Subject: "raw", Data: body, Header: nats.Header{nats.MsgIdHdr: {key}}}, time.Second)
 	return err == nil && string(m.Data) == "+OK"
+}
+
+// A follower reads the stream while it is written.
+type follower struct {
+	spout spout.Spout
+	out   *bolttest.Emitter
+	want  chan int // how many messages end it
+	ended chan error
+}
+
+func follow(t *testing.T, nc *nats.Conn) *follower {
+	t.Helper()
+	f := &follower{
+		spout: jetspout.Stream(nc, "lines").Take(jetspout.Subject, jetspout.Data).New(),
+		out:   bolttest.NewEmitter("subject", "data"), want: make(chan int, 1), ended: make(chan error, 1),
+	}
+	var err error
+	for range 100 { // the server may be away just now
+		if err = f.spout.(spout.Opener).Open(bolttest.NewContext("lines", 0, 1)); err == nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer func() { _ = f.spout.(io.Closer).Close() }()
+		want, end := -1, time.Time{}
+		for {
+			err := f.spout.Next(f.out)
+			if err != nil && !errors.Is(err, spout.ErrIdle) {
+				f.ended <- err
+				return
+			}
+			if err == nil {
+				continue
+			}
+			select {
+			case want = <-f.want:
+				end = time.Now().Add(20 * time.Second)
+			case <-time.After(time.Millisecond):
+			}
+			if want >= 0 && (len(f.out.Encoded("")) >= want || time.Now().After(end)) {
+				f.ended <- nil
+				return
+			}
+		}
+	}()
+	return f
+}
+
+// compare waits until all has been read, and compares.
+func (f *follower) compare(t *testing.T, seed uint64, want []stored) {
+	t.Helper()
+	f.want <- len(want)
+	if err := <-f.ended; err != nil {
+		t.Errorf("seed %d: the spout: %v", seed, err)
+	}
+	rows := f.out.Rows("")
+	if len(rows) != len(want) {
+		t.Errorf("seed %d: the spout read %d messages, the stream holds %d", seed, len(rows), len(want))
+	}
+	for i := range min(len(rows), len(want)) {
+		if rows[i][0] != want[i].subject || rows[i][1] != want[i].data {
+			t.Fatalf("seed %d: message %d was read as %.100q, and is %.100q", seed, i+1, rows[i], want[i])
+		}
+	}
 }

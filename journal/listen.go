@@ -96,6 +96,7 @@ func drain(sub *nats.Subscription, patience time.Duration) error {
 	case <-closed:
 		return nil
 	case <-time.After(patience):
+		_ = sub.Unsubscribe()
 		return fmt.Errorf("subject %s did not end within %v", sub.Subject, patience)
 	}
 }
