@@ -81,7 +81,7 @@ func (k *keySink) Execute(t tuple.Tuple, _ bolt.Emitter) error {
 	*k.sums.Entry(t.Int(0))++
 	k.tick()
 	if n := t.Int(1); k.m.sampled(n) {
-		k.m.record(n)
+		k.time(n)
 	}
 	return nil
 }

@@ -140,12 +140,19 @@ func (m *measurement) watch(ctx context.Context, stop time.Time, giveUp context.
 		}
 	}
 	var from gauge
+	settle := func() {
+		if !from.at.IsZero() {
+			m.tell(message{Steady: m.steady(from, m.gauge())})
+			from = gauge{}
+		}
+	}
 	late := time.After(time.Until(stop) + Patience)
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
 	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
+			settle() // sooner than planned
 			return
 		case now := <-tick.C:
 			m.tell(message{Sample: m.sample(now)})
@@ -156,7 +163,7 @@ func (m *measurement) watch(ctx context.Context, stop time.Time, giveUp context.
 			m.settled()
 			from = m.gauge()
 		case <-settled:
-			m.tell(message{Steady: m.steady(from, m.gauge())})
+			settle()
 		case <-faulty:
 			m.inject(fault)
 			if fault.For > 0 {
@@ -263,7 +270,7 @@ func (m *measurement) end(ctx context.Context, r *askback.Report, err error) *en
 	total := r.Totals()
 	e := &end{
 		Elapsed: r.Elapsed, Memory: max(m.memory, resident()),
-		Resent: total.Resent, Lost: total.Lost, Dropped: total.Duplicates,
+		Missed: total.Missed, Replayed: total.Replayed, Resent: total.Resent,
 	}
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errPatience):

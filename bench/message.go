@@ -78,7 +78,7 @@ type end struct {
 	Checked     bool
 	Unchecked   string // why not
 	Verdict     verdict
+	Missed      uint64 // tuples asked for
+	Replayed    uint64 // tuples received again for that
 	Resent      uint64 // tuples sent again by sources
-	Lost        uint64 // tuples that the strategy knows it has lost
-	Dropped     uint64 // tuples known to be repeats, and dropped
 }

@@ -197,12 +197,12 @@ func (a *arrivals) arrive(n int64) {
 	a.wait()
 	a.count++
 	a.print += mix(uint64(n))
-	if a.seen.add(n) {
-		if a.distinct++; a.distinct&a.m.showMask == 0 {
-			a.show(a.distinct)
-		}
-	} else {
+	if !a.seen.add(n) {
 		a.repeats++
+		return
+	}
+	if a.distinct++; a.distinct&a.m.showMask == 0 {
+		a.show(a.distinct)
 	}
 	if a.m.timeAll || a.m.sampled(n) {
 		a.m.record(n)
@@ -215,6 +215,13 @@ func (a *arrivals) tick() {
 	if a.count++; a.count&a.m.showMask == 0 && a.count > a.distinct {
 		a.distinct = a.count
 		a.show(a.distinct)
+	}
+}
+
+// time times a number that did not arrive by arrive. What a restored task sees again is not timed again.
+func (a *arrivals) time(n int64) {
+	if a.count >= a.distinct {
+		a.m.record(n)
 	}
 }
 

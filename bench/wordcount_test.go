@@ -23,7 +23,7 @@ func BenchmarkWordCount(b *testing.B) {
 	b.Run("limit", func(b *testing.B) {
 		began := time.Now()
 		n := limit(b, in, b.N, parallel)
-		report(b, in, n, time.Since(began))
+		perSecond(b, in, n, time.Since(began))
 	})
 	strategies := []struct {
 		name    string
@@ -43,12 +43,12 @@ func BenchmarkWordCount(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			report(b, in, n, r.Elapsed)
+			perSecond(b, in, n, r.Elapsed)
 		})
 	}
 }
 
-func report(b *testing.B, in *Text, n int64, took time.Duration) {
+func perSecond(b *testing.B, in *Text, n int64, took time.Duration) {
 	if n != in.Words*int64(b.N) {
 		b.Fatalf("counted %d words, there are %d", n, in.Words*int64(b.N))
 	}

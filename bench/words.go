@@ -89,7 +89,7 @@ func (w *wordSink) Prepare(ctx bolt.Context) error {
 func (w *wordSink) Execute(t tuple.Tuple, _ bolt.Emitter) error {
 	word := t.Bytes(0)
 	if isProbe(word) {
-		w.m.record(int64(binary.BigEndian.Uint64(word[1:])))
+		w.time(int64(binary.BigEndian.Uint64(word[1:])))
 		return nil
 	}
 	*w.n.At(word)++
