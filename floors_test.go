@@ -21,12 +21,12 @@ const module = "github.com/askback/askback"
 // channel/natschan, is on its floor. The root package is called ".".
 var house = []string{
 	"msgid", "tuple", "state", "bolt", "spout", "topology", "channel", "checkpoint", "recovery", "backtrack", "strategy", "task",
-	"sim", ".", "journal", "internal", "bench", "cmd", "examples",
+	"sim", ".", "journal", "cluster", "internal", "bench", "cmd", "examples",
 }
 
 // machines decide and do not act: time reaches them as a tick, chance as a seed, and the rest as an event. Their
 // tests are free.
-var machines = []string{"backtrack", "recovery", "recovery/none"}
+var machines = []string{"backtrack", "recovery", "recovery/none", "cluster/schedule"}
 
 // notForMachines are packages of the standard library by which a machine could reach beyond itself.
 var notForMachines = []string{"context", "crypto/rand", "io/fs", "math/rand", "math/rand/v2", "net", "os", "runtime", "sync", "sync/atomic", "syscall", "time"}
