@@ -80,18 +80,22 @@ type Result struct {
 	P999 *float64 `json:"latency_p999_us,omitempty"`
 	Max  *float64 `json:"latency_max_us,omitempty"`
 
+	// TimedOut counts tuples of sources that nobody acknowledged in time, and which are emitted again. Many of them
+	// without a kill mean that MaxPending is more than the machine can do within Detect.
+	TimedOut int64 `json:"timed_out,omitempty"`
+
 	Recovery *Recovery `json:"recovery,omitempty"` // only with a kill
 }
 
 // A Recovery is what became of a killed task. Times are milliseconds since the kill. What the system does not tell,
 // or what had not come about when the run ended, is nil.
 type Recovery struct {
-	Detect      *float64 `json:"detect_ms,omitempty"`       // a task that was well was stopped
+	Detect      *float64 `json:"detect_ms,omitempty"`       // the system stopped the first task for it
 	Resume      *float64 `json:"resume_ms,omitempty"`       // the first output after the task was back
 	RateBack    *float64 `json:"rate_back_ms,omitempty"`    // a quarter of a second begins with nine tenths of the rate before
 	BacklogGone *float64 `json:"backlog_gone_ms,omitempty"` // all that the kill had undone was done again
 	Reprocessed *int64   `json:"reprocessed,omitempty"`     // tuples given again to the last bolts after a rollback
-	Replayed    *int64   `json:"replayed,omitempty"`        // tuples that sources emitted again
+	Replayed    *int64   `json:"replayed,omitempty"`        // tuples that sources emitted again after the kill
 	NotYet      *int64   `json:"not_yet_redone,omitempty"`  // how many of those were still under way at the end
 	Dropped     *int64   `json:"dropped,omitempty"`         // tuples that were given to the dead task
 }

@@ -1,8 +1,10 @@
 package askback.peers;
 
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.IntStream;
 
 /**
  * The one task that is killed, and what becomes known of its recovery. Times are those of Meter; 0 is "not yet".
@@ -13,15 +15,14 @@ public final class Fault {
     private static volatile long detectMs;
     private static volatile long killed;
     private static volatile long detected;
-    private static volatile long restarted;
     private static volatile long resumed;
     private static volatile long redone;
-    private static volatile long standing; // of the outputs that there were at the kill, without the reprocessed
-    private static volatile long atRestart;
-    private static volatile long reprocessed; // tuples given to the last tasks a second time, since a rollback
     private static volatile boolean rolledBack;
+    private static volatile long[] atKill; // what stood of each task's outputs
+    private static final Map<Integer, Long> atRestart = new ConcurrentHashMap<>(); // outputs of the tasks that are back
     private static final AtomicLong dropped = new AtomicLong(); // tuples given to the dead task
-    private static final AtomicLong replayed = new AtomicLong(); // tuples that sources emitted again
+    private static final AtomicLong timedOut = new AtomicLong(); // tuples of sources, whether or not a task was killed
+    private static final AtomicLong replayed = new AtomicLong(); // tuples that sources emitted again after the kill
     private static final Set<Long> owed = ConcurrentHashMap.newKeySet(); // replayed and not yet acknowledged
 
     private Fault() {}
@@ -46,7 +47,7 @@ public final class Fault {
     /** Marks the death of the task that calls it. */
     public static void die() {
         armed = false;
-        standing = Meter.tuples() - reprocessed;
+        atKill = Meter.standing();
         killed = Meter.now();
     }
 
@@ -60,28 +61,28 @@ public final class Fault {
         dropped.incrementAndGet();
     }
 
-    /** The system has begun to act: a task that was well is stopped. */
+    /** The system has begun to act: a task is stopped. */
     public static void noticed() {
         if (killed != 0 && detected == 0) {
             detected = Meter.now();
         }
     }
 
-    /** The dead task is back. */
-    public static void restarted() {
-        atRestart = Meter.tuples();
-        restarted = Meter.now();
+    /** A task is back. If it is not one of the last ones, task is one that it feeds. */
+    public static void restarted(int task) {
+        atRestart.put(task, Meter.outputs()[task]);
     }
 
-    /** The whole topology is back, at a checkpoint at which so many outputs stood. */
-    public static void rolledBack(long outputs) {
-        reprocessed = Meter.tuples() - outputs;
+    /** One of the last tasks is back at a checkpoint, by which it had been given so many tuples. */
+    public static void rolledBack(int task, long standing) {
+        Meter.rolledBack(task, standing);
         rolledBack = true;
-        restarted();
+        restarted(task);
     }
 
-    /** A source emits a tuple again. */
+    /** A source emits a tuple again, since nobody acknowledged it in time. */
     public static void replays(long id) {
+        timedOut.incrementAndGet();
         if (killed != 0) {
             replayed.incrementAndGet();
             owed.add(id);
@@ -95,17 +96,25 @@ public final class Fault {
         }
     }
 
-    static long reprocessed() {
-        return reprocessed;
+    static long timedOut() {
+        return timedOut.get();
     }
 
     /** Notes what can be seen from outside the tasks. */
-    static void look(long tuples, boolean behind) {
-        if (restarted != 0 && resumed == 0 && tuples > atRestart) {
-            resumed = Meter.now();
+    static void look(boolean behind) {
+        if (resumed == 0 && !atRestart.isEmpty()) {
+            long[] outputs = Meter.outputs();
+            if (atRestart.entrySet().stream().anyMatch(e -> outputs[e.getKey()] > e.getValue())) {
+                resumed = Meter.now();
+            }
         }
-        if (rolledBack && resumed != 0 && redone == 0 && tuples - reprocessed >= standing && !behind) {
-            redone = Meter.now();
+        if (rolledBack && resumed != 0) {
+            long[] standing = Meter.standing();
+            if (!IntStream.range(0, standing.length).allMatch(task -> standing[task] >= atKill[task])) {
+                redone = 0; // a task is back that is later than others
+            } else if (redone == 0 && !behind) {
+                redone = Meter.now();
+            }
         }
     }
 
@@ -128,7 +137,7 @@ public final class Fault {
             r.real("backlog_gone_ms", ms(redone));
         }
         if (rolledBack) {
-            r.number("reprocessed", reprocessed);
+            r.number("reprocessed", Meter.reprocessed());
         }
         if (replayed.get() > 0) {
             r.number("replayed", replayed.get()).number("not_yet_redone", owed.size());

@@ -23,6 +23,7 @@ public final class Meter {
 
     private static final long START = System.nanoTime();
     private static final AtomicLongArray outputs = new AtomicLongArray(MOST * APART);
+    private static final AtomicLongArray again = new AtomicLongArray(MOST * APART); // of outputs: those before a rollback
     private static final AtomicLongArray positions = new AtomicLongArray(MOST * APART);
     private static final SingleWriterRecorder[] latencies = new SingleWriterRecorder[MOST];
 
@@ -70,9 +71,45 @@ public final class Meter {
 
     /** Returns how many tuples all tasks have been given, again and again ones too. */
     static long tuples() {
-        long n = 0;
+        return sum(outputs);
+    }
+
+    /** Returns how many of them tasks were given before they were rolled back, and will be given again. */
+    static long reprocessed() {
+        return sum(again);
+    }
+
+    /** Returns how many tuples each task has been given. */
+    static long[] outputs() {
+        return each(outputs);
+    }
+
+    /** Returns how many tuples each task has been given, not counting those that it was given again. */
+    static long[] standing() {
+        long[] standing = each(outputs);
         for (int task = 0; task < MOST; task++) {
-            n += outputs.get(task * APART);
+            standing[task] -= again.get(task * APART);
+        }
+        return standing;
+    }
+
+    /** Says that a task is back at a checkpoint, by which it had been given so many tuples. */
+    static void rolledBack(int task, long standing) {
+        again.set(task * APART, outputs.get(task * APART) - standing);
+    }
+
+    private static long sum(AtomicLongArray of) {
+        long sum = 0;
+        for (long n : each(of)) {
+            sum += n;
+        }
+        return sum;
+    }
+
+    private static long[] each(AtomicLongArray of) {
+        long[] n = new long[MOST];
+        for (int task = 0; task < MOST; task++) {
+            n[task] = of.get(task * APART);
         }
         return n;
     }
@@ -101,7 +138,8 @@ public final class Meter {
         long nextSample = began;
         long cpu = os.getProcessCpuTime();
         long outputsBefore = tuples();
-        long againBefore = Fault.reprocessed();
+        long timedOutBefore = Fault.timedOut();
+        long againBefore = reprocessed();
         for (long t = began; ; t = now()) {
             long tuples = tuples();
             curve.add(t, tuples);
@@ -109,11 +147,11 @@ public final class Meter {
                 Fault.arm(o.number("--detect"));
                 kill = Long.MAX_VALUE;
             }
-            Fault.look(tuples, behind(feed, sources));
+            Fault.look(behind(feed, sources));
             if (t >= nextSample || t >= end) {
                 new Json().real("t", (t - began) / 1e9)
                         .number("tuples", tuples - outputsBefore)
-                        .number("reprocessed", Fault.reprocessed() - againBefore)
+                        .number("reprocessed", reprocessed() - againBefore)
                         .number("cpu_ms", (os.getProcessCpuTime() - cpu) / 1_000_000)
                         .print();
                 nextSample += sampleEvery;
@@ -125,13 +163,16 @@ public final class Meter {
         }
         double seconds = (now() - began) / 1e9;
         cpu = os.getProcessCpuTime() - cpu;
-        long tuples = tuples() - outputsBefore - (Fault.reprocessed() - againBefore);
+        long tuples = tuples() - outputsBefore - (reprocessed() - againBefore);
 
         result.number("tuples", tuples).real("seconds", seconds).real("tuples_per_second", tuples / seconds);
         if (tuples > 0) {
             result.real("cpu_ns_per_tuple", (double) cpu / tuples);
         }
         result.number("rss_bytes", rss());
+        if (Fault.timedOut() > timedOutBefore) {
+            result.number("timed_out", Fault.timedOut() - timedOutBefore);
+        }
         if (feed.paced()) {
             latency(result);
         }

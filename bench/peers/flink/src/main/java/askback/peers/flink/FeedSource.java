@@ -147,9 +147,7 @@ final class FeedSource<T> implements Source<T, FeedSource.Share, Map<Integer, Fe
 
         @Override
         public void close() {
-            if (reader != 0) {
-                Fault.noticed(); // the task that is killed is a first one
-            }
+            Fault.noticed();
         }
     }
 

@@ -33,30 +33,19 @@ final class Tasks {
      * rollback is what is done again.
      */
     private static final class Tally {
-        private static int restored; // subtasks, and
-        private static long standing; // what they had counted by the checkpoint
-
         private Meter.Output output;
         private ListState<Long> saved;
         private long n;
 
         void initialize(FunctionInitializationContext context, RuntimeContext runtime) throws Exception {
-            output = Meter.output(runtime.getTaskInfo().getIndexOfThisSubtask());
+            int task = runtime.getTaskInfo().getIndexOfThisSubtask();
+            output = Meter.output(task);
             saved = context.getOperatorStateStore().getListState(new ListStateDescriptor<>("tuples", Types.LONG));
             for (long before : saved.get()) {
                 n += before;
             }
             if (runtime.getTaskInfo().getAttemptNumber() > 0) {
-                back(n, runtime.getTaskInfo().getNumberOfParallelSubtasks());
-            }
-        }
-
-        private static synchronized void back(long n, int all) {
-            standing += n;
-            if (++restored == all) {
-                Fault.rolledBack(standing);
-                restored = 0;
-                standing = 0;
+                Fault.rolledBack(task, n);
             }
         }
 

@@ -60,8 +60,10 @@ public final class Main {
         if (acked) {
             c.setMaxSpoutPending(o.number("--max-pending"));
         }
-        // Whole seconds, and a tree expires between one and two of these.
-        c.setMessageTimeoutSecs(Math.max(1, (o.number("--detect") + 999) / 1000));
+        if (o.number("--detect") > 0) {
+            // Whole seconds, and a tree expires between one and two of these.
+            c.setMessageTimeoutSecs((o.number("--detect") + 999) / 1000);
+        }
         return c;
     }
 

@@ -135,7 +135,7 @@ final class Tasks {
             } else if (dead && !Fault.stillDead()) {
                 dead = false;
                 born(0);
-                Fault.restarted();
+                Fault.restarted(0);
             }
             return dead;
         }
