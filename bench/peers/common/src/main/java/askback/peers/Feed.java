@@ -1,12 +1,13 @@
 package askback.peers;
 
 import java.io.IOException;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * What a source emits, by index, so that a source is replayed by going back to an index. Source s of n emits the
  * indices s, s+n, s+2n and so on.
  *
- * <p>At a given rate, index i is due at i / rate, and some of the tuples are probes that carry the time at which they
+ * <p>At a given rate, index i is due i / rate after the beginning, and some of the tuples are probes that carry the time at which they
  * were due: latency counts from there, however late the source is. A probe goes the way of any other tuple; it is a
  * word that begins with PROBE, or a negative number.
  */
@@ -18,6 +19,7 @@ public final class Feed {
     private final int[] keys;
     private final double rate;
     private final long every;
+    private final AtomicLong began = new AtomicLong(); // of Meter.now
 
     public Feed(Options o) throws IOException {
         String workload = o.oneOf("--workload", "relay", "wordcount", "keyed");
@@ -27,6 +29,11 @@ public final class Feed {
         every = Math.max(1, (long) (rate / PROBES));
     }
 
+    /** Starts the clock. Sources call it when they are opened; what counts is the first of them. */
+    public void begin() {
+        began.compareAndSet(0, Meter.now());
+    }
+
     /** Reports whether the tuple is to be emitted by now. */
     public boolean due(long index) {
         return rate == 0 || Meter.now() >= dueAt(index);
@@ -34,7 +41,7 @@ public final class Feed {
 
     /** Returns the index that is due now: sources that have come to it are not behind. */
     public long dueNow() {
-        return (long) (Meter.now() / 1e9 * rate);
+        return (long) ((Meter.now() - began.get()) / 1e9 * rate);
     }
 
     /** Returns how many tuples are due within so many seconds. */
@@ -73,8 +80,8 @@ public final class Feed {
         return rate > 0 && index % every == 0;
     }
 
-    // Never 0, which has no negative.
+    // Of Meter.now, and so never 0, which has no negative.
     private long dueAt(long index) {
-        return 1 + (long) (index / rate * 1e9);
+        return began.get() + (long) (index / rate * 1e9);
     }
 }

@@ -104,7 +104,9 @@ final class FeedSource<T> implements Source<T, FeedSource.Share, Map<Integer, Fe
         }
 
         @Override
-        public void start() {}
+        public void start() {
+            feed.begin();
+        }
 
         @Override
         public InputStatus pollNext(ReaderOutput<T> out) {

@@ -46,6 +46,7 @@ final class Tasks {
             task = context.getThisTaskIndex();
             step = context.getComponentTasks(context.getThisComponentId()).size();
             next = task;
+            feed.begin();
         }
 
         @Override
