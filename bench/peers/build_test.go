@@ -1,12 +1,17 @@
 package peers
 
 import (
+	"bytes"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/askback/askback/internal/words"
 )
 
 // Both programs compile, from the sources in the binary, and a second build has nothing to do.
@@ -30,11 +35,50 @@ func TestBuild(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	sameWords(t, dir)
+
 	t.Setenv("PATH", t.TempDir())
 	for _, system := range Systems {
 		if err := Build(t.Context(), system, dir); err != nil {
 			t.Errorf("second build of %s: %v", system, err)
 		}
+	}
+}
+
+// sameWords checks that the programs find those words in a file that we find.
+func sameWords(t *testing.T, dir string) {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	t.Log("seed", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	data := []byte("\n\nx\r\n_Z9 é \x00\xff\xc3\n" + strings.Repeat("long ", 20_000) + "\n")
+	for range 100_000 {
+		data = append(data, byte(random.Uint32()))
+	}
+	file := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(file, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+
+	java, err := findJava()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := exec.Command(java, "-cp", filepath.Join(dir, "common", "target", "classes"), "askback.peers.Text", file).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []byte
+	for line := range bytes.SplitSeq(data, []byte("\n")) {
+		if len(line) > 64<<10 { // as bench.Text does
+			continue
+		}
+		for word := range words.Of(line) {
+			want = append(append(want, word...), '\n')
+		}
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("Java finds %d words, Go %d", bytes.Count(got, []byte("\n")), bytes.Count(want, []byte("\n")))
 	}
 }
 

@@ -64,6 +64,15 @@ public final class Text {
         }
     }
 
+    /** Prints the words of a file, for whoever wants to compare them with those of another system. */
+    public static void main(String[] args) throws IOException {
+        StringBuilder out = new StringBuilder();
+        for (String line : lines(args[0])) {
+            words(line, word -> out.append(word).append('\n'));
+        }
+        System.out.print(out);
+    }
+
     private static boolean inWord(char c) {
         return c < 256 && IN_WORD[c];
     }
