@@ -61,7 +61,7 @@ func (c *Comparison) start(s *Spec) (*process, error) {
 		p.err = p.cmd.Wait()
 	}()
 	if err := json.NewEncoder(p.input).Encode(s); err != nil {
-		p.kill()
+		p.stop()
 		return nil, fmt.Errorf("start a process for the measurement: %w: %s", err, p.said.last())
 	}
 	return p, nil
@@ -90,10 +90,12 @@ func (c *Comparison) serve(dir, listen string) (*process, string, error) {
 // interrupt asks a process to end with what it has.
 func (p *process) interrupt() { _ = p.input.Close() }
 
-// kill is kill -9.
+// kill is kill -9. Of a process that measures, what it has told is still to be read before it is gone.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
-	p.wait()
+	if p.messages == nil {
+		<-p.gone
+	}
 }
 
 // stop ends a process in any case. There may be none.
@@ -102,24 +104,17 @@ func (p *process) stop() {
 		return
 	}
 	p.interrupt()
-	select {
-	case <-p.gone:
-		return
-	case <-time.After(time.Second):
-		p.kill()
-	}
-}
-
-// wait waits for the end. What the process still says is left to whoever reads messages.
-func (p *process) wait() {
-	for {
+	late := time.After(time.Second)
+	for messages := p.messages; ; {
 		select {
 		case <-p.gone:
 			return
-		case <-time.After(time.Millisecond):
-			if len(p.messages) == cap(p.messages) { // nobody reads: make room
-				<-p.messages
+		case _, ok := <-messages: // nobody wants them any more
+			if !ok {
+				messages = nil
 			}
+		case <-late:
+			_ = p.cmd.Process.Kill()
 		}
 	}
 }
