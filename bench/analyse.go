@@ -72,7 +72,8 @@ func (r *record) following(s *Sample) *Sample {
 // All that follows is in µs since the measurement began.
 const (
 	rateOver    = 100_000   // a rate is taken over so long
-	soon        = 1_500_000 // what goes wrong later after a fault is not taken for its doing
+	soon        = 1_500_000 // results that get slower or older later than that do not do so for the fault
+	atOnce      = 300_000   // and what stops later than that does not stop for it
 	pointEvery  = 50_000
 	noticeable  = 30_000 // a shorter pause is none
 	disturbance = 100_000
@@ -184,7 +185,9 @@ func (r *record) recovery(s *Spec, until int64) *report.Recovery {
 	for _, g := range r.regained {
 		rec.Missed += g.Missed
 		rec.Replayed += g.Replayed
-		rec.Reprocessed += g.Reprocessed
+		if r.begin.Keeps { // else nothing of what was done was there to be done again
+			rec.Reprocessed += g.Reprocessed
+		}
 	}
 	if e := r.end; e != nil {
 		rec.Resent = e.Resent
@@ -227,7 +230,7 @@ func (r *record) stop(at, until, least int64, figure func(*Sample) int64) (end i
 	b, e := r.pause(0, at-noticeable, at, figure)
 	usual := e - b
 	// Sources that come to their end do not stop for the fault.
-	b, e = r.pause(at-2*sampleEvery.Microseconds(), min(at+soon, until-noticeable), r.last().At, figure)
+	b, e = r.pause(at-2*sampleEvery.Microseconds(), min(at+atOnce, until-noticeable), r.last().At, figure)
 	return e, e-b > max(least, usual*3/2)
 }
 

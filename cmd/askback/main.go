@@ -26,6 +26,6 @@ A topology is a Go program of its own: see examples/wordcount. This command hold
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	c.AddCommand(simCommand())
+	c.AddCommand(simCommand(), benchCommand(), measureCommand(), natsCommand())
 	return c
 }
