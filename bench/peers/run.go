@@ -172,7 +172,7 @@ func findJava() (string, error) {
 
 // command returns the arguments of java.
 func (s Spec) command(scratch string) []string {
-	args := []string{"-Xms1g", "-Xmx" + cmp.Or(s.Heap, "4g"), "-Djava.io.tmpdir=" + scratch}
+	args := []string{"-Xmx" + cmp.Or(s.Heap, "4g"), "-Djava.io.tmpdir=" + scratch}
 	for _, of := range opened[s.System] {
 		args = append(args, "--add-opens", of+"=ALL-UNNAMED")
 	}

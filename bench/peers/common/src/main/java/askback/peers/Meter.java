@@ -116,6 +116,9 @@ public final class Meter {
 
     /** Measures, and prints the result. The topology must be running. */
     public static void measure(Options o, Feed feed, int sources, Json result) throws Exception {
+        if (o.real("--kill-at") >= o.real("--duration")) {
+            throw new IllegalArgumentException("--kill-at must be before the end, which is at --duration " + o.text("--duration"));
+        }
         while (tuples() == 0) {
             if (now() > TimeUnit.SECONDS.toNanos(120)) {
                 throw new IllegalStateException("no tuple came out within two minutes; the log says why");

@@ -18,7 +18,7 @@ public final class Options {
             "--input", "", // the text that wordcount reads
             "--parallel", "2", // tasks of each bolt or operator
             "--duration", "10", // seconds that are measured
-            "--warmup", "5", // seconds before them
+            "--warmup", "10", // seconds before them
             "--sample-ms", "1000", // how often a line is printed
             "--mode", "",
             "--rate", "0", // input tuples a second, of all sources together; 0: as many as go

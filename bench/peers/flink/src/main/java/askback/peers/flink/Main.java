@@ -17,7 +17,6 @@ import org.apache.flink.configuration.RestartStrategyOptions;
 import org.apache.flink.configuration.StateBackendOptions;
 import org.apache.flink.configuration.TaskManagerOptions;
 import org.apache.flink.core.execution.CheckpointingMode;
-import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.runtime.util.EnvironmentInformation;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -31,7 +30,19 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 public final class Main {
     private Main() {}
 
-    public static void main(String[] args) throws Exception {
+    public static void main(String[] args) {
+        int status = 0;
+        try {
+            run(args);
+        } catch (Throwable t) {
+            t.printStackTrace();
+            status = 1;
+        }
+        // Shutting the cluster down takes seconds and proves nothing.
+        Runtime.getRuntime().halt(status);
+    }
+
+    private static void run(String[] args) throws Exception {
         Options o = Options.parse(args,
             "--mode", "chained", // or unchained
             "--guarantee", "exactly-once", // or none
@@ -47,15 +58,13 @@ public final class Main {
         StreamExecutionEnvironment env =
             StreamExecutionEnvironment.createLocalEnvironment(parallel, config(o, chained, exactlyOnce));
         build(env, o.text("--workload"));
-        JobClient job = env.executeAsync("bench");
+        env.executeAsync("bench");
         Meter.measure(o, feed, parallel, new Json()
             .text("system", "flink")
             .text("version", EnvironmentInformation.getVersion())
             .text("workload", o.text("--workload"))
             .text("mode", o.text("--mode"))
             .text("guarantee", exactlyOnce ? "exactly once" : "none"));
-        job.cancel().get();
-        Runtime.getRuntime().halt(0);
     }
 
     private static Configuration config(Options o, boolean chained, boolean exactlyOnce) throws Exception {

@@ -19,7 +19,19 @@ import org.apache.storm.utils.VersionInfo;
 public final class Main {
     private Main() {}
 
-    public static void main(String[] args) throws Exception {
+    public static void main(String[] args) {
+        int status = 0;
+        try {
+            run(args);
+        } catch (Throwable t) {
+            t.printStackTrace();
+            status = 1;
+        }
+        // Shutting the cluster down takes seconds and proves nothing.
+        Runtime.getRuntime().halt(status);
+    }
+
+    private static void run(String[] args) throws Exception {
         Options o = Options.parse(args,
             "--mode", "acked",
             "--spouts", "1",
@@ -32,20 +44,17 @@ public final class Main {
         Tasks.feed = feed;
         Tasks.acked = acked;
 
-        try (LocalCluster cluster = new LocalCluster.Builder()
-                .withDaemonConf(Config.TOPOLOGY_ENABLE_MESSAGE_TIMEOUTS, true) // LocalCluster turns them off
-                .withSupervisors(1)
-                .build()) {
-            cluster.submitTopology("bench", config(o, acked), topology(o).createTopology());
-            Meter.measure(o, feed, o.number("--spouts"), new Json()
-                .text("system", "storm")
-                .text("version", VersionInfo.getVersion())
-                .text("workload", o.text("--workload"))
-                .text("mode", o.text("--mode"))
-                .text("guarantee", acked ? "at least once" : "at most once"));
-            // Shutting the cluster down takes seconds and proves nothing.
-            Runtime.getRuntime().halt(0);
-        }
+        LocalCluster cluster = new LocalCluster.Builder()
+            .withDaemonConf(Config.TOPOLOGY_ENABLE_MESSAGE_TIMEOUTS, true) // LocalCluster turns them off
+            .withSupervisors(1)
+            .build();
+        cluster.submitTopology("bench", config(o, acked), topology(o).createTopology());
+        Meter.measure(o, feed, o.number("--spouts"), new Json()
+            .text("system", "storm")
+            .text("version", VersionInfo.getVersion())
+            .text("workload", o.text("--workload"))
+            .text("mode", o.text("--mode"))
+            .text("guarantee", acked ? "at least once" : "at most once"));
     }
 
     private static Config config(Options o, boolean acked) {
