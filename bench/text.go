@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
@@ -117,3 +118,13 @@ func (s *textSpout) Seek(position []byte) error {
 }
 
 func (s *textSpout) Progress() (done, total int64) { return int64(s.n), int64(s.total) }
+
+// WriteTo writes the text as a file has it, each line with its newline.
+func (t *Text) WriteTo(w io.Writer) (n int64, err error) {
+	b := bufio.NewWriterSize(w, 1<<20)
+	for i := range t.Len() {
+		_, _ = b.Write(t.Line(i)) // Flush tells of an error
+		_ = b.WriteByte('\n')
+	}
+	return t.Bytes, b.Flush()
+}

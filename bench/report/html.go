@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"html/template"
 	"io"
+	"strings"
 )
 
 //go:embed page.html
@@ -33,10 +34,20 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	}
 	return pageTemplate.Execute(w, struct {
 		*Report
-		Heading, FaultHeading, Footer string
-		Costs, Faults                 [][]string
-		Claims                        []Claim
-		Troubles                      []string
-		Data                          template.JS
-	}{r, r.heading(), r.faultHeading(), r.footer(), r.costs(all), r.faults(all), r.Claims(), r.troubles(), template.JS(data)})
+		Title, Heading, FaultHeading, Footer string
+		Costs, Faults                        [][]string
+		Claims                               []Claim
+		Troubles                             []string
+		Data                                 template.JS
+	}{r, r.title(), r.heading(), r.faultHeading(), r.footer(), r.costs(all), r.faults(all), r.Claims(), r.troubles(), template.JS(data)})
+}
+
+// title says what the page shows.
+func (r *Report) title() string {
+	then := map[string]string{
+		"task": ", and one task is killed", "tasks": ", and a task and one of its sources are killed", "worker": ", and the process is killed",
+		"nats": ", and the NATS server is killed", "freeze-sink": ", and the sink stops taking tuples",
+	}
+	kind, _, _ := strings.Cut(r.Settings.Fault, "@")
+	return r.Settings.Workload + then[kind]
 }

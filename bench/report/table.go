@@ -192,6 +192,21 @@ func (r *Report) Claims() (claims []Claim) {
 			claims = append(claims, Claim{What: "data ÷ all NATS messages of backtrack", Value: b.Messages.Share(), Must: 0.9, Goal: 0.97})
 		}
 	}
+	for _, s := range r.Summaries() {
+		system, _, _ := strings.Cut(s.System, " ")
+		c := Claim{What: "backtrack ÷ " + s.Key() + ", throughput", Value: b.Throughput / s.Throughput}
+		switch system + " " + s.Name {
+		case "storm acked":
+			c.Must, c.Goal = 10, 30
+		case "flink unchained":
+			c.Must, c.Goal = 3, 10
+		case "flink chained":
+			c.Must, c.Goal = 2, 5
+		}
+		if c.Must > 0 && s.Throughput > 0 && r.Settings.Workload == "wordcount" && r.Settings.Rate == 0 {
+			claims = append(claims, c)
+		}
+	}
 	kind, _, _ := strings.Cut(r.Settings.Fault, "@")
 	if o := by["barrier"]; kind == "task" && o != nil && o.Recovery != nil && o.Recovery.Regained != nil && b.Recovery != nil && b.Recovery.Regained != nil {
 		// Less than the 10 ms between two samples cannot be told.

@@ -27,6 +27,8 @@ type benchFlags struct {
 	fault      string
 	repeat     int
 	json, html string
+	peers      string
+	detect     time.Duration
 }
 
 func benchCommand() *cobra.Command {
@@ -67,6 +69,7 @@ Only ratios within one report say something about the strategies. The rest is ab
   askback bench --workload relay --rate 100000 --fault worker@5s
   askback bench --strategies none,backtrack --repeat 10    is the difference real?
   askback bench --workload relay --rate 20000 --duration 80s --fault freeze-sink@5s:60s --strategies acker,backtrack
+  askback bench --workload wordcount --fault task@5s --peers storm,flink --html report.html
   askback bench --workload hops --hops 16 --parallel 1 --json result.json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -85,6 +88,8 @@ Only ratios within one report say something about the strategies. The rest is ab
 	fl.StringVar(&f.fault, "fault", "none", "what goes wrong, and when")
 	fl.IntVar(&f.repeat, "repeat", 1, "how many times to measure each strategy")
 	fl.Uint64Var(&f.spec.Seed, "seed", 1, "chooses the task that is killed, and random keys")
+	fl.StringVar(&f.peers, "peers", "", "Storm and Flink beside us: storm, flink or both; needs Java 17 and Maven")
+	fl.DurationVar(&f.detect, "detect", 500*time.Millisecond, "how long a dead task of a peer goes unnoticed, as in a cluster; ours is found at once")
 	fl.StringVar(&f.json, "json", "", `file for all figures as JSON; "-" prints them instead of the table`)
 	fl.StringVar(&f.html, "html", "", "file for the report as a page")
 	return c
@@ -132,6 +137,14 @@ func (f *benchFlags) run(ctx context.Context, out, progress io.Writer) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	others, clean, err := f.rivals(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer clean()
+	for _, o := range others {
+		c.Others = append(c.Others, o.measure)
+	}
 	r, err := c.Run(ctx)
 	if err != nil {
 		return err
@@ -243,8 +256,8 @@ func (t *ticker) run(r *report.Run) {
 	if r.Error != "" {
 		what = r.Error
 	}
-	if r.Recovery != nil {
-		what += " · " + strings.Join(r.Recovery.Victims, ", ") + " killed"
+	if r.Recovery != nil && len(r.Recovery.Victims) > 0 {
+		what += " · " + strings.Join(r.Recovery.Victims, ", ")
 	}
 	fmt.Fprintf(t.out, "%-24s %s\n", fmt.Sprintf("%s %d", r.Key(), r.Repeat), what)
 }
