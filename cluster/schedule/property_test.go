@@ -38,7 +38,7 @@ func TestEvenSpread(t *testing.T) {
 		var s schedule.State
 		n := rapid.IntRange(1, 6).Draw(t, "supervisors")
 		for i := range n {
-			s.Supervisors = append(s.Supervisors, host(fmt.Sprint("s", i), 40))
+			s.Supervisors = append(s.Supervisors, host(fmt.Sprint("s", i), 60))
 		}
 		for i := range rapid.IntRange(1, 6).Draw(t, "topologies") {
 			s.Topologies = append(s.Topologies, pipeline(fmt.Sprint("t", i), rapid.IntRange(1, 9).Draw(t, "workers"), "a", 4, "b", 5))
@@ -57,7 +57,7 @@ func TestEvenSpread(t *testing.T) {
 			}
 		}
 		for name, on := range all {
-			least, most := 40, 0
+			least, most := 60, 0
 			for _, sup := range s.Supervisors {
 				least, most = min(least, on[sup.Name]), max(most, on[sup.Name])
 			}

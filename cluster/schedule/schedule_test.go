@@ -46,6 +46,15 @@ func TestStories(t *testing.T) {
 				s2/1 words: a.0 b.1`,
 		},
 		{
+			story:       "where operators differ in parallelism, a cut across the pipeline may cross less",
+			supervisors: []schedule.Supervisor{host("s1", 3)},
+			topologies:  []schedule.Topology{pipeline("hourglass", 3, "a", 2, "b", 2, "c", 1, "d", 2)},
+			want: `
+				s1/1 hourglass: a.1 b.0
+				s1/2 hourglass: a.0 b.1
+				s1/3 hourglass: c.0 d.0 d.1`,
+		},
+		{
 			story:       "a long chain is cut across, where it crosses once",
 			supervisors: []schedule.Supervisor{host("s1", 1), host("s2", 1)},
 			topologies:  []schedule.Topology{pipeline("chain", 2, "a", 1, "b", 1, "c", 1, "d", 1)},
@@ -76,17 +85,17 @@ func TestStories(t *testing.T) {
 				topology third needs 3 workers, no slot is free: add supervisors or free slots (waiting: a.0 b.0 b.1 b.2)`,
 		},
 		{
-			story:       "a lost worker moves whole, to another host, and the others stay",
-			supervisors: []schedule.Supervisor{host("s1", 4), host("s2", 2), host("s3", 1)},
+			story:       "a lost worker moves whole, to another host even if that is fuller, and the others stay",
+			supervisors: []schedule.Supervisor{host("s1", 9), host("s2", 3)},
 			topologies:  []schedule.Topology{pipeline("words", 3, "a", 3, "b", 3)},
 			present: `
 				s1/1 words: a.0 b.2 ✗
-				s1/2 words: a.1 b.1
+				s2/1 words: a.1 b.1
 				s2/2 words: a.2 b.0`,
 			want: `
-				s1/2 words: a.1 b.1
+				s2/1 words: a.1 b.1
 				s2/2 words: a.2 b.0
-				s3/1 words: a.0 b.2`,
+				s2/3 words: a.0 b.2`,
 		},
 		{
 			story:       "a lost worker starts on its old host if there is no other",
@@ -132,16 +141,29 @@ func TestStories(t *testing.T) {
 		},
 		{
 			story:       "rebalanced, it uses the new supervisor, and two of three parts stay",
-			supervisors: []schedule.Supervisor{host("s1", 4), host("s2", 4), host("s0", 4)},
+			supervisors: []schedule.Supervisor{host("s1", 4), host("s2", 4), host("s3", 4)},
 			topologies:  []schedule.Topology{rebalanced(pipeline("words", 3, "a", 3, "b", 3))},
 			present: `
-				s1/1 words: a.0 b.0
-				s1/4 words: a.1 b.1
-				s2/3 words: a.2 b.2`,
+				s1/1 words: a.2 b.2
+				s2/3 words: a.0 b.0
+				s2/4 words: a.1 b.1`,
 			want: `
-				s0/1 words: a.1 b.1
-				s1/1 words: a.0 b.0
-				s2/3 words: a.2 b.2`,
+				s1/1 words: a.2 b.2
+				s2/3 words: a.0 b.0
+				s3/1 words: a.1 b.1`,
+		},
+		{
+			story:       "rebalanced without need, nothing moves but what is in a slot that is no longer offered",
+			supervisors: []schedule.Supervisor{host("s1", 2), host("s2", 2)},
+			topologies:  []schedule.Topology{rebalanced(pipeline("words", 3, "a", 3, "b", 3))},
+			present: `
+				s1/2 words: a.1 b.1
+				s2/2 words: a.0 b.0
+				s2/9 words: a.2 b.2`,
+			want: `
+				s1/2 words: a.1 b.1
+				s2/1 words: a.2 b.2
+				s2/2 words: a.0 b.0`,
 		},
 		{
 			story:       "rebalanced to fewer workers",
@@ -164,6 +186,35 @@ func TestStories(t *testing.T) {
 				s1/1 words: a.0 a.1`,
 		},
 		{
+			story:       "what a rebalancing frees is also for a topology that was mended before",
+			supervisors: []schedule.Supervisor{tagged(with(host("s1", 2), 0, 4*gib), "gpu"), host("s2", 2)},
+			topologies: []schedule.Topology{
+				needing(asking(pipeline("short", 1, "a", 1, "b", 1), "a", 0, 3*gib), "gpu"),
+				rebalanced(asking(pipeline("words", 1, "a", 1), "a", 0, 2*gib)),
+			},
+			present: `
+				s1/1 short: b.0
+				s1/2 words: a.0`,
+			want: `
+				s1/1 short: a.0 b.0
+				s2/1 words: a.0`,
+		},
+		{
+			story:       "a rebalancing is refused, and what was lost is mended as far as it can be",
+			supervisors: []schedule.Supervisor{with(host("s1", 4), 0, 4*gib), with(host("s2", 1), 0, gib), gone(host("s3", 4))},
+			topologies:  []schedule.Topology{rebalanced(asking(pipeline("words", 3, "a", 2, "b", 1), "a", 0, 3*gib))},
+			present: `
+				s1/1 words: a.0
+				s3/1 words: a.1 ✗
+				s3/2 words: b.0 ✗`,
+			want: `
+				s1/1 words: a.0
+				s2/1 words: b.0`,
+			shortages: `
+				topology words is not rebalanced: task a.1 asks for 3 GiB, the most that a supervisor has left is 1 GiB: add supervisors, or free memory
+				task a.1 asks for 3 GiB, the most that a supervisor has left is 1 GiB: add supervisors, or free memory (waiting: a.1)`,
+		},
+		{
 			story:       "a rebalancing that has no room is refused, and moves nothing",
 			supervisors: []schedule.Supervisor{with(host("s1", 2), 0, 4*gib)},
 			topologies:  []schedule.Topology{rebalanced(asking(pipeline("words", 2, "a", 2), "a", 0, 3*gib))},
@@ -182,6 +233,54 @@ func TestStories(t *testing.T) {
 			want: `
 				a-small/1 words: a.1
 				big/1 words: a.0 count.0 count.1`,
+		},
+		{
+			story:       "the hungriest part chooses first",
+			supervisors: []schedule.Supervisor{with(host("big", 1), 0, 4*gib), with(host("small", 1), 0, gib)},
+			topologies:  []schedule.Topology{asking(pipeline("words", 2, "a", 1, "b", 1), "b", 0, 3*gib)},
+			want: `
+				big/1 words: b.0
+				small/1 words: a.0`,
+		},
+		{
+			story:       "where the parts do not fit, the hungriest task chooses first",
+			supervisors: []schedule.Supervisor{with(host("s1", 1), 0, 3*gib), with(host("s2", 1), 0, 4*gib)},
+			topologies: []schedule.Topology{{
+				Name: "words", Workers: 2, Tasks: []msgid.Alias{alias("x.0"), alias("x.1"), alias("y.0")},
+				Needs: map[string]schedule.Resources{"x": {Memory: 2 * gib}, "y": {Memory: 3 * gib}},
+			}},
+			want: `
+				s1/1 words: y.0
+				s2/1 words: x.0 x.1`,
+		},
+		{
+			story:       "tasks that join others go where they exchange most, not to a worker without supervisor",
+			supervisors: []schedule.Supervisor{host("s1", 1), host("s2", 1), gone(host("s3", 1))},
+			topologies: []schedule.Topology{heavy(pipeline("words", 4, "a", 3, "b", 1), map[string]int64{
+				"a.1>b.0": 100, "a.2>b.0": 1000,
+			})},
+			present: `
+				s1/1 words: a.0
+				s2/1 words: a.1
+				s3/1 words: a.2
+				s4/1 words: b.0 ✗`,
+			want: `
+				s1/1 words: a.0
+				s2/1 words: a.1 b.0
+				s3/1 words: a.2`,
+			shortages: "topology words asks for 4 workers and runs in 3; no other slot is free: add supervisors or free slots, then rebalance it",
+		},
+		{
+			story:       "a supervisor has become smaller than what runs there: that stays, and what asks for nothing may come",
+			supervisors: []schedule.Supervisor{with(host("s1", 4), 100, 4*gib)},
+			topologies: []schedule.Topology{
+				asking(pipeline("hungry", 1, "a", 2), "a", 100, 3*gib), pipeline("light", 1, "a", 1), asking(pipeline("other", 1, "a", 1), "a", 10, 0),
+			},
+			present: "s1/1 hungry: a.0 a.1",
+			want: `
+				s1/1 hungry: a.0 a.1
+				s1/2 light: a.0`,
+			shortages: "task a.0 asks for 10 % of a core, the most that a supervisor has left is 0 %: add supervisors, or free CPU (waiting: a.0)",
 		},
 		{
 			story:       "a task that is larger than any supervisor",
