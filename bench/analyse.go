@@ -25,7 +25,13 @@ func (r *record) add(m *message) {
 	case m.Begin != nil:
 		r.begin = m.Begin
 	case m.Sample != nil:
-		r.samples = append(r.samples, r.following(m.Sample))
+		s := r.following(m.Sample)
+		if last := r.last(); r.killed != nil && last == r.killed { // nothing came between the two processes
+			still := *last
+			still.At, still.Timed, still.P99 = max(last.At, s.At-sampleEvery.Microseconds()), 0, 0
+			r.samples = append(r.samples, &still)
+		}
+		r.samples = append(r.samples, s)
 	case m.Steady != nil:
 		r.steady = m.Steady
 	case m.Fault != nil:

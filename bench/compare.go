@@ -31,18 +31,26 @@ type Comparison struct {
 	OnRun    func(*report.Run)
 }
 
-// Run makes the comparison. When ctx ends, the report holds what was measured until then.
-func (c *Comparison) Run(ctx context.Context) (*report.Report, error) {
-	w, err := WorkloadNamed(c.Spec.Workload)
-	if err != nil {
-		return nil, err
-	}
+// Check finds what cannot be measured. Run does so too.
+func (c *Comparison) Check() error {
 	for _, name := range c.Strategies {
 		s := c.Spec
 		s.Strategy = name
 		if err := s.Check(); err != nil {
-			return nil, err
+			return err
 		}
+	}
+	return nil
+}
+
+// Run makes the comparison. When ctx ends, the report holds what was measured until then.
+func (c *Comparison) Run(ctx context.Context) (*report.Report, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	w, err := WorkloadNamed(c.Spec.Workload)
+	if err != nil {
+		return nil, err
 	}
 	s := &c.Spec
 	rep := &report.Report{
@@ -151,10 +159,10 @@ func (c *Comparison) record(ctx context.Context, s *Spec, r *record) (err error)
 				continue
 			}
 			p.kill()
-			r.detected = append(r.detected, time.Since(zero).Microseconds())
 			for m := range p.messages { // what it told before
 				r.add(&m)
 			}
+			r.detected = append(r.detected, time.Since(zero).Microseconds())
 			again := *s
 			again.Resume = r.resume(s)
 			if p, err = c.start(&again); err != nil {

@@ -70,3 +70,17 @@ func TestWorkloads(t *testing.T) {
 		}
 	}
 }
+
+// Without a fault every strategy brings each result once.
+func TestContenders(t *testing.T) {
+	for _, name := range Contenders() {
+		t.Run(name, func(t *testing.T) {
+			s := short("wordcount", name)
+			s.Rate = 5000
+			_, e := measured(t, s)
+			if !e.Checked || e.Verdict.Lost != 0 || e.Verdict.Duplicated != 0 || e.Verdict.Expected == 0 {
+				t.Errorf("%+v", e)
+			}
+		})
+	}
+}

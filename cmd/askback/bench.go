@@ -137,6 +137,9 @@ func (f *benchFlags) run(ctx context.Context, out, progress io.Writer) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if err := c.Check(); err != nil {
+		return err
+	}
 	others, clean, err := f.rivals(ctx, p)
 	if err != nil {
 		return err

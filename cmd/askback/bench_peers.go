@@ -40,6 +40,15 @@ func (f *benchFlags) rivals(ctx context.Context, progress *ticker) (all []*rival
 	if s.Fault.Kind != "" && s.Fault.Kind != bench.KillTask {
 		return nil, close, fmt.Errorf("--peers: Storm and Flink can be compared with --fault none or task@%v, not %v", s.Fault.At, s.Fault)
 	}
+	systems := strings.Split(f.peers, ",")
+	for _, system := range systems {
+		if peerModes[system] == nil {
+			return nil, close, fmt.Errorf("--peers %s: there are storm and flink", system)
+		}
+		if err := peers.Build(ctx, system, ""); err != nil {
+			return nil, close, err
+		}
+	}
 	input := ""
 	if s.Workload == "wordcount" {
 		if input, err = textFile(s.TextLimit); err != nil {
@@ -47,17 +56,8 @@ func (f *benchFlags) rivals(ctx context.Context, progress *ticker) (all []*rival
 		}
 		close = func() { _ = os.Remove(input) }
 	}
-	for system := range strings.SplitSeq(f.peers, ",") {
-		modes := peerModes[system]
-		if modes == nil {
-			close()
-			return nil, nil, fmt.Errorf("--peers %s: there are storm and flink", system)
-		}
-		if err := peers.Build(ctx, system, ""); err != nil {
-			close()
-			return nil, nil, err
-		}
-		for _, mode := range modes {
+	for _, system := range systems {
+		for _, mode := range peerModes[system] {
 			all = append(all, &rival{system: system, mode: mode, progress: progress, spec: peers.Spec{
 				System: system, Mode: mode, Workload: s.Workload, Input: input, Parallel: s.Parallel, Duration: s.Duration,
 				Warmup: max(s.Warmup, javaWarmup), Sample: 100 * time.Millisecond, Rate: s.Rate, Seed: int64(s.Seed),
