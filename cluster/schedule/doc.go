@@ -15,12 +15,12 @@
 //
 // A topology is cut into as many parts as it asked for workers, all of the same number of tasks, with as little
 // traffic between them as a simple search finds (cut.go). Each part is placed on the supervisor that has the fewest
-// workers of the topology so far, then on the one with the most free slots, then on the first by name (job.go). So
-// workers are spread evenly, and where they all are alike every run of the scheduler tells the same.
+// workers of the topology so far, of these on the one with the most free slots, of these on the first by name
+// (job.go). So workers are spread evenly, and the same state always gives the same assignment.
 //
-// What is asked for is honoured: the tasks on a supervisor never ask for more CPU, nor for more memory, than it has.
-// Where the parts do not fit, each task is placed alone, the hungriest first. That is a heuristic as well: it may
-// miss a packing that exists.
+// What is asked for is honoured: no task is placed on a supervisor where all tasks together would then ask for more
+// CPU, or for more memory, than it has. Where the parts do not fit, each task is placed alone, the hungriest first.
+// That is a heuristic as well: it may miss a packing that exists.
 //
 // # What stays
 //

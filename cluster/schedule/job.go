@@ -110,26 +110,25 @@ func (j *job) rebalance() {
 	j.Rebalance = false
 	j.was = j.workers
 	j.removeAll()
-	moved := j.placeAfresh()
-	if !moved {
-		j.refused = "topology " + j.Name + " is not rebalanced: " + j.why
-		for _, w := range j.was {
-			j.put(w.part, w.host, w.slot)
-			w.host.ours++
-		}
-	}
-	j.was = nil
-	if moved {
-		j.lost = nil
+	if j.placeAfresh() {
+		j.was, j.lost = nil, nil
 		return
 	}
+	j.refused = "topology " + j.Name + " is not rebalanced: " + j.why
+	for _, w := range j.was {
+		j.put(w.part, w.host, w.slot)
+		w.host.ours++
+	}
+	j.was = nil
 	j.mend()
 }
 
 // placeAfresh cuts the topology into parts with little traffic between them. Where that does not fit, each task is
 // placed alone, the hungriest first.
 func (j *job) placeAfresh() bool {
-	return j.try(func() []int { return j.place(j.cut(j.missing(), j.limit)) }) || j.try(func() []int { return j.placeEach(j.missing()) })
+	inParts := func() []int { return j.place(j.cut(j.missing(), j.limit)) }
+	alone := func() []int { return j.placeEach(j.missing()) }
+	return j.try(inParts) || j.try(alone)
 }
 
 // try reports whether all tasks of a topology without workers find a place. If not, none has one.

@@ -205,7 +205,7 @@ func onlyWhereOffered(s schedule.State, a schedule.Assignment) error {
 	return nil
 }
 
-func reasonsGiven(s schedule.State, a schedule.Assignment) error {
+func reasonsGiven(_ schedule.State, a schedule.Assignment) error {
 	for _, short := range a.Shortages {
 		if !strings.Contains(short.Reason, ": ") && !strings.Contains(short.Reason, "; ") || strings.Contains(short.Reason, " has -") {
 			return fmt.Errorf("not a reason with a remedy: %q", short.Reason)
@@ -282,7 +282,7 @@ func drawSupervisor(t *rapid.T, s schedule.State) schedule.Supervisor {
 	return with(sup, rapid.SampledFrom([]int64{0, 100, 400}).Draw(t, "cpu"), rapid.SampledFrom([]int64{0, 2, 8}).Draw(t, "memory"))
 }
 
-// topologies drawn one after another have names that are no longer in use, so their number alone would not do.
+// drawTopology draws one with a name that none has.
 func drawTopology(t *rapid.T, s schedule.State) schedule.Topology {
 	name := "t0"
 	for i := 0; slices.ContainsFunc(s.Topologies, func(t schedule.Topology) bool { return t.Name == name }); i++ {

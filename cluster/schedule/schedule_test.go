@@ -326,6 +326,17 @@ func TestStories(t *testing.T) {
 			shortages:   "task a.1 cannot join the 1 worker of topology words, whose supervisors are full or gone: ask for more workers (waiting: a.0 a.1)",
 		},
 		{
+			story:       "a topology that cannot start takes nothing from the next",
+			supervisors: []schedule.Supervisor{with(host("s1", 3), 0, 4*gib)},
+			topologies: []schedule.Topology{
+				asking(pipeline("first", 2, "a", 3), "a", 0, 2*gib), asking(pipeline("second", 2, "a", 2), "a", 0, 2*gib),
+			},
+			want: `
+				s1/1 second: a.0
+				s1/2 second: a.1`,
+			shortages: "task a.0 asks for 2 GiB, the most that a supervisor has left is 0 bytes: add supervisors, or free memory (waiting: a.0 a.1 a.2)",
+		},
+		{
 			story:       "what runs is mended before an older topology is begun",
 			supervisors: []schedule.Supervisor{host("s1", 2)},
 			topologies:  []schedule.Topology{pipeline("waits", 1, "a", 1), pipeline("words", 2, "a", 2)},

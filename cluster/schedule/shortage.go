@@ -65,14 +65,14 @@ func (j *job) reason(t int) string {
 		return fmt.Sprintf("topology %s asks for supervisors with the tags %s, none is there: start one", j.Name, strings.Join(j.Tags, ", "))
 	case !serving:
 		return fmt.Sprintf("topology %s needs %s, no supervisor is there: start one", j.Name, count(j.limit, "worker"))
-	case !open && j.freeSlots() == 0:
-		return fmt.Sprintf("topology %s needs %s, no slot is free: add supervisors or free slots", j.Name, count(j.limit, "worker"))
-	case len(j.workers) >= j.limit && j.bestHost(part{need: need}) != nil:
-		return fmt.Sprintf("task %s cannot join the %s of topology %s, whose supervisors are full or gone: ask for more workers", task, count(len(j.workers), "worker"), j.Name)
 	case need.Memory > largest.Memory:
 		return fmt.Sprintf("task %s asks for %s, the largest supervisor has %s: add a larger one, or ask for less", task, bytes(need.Memory), bytes(largest.Memory))
 	case need.CPU > largest.CPU:
 		return fmt.Sprintf("task %s asks for %d %% of a core, the largest supervisor has %d %%: add a larger one, or ask for less", task, need.CPU, largest.CPU)
+	case !open && j.freeSlots() == 0:
+		return fmt.Sprintf("topology %s needs %s, no slot is free: add supervisors or free slots", j.Name, count(j.limit, "worker"))
+	case len(j.workers) >= j.limit && j.bestHost(part{need: need}) != nil:
+		return fmt.Sprintf("task %s cannot join the %s of topology %s, whose supervisors are full or gone: ask for more workers", task, count(len(j.workers), "worker"), j.Name)
 	case need.Memory > left.Memory:
 		return fmt.Sprintf("task %s asks for %s, the most that a supervisor has left is %s: add supervisors, or free memory", task, bytes(need.Memory), bytes(left.Memory))
 	case need.CPU > left.CPU:

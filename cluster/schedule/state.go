@@ -8,7 +8,8 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A State is all that the scheduler knows. Names are unique in it, and no number is negative.
+// A State is all that the scheduler knows. Names are unique in it, no number is negative, and each
+// channel joins two tasks that exist.
 type State struct {
 	Supervisors []Supervisor // in any order
 	Topologies  []Topology   // in the order of their submission, which is that of their claims
