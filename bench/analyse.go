@@ -4,7 +4,7 @@ import (
 	"slices"
 	"sort"
 
-	"github.com/askback/askback/bench/report"
+	"github.com/askback/askback/internal/report"
 )
 
 // A record is all that was told of one measurement, by one process, or by two if the first was killed.

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/askback/askback/bench/report"
+	"github.com/askback/askback/internal/report"
 )
 
 // A Comparison measures strategies in turn, A B C A B C, so that whatever else the machine does hits them all alike.

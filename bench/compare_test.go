@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/askback/askback/bench/report"
+	"go.uber.org/goleak"
+
+	"github.com/askback/askback/internal/report"
 )
 
 // TestMain lets the test binary be the processes that a comparison starts.
@@ -16,7 +18,8 @@ func TestMain(m *testing.M) {
 	var err error
 	switch {
 	case os.Getenv("BENCH_TEST_PROCESS") == "":
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
+		return
 	case len(os.Args) == 3:
 		err = ServeNATS(os.Args[1], os.Args[2], os.Stdin, os.Stdout)
 	default:

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/askback/askback/bench"
-	"github.com/askback/askback/bench/report"
+	"github.com/askback/askback/internal/report"
 )
 
 // benchFlags are what the command line of bench says.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/askback/askback/bench"
 	"github.com/askback/askback/bench/peers"
-	"github.com/askback/askback/bench/report"
+	"github.com/askback/askback/internal/report"
 )
 
 // peerModes are the modes in which each peer is measured.
@@ -93,6 +93,9 @@ func textFile(limit int64) (name string, err error) {
 	return file.Name(), errors.Join(err, file.Close())
 }
 
+// shortest is the shortest time, in seconds, over which a rate says something.
+const shortest = 0.05
+
 // measure runs the peer once.
 func (r *rival) measure(ctx context.Context, repeat int) *report.Run {
 	run := &report.Run{System: r.system, Name: r.mode, Repeat: repeat}
@@ -100,15 +103,15 @@ func (r *rival) measure(ctx context.Context, repeat int) *report.Run {
 	var last peers.Sample
 	got, err := peers.Run(ctx, r.spec, func(s peers.Sample) {
 		tuples, was := s.Tuples-s.Reprocessed, last.Tuples-last.Reprocessed
-		if took := s.T - last.T; took > 0 {
-			rate := max(0, float64(tuples-was)/took)
-			run.Series = append(run.Series, report.Point{At: (s.T + last.T) / 2, Rate: rate})
-			r.progress.sample(time.Duration(s.T*float64(time.Second)), rate)
-		}
 		if r.spec.KillAt == 0 || s.T < r.spec.KillAt.Seconds() {
 			run.Seconds, run.Results = s.T, tuples
 		}
-		last = s
+		if took := s.T - last.T; took > shortest { // a pause of Java's brings samples in a bunch
+			rate := max(0, float64(tuples-was)/took)
+			run.Series = append(run.Series, report.Point{At: (s.T + last.T) / 2, Rate: rate})
+			r.progress.sample(time.Duration(s.T*float64(time.Second)), rate)
+			last = s
+		}
 	})
 	if err != nil {
 		run.Error, run.Cut = err.Error(), ctx.Err() != nil
@@ -127,7 +130,7 @@ func (r *rival) measure(ctx context.Context, repeat int) *report.Run {
 		}
 		return *us / 1000
 	}
-	if got.P50 != nil {
+	if got.P50 != nil && r.spec.KillAt == 0 { // it is not told apart from what comes after a fault
 		run.Latency = &report.Latency{P50: ms(got.P50), P99: ms(got.P99), P999: ms(got.P999), Max: ms(got.Max)}
 	}
 	if rec := got.Recovery; rec != nil {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/askback/askback/bench/report"
+	"github.com/askback/askback/internal/report"
 )
 
 // TestMain lets the test binary be the processes that bench starts.

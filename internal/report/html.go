@@ -20,13 +20,14 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		Key     string  `json:"key"`
 		Series  []Point `json:"series"`
 		Promise string  `json:"guarantee"`
+		Ours    bool    `json:"ours"`
 	}
 	drawn := struct {
 		Settings
 		Lines []line `json:"lines"`
 	}{Settings: r.Settings}
 	for _, s := range all {
-		drawn.Lines = append(drawn.Lines, line{s.Key(), s.Series, s.Guarantee})
+		drawn.Lines = append(drawn.Lines, line{s.Key(), s.Series, s.Guarantee, s.Ours()})
 	}
 	data, err := json.Marshal(drawn) // which writes <, > and & so that they end no script
 	if err != nil {

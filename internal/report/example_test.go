@@ -3,7 +3,7 @@ package report_test
 import (
 	"fmt"
 
-	"github.com/askback/askback/bench/report"
+	"github.com/askback/askback/internal/report"
 )
 
 func Example() {

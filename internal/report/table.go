@@ -78,11 +78,26 @@ func (r *Report) costs(all []*Summary) [][]string {
 func (r *Report) faults(all []*Summary) [][]string {
 	rows := [][]string{{"", "detected", "resumed", "at rate", "no backlog", "oldest", "missed", "replayed", "reprocessed", "resent", "disturbed"}}
 	for _, x := range all {
-		if rec := x.Recovery; rec != nil {
-			rows = append(rows, []string{x.Key(), moment(rec.Detected), moment(rec.Resumed), moment(rec.Regained), moment(rec.Cleared), number(rec.Worst),
-				Count(float64(rec.Missed)), Count(float64(rec.Replayed)), Count(float64(rec.Reprocessed)), Count(float64(rec.Resent)),
-				fmt.Sprintf("%d of %d", rec.Disturbed, rec.Tasks)})
+		rec := x.Recovery
+		if rec == nil {
+			continue
 		}
+		row := []string{
+			x.Key(), moment(rec.Detected), moment(rec.Resumed), moment(rec.Regained), moment(rec.Cleared), number(rec.Worst),
+			Count(float64(rec.Missed)), Count(float64(rec.Replayed)), Count(float64(rec.Reprocessed)), Count(float64(rec.Resent)),
+			fmt.Sprintf("%d of %d", rec.Disturbed, rec.Tasks),
+		}
+		if rec.Detected == nil {
+			row[1] = "–" // there may have been nothing to detect
+		}
+		if !x.Ours() { // they do not tell everything
+			for i, cell := range row {
+				if cell == "never" || cell == "0" || cell == "0 of 0" {
+					row[i] = "–"
+				}
+			}
+		}
+		rows = append(rows, row)
 	}
 	return rows
 }
@@ -132,6 +147,9 @@ func (s *Settings) rate() string {
 func (r *Run) outcome() (lost, twice string) {
 	if o := r.Outcome; o != nil && o.Checked {
 		return Count(float64(o.Lost)), Count(float64(o.Duplicated))
+	}
+	if !r.Ours() {
+		return "–", "–"
 	}
 	return "?", "?"
 }

@@ -183,11 +183,14 @@ type Summary struct {
 
 // Key tells systems and strategies apart.
 func (r *Run) Key() string {
-	if r.System == "askback" {
+	if r.Ours() {
 		return r.Name
 	}
 	return r.System + " " + r.Name
 }
+
+// Ours reports whether a run is not one of a peer.
+func (r *Run) Ours() bool { return r.System == "askback" }
 
 // Summaries returns a summary for each strategy, in the order of their first runs.
 func (r *Report) Summaries() (all []*Summary) {
