@@ -329,7 +329,7 @@ func TestStories(t *testing.T) {
 			story:       "a topology that cannot start takes nothing from the next",
 			supervisors: []schedule.Supervisor{with(host("s1", 3), 0, 4*gib)},
 			topologies: []schedule.Topology{
-				asking(pipeline("first", 2, "a", 3), "a", 0, 2*gib), asking(pipeline("second", 2, "a", 2), "a", 0, 2*gib),
+				asking(pipeline("first", 1, "a", 3), "a", 0, 2*gib), asking(pipeline("second", 2, "a", 2), "a", 0, 2*gib),
 			},
 			want: `
 				s1/1 second: a.0
