@@ -99,7 +99,6 @@ func (s Scenario) Chosen() Scenario {
 	s.Faults = randomFaults(r)
 	if s.Strategy == "ack" {
 		s.Settings.AckWindow = []int{1, 1, 3, 20, 1000}[r.IntN(5)]
-		s.Faults &^= destructive
 	}
 	if s.Strategy == "none" {
 		s.Faults &= Drop | Duplicate | Reorder | Corrupt | Crash | Pair | Partition | Slow | Panic

@@ -1,8 +1,6 @@
 package ack
 
 import (
-	"fmt"
-
 	"github.com/askback/askback/channel"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/recovery"
@@ -78,7 +76,7 @@ func (m *Machine) onFrame(i int, f channel.Frame, replay bool) {
 		return
 	case f.First > in.accepted+1:
 		return // it is sent again, after what is missing
-	case in.queued+f.Len() > m.most():
+	case in.queued > 0 && in.queued+f.Len() > m.most():
 		m.status.Counters.Overflow++ // it is sent again
 		return
 	case f.First <= in.accepted:
@@ -149,9 +147,8 @@ func (m *Machine) answered(in *input, sent msgid.Seq) {
 // follow goes over to a new incarnation of the source, which counts as the last one did up to a position (A6). What
 // lies above comes again, under whatever number.
 func (m *Machine) follow(in *input, source msgid.Incarnation, common msgid.Seq) {
-	if in.ended && common < in.consumed && m.ended {
-		m.fail(fmt.Errorf("ack: %v has ended at #%d, but its source was restored at #%d: the source's log is older than the end that it told; bring back the newest log, or start the topology over with a new one",
-			in.port.ID, in.consumed, common))
+	if m.ended && common < in.consumed {
+		m.fail(&recovery.WentBackError{Channel: in.port.ID, Restored: common, Stable: in.consumed, Source: true})
 		return
 	}
 	in.source = source

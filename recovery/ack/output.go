@@ -21,6 +21,7 @@ type output struct {
 	emitted   msgid.Seq
 	sum       uint32            // running checksum at emitted
 	begun     msgid.Seq         // emitted in the snapshot from which this incarnation was restored
+	floor     msgid.Seq         // stable in that snapshot
 	writer    msgid.Incarnation // who took that snapshot
 	released  msgid.Seq         // the most that was ever sent
 	sent      msgid.Seq         // in flight, or acknowledged
@@ -69,7 +70,7 @@ func (out *output) push(f channel.Frame) {
 	out.end += uint64(f.Len())
 }
 
-// pump sends in order what the window lets go (A1). What was sent before goes on the replay subject, and what is new
+// pump sends in order what the window lets go (A1), and no more than a window of bytes. What was sent before goes on the replay subject, and what is new
 // waits until that has been acknowledged, since it might overtake it.
 func (m *Machine) pump(o int) {
 	out := &m.out[o]
@@ -83,6 +84,9 @@ func (m *Machine) pump(o int) {
 		case again:
 			most = min(most, out.released)
 		case out.acked < out.resent:
+			return
+		}
+		if r := &out.frames[out.find(out.sent+1)]; r.at >= out.credit+uint64(m.cfg.Window) {
 			return
 		}
 		f, err := m.next(out, most)
@@ -177,12 +181,16 @@ func (m *Machine) meet(o int, sig *channel.Signal) bool {
 		m.signal(o, out.port, channel.Signal{Kind: channel.Mark, Seq: out.released, For: highest}, true)
 		return false
 	}
-	if restored := m.common(out, sig.For, sig.Seq); restored < out.stable && sig.Incarnation > out.stableInc {
+	// What a newer incarnation of the target was restored from covers what was stable before, and so does whatever
+	// answers this incarnation of ours cover what was stable when that began.
+	restored := m.common(out, sig.For, sig.Seq)
+	if restored < out.stable && sig.Incarnation > out.stableInc || restored < out.floor && sig.For == m.cfg.Incarnation {
 		m.signal(o, out.port, channel.Signal{Kind: channel.Refuse, For: sig.Incarnation, Seq: out.stable, Have: restored}, false)
 		return false
 	}
 	if sig.Incarnation > out.target {
 		out.target, out.open = sig.Incarnation, false
+		out.delay, out.at = m.cfg.MarkEvery, m.now+m.cfg.MarkEvery // it is greeted if its next answer is lost
 	}
 	return true
 }

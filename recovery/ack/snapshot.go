@@ -262,7 +262,7 @@ func (m *Machine) restoreOutput(d *decoder, out *output) error {
 	}
 	out.emitted, out.sum = msgid.Seq(d.uvarint()), d.uint32()
 	out.stable, out.stableInc = msgid.Seq(d.uvarint()), msgid.Incarnation(d.uvarint())
-	out.begun, out.acked, out.sent = out.emitted, out.stable, out.stable
+	out.begun, out.floor, out.acked, out.sent = out.emitted, out.stable, out.stable, out.stable
 	next := out.stable + 1
 	for range d.uvarint() {
 		raw := d.bytes(d.uvarint())
