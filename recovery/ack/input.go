@@ -21,8 +21,9 @@ type input struct {
 	head     int // index of the first waiting frame in ready
 	queued   int // bytes in ready
 
-	answered   bool // the source has answered this incarnation
-	goal       msgid.Seq
+	answered   bool      // the source has answered this incarnation
+	began      msgid.Seq // where this incarnation stood when it followed the source
+	goal       msgid.Seq // what the source had sent when it answered
 	helloAt    recovery.Tick
 	helloDelay recovery.Tick
 
@@ -121,6 +122,10 @@ func (m *Machine) onMark(i int, sig *channel.Signal) {
 		if sig.Incarnation > in.source {
 			m.follow(in, sig.Incarnation, sig.Seq)
 		}
+		if !in.answered { // it has yet to say how far it has sent
+			m.hello(i)
+			return
+		}
 	case mine && sig.Incarnation == in.source:
 		m.answered(in, sig.Seq)
 		return
@@ -134,8 +139,8 @@ func (m *Machine) answered(in *input, sent msgid.Seq) {
 		return
 	}
 	in.answered, in.goal = true, sent
-	if sent > in.accepted {
-		missed := uint64(sent - in.accepted)
+	if sent > in.began { // some of it may have come already: the replay subject is faster
+		missed := uint64(sent - in.began)
 		m.status.Counters.Missed += missed
 		if m.status.Recovery.Restored {
 			m.status.Recovery.Missed += missed
@@ -166,8 +171,7 @@ func (m *Machine) follow(in *input, source msgid.Incarnation, common msgid.Seq) 
 	}
 	in.accepted = min(in.accepted, common)
 	in.stable = min(in.stable, common)
-	in.goal = min(in.goal, common)
-	m.answered(in, common)
+	in.goal, in.began = min(in.goal, common), in.accepted
 }
 
 // onRefuse: our log is older than what we told this source (A8).

@@ -238,7 +238,7 @@ func (m *Machine) restore(h recovery.History) error {
 		}
 		in.source = msgid.Incarnation(d.uvarint())
 		in.consumed, in.sum, in.ended = msgid.Seq(d.uvarint()), d.uint32(), d.bool()
-		in.accepted, in.stable, in.capturing = in.consumed, in.consumed, in.consumed
+		in.accepted, in.began, in.stable, in.capturing = in.consumed, in.consumed, in.consumed, in.consumed
 	}
 	if d.uvarint() != uint64(len(m.out)) {
 		return fmt.Errorf("%w: it has another number of outputs", errSnapshot)
