@@ -33,7 +33,7 @@
 // end. Some tuples then count again, perhaps at another target than before; none is lost.
 //
 //	a/1   #1 #2 #3 ‖ #4 #5 #6       ‖ its snapshot       the target has #6 of a/1
-//	a/2            ‖ #4 #5 …        a/2: who are you?    "#6 of a/1"    "go on after #3"    "#3 of a/2"   #4 #5 …
+//	a/2            ‖ #4 #5 …        a/2: who are you?    "#6 of a/1"    "yours is mine to #3"  "#3 of a/2"   #4 #5 …
 //
 // A target that has seen the end of all its inputs cannot step back. So an end mark is not published before the
 // source's last snapshot is in the log: what ends has been settled.
@@ -47,7 +47,7 @@
 //   - A5: what a lower incarnation says is rejected. Who hears of a higher incarnation of itself stops.
 //   - A6: a target follows a new incarnation of its source from the common position. (output.go, common)
 //   - A7: an end mark waits for the last snapshot. (output.go, limit)
-//   - A8: a target whose log went back behind what it declared stable is refused. (output.go, meet)
+//   - A8: whose log went back behind what it told is refused, target or source. (output.go, meet)
 //
 // # What it does not do
 //

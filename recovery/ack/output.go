@@ -1,6 +1,7 @@
 package ack
 
 import (
+	"math"
 	"sort"
 
 	"github.com/askback/askback/channel"
@@ -134,9 +135,11 @@ func (m *Machine) onPosition(o int, sig *channel.Signal) {
 	switch {
 	case sig.For != m.cfg.Incarnation && out.open: // it was sent before the two agreed
 	case sig.For != m.cfg.Incarnation:
-		at := max(out.stable, m.common(out, sig.For, sig.Have))
-		m.signal(o, out.port, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, For: sig.Incarnation, Seq: at}, true)
-	case sig.Have > out.emitted || sig.Consumed > sig.Have || sig.Seq > sig.Consumed:
+		// Not limited by where the target says it stands, which may be out of date when it hears this.
+		m.signal(o, out.port, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, For: sig.Incarnation, Seq: m.common(out, sig.For)}, true)
+	case sig.Have > out.emitted: // A8: our log has forgotten an incarnation, and gave its number to this one
+		m.fail(&recovery.WentBackError{Channel: out.port.ID, Restored: out.emitted, Stable: sig.Have, Source: true})
+	case sig.Consumed > sig.Have || sig.Seq > sig.Consumed:
 		m.status.Counters.Rejected++
 	default:
 		m.onAgreed(o, sig)
@@ -183,7 +186,7 @@ func (m *Machine) meet(o int, sig *channel.Signal) bool {
 	}
 	// What a newer incarnation of the target was restored from covers what was stable before, and so does whatever
 	// answers this incarnation of ours cover what was stable when that began.
-	restored := m.common(out, sig.For, sig.Seq)
+	restored := min(sig.Seq, m.common(out, sig.For))
 	if restored < out.stable && sig.Incarnation > out.stableInc || restored < out.floor && sig.For == m.cfg.Incarnation {
 		m.signal(o, out.port, channel.Signal{Kind: channel.Refuse, For: sig.Incarnation, Seq: out.stable, Have: restored}, false)
 		return false
@@ -195,17 +198,17 @@ func (m *Machine) meet(o int, sig *channel.Signal) bool {
 	return true
 }
 
-// common returns how far a position, as one of our incarnations counted, is one of ours too (A6). Two incarnations
-// count the same up to the snapshot with which the later began. Of those before the one that took our snapshot we
-// know only that what is stable is common.
-func (m *Machine) common(out *output, as msgid.Incarnation, at msgid.Seq) msgid.Seq {
+// common returns up to where an incarnation of this task counted as this one does (A6): two count the same up to the
+// snapshot with which the later began. Of those before the one that took our snapshot we know only that what is stable
+// is common.
+func (m *Machine) common(out *output, as msgid.Incarnation) msgid.Seq {
 	switch {
 	case as == m.cfg.Incarnation:
-		return at
+		return math.MaxUint64
 	case as >= out.writer:
-		return min(at, out.begun)
+		return out.begun
 	}
-	return min(at, out.stable)
+	return out.stable
 }
 
 // rewind makes the next tuple to be sent the one after s.
