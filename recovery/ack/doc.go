@@ -32,8 +32,10 @@
 // with the incarnation that it was counted under, and a target that stands beyond the common part steps back to its
 // end. Some tuples then count again, perhaps at another target than before; none is lost.
 //
-//	a/1   #1 #2 #3 ‖ #4 #5 #6       ‖ its snapshot       the target has #6 of a/1
-//	a/2            ‖ #4 #5 …        a/2: who are you?    "#6 of a/1"    "yours is mine to #3"  "#3 of a/2"   #4 #5 …
+//	a/1  #1 #2 #3 ‖ #4 #5 #6       ‖ is its snapshot; b consumes all six, and a/1 dies
+//	a/2  who are you?               b:   I have #6 of a/1
+//	a/2  we agree up to #3          b:   I have #3 of a/2
+//	a/2           ‖ #4 #5 …         b consumes these too
 //
 // A target that has seen the end of all its inputs cannot step back. So an end mark is not published before the
 // source's last snapshot is in the log: what ends has been settled.
