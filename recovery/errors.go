@@ -31,13 +31,19 @@ func (e *ReplayError) Error() string {
 }
 
 // A WentBackError says that a target was restored at a position before what it had declared stable: its log was
-// damaged, or replaced by an older copy, and its source has rightly dropped what would be needed (S4).
+// damaged, or replaced by an older copy, and its source has rightly dropped what would be needed (S4). Or, if Source
+// is set, that a source was restored at a position before one that it had told for good.
 type WentBackError struct {
 	Channel          msgid.Channel
 	Restored, Stable msgid.Seq
+	Source           bool
 }
 
 func (e *WentBackError) Error() string {
+	if e.Source {
+		return fmt.Sprintf("recovery: the log of %v is older than what it told: restored at %v#%d, its target has settled on #%d; bring back the newest log, or start the topology over with a new one",
+			e.Channel.Source, e.Channel, e.Restored, e.Stable)
+	}
 	return fmt.Sprintf("recovery: the log of %v is older than what it acknowledged: restored at %v#%d, acknowledged as stable up to #%d; bring back the newest log, or start the topology over with a new one",
 		e.Channel.Target, e.Channel, e.Restored, e.Stable)
 }

@@ -66,6 +66,8 @@ type Config struct {
 	// RetryEvery is the first delay, in milliseconds, before an ASK or a hello without effect is repeated; it
 	// doubles up to RetryMax. Defaults 250 and 2000.
 	RetryEvery, RetryMax Tick
+	// AckWindow is how many tuples of a channel may be unacknowledged. Only strategy ack waits so. Default 1.
+	AckWindow int
 	// MarkEvery is the first delay, in milliseconds, before a quiet channel repeats its high-water mark; it
 	// doubles up to MarkMax. Defaults 20 and 1000.
 	MarkEvery, MarkMax Tick
@@ -86,6 +88,7 @@ func (c Config) Defaulted() Config {
 	def(&c.Window, 1<<20)
 	def(&c.SoftBound, 2<<20)
 	def(&c.HardBound, 64<<20)
+	def(&c.AckWindow, 1)
 	tick(&c.SnapshotEvery, 1000)
 	tick(&c.RetryEvery, 250)
 	tick(&c.RetryMax, 2000)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/askback/askback/channel"
 	"github.com/askback/askback/msgid"
@@ -23,6 +24,10 @@ func (w *World) judge() {
 		return
 	case strategy.AtLeastOnce:
 		w.judgeRoots(1, math.MaxInt32, w.arrived)
+		if w.remembers() {
+			w.judgeRoots(1, math.MaxInt32, w.consumed())
+			w.judgeRetained()
+		}
 		return
 	}
 	items := make([][][]byte, len(w.plan.Channels)) // what each channel carried
@@ -37,6 +42,15 @@ func (w *World) judge() {
 	}
 	w.judgeChannels(items)
 	w.judgeRoots(1, 1, w.consumed())
+	w.judgeRetained()
+}
+
+// remembers reports whether every task keeps a log, so that what its state tells of is not lost with it.
+func (w *World) remembers() bool {
+	return !slices.ContainsFunc(w.slots, func(s *slot) bool { return !w.strategy.Keeps(s.task.Operator) })
+}
+
+func (w *World) judgeRetained() {
 	for _, s := range w.slots {
 		if st := s.current.core.Status(); st.Retained != 0 {
 			w.violate("I9", "%v still retains %d bytes at the end", s.task.Alias, st.Retained)

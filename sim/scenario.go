@@ -9,6 +9,7 @@ import (
 
 	"github.com/askback/askback/backtrack"
 	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/recovery/ack"
 	"github.com/askback/askback/strategy"
 )
 
@@ -25,7 +26,7 @@ type Scenario struct {
 	Settings Settings
 }
 
-// A Bug is a broken rule: one of package backtrack's, or one of these.
+// A Bug is a broken rule: one of package backtrack's, one of package ack's, or one of these.
 type Bug = backtrack.Bug
 
 // Bugs of the log.
@@ -35,7 +36,14 @@ const (
 )
 
 // Bugs lists all bugs that can be planted.
-var Bugs = append([]Bug{PurgeTooEarly}, backtrack.Bugs...)
+var Bugs = slices.Concat([]Bug{PurgeTooEarly}, backtrack.Bugs, ackBugs())
+
+func ackBugs() (bugs []Bug) {
+	for _, b := range ack.Bugs {
+		bugs = append(bugs, Bug(b))
+	}
+	return bugs
+}
 
 // Settings are chosen small, so that windows, bounds and cuts of frames matter.
 type Settings struct {
@@ -50,6 +58,7 @@ type Settings struct {
 	SnapshotEvery                int
 	RetryEvery, RetryMax         int
 	MarkEvery, MarkMax           int
+	AckWindow                    int `json:",omitempty"` // tuples
 }
 
 func (s *Settings) machine() recovery.Config {
@@ -57,7 +66,7 @@ func (s *Settings) machine() recovery.Config {
 		Window: s.Window, SoftBound: s.SoftBound, HardBound: s.HardBound,
 		SnapshotEvery: recovery.Tick(s.SnapshotEvery),
 		RetryEvery:    recovery.Tick(s.RetryEvery), RetryMax: recovery.Tick(s.RetryMax),
-		MarkEvery: recovery.Tick(s.MarkEvery), MarkMax: recovery.Tick(s.MarkMax),
+		MarkEvery: recovery.Tick(s.MarkEvery), MarkMax: recovery.Tick(s.MarkMax), AckWindow: s.AckWindow,
 	}
 }
 
@@ -72,8 +81,11 @@ func ScenarioOf(seed uint64) Scenario {
 			break
 		}
 	}
-	if r.IntN(16) == 0 {
+	switch r.IntN(16) {
+	case 0:
 		s.Strategy = "none"
+	case 1, 2:
+		s.Strategy = "ack"
 	}
 	return s.Chosen()
 }
@@ -85,6 +97,9 @@ func (s Scenario) Chosen() Scenario {
 	s.Tuples = 20 + r.IntN(130)
 	s.Settings = randomSettings(r)
 	s.Faults = randomFaults(r)
+	if s.Strategy == "ack" {
+		s.Settings.AckWindow = []int{1, 1, 3, 20, 1000}[r.IntN(5)]
+	}
 	if s.Strategy == "none" {
 		s.Faults &= Drop | Duplicate | Reorder | Corrupt | Crash | Pair | Partition | Slow | Panic
 	}
@@ -176,7 +191,7 @@ func (s *Scenario) check() error {
 		return fmt.Errorf("sim: %w", err)
 	}
 	set := &s.Settings
-	least := min(set.FaultRate, set.FrameSize-1, set.MaxRecord-1, set.SyncLag, set.Window-1, set.SoftBound-1, set.HardBound-1,
+	least := min(set.FaultRate, set.AckWindow, set.FrameSize-1, set.MaxRecord-1, set.SyncLag, set.Window-1, set.SoftBound-1, set.HardBound-1,
 		set.SnapshotEvery-1, set.RetryEvery-1, set.RetryMax-1, set.MarkEvery-1, set.MarkMax-1)
 	switch {
 	case s.Bug != "" && !slices.Contains(Bugs, s.Bug):

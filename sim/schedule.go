@@ -200,7 +200,7 @@ func (w *World) undead() {
 		return
 	}
 	in := w.victim()
-	if in == nil || w.strategy.Guarantee != strategy.ExactlyOnce { // nothing fences it
+	if in == nil || !w.strategy.Keeps(in.task.Operator) { // nothing fences it
 		return
 	}
 	in.zombie = true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/askback/askback/backtrack"
@@ -13,6 +14,7 @@ import (
 	"github.com/askback/askback/checkpoint/memlog"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/recovery/ack"
 	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/task"
 	"github.com/askback/askback/topology"
@@ -237,7 +239,10 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 var errGone = errors.New("sim: the task is gone")
 
 func (w *World) factory() recovery.Factory {
-	if w.scenario.Bug != "" {
+	switch bug := w.scenario.Bug; {
+	case slices.Contains(ack.Bugs, ack.Bug(bug)):
+		return ack.Planted(ack.Bug(bug))
+	case bug != "":
 		return backtrack.Planted(w.scenario.Bug)
 	}
 	return w.strategy.New

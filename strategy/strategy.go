@@ -6,6 +6,7 @@ import (
 
 	"github.com/askback/askback/backtrack"
 	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/recovery/ack"
 	"github.com/askback/askback/recovery/none"
 	"github.com/askback/askback/topology"
 )
@@ -47,6 +48,10 @@ var All = []*Strategy{
 	{
 		Name: "backtrack", About: "a restored task asks its sources for what it missed", Guarantee: ExactlyOnce,
 		New: backtrack.New, Log: every,
+	},
+	{
+		Name: "ack", About: "each tuple waits until the one before is acknowledged", Guarantee: AtLeastOnce,
+		New: ack.New, Log: every,
 	},
 	{
 		Name: "none", About: "nothing is restored", Guarantee: AtMostOnce,

@@ -211,6 +211,23 @@ func (m message) is(what string) bool {
 	return err == nil && notNumber == nil && f.First <= n && n <= f.Last()
 }
 
+// tuples returns how many tuples and end marks are in flight on a lane.
+func (w *World) tuples(lane string) (n uint64) {
+	w.t.Helper()
+	for _, m := range w.lane(lane).flight {
+		if f, err := channel.Decode(m.raw); err == nil {
+			n += uint64(f.Count)
+		}
+	}
+	return n
+}
+
+// flies reports whether a tuple is in flight on a lane.
+func (w *World) flies(lane string, seq int) bool {
+	w.t.Helper()
+	return slices.ContainsFunc(w.lane(lane).flight, func(m message) bool { return m.is(fmt.Sprint(seq)) })
+}
+
 // Drop loses messages in flight on a lane: what "" all, "3" the frames that hold tuple 3, "ack" signals of that
 // kind. There must be something to lose.
 func (w *World) Drop(lane, what string) {

@@ -1,0 +1,338 @@
+package ack
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/askback/askback/channel"
+	"github.com/askback/askback/checkpoint"
+	"github.com/askback/askback/msgid"
+	"github.com/askback/askback/recovery"
+)
+
+// snapshots says when the task takes one. Sinks do on an interval, every other task when its targets have told that
+// more is stable: then what it retains, and has to store, is little.
+type snapshots struct {
+	dirty  bool // the operator has run since the last one
+	lastAt recovery.Tick
+	urged  bool // a source retains much
+
+	storing  bool
+	frozen   bool // the operator's state is frozen, and waits to be stored
+	frozenAt recovery.Tick
+	held     bool // what the snapshot covers is noted, and was not handed out yet
+	closing  bool // it is the task's last
+	final    bool // the last one is durable
+	lost     bool // the log was lost: the next one is full and stands for everything before
+}
+
+// considerSnapshot takes a snapshot if one is due and may be taken now: not while the operator runs.
+func (m *Machine) considerSnapshot() {
+	s := &m.snap
+	if m.working || m.failed {
+		return
+	}
+	if s.storing {
+		m.considerStore()
+		return
+	}
+	if at := m.snapshotAt(); at == 0 || m.now < at {
+		return
+	}
+	s.urged, s.storing = false, true
+	do := recovery.Action{Kind: recovery.Snapshot}
+	if s.lost {
+		do.Value = 1
+	}
+	m.do.Add(do)
+}
+
+// snapshotAt returns the moment from which a snapshot is due; 0: never, as things stand.
+func (m *Machine) snapshotAt() recovery.Tick {
+	s := &m.snap
+	switch {
+	case s.lost:
+		return max(1, m.now)
+	case s.final:
+		return 0
+	case m.ended:
+		return max(1, m.now)
+	case !s.dirty:
+		return 0
+	case s.urged: // however much it is urged, a task leaves some time between two snapshots
+		return s.lastAt + max(1, m.cfg.SnapshotEvery/50)
+	}
+	settled, fresh := true, true
+	for o := range m.out {
+		if out := &m.out[o]; out.stable < out.emitted {
+			settled = false
+			fresh = fresh && out.fresh
+		}
+	}
+	switch {
+	case settled:
+		return s.lastAt + m.cfg.SnapshotEvery
+	case fresh:
+		return s.lastAt + max(1, m.cfg.SnapshotEvery/2)
+	}
+	return s.lastAt + 3*m.cfg.SnapshotEvery
+}
+
+// snapshotWake returns when a snapshot may become due, or may be stored, by itself.
+func (m *Machine) snapshotWake() recovery.Tick {
+	switch {
+	case m.snap.frozen:
+		return max(m.now+1, m.storeAt())
+	case m.snap.storing:
+		return 0
+	}
+	return m.snapshotAt()
+}
+
+// onFrozen notes what the snapshot covers. It may be stored some time later.
+func (m *Machine) onFrozen() {
+	if !m.snap.storing || m.snap.held {
+		return
+	}
+	m.freeze()
+	m.snap.frozen, m.snap.frozenAt = true, m.now
+	m.considerStore()
+}
+
+// considerStore stores a frozen snapshot when it need not hold any frame, since the targets have made all stable that
+// was emitted by then, or after a while.
+func (m *Machine) considerStore() {
+	if s := &m.snap; s.frozen && (m.now >= m.storeAt() || m.capturedStable()) {
+		s.frozen = false
+		m.do.Add(recovery.Action{Kind: recovery.Store})
+	}
+}
+
+// storeAt returns the moment from which a frozen snapshot is stored in any case.
+func (m *Machine) storeAt() recovery.Tick {
+	s := &m.snap
+	if s.lost || s.closing {
+		return s.frozenAt
+	}
+	return s.frozenAt + m.cfg.SnapshotEvery/2
+}
+
+func (m *Machine) capturedStable() bool {
+	for o := range m.out {
+		if out := &m.out[o]; out.stable < out.captured.Seq {
+			return false
+		}
+	}
+	return true
+}
+
+// freeze notes what the snapshot covers: all that was consumed and emitted so far.
+func (m *Machine) freeze() {
+	s := &m.snap
+	s.dirty, s.held, s.closing = false, true, m.ended
+	for i := range m.in {
+		in := &m.in[i]
+		in.capturing, in.capturingSum, in.capturingEnd = in.consumed, in.sum, in.ended
+	}
+	for o := range m.out {
+		out := &m.out[o]
+		out.captured, out.fresh = recovery.Position{Seq: out.emitted, Sum: out.sum}, false
+	}
+}
+
+// onStored: the snapshot is durable. Sources may forget what it covers, and if it is the last one the end marks go.
+func (m *Machine) onStored() {
+	s := &m.snap
+	if !s.storing {
+		return
+	}
+	s.storing, s.lost = false, false
+	s.lastAt, s.final = m.now, s.closing
+	m.status.Counters.Snapshots++
+	for i := range m.in {
+		m.in[i].stable = m.in[i].capturing
+	}
+	m.ackAll()
+	if s.final {
+		for o := range m.out {
+			m.pump(o)
+		}
+	}
+	m.checkDone()
+	m.considerSnapshot()
+}
+
+// onStoreLost: what was in flight is gone with the log. A full snapshot makes up for all of it.
+func (m *Machine) onStoreLost() {
+	s := &m.snap
+	s.storing, s.frozen, s.held = false, false, false
+	s.lost, s.final, s.dirty = true, false, true
+	m.considerSnapshot()
+}
+
+const snapshotVersion = 1
+
+// Capture implements recovery.Machine. It holds what the machine was at the last Frozen (or now, if there was none),
+// and the frames up to then that are not stable yet. What an increment would leave out is little, so each is whole.
+//
+// A source that was restored since then may have made the machine step back; so the positions of inputs are the
+// lower ones, as its source counts now.
+func (m *Machine) Capture(dst []byte, _ bool) []byte {
+	s := &m.snap
+	if !s.held {
+		m.freeze()
+	}
+	s.held = false
+	dst = append(dst, snapshotVersion)
+	dst = binary.AppendUvarint(dst, uint64(m.cfg.Incarnation))
+	dst = appendBool(dst, s.closing)
+	dst = binary.AppendUvarint(dst, uint64(len(m.in)))
+	for i := range m.in {
+		in := &m.in[i]
+		dst = binary.AppendUvarint(dst, uint64(in.port.Number))
+		dst = binary.AppendUvarint(dst, uint64(in.source))
+		dst = binary.AppendUvarint(dst, uint64(in.capturing))
+		dst = binary.LittleEndian.AppendUint32(dst, in.capturingSum)
+		dst = appendBool(dst, in.capturingEnd)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(m.out)))
+	for o := range m.out {
+		out := &m.out[o]
+		dst = binary.AppendUvarint(dst, uint64(out.port.Number))
+		dst = binary.AppendUvarint(dst, uint64(out.captured.Seq))
+		dst = binary.LittleEndian.AppendUint32(dst, out.captured.Sum)
+		dst = binary.AppendUvarint(dst, uint64(min(out.stable, out.captured.Seq)))
+		dst = binary.AppendUvarint(dst, uint64(out.stableInc))
+		frames := out.frames[out.head:max(out.head, out.find(out.captured.Seq+1))]
+		dst = binary.AppendUvarint(dst, uint64(len(frames)))
+		for k := range frames {
+			raw := frames[k].frame.Raw
+			dst = binary.AppendUvarint(dst, uint64(len(raw)))
+			dst = append(dst, raw...)
+		}
+	}
+	return dst
+}
+
+var errSnapshot = fmt.Errorf("ack: snapshot: %w", checkpoint.ErrDamaged)
+
+// restore brings the machine to the newest snapshot, if there is one.
+func (m *Machine) restore(h recovery.History) error {
+	if len(h.Chain) == 0 {
+		return nil
+	}
+	d := decoder{b: h.Chain[len(h.Chain)-1]}
+	if v := d.byte(); v != snapshotVersion {
+		return fmt.Errorf("%w: version %d, this build reads %d", errSnapshot, v, snapshotVersion)
+	}
+	writer := msgid.Incarnation(d.uvarint())
+	m.ended = d.bool()
+	m.snap.final = m.ended
+	if d.uvarint() != uint64(len(m.in)) {
+		return fmt.Errorf("%w: it has another number of inputs", errSnapshot)
+	}
+	for i := range m.in {
+		in := &m.in[i]
+		if n := d.uvarint(); n != uint64(in.port.Number) {
+			return fmt.Errorf("%w: channel %d stands where %v is expected", errSnapshot, n, in.port.ID)
+		}
+		in.source = msgid.Incarnation(d.uvarint())
+		in.consumed, in.sum, in.ended = msgid.Seq(d.uvarint()), d.uint32(), d.bool()
+		in.accepted, in.began, in.stable, in.capturing = in.consumed, in.consumed, in.consumed, in.consumed
+	}
+	if d.uvarint() != uint64(len(m.out)) {
+		return fmt.Errorf("%w: it has another number of outputs", errSnapshot)
+	}
+	for o := range m.out {
+		out := &m.out[o]
+		if err := m.restoreOutput(&d, out); err != nil {
+			return err
+		}
+		out.writer = writer
+	}
+	if d.bad || len(d.b) > 0 {
+		return fmt.Errorf("%w: cut short or too long", errSnapshot)
+	}
+	return nil
+}
+
+func (m *Machine) restoreOutput(d *decoder, out *output) error {
+	if n := d.uvarint(); n != uint64(out.port.Number) {
+		return fmt.Errorf("%w: channel %d stands where %v is expected", errSnapshot, n, out.port.ID)
+	}
+	out.emitted, out.sum = msgid.Seq(d.uvarint()), d.uint32()
+	out.stable, out.stableInc = msgid.Seq(d.uvarint()), msgid.Incarnation(d.uvarint())
+	out.begun, out.floor, out.acked, out.sent = out.emitted, out.stable, out.stable, out.stable
+	next := out.stable + 1
+	for range d.uvarint() {
+		raw := d.bytes(d.uvarint())
+		if d.bad {
+			return fmt.Errorf("%w: cut short", errSnapshot)
+		}
+		f, err := channel.Decode(append([]byte(nil), raw...))
+		if err != nil {
+			return fmt.Errorf("%w: retained frame of %v: %w", errSnapshot, out.port.ID, err)
+		}
+		if f.Channel != out.port.Number || f.First > next || f.First < next && len(out.frames) > 0 {
+			return fmt.Errorf("%w: a frame #%d-%d of channel %d is where #%d of %v is expected",
+				errSnapshot, f.First, f.Last(), f.Channel, next, out.port.ID)
+		}
+		next = f.Last() + 1
+		f.Restamp(m.cfg.Incarnation)
+		out.push(f)
+		m.retained += f.Len()
+	}
+	if next != out.emitted+1 {
+		return fmt.Errorf("%w: %v is retained up to #%d, and was emitted up to #%d", errSnapshot, out.port.ID, next-1, out.emitted)
+	}
+	return nil
+}
+
+// A decoder reads what Capture wrote. After an error everything reads as zero.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) byte() byte {
+	if b := d.bytes(1); len(b) == 1 {
+		return b[0]
+	}
+	return 0
+}
+
+func (d *decoder) bool() bool { return d.byte() != 0 }
+
+func (d *decoder) uint32() uint32 {
+	if b := d.bytes(4); len(b) == 4 {
+		return binary.LittleEndian.Uint32(b)
+	}
+	return 0
+}
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.b, d.bad = nil, true
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) bytes(n uint64) []byte {
+	if n > uint64(len(d.b)) {
+		d.b, d.bad = nil, true
+		return nil
+	}
+	b := d.b[:n]
+	d.b = d.b[n:]
+	return b
+}
+
+func appendBool(dst []byte, v bool) []byte {
+	if v {
+		return append(dst, 1)
+	}
+	return append(dst, 0)
+}
