@@ -41,3 +41,14 @@ func (e *WentBackError) Error() string {
 	return fmt.Sprintf("recovery: the log of %v is older than what it acknowledged: restored at %v#%d, acknowledged as stable up to #%d; bring back the newest log, or start the topology over with a new one",
 		e.Channel.Target, e.Channel, e.Restored, e.Stable)
 }
+
+// A RollbackError says that a task has to begin again from a snapshot that all tasks go back to. It is not the
+// task's fault: whoever runs it restarts it at once.
+type RollbackError struct {
+	Alias  msgid.Alias
+	Reason string
+}
+
+func (e *RollbackError) Error() string {
+	return fmt.Sprintf("recovery: %v is rolled back: %s", e.Alias, e.Reason)
+}

@@ -110,6 +110,7 @@ type Status struct {
 	Finished  bool       // the operator has finished
 	Inputs    []Position // consumed, for each input
 	Outputs   []Position // emitted, for each output
+	Tentative bool       // what it did since the last checkpoint may be rolled back, by a strategy that does
 	Retained  int        // bytes kept for resending
 	Queued    int        // bytes received and not consumed
 	Counters  Counters

@@ -9,6 +9,7 @@ import (
 
 	"github.com/askback/askback/backtrack"
 	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/recovery/barrier"
 	"github.com/askback/askback/strategy"
 )
 
@@ -25,7 +26,7 @@ type Scenario struct {
 	Settings Settings
 }
 
-// A Bug is a broken rule: one of package backtrack's, or one of these.
+// A Bug is a broken rule: one of package backtrack's or barrier's, or one of these.
 type Bug = backtrack.Bug
 
 // Bugs of the log.
@@ -35,7 +36,14 @@ const (
 )
 
 // Bugs lists all bugs that can be planted.
-var Bugs = append([]Bug{PurgeTooEarly}, backtrack.Bugs...)
+var Bugs = slices.Concat([]Bug{PurgeTooEarly}, backtrack.Bugs, barrierBugs())
+
+func barrierBugs() (bugs []Bug) {
+	for _, b := range barrier.Bugs {
+		bugs = append(bugs, Bug(b))
+	}
+	return bugs
+}
 
 // Settings are chosen small, so that windows, bounds and cuts of frames matter.
 type Settings struct {
@@ -72,8 +80,11 @@ func ScenarioOf(seed uint64) Scenario {
 			break
 		}
 	}
-	if r.IntN(16) == 0 {
+	switch r.IntN(16) {
+	case 0:
 		s.Strategy = "none"
+	case 1, 2:
+		s.Strategy = "barrier"
 	}
 	return s.Chosen()
 }
@@ -87,6 +98,9 @@ func (s Scenario) Chosen() Scenario {
 	s.Faults = randomFaults(r)
 	if s.Strategy == "none" {
 		s.Faults &= Drop | Duplicate | Reorder | Corrupt | Crash | Pair | Partition | Slow | Panic
+	}
+	if s.Strategy == "barrier" {
+		s.Faults &^= destructive // it does not notice that a log has gone back
 	}
 	return s
 }

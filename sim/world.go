@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/askback/askback/backtrack"
@@ -13,6 +14,7 @@ import (
 	"github.com/askback/askback/checkpoint/memlog"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/recovery/barrier"
 	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/task"
 	"github.com/askback/askback/topology"
@@ -181,7 +183,7 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 	if w.strategy.Keeps(s.task.Operator) {
 		w.writer++
 		power := w.power
-		writer, h, err := checkpoint.Open(context.Background(), w.store, s.task.Alias, checkpoint.Options{
+		writer, h, err := task.Open(context.Background(), w.store, s.task.Alias, w.strategy.Base, checkpoint.Options{
 			AtLeast: s.last + 1, MaxRecord: w.scenario.Settings.MaxRecord, ID: w.writer,
 			Pause: func(context.Context, int) error {
 				if w.power != power || in.dead || w.result.over() {
@@ -237,6 +239,9 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 var errGone = errors.New("sim: the task is gone")
 
 func (w *World) factory() recovery.Factory {
+	if b := barrier.Bug(w.scenario.Bug); slices.Contains(barrier.Bugs, b) {
+		return barrier.Planted(b)
+	}
 	if w.scenario.Bug != "" {
 		return backtrack.Planted(w.scenario.Bug)
 	}
@@ -290,8 +295,9 @@ func (w *World) kill(in *instance, why string) {
 
 // ended takes note of an instance that cannot go on.
 func (w *World) ended(in *instance, err error) {
+	var back *recovery.RollbackError
 	switch {
-	case errors.Is(err, errGone):
+	case errors.Is(err, errGone), errors.As(err, &back):
 		w.kill(in, err.Error())
 	case errors.Is(err, checkpoint.ErrFenced):
 		w.result.Fenced++

@@ -21,6 +21,7 @@ type Options struct {
 	Transport channel.Transport
 	Log       checkpoint.Log     // nil: the strategy keeps no log, and a restarted task begins empty
 	LogOption checkpoint.Options // how the log is written
+	Base      *recovery.Base     // from which snapshot the task is restored; nil: the newest
 
 	// Failures is how many times in a row a task may fail, without having got further in between, before it is
 	// FAILED for good. Default 5.
@@ -139,7 +140,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if errors.Is(err, ErrKilled) {
+		if errors.Is(err, ErrKilled) || rolledBack(err) {
 			s.set(func(i *Info) { i.State = Restarting; i.Restarts++ })
 			continue
 		}
@@ -169,6 +170,12 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 }
 
+// rolledBack reports whether a task was ended only because others were.
+func rolledBack(err error) bool {
+	var back *recovery.RollbackError
+	return errors.As(err, &back)
+}
+
 // hopeless reports whether a restart cannot cure an error.
 func hopeless(err error) bool {
 	var diverged *recovery.DivergedError
@@ -186,7 +193,7 @@ func (s *Supervisor) incarnate(ctx context.Context) (caughtUp bool, err error) {
 	if s.opt.Log != nil {
 		opt := s.opt.LogOption
 		opt.AtLeast = max(opt.AtLeast, s.Info().Incarnation+1) // a log that went back has forgotten some
-		writer, history, err = checkpoint.Open(ctx, s.opt.Log, alias, opt)
+		writer, history, err = Open(ctx, s.opt.Log, alias, s.opt.Base, opt)
 		if err != nil {
 			return false, s.ended(nil, err)
 		}
