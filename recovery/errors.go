@@ -42,13 +42,19 @@ func (e *WentBackError) Error() string {
 		e.Channel.Target, e.Channel, e.Restored, e.Stable)
 }
 
-// A RollbackError says that a task has to begin again from a snapshot that all tasks go back to. It is not the
+// A RollbackError says that a task has to begin again from a checkpoint that all tasks go back to. It is not the
 // task's fault: whoever runs it restarts it at once.
 type RollbackError struct {
-	Alias  msgid.Alias
-	Reason string
+	Alias   msgid.Alias
+	To      string // the checkpoint
+	Channel uint32 // 1 + the number of the channel by which the culprit reports; 0: the coordinator itself
+	Culprit string // filled in by the task, which knows the plan
 }
 
 func (e *RollbackError) Error() string {
-	return fmt.Sprintf("recovery: %v is rolled back: %s", e.Alias, e.Reason)
+	culprit := e.Culprit
+	if culprit == "" {
+		culprit = "another task"
+	}
+	return fmt.Sprintf("recovery: %v was rolled back to checkpoint %s, because %s was restarted", e.Alias, e.To, culprit)
 }

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -365,8 +366,20 @@ func (c *Core) perform(a *recovery.Action) {
 	case recovery.Done:
 		c.done = true
 	case recovery.Fail:
+		var back *recovery.RollbackError
+		if errors.As(a.Err, &back) {
+			back.Culprit = c.culprit(back.Channel)
+		}
 		c.fail(a.Err)
 	}
+}
+
+// culprit names the task whose failure rolls back this one; see recovery.RollbackError.
+func (c *Core) culprit(channel uint32) string {
+	if ch := c.cfg.Plan.Channel(channel - 1); channel != 0 && ch != nil {
+		return ch.Source.Alias.String()
+	}
+	return "the coordinator"
 }
 
 func (c *Core) fail(err error) {

@@ -86,8 +86,11 @@ type Recovery struct {
 	Reprocessed uint64        // tuples consumed again that the lost incarnation had consumed
 	Duplicates  uint64        // tuples dropped because they were there already
 	Load        time.Duration // from the end of the lost incarnation until its log was read
-	Took        time.Duration // until it had caught up
+	Took        time.Duration // until it had caught up; of a task that was rolled back, until it had done as much again
 }
+
+// RolledBack reports whether the task came back only because others did.
+func (r *Recovery) RolledBack() bool { return rolledBack(r.Cause) }
 
 // A Supervisor keeps one task running: it starts the next incarnation when one ends. Its methods may be called
 // from any goroutine.
@@ -267,6 +270,14 @@ func positions(c *Core) []recovery.Position {
 	return append([]recovery.Position(nil), at...)
 }
 
+// items counts what came through some channels. Of each single one, another order of inputs may lead to more or less.
+func items(at []recovery.Position) (n uint64) {
+	for _, p := range at {
+		n += uint64(p.Seq)
+	}
+	return n
+}
+
 // caughtUp reports whether an incarnation got further than the last one. One that only repeats what was done and
 // then fails as before, such as in Finish, has not.
 func (s *Supervisor) caughtUp(r *runner) bool {
@@ -330,6 +341,9 @@ func (s *Supervisor) publish(r *runner) {
 func (s *Supervisor) report(r *runner, rec *recovery.Recovery) {
 	if s.reported || !rec.CaughtUp && !r.core.Done() || s.lostAt.IsZero() {
 		return
+	}
+	if s.opt.Base != nil && !r.core.Done() && items(positions(r.core)) < items(s.at) {
+		return // it has begun, but from a checkpoint that is behind
 	}
 	s.reported = true
 	again := r.again(s.at)

@@ -24,7 +24,8 @@ type Coordinator struct {
 	begun    wave // the newest checkpoint of this epoch
 	storing  bool
 	captured decision // what is being stored
-	crashed  bool     // a task has started again while a checkpoint was being committed
+	culprit  uint32   // 1 + the channel of the task that this epoch began for; 0: this coordinator
+	crashed  uint32   // the same, of a task that has started again while a checkpoint was being committed; 0: none
 
 	members []member // by input
 	sayAt   recovery.Tick
@@ -87,7 +88,7 @@ func (m *Coordinator) Step(ev recovery.Event, do *recovery.Actions) {
 	case recovery.StoreLost:
 		// What it holds is not what it decided any more. Its next incarnation decides on what is there.
 		m.do.Add(recovery.Action{Kind: recovery.Fail, Err: &recovery.RollbackError{
-			Alias: m.cfg.Self, Reason: "its log has lost records while it ran",
+			Alias: m.cfg.Self, To: m.committed.String(),
 		}})
 	}
 	m.do = nil
@@ -97,7 +98,7 @@ func (m *Coordinator) Step(ev recovery.Event, do *recovery.Actions) {
 // failure of any other task; unless all is over.
 func (m *Coordinator) onStarted() {
 	if !m.final {
-		m.open()
+		m.open(0)
 		return
 	}
 	m.phase, m.begun = running, m.committed
@@ -106,8 +107,8 @@ func (m *Coordinator) onStarted() {
 }
 
 // open begins a new epoch: the checkpoint that is pending is given up, and all tasks go back to the one before (E1).
-func (m *Coordinator) open() {
-	m.phase, m.crashed = opening, false
+func (m *Coordinator) open(culprit uint32) {
+	m.phase, m.culprit, m.crashed = opening, culprit, 0
 	m.epoch++
 	m.begun = waveOf(m.epoch, 0)
 	for i, x := range m.members {
@@ -143,8 +144,8 @@ func (m *Coordinator) onStored() {
 	case m.final:
 		m.finish()
 		m.announce()
-	case m.crashed:
-		m.open()
+	case m.crashed != 0:
+		m.open(m.crashed)
 	default:
 		m.beginAt = m.now + m.cfg.SnapshotEvery
 		m.announce()
@@ -214,7 +215,9 @@ func (m *Coordinator) onFresh(i int, inc msgid.Incarnation, from wave) {
 	again := inc > x.incarnation
 	switch {
 	case m.storing && m.phase == running:
-		m.crashed = m.crashed || again // which checkpoint counts is being decided: it will ask again
+		if again { // which checkpoint counts is being decided: it will ask again
+			m.crashed = 1 + m.cfg.Inputs[i].Number
+		}
 		return
 	case from > m.committed: // what it has read is newer than this coordinator, which has been superseded
 		return
@@ -230,7 +233,7 @@ func (m *Coordinator) onFresh(i int, inc msgid.Incarnation, from wave) {
 		m.say(i)
 		return
 	case m.phase == running:
-		m.open()
+		m.open(1 + m.cfg.Inputs[i].Number)
 	}
 	x.incarnation, x.fresh = inc, from == m.committed
 	if !x.fresh && m.phase == gathering {
@@ -273,7 +276,7 @@ func (m *Coordinator) sayAll() {
 }
 
 // say tells one task how things stand: HELLO while an epoch gathers, ACK when it runs. Wave is the newest barrier, Seq
-// the checkpoint that all go back to. For is the incarnation that belongs to the epoch, though it be fresh still.
+// the checkpoint that all go back to, Have, of HELLO, who began it all. For is the incarnation that belongs to the epoch, though it be fresh still.
 func (m *Coordinator) say(i int) {
 	x := &m.members[i]
 	sig := channel.Signal{
@@ -281,7 +284,7 @@ func (m *Coordinator) say(i int) {
 		For: x.incarnation, Wave: uint64(m.begun), Seq: msgid.Seq(m.committed),
 	}
 	if m.phase == gathering {
-		sig.Kind = channel.Hello
+		sig.Kind, sig.Have = channel.Hello, msgid.Seq(m.culprit)
 	} else if !m.pending() {
 		sig.Flags |= channel.Committed
 	}

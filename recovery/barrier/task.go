@@ -115,7 +115,7 @@ func (m *Task) Step(ev recovery.Event, do *recovery.Actions) {
 	case recovery.Stored:
 		m.onStored()
 	case recovery.StoreLost:
-		m.rollback("its log has lost records while it ran")
+		m.rollback(m.committed, 1+m.out[m.control].port.Number)
 	}
 	m.forward()
 	m.do = nil
@@ -170,7 +170,7 @@ func (m *Task) onWord(sig *channel.Signal) {
 	case m.done:
 		m.report()
 	case m.joined && w.epoch() > m.passed.epoch(), !m.joined && base > m.base: // E1
-		m.rollback(fmt.Sprintf("all tasks go back to checkpoint %v, for epoch %d", base, w.epoch()))
+		m.rollback(base, uint32(sig.Have))
 	case m.joined && w.epoch() < m.passed.epoch(), !m.joined && base < m.base:
 		m.status.Counters.Rejected++ // a coordinator that was superseded
 	case !m.joined && !final && (sig.Kind == channel.Hello || sig.For != m.cfg.Incarnation):
@@ -242,12 +242,12 @@ func (m *Task) report() {
 	m.signal(m.control, m.out[m.control].port, sig, false)
 }
 
-func (m *Task) rollback(why string) {
+func (m *Task) rollback(to wave, culprit uint32) {
 	if m.bug == LonelyRollback && m.joined {
 		return
 	}
 	m.failed = true
-	m.do.Add(recovery.Action{Kind: recovery.Fail, Err: &recovery.RollbackError{Alias: m.cfg.Self, Reason: why}})
+	m.do.Add(recovery.Action{Kind: recovery.Fail, Err: &recovery.RollbackError{Alias: m.cfg.Self, To: to.String(), Channel: culprit}})
 }
 
 // idle reports whether the operator may run.
