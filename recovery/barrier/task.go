@@ -144,7 +144,10 @@ func (m *Task) onSignal(port int, sig *channel.Signal) {
 		m.onWord(sig)
 		return
 	}
-	if !m.joined || wave(sig.Wave).epoch() != m.passed.epoch() {
+	switch epoch := wave(sig.Wave).epoch(); {
+	case !m.joined, epoch > m.passed.epoch():
+		return // too early: it is said again
+	case epoch < m.passed.epoch():
 		m.status.Counters.Rejected++
 		return
 	}
