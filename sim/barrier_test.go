@@ -19,7 +19,11 @@ func TestBarrierBugs(t *testing.T) {
 		{Bug(barrier.MixedEpochs), 300, nil},
 		{Bug(barrier.LonelyRollback), 50, func(s *Scenario) { s.Faults, s.Shape = Crash, "chain" }},
 		// What the decision of a checkpoint proves is not purged before that decision is safe from a power cut too.
-		{PurgeTooEarly, 300, func(s *Scenario) { s.Faults, s.Settings.SyncLag, s.Settings.SnapshotEvery = Cut|Crash, 400, 2 }},
+		{PurgeTooEarly, 300, func(s *Scenario) {
+			s.Faults, s.Steps, s.Tuples = Cut, 4000, 150
+			s.Settings.SyncLag, s.Settings.SnapshotEvery, s.Settings.MaxRecord = 100, 2, 16<<10
+		}},
+		{NoFence, 300, func(s *Scenario) { s.Faults = Zombie | Partition }}, // an old coordinator decides
 	} {
 		t.Run(string(c.bug), func(t *testing.T) {
 			for seed := uint64(1); seed <= c.within; seed++ {

@@ -238,12 +238,13 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 // errGone ends the tries of a writer whose task is gone.
 var errGone = errors.New("sim: the task is gone")
 
+// factory returns the strategy's machines, with a bug of theirs if one is planted.
 func (w *World) factory() recovery.Factory {
-	if b := barrier.Bug(w.scenario.Bug); slices.Contains(barrier.Bugs, b) {
-		return barrier.Planted(b)
-	}
-	if w.scenario.Bug != "" {
-		return backtrack.Planted(w.scenario.Bug)
+	switch bug := w.scenario.Bug; {
+	case w.strategy.Name == "backtrack" && slices.Contains(backtrack.Bugs, bug):
+		return backtrack.Planted(bug)
+	case w.strategy.Name == "barrier" && slices.Contains(barrier.Bugs, barrier.Bug(bug)):
+		return barrier.Planted(barrier.Bug(bug))
 	}
 	return w.strategy.New
 }

@@ -211,11 +211,16 @@ func (m *Task) join(epoch uint32) {
 	m.caughtUp()
 }
 
-// onCommitted: all tasks have the checkpoint, and the coordinator will not go back before it (C3).
+// onCommitted: all tasks have the checkpoint, and the coordinator will not go back before it (C3). So the targets have
+// consumed what was before its barrier, though their ACKs may be lost.
 func (m *Task) onCommitted(w wave, final bool) {
 	if m.joined && w == m.stored && w > m.committed {
 		m.committed, m.unsafe = w, false
 		m.do.Add(recovery.Action{Kind: recovery.Commit})
+		for o := range m.out {
+			m.trim(o, m.capture.outputs[o].Seq)
+			m.pump(o)
+		}
 	}
 	if final && w == m.stored && !m.done {
 		m.done = true
