@@ -176,7 +176,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 // rolledBack reports whether a task was ended only because others were.
 func rolledBack(err error) bool {
 	var back *recovery.RollbackError
-	return errors.As(err, &back)
+	return errors.As(err, &back) && !back.Stale
 }
 
 // hopeless reports whether a restart cannot cure an error.

@@ -102,7 +102,6 @@ func (m *Coordinator) onStarted() {
 		return
 	}
 	m.phase, m.begun = running, m.committed
-	m.finish()
 	m.announce()
 }
 
@@ -141,20 +140,12 @@ func (m *Coordinator) onStored() {
 		m.phase = gathering
 		m.announce()
 		m.gathered()
-	case m.final:
-		m.finish()
-		m.announce()
-	case m.crashed != 0:
+	case m.crashed != 0 && !m.final:
 		m.open(m.crashed)
 	default:
 		m.beginAt = m.now + m.cfg.SnapshotEvery
 		m.announce()
 	}
-}
-
-func (m *Coordinator) finish() {
-	m.done = true
-	m.do.Add(recovery.Action{Kind: recovery.Done})
 }
 
 func (m *Coordinator) onTick() {
@@ -172,6 +163,14 @@ func (m *Coordinator) begin() {
 	if m.answered() {
 		m.begun++
 		m.announce()
+	}
+}
+
+// finish lets the coordinator be done when every task knows that it is.
+func (m *Coordinator) finish() {
+	if !m.done && m.answered() {
+		m.done = true
+		m.do.Add(recovery.Action{Kind: recovery.Done})
 	}
 }
 
@@ -201,7 +200,9 @@ func (m *Coordinator) onReport(i int, sig *channel.Signal) {
 	x.stored, x.committed = w, sig.Flags&channel.Committed != 0
 	x.finished, x.ended = sig.Flags&channel.Urge != 0, sig.Flags&channel.Ended != 0
 	switch {
-	case m.phase != running || m.storing || m.final:
+	case m.phase != running || m.storing:
+	case m.final:
+		m.finish()
 	case m.pending() && m.answered():
 		m.store()
 	case !m.pending() && m.finished():
@@ -337,7 +338,7 @@ func (m *Coordinator) over() bool {
 // Status implements recovery.Machine.
 func (m *Coordinator) Status() *recovery.Status {
 	s := &m.status
-	s.Blocked, s.Starved, s.Finished, s.Wake = -1, -1, m.done, 0
+	s.Blocked, s.Starved, s.Finished, s.Wake = -1, -1, m.final, 0
 	sooner := func(t recovery.Tick) {
 		if s.Wake == 0 || t < s.Wake {
 			s.Wake = max(t, m.now+1)

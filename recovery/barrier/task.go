@@ -255,7 +255,9 @@ func (m *Task) rollback(to wave, culprit uint32) {
 		return
 	}
 	m.failed = true
-	m.do.Add(recovery.Action{Kind: recovery.Fail, Err: &recovery.RollbackError{Alias: m.cfg.Self, To: to.String(), Channel: culprit}})
+	m.do.Add(recovery.Action{Kind: recovery.Fail, Err: &recovery.RollbackError{
+		Alias: m.cfg.Self, To: to.String(), Stale: !m.joined, Channel: culprit,
+	}})
 }
 
 // idle reports whether the operator may run.
