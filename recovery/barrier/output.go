@@ -30,7 +30,6 @@ type output struct {
 	barrier wave      // the newest one emitted
 	stand   msgid.Seq // the last item before it
 	known   wave      // the newest one that the target knows
-	due     bool      // its mark is to be sent
 
 	markAt recovery.Tick
 	delay  recovery.Tick
@@ -49,12 +48,16 @@ func (m *Task) mark(o int, answer msgid.Incarnation) {
 	m.signal(o, out.port, channel.Signal{Kind: channel.Mark, For: answer, Seq: out.sent, Have: out.stand, Wave: uint64(out.barrier)}, true)
 }
 
-// forward sends the marks of barriers that have gone through the task. It is the end of every step, since a snapshot
+// forward sends the marks of a barrier that has gone through the task. It is the end of every step, since a snapshot
 // may be captured between steps.
 func (m *Task) forward() {
+	if !m.forwarding || m.failed {
+		return
+	}
+	m.forwarding = false
 	for o := range m.out {
-		if out := &m.out[o]; out.due && !m.failed {
-			out.due, out.delay = false, 0
+		if o != m.control {
+			m.out[o].delay = 0
 			m.mark(o, 0)
 		}
 	}

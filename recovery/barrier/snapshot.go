@@ -44,7 +44,7 @@ func (m *Task) considerSnapshot() {
 
 // freeze lets the barrier through: what was emitted so far is before it, and the frames to come are behind it.
 func (m *Task) freeze() {
-	m.snapping, m.storing = false, true
+	m.snapping, m.storing, m.forwarding = false, true, true
 	m.passed++
 	m.unsafe, m.dirty = m.unsafe || m.dirty, false
 	c := &m.capture
@@ -57,7 +57,6 @@ func (m *Task) freeze() {
 		out := &m.out[o]
 		c.outputs[o] = recovery.Position{Seq: out.emitted, Sum: out.sum}
 		out.barrier, out.stand = m.passed, out.emitted
-		out.due = o != m.control
 	}
 }
 

@@ -33,11 +33,12 @@ type Task struct {
 	stored    wave // its snapshot is durable
 	committed wave // all tasks have it
 
-	snapping bool // the operator's state is about to be frozen
-	storing  bool
-	capture  captured
-	dirty    bool // tuples have been consumed or emitted since the last barrier
-	unsafe   bool // and before it, since the one that is committed
+	snapping   bool // the operator's state is about to be frozen
+	storing    bool
+	forwarding bool // the marks of the barrier are to be sent
+	capture    captured
+	dirty      bool // tuples have been consumed or emitted since the last barrier
+	unsafe     bool // and before it, since the one that is committed
 
 	working  bool // between Deliver, Poll, Fire or Finish and Consumed
 	ended    bool // the operator has finished and its end marks are sealed
