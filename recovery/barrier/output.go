@@ -45,7 +45,9 @@ func (m *Task) mark(o int, answer msgid.Incarnation) {
 	out := &m.out[o]
 	out.delay = min(max(2*out.delay, m.cfg.MarkEvery), m.cfg.MarkMax)
 	out.markAt = m.now + out.delay
-	m.signal(o, out.port, channel.Signal{Kind: channel.Mark, For: answer, Seq: out.sent, Have: out.stand, Wave: uint64(out.barrier)}, true)
+	m.signal(o, out.port, channel.Signal{
+		Kind: channel.Mark, For: answer, Seq: out.sent, Have: out.stand, Wave: uint64(out.barrier),
+	}, true)
 }
 
 // forward sends the marks of a barrier that has gone through the task. It is the end of every step, since a snapshot
