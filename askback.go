@@ -214,6 +214,7 @@ func (r *run) options(t *topology.Task) task.Options {
 		},
 		Transport:  r.transport,
 		LogOption:  checkpoint.Options{Pause: pause},
+		Base:       r.strategy.Base,
 		OnRecovery: r.onRecovery,
 	}
 	if r.strategy.Keeps(t.Operator) {

@@ -59,7 +59,8 @@ type Snapshotter interface {
 
 // A Committer is a sink whose outside effects become visible together with a snapshot. Snapshot (which it must
 // implement) closes what was staged so far and says how to finish it; Commit makes exactly that visible and is
-// called when that snapshot is durable, and again after a Restore of it. Commit must be repeatable.
+// called when no failure can take that snapshot back any more (when it is durable, or, if the strategy rolls back
+// all tasks together, when all tasks have theirs), and again after a Restore of it. Commit must be repeatable.
 type Committer interface {
 	Snapshotter
 	Commit() error

@@ -33,8 +33,8 @@
 //
 // # The caller's duties
 //
-// A sealed frame is immutable and shared: its Raw may be published and retained at once. Only Restamp writes to
-// it, and only its owner may call that. A message's payload belongs to the receiver, and a decoded frame points
+// A sealed frame is immutable and shared: its Raw may be published and retained at once. Only Restamp and
+// Stamp write to it, and only its owner may call those. A message's payload belongs to the receiver, and a decoded frame points
 // into it.
 //
 // # Caveats

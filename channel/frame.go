@@ -33,7 +33,7 @@ var (
 // ErrOutside is what Frame.Cut returns for sequence numbers that the frame does not hold.
 var ErrOutside = errors.New("channel: sequence numbers outside the frame")
 
-// Flags of a frame. None is defined yet; a reader keeps those that it does not know.
+// Flags of a frame are for the recovery strategy; see Stamp. The others leave them zero.
 type Flags uint8
 
 // A Header says which items of which channel a frame holds.
@@ -54,7 +54,7 @@ type Header struct {
 func (h *Header) Last() msgid.Seq { return h.First + msgid.Seq(h.Count) - 1 }
 
 // A Frame is consecutive items of one channel. Header is what Raw says, decoded. A frame is immutable, but for
-// Restamp, and may be read by several goroutines.
+// Restamp and Stamp, and may be read by several goroutines.
 type Frame struct {
 	Header
 	Raw []byte // the whole encoded frame: header, then payload
@@ -112,6 +112,12 @@ func Decode(raw []byte) (Frame, error) {
 // Restamp makes the frame one of another incarnation of its source, in Raw too. The caller must own Raw.
 func (f *Frame) Restamp(inc msgid.Incarnation) {
 	f.Incarnation = inc
+	f.Header.put(f.Raw)
+}
+
+// Stamp sets the frame's flags, in Raw too. The caller must own Raw.
+func (f *Frame) Stamp(flags Flags) {
+	f.Flags = flags
 	f.Header.put(f.Raw)
 }
 

@@ -160,6 +160,15 @@ func TestRestamp(t *testing.T) {
 	}
 }
 
+func TestStamp(t *testing.T) {
+	f := build(t, newBuilder(), item("a"))
+	f.Stamp(0x81)
+	got, err := channel.Decode(f.Raw)
+	if err != nil || got.Flags != 0x81 || f.Flags != 0x81 || got.After != f.After {
+		t.Errorf("stamped: %+v, %v", got.Header, err)
+	}
+}
+
 func TestCut(t *testing.T) {
 	b := newBuilder()
 	build(t, b, item("before"))

@@ -58,9 +58,11 @@ const (
 	// Owing, on an ACK: the target was restored, and repeats what it did before, on which others wait. It must be
 	// fed, whatever else the source waits for.
 	Owing
+	// Committed, of a checkpoint: Wave is one that all tasks have, and will not go back before.
+	Committed
 )
 
-var flagNames = [...]string{"greet", "urge", "ended", "starving", "full", "owing"}
+var flagNames = [...]string{"greet", "urge", "ended", "starving", "full", "owing", "committed"}
 
 // String returns the names of the flags that are set, "greet,urge".
 func (f SignalFlags) String() string {

@@ -31,7 +31,8 @@ type History struct {
 type scan struct {
 	alias   msgid.Alias
 	seed    uint32
-	partial bool // the entries do not begin with the oldest: increments may build on what was not read
+	accept  func(snapshot []byte) bool // nil: all
+	partial bool                       // the entries do not begin with the oldest: increments may build on what was not read
 
 	last    base // the last entry
 	line    line
@@ -95,8 +96,8 @@ func (l *line) accept(r record) bool {
 	return true
 }
 
-func newScan(alias msgid.Alias, partial bool) *scan {
-	return &scan{alias: alias, seed: seedOf(alias), partial: partial, first: 1}
+func newScan(alias msgid.Alias, accept func(snapshot []byte) bool, partial bool) *scan {
+	return &scan{alias: alias, seed: seedOf(alias), accept: accept, partial: partial, first: 1}
 }
 
 // add takes the next entry.
@@ -189,6 +190,9 @@ func (s *scan) onCommit(pos Pos, r record) {
 	data, ok := u.join(c)
 	if !ok {
 		s.damaged++
+		return
+	}
+	if s.accept != nil && !s.accept(data) {
 		return
 	}
 	if !c.full && !s.partial && s.find(c.prev.id, len(s.snaps)) < 0 {

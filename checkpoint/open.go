@@ -21,6 +21,10 @@ type Options struct {
 	// Pause is called before the attempt-th try (2, 3 …) of an append without an answer, to wait a little: this
 	// package has no clock. Its error ends the tries. The default does not wait.
 	Pause func(ctx context.Context, attempt int) error
+	// Accept reports whether a restore may begin at a snapshot; one that it does not accept is passed over, for an
+	// older one or for none. Default: every one. Whoever accepts has decided that all snapshots before the newest
+	// one of a writer are good, and does not go back behind what it has accepted.
+	Accept func(snapshot []byte) bool
 }
 
 // maxTries bounds what is tried again because somebody else was faster. Ten processes that begin one alias at the
@@ -65,6 +69,24 @@ func Open(ctx context.Context, log Log, alias msgid.Alias, opt Options) (*Writer
 	}
 }
 
+// Peek reads alias's history and begins nothing. What it returns may be out of date.
+func Peek(ctx context.Context, log Log, alias msgid.Alias, opt Options) (*History, error) {
+	w := newWriter(log, alias, opt)
+	s, err := w.load(ctx)
+	switch {
+	case errors.Is(err, ErrGone):
+		return &History{}, nil
+	case err != nil:
+		return nil, fmt.Errorf("read task log of %s: %w", alias, err)
+	}
+	h, err := s.history()
+	if err != nil {
+		return nil, fmt.Errorf("read task log of %s: %w", alias, err)
+	}
+	h.Incarnation = s.line.incarnation
+	return h, nil
+}
+
 // overtaken reports whether the log has changed since it was read.
 func overtaken(err error) bool {
 	return errors.Is(err, errOvertaken) || errors.Is(err, ErrFenced) || errors.Is(err, ErrWentBack)
@@ -84,7 +106,7 @@ func (w *Writer) load(ctx context.Context) (*scan, error) {
 func (w *Writer) loadAll(ctx context.Context) (*scan, error) {
 	var s *scan
 	err := w.patiently(ctx, func() error {
-		s = newScan(w.alias, false)
+		s = newScan(w.alias, w.opt.Accept, false)
 		return w.log.Read(ctx, w.alias, 0, func(e Entry) error {
 			s.add(e)
 			return nil
@@ -105,7 +127,7 @@ func (w *Writer) loadNewest(ctx context.Context, t Tailer) (*scan, error) {
 		return nil, err
 	}
 	if last.Pos == 0 {
-		return newScan(w.alias, false), nil
+		return newScan(w.alias, w.opt.Accept, false), nil
 	}
 	r, err := parseRecord(w.seed, last.Data)
 	if err != nil || r.keep == 0 {
@@ -139,7 +161,7 @@ func (w *Writer) loadNewest(ctx context.Context, t Tailer) (*scan, error) {
 func (w *Writer) loadPart(ctx context.Context, from, to Pos) (*scan, error) {
 	var s *scan
 	err := w.patiently(ctx, func() error {
-		s = newScan(w.alias, true)
+		s = newScan(w.alias, w.opt.Accept, true)
 		return w.readRange(ctx, from, to, func(e Entry) error {
 			s.add(e)
 			return nil

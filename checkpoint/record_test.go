@@ -85,7 +85,7 @@ func FuzzScan(f *testing.F) {
 	f.Add([]byte{1, 1, 0, 4, 1, 0, 5, 1, 0, 3, 1, 1, 5, 1, 0x81, 1, 2, 1})
 	f.Fuzz(func(t *testing.T, script []byte) {
 		for _, partial := range []bool{false, true} {
-			s := newScan(alias, partial)
+			s := newScan(alias, nil, partial)
 			number, orders, chunks, pos := uint64(0), uint64(0), uint32(0), Pos(0)
 			var prev link
 			for rest := script; len(rest) >= 3; rest = rest[3:] {

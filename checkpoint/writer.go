@@ -165,14 +165,18 @@ func (w *Writer) reopen(ctx context.Context) error {
 }
 
 // Purge removes what no restore can need any more (rule C2): all that only serves snapshots older than the newest
-// full one that is safe from a power cut and is not the newest of all. So there are always two to choose from. It
-// is called after a commit, and does nothing when there is nothing to remove.
+// full one that is safe from a power cut and is not the newest of all. So there are always two to choose from; with
+// Options.Accept, the last one that was accepted is among them. It is called after a commit, and does nothing when there is nothing to remove.
 func (w *Writer) Purge(ctx context.Context) error {
 	synced := ^Pos(0)
 	if s, ok := w.log.(Syncer); ok {
 		synced = s.Synced()
 	}
-	for len(w.fulls) > 2 && w.fulls[1].commit <= synced {
+	next := 1
+	if w.opt.Accept != nil {
+		next = 2 // the next one counts when somebody else has decided so, which the one after it proves
+	}
+	for len(w.fulls) > 2 && w.fulls[next].commit <= synced {
 		w.fulls = w.fulls[1:]
 	}
 	if len(w.fulls) < 2 || w.fulls[0].commit > synced || w.fulls[0].keep <= w.purged {

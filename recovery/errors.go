@@ -47,3 +47,25 @@ func (e *WentBackError) Error() string {
 	return fmt.Sprintf("recovery: the log of %v is older than what it acknowledged: restored at %v#%d, acknowledged as stable up to #%d; bring back the newest log, or start the topology over with a new one",
 		e.Channel.Target, e.Channel, e.Restored, e.Stable)
 }
+
+// A RollbackError says that a task has to begin again from a checkpoint that all tasks go back to. It is not the
+// task's fault: whoever runs it restarts it at once. Unless it is Stale, which is cured by reading the decision again,
+// or, if the coordinator's log is damaged, not at all.
+type RollbackError struct {
+	Alias   msgid.Alias
+	To      string // the checkpoint
+	Stale   bool   // the task was restored from an older checkpoint, and has done nothing yet
+	Channel uint32 // 1 + the number of the channel by which the culprit reports; 0: the coordinator itself
+	Culprit string // filled in by the task, which knows the plan
+}
+
+func (e *RollbackError) Error() string {
+	if e.Stale {
+		return fmt.Sprintf("recovery: %v was restored from a checkpoint before %s, which is committed: the coordinator's log was read too early, or has lost its newest decision", e.Alias, e.To)
+	}
+	culprit := e.Culprit
+	if culprit == "" {
+		culprit = "another task"
+	}
+	return fmt.Sprintf("recovery: %v was rolled back to checkpoint %s, because %s was restarted", e.Alias, e.To, culprit)
+}

@@ -65,7 +65,8 @@ const (
 	Free                           // Port (output), Frame: nobody needs the frame any more; its buffer may be used again
 	Append                         // Data: append to the log
 	Snapshot                       // Value: freeze the operator's state for a snapshot; 1: a full one
-	Store                          // store what was frozen, with what Capture gives
+	Store                          // store what was frozen, with what Capture gives; Value: 1: a sink commits it on Commit, not when it is durable
+	Commit                         // a sink makes visible what the last stored snapshot closed
 	Done                           // everything emitted is safe with its targets: the task may leave
 	Fail                           // Err: stop for good
 )

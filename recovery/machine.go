@@ -61,7 +61,8 @@ type Config struct {
 	SoftBound int
 	// HardBound is how many retained bytes make a task stop consuming. Default 64 MiB.
 	HardBound int
-	// SnapshotEvery is the interval, in milliseconds, at which sinks start a wave of snapshots. Default 1000.
+	// SnapshotEvery is the interval, in milliseconds, at which sinks start a wave of snapshots, or a coordinator
+	// begins a checkpoint after the last one. Default 1000.
 	SnapshotEvery Tick
 	// RetryEvery is the first delay, in milliseconds, before an ASK or a hello without effect is repeated; it
 	// doubles up to RetryMax. Defaults 250 and 2000.
@@ -113,6 +114,7 @@ type Status struct {
 	Finished  bool       // the operator has finished
 	Inputs    []Position // consumed, for each input
 	Outputs   []Position // emitted, for each output
+	Tentative bool       // what it did since the last checkpoint may be rolled back, by a strategy that does
 	Retained  int        // bytes kept for resending
 	Queued    int        // bytes received and not consumed
 	Counters  Counters

@@ -10,6 +10,7 @@ import (
 	"github.com/askback/askback/backtrack"
 	"github.com/askback/askback/recovery"
 	"github.com/askback/askback/recovery/ack"
+	"github.com/askback/askback/recovery/barrier"
 	"github.com/askback/askback/strategy"
 )
 
@@ -26,7 +27,7 @@ type Scenario struct {
 	Settings Settings
 }
 
-// A Bug is a broken rule: one of package backtrack's, one of package ack's, or one of these.
+// A Bug is a broken rule: one of a strategy's, or one of these.
 type Bug = backtrack.Bug
 
 // Bugs of the log.
@@ -36,13 +37,13 @@ const (
 )
 
 // Bugs lists all bugs that can be planted.
-var Bugs = slices.Concat([]Bug{PurgeTooEarly}, backtrack.Bugs, ackBugs())
+var Bugs = slices.Concat([]Bug{PurgeTooEarly}, backtrack.Bugs, bugs(ack.Bugs), bugs(barrier.Bugs))
 
-func ackBugs() (bugs []Bug) {
-	for _, b := range ack.Bugs {
-		bugs = append(bugs, Bug(b))
+func bugs[B ~string](of []B) (list []Bug) {
+	for _, b := range of {
+		list = append(list, Bug(b))
 	}
-	return bugs
+	return list
 }
 
 // Settings are chosen small, so that windows, bounds and cuts of frames matter.
@@ -84,8 +85,10 @@ func ScenarioOf(seed uint64) Scenario {
 	switch r.IntN(16) {
 	case 0:
 		s.Strategy = "none"
-	case 1, 2:
+	case 1:
 		s.Strategy = "ack"
+	case 2, 3:
+		s.Strategy = "barrier"
 	}
 	return s.Chosen()
 }
@@ -102,6 +105,9 @@ func (s Scenario) Chosen() Scenario {
 	}
 	if s.Strategy == "none" {
 		s.Faults &= Drop | Duplicate | Reorder | Corrupt | Crash | Pair | Partition | Slow | Panic
+	}
+	if s.Strategy == "barrier" {
+		s.Faults &^= destructive // it does not notice that a log has gone back
 	}
 	return s
 }

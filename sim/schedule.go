@@ -398,7 +398,7 @@ func (w *World) caughtUp(s *slot) bool {
 	if src, ok := s.current.core.Operator().(*source); ok && src.next < w.highest[s.task.Alias] {
 		return false
 	}
-	if st.Retained > 0 || st.Replaying {
+	if st.Retained > 0 || st.Replaying || st.Tentative {
 		return false
 	}
 	for i, ch := range s.task.In {

@@ -15,6 +15,7 @@ import (
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/recovery"
 	"github.com/askback/askback/recovery/ack"
+	"github.com/askback/askback/recovery/barrier"
 	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/task"
 	"github.com/askback/askback/topology"
@@ -183,7 +184,7 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 	if w.strategy.Keeps(s.task.Operator) {
 		w.writer++
 		power := w.power
-		writer, h, err := checkpoint.Open(context.Background(), w.store, s.task.Alias, checkpoint.Options{
+		writer, h, err := task.Open(context.Background(), w.store, s.task.Alias, w.strategy.Base, checkpoint.Options{
 			AtLeast: s.last + 1, MaxRecord: w.scenario.Settings.MaxRecord, ID: w.writer,
 			Pause: func(context.Context, int) error {
 				if w.power != power || in.dead || w.result.over() {
@@ -238,12 +239,17 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 // errGone ends the tries of a writer whose task is gone.
 var errGone = errors.New("sim: the task is gone")
 
+// factory returns the strategy's machines, with a bug of theirs if one is planted.
 func (w *World) factory() recovery.Factory {
-	switch bug := w.scenario.Bug; {
-	case slices.Contains(ack.Bugs, ack.Bug(bug)):
+	bug := w.scenario.Bug
+	planted := func(of []Bug) bool { return slices.Contains(of, bug) }
+	switch name := w.strategy.Name; {
+	case name == "backtrack" && planted(backtrack.Bugs):
+		return backtrack.Planted(bug)
+	case name == "ack" && planted(bugs(ack.Bugs)):
 		return ack.Planted(ack.Bug(bug))
-	case bug != "":
-		return backtrack.Planted(w.scenario.Bug)
+	case name == "barrier" && planted(bugs(barrier.Bugs)):
+		return barrier.Planted(barrier.Bug(bug))
 	}
 	return w.strategy.New
 }
@@ -295,8 +301,9 @@ func (w *World) kill(in *instance, why string) {
 
 // ended takes note of an instance that cannot go on.
 func (w *World) ended(in *instance, err error) {
+	var back *recovery.RollbackError
 	switch {
-	case errors.Is(err, errGone):
+	case errors.Is(err, errGone), errors.As(err, &back):
 		w.kill(in, err.Error())
 	case errors.Is(err, checkpoint.ErrFenced):
 		w.result.Fenced++

@@ -5,10 +5,13 @@ import (
 	"strings"
 
 	"github.com/askback/askback/backtrack"
+	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/recovery"
 	"github.com/askback/askback/recovery/ack"
+	"github.com/askback/askback/recovery/barrier"
 	"github.com/askback/askback/recovery/none"
 	"github.com/askback/askback/topology"
+	"github.com/askback/askback/tuple"
 )
 
 // A Guarantee says how often a tuple counts, whatever fails.
@@ -34,6 +37,8 @@ type Strategy struct {
 	New       recovery.Factory
 	// Log reports whether a task of an operator keeps a log; nil: none does.
 	Log func(*topology.Operator) bool
+	// Base says from which snapshot a task is restored; nil: from its newest.
+	Base *recovery.Base
 	// Extension is what the strategy adds to a topology; nil: nothing.
 	Extension *topology.Extension
 }
@@ -52,6 +57,14 @@ var All = []*Strategy{
 	{
 		Name: "ack", About: "each tuple waits until the one before is acknowledged", Guarantee: AtLeastOnce,
 		New: ack.New, Log: every,
+	},
+	{
+		Name: "barrier", About: "all tasks go back to the last checkpoint that all of them have", Guarantee: ExactlyOnce,
+		New: barrier.New, Log: every, Base: &barrier.Base,
+		Extension: &topology.Extension{
+			Operator: barrier.Operator, Parallel: 1, Stream: barrier.Operator, Fields: []string{"nothing"},
+			Bolt: bolt.Func(func(tuple.Tuple, bolt.Emitter) error { return nil }), // it gets signals only
+		},
 	},
 	{
 		Name: "none", About: "nothing is restored", Guarantee: AtMostOnce,

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -206,20 +207,27 @@ func fromSource(k channel.SignalKind) bool { return k == channel.Mark || k == ch
 // Appended, Stored and StoreLost answer the Env's Append and Store.
 func (c *Core) Appended() { c.step(recovery.Event{Kind: recovery.Appended}) }
 
-// Stored says that the last snapshot is durable. Only now may a sink make its effects visible.
+// Stored says that the last snapshot is durable. Not before may a sink make its effects visible.
 func (c *Core) Stored() {
 	if c.capture == nil {
 		return
 	}
+	held := c.capture.held
 	c.chain++
 	c.capture = nil
+	if !held {
+		c.commit()
+	}
+	c.step(recovery.Event{Kind: recovery.Stored})
+}
+
+// commit lets a sink make visible what its last stored snapshot closed.
+func (c *Core) commit() {
 	if s, ok := c.bolt.(bolt.Committer); ok {
 		if err := s.Commit(); err != nil {
 			c.fail(fmt.Errorf("commit %v: %w", c.cfg.Task.Alias, err))
-			return
 		}
 	}
-	c.step(recovery.Event{Kind: recovery.Stored})
 }
 
 // StoreLost says that the log has vanished or gone back, and that this incarnation has begun in it again.
@@ -350,14 +358,28 @@ func (c *Core) perform(a *recovery.Action) {
 		c.beginCapture(a.Value != 0)
 	case recovery.Store:
 		if c.capture != nil {
-			c.capture.due = true
+			c.capture.due, c.capture.held = true, a.Value != 0
 			c.storeCapture()
 		}
+	case recovery.Commit:
+		c.commit()
 	case recovery.Done:
 		c.done = true
 	case recovery.Fail:
+		var back *recovery.RollbackError
+		if errors.As(a.Err, &back) {
+			back.Culprit = c.culprit(back.Channel)
+		}
 		c.fail(a.Err)
 	}
+}
+
+// culprit names the task whose failure rolls back this one; see recovery.RollbackError.
+func (c *Core) culprit(channel uint32) string {
+	if ch := c.cfg.Plan.Channel(channel - 1); channel != 0 && ch != nil {
+		return ch.Source.Alias.String()
+	}
+	return "the coordinator"
 }
 
 func (c *Core) fail(err error) {

@@ -22,6 +22,7 @@ type capture struct {
 	encoded bool
 	keyed   []byte // once encoded
 	due     bool   // the machine has said Store
+	held    bool   // and that a sink is to wait for Commit
 }
 
 const (

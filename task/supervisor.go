@@ -21,6 +21,7 @@ type Options struct {
 	Transport channel.Transport
 	Log       checkpoint.Log     // nil: the strategy keeps no log, and a restarted task begins empty
 	LogOption checkpoint.Options // how the log is written
+	Base      *recovery.Base     // from which snapshot the task is restored; nil: the newest
 
 	// Failures is how many times in a row a task may fail, without having got further in between, before it is
 	// FAILED for good. Default 5.
@@ -85,8 +86,11 @@ type Recovery struct {
 	Reprocessed uint64        // tuples consumed again that the lost incarnation had consumed
 	Duplicates  uint64        // tuples dropped because they were there already
 	Load        time.Duration // from the end of the lost incarnation until its log was read
-	Took        time.Duration // until it had caught up
+	Took        time.Duration // until it had caught up; of a task that was rolled back, until it had done as much again
 }
+
+// RolledBack reports whether the task came back only because others did.
+func (r *Recovery) RolledBack() bool { return rolledBack(r.Cause) }
 
 // A Supervisor keeps one task running: it starts the next incarnation when one ends. Its methods may be called
 // from any goroutine.
@@ -139,7 +143,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if errors.Is(err, ErrKilled) {
+		if errors.Is(err, ErrKilled) || rolledBack(err) {
 			s.set(func(i *Info) { i.State = Restarting; i.Restarts++ })
 			continue
 		}
@@ -169,6 +173,12 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 }
 
+// rolledBack reports whether a task was ended only because others were.
+func rolledBack(err error) bool {
+	var back *recovery.RollbackError
+	return errors.As(err, &back) && !back.Stale
+}
+
 // hopeless reports whether a restart cannot cure an error.
 func hopeless(err error) bool {
 	var diverged *recovery.DivergedError
@@ -186,7 +196,7 @@ func (s *Supervisor) incarnate(ctx context.Context) (caughtUp bool, err error) {
 	if s.opt.Log != nil {
 		opt := s.opt.LogOption
 		opt.AtLeast = max(opt.AtLeast, s.Info().Incarnation+1) // a log that went back has forgotten some
-		writer, history, err = checkpoint.Open(ctx, s.opt.Log, alias, opt)
+		writer, history, err = Open(ctx, s.opt.Log, alias, s.opt.Base, opt)
 		if err != nil {
 			return false, s.ended(nil, err)
 		}
@@ -260,6 +270,14 @@ func positions(c *Core) []recovery.Position {
 	return append([]recovery.Position(nil), at...)
 }
 
+// items counts what came through some channels. Of each single one, another order of inputs may lead to more or less.
+func items(at []recovery.Position) (n uint64) {
+	for _, p := range at {
+		n += uint64(p.Seq)
+	}
+	return n
+}
+
 // caughtUp reports whether an incarnation got further than the last one. One that only repeats what was done and
 // then fails as before, such as in Finish, has not.
 func (s *Supervisor) caughtUp(r *runner) bool {
@@ -323,6 +341,9 @@ func (s *Supervisor) publish(r *runner) {
 func (s *Supervisor) report(r *runner, rec *recovery.Recovery) {
 	if s.reported || !rec.CaughtUp && !r.core.Done() || s.lostAt.IsZero() {
 		return
+	}
+	if s.opt.Base != nil && !r.core.Done() && items(positions(r.core)) < items(s.at) {
+		return // it has begun, but from a checkpoint that is behind
 	}
 	s.reported = true
 	again := r.again(s.at)

@@ -52,6 +52,11 @@ func open(t *testing.T, b *topology.Builder, log memlog.Options, adjust func(*ta
 	if err != nil {
 		t.Fatal(err)
 	}
+	return openPlan(t, plan, log, adjust)
+}
+
+func openPlan(t *testing.T, plan *topology.Plan, log memlog.Options, adjust func(*task.Options)) *house {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	net := memchan.New(memchan.Config{})
 	h := &house{t: t, plan: plan, log: memlog.New(log), tasks: map[string]*task.Supervisor{}, stop: stop, ended: make(chan error, len(plan.Tasks))}

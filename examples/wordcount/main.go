@@ -17,6 +17,7 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/spout"
+	"github.com/askback/askback/strategy"
 )
 
 const usage = `Usage: wordcount [flags] [path ...]
@@ -78,7 +79,7 @@ func parse(args []string) (*settings, error) {
 	f.IntVar(&s.kills, "kill", 3, "how many running tasks to kill, spread over the input")
 	f.BoolVar(&s.pairs, "pairs", false, "kill a task together with one of its sources, each time")
 	f.Uint64Var(&s.seed, "seed", 0, "seed that chooses the tasks to kill (default: the time)")
-	f.StringVar(&s.strategy, "strategy", "backtrack", "recovery strategy: backtrack, or none (which loses what was killed)")
+	f.StringVar(&s.strategy, "strategy", "backtrack", "recovery strategy: "+strings.Join(strategy.Names(), ", ")+" (none loses what was killed)")
 	f.IntVar(&s.parallel, "parallel", 2, "tasks of split and of count, each")
 	f.IntVar(&s.passes, "passes", 1, "how many times to read the input")
 	f.StringVar(&s.out, "out", "", "file to write the counts to, word<TAB>count, sorted by bytes")

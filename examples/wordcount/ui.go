@@ -83,7 +83,11 @@ func (u *ui) recovery(r task.Recovery) {
 	if r.Missed != r.Replayed {
 		sign = "≠"
 	}
-	u.line("killed", "%v (%s incarnation) · restored in %d ms, caught up in %d ms · %s · missed %s %s replayed %s · reprocessed %s",
+	what := "killed"
+	if r.RolledBack() {
+		what = "back"
+	}
+	u.line(what, "%v (%s incarnation) · restored in %d ms, caught up in %d ms · %s · missed %s %s replayed %s · reprocessed %s",
 		r.Alias, ordinal(int(r.Incarnation)), r.Load.Milliseconds(), r.Took.Milliseconds(), asked,
 		grouped(r.Missed), sign, grouped(r.Replayed), grouped(r.Reprocessed))
 }

@@ -17,6 +17,9 @@
 //
 // Features say what a strategy promises. The suite asks for no less and for no more.
 //
+// A strategy that rolls back all tasks together has a coordinator in its World (NewOn), with a channel from every task.
+// A task that fails with a recovery.RollbackError starts again at once, from the snapshot that its Base accepts.
+//
 // # Caveats
 //
 // A World is for stories with a handful of tuples, told by package backtrack's scripts and by this suite. Random

@@ -14,6 +14,8 @@ type Features struct {
 	ExactlyOnce bool // each is consumed once, in the order in which its source emitted it
 	AtLeastOnce bool // each is consumed, perhaps again
 	AtMostOnce  bool // none is consumed twice, some may be lost; spouts go on where they stood
+
+	Base *recovery.Base // of a strategy that rolls back all tasks together
 }
 
 // Run runs the suite.
@@ -48,12 +50,26 @@ type suite struct {
 
 // world makes a world whose settings let little happen early: snapshots every tenth of a second.
 func (s suite) world(t *testing.T, channels ...string) *World {
-	w := New(t, s.factory, recovery.Config{SnapshotEvery: 100}, channels...)
+	return s.worldOf(t, recovery.Config{}, channels...)
+}
+
+func (s suite) worldOf(t *testing.T, settings recovery.Config, channels ...string) *World {
+	settings.SnapshotEvery = 100
+	w := NewOn(t, s.factory, s.Base, settings, channels...)
 	w.SpoutsGoOn = s.AtMostOnce
 	if testing.Verbose() {
 		w.Trace = func(line string) { t.Log(line) }
 	}
 	return w
+}
+
+// start starts every task that is down, and waits until they know each other.
+func (s suite) start(w *World) {
+	w.Start()
+	w.Deliver()
+	if s.Base != nil {
+		w.Settle()
+	}
 }
 
 // names returns a1 … an.
@@ -212,8 +228,7 @@ func (s suite) noInput(t *testing.T) {
 // duplicates: whatever comes twice is consumed once.
 func (s suite) duplicates(t *testing.T) {
 	w := s.world(t, "a>b", "b>c")
-	w.Start()
-	w.Deliver()
+	s.start(w)
 	twice := uint64(0)
 	for range 5 {
 		w.Emit("a", 2)
@@ -237,8 +252,7 @@ func (s suite) duplicates(t *testing.T) {
 func (s suite) loss(t *testing.T) {
 	for k := 1; k <= 7; k++ {
 		w := s.world(t, "a>b", "b>c")
-		w.Start()
-		w.Deliver()
+		s.start(w)
 		for range 7 {
 			w.Emit("a", 1)
 		}
@@ -268,10 +282,8 @@ func (s suite) loss(t *testing.T) {
 // it is not itself flooded, for it stops consuming.
 func (s suite) credit(t *testing.T) {
 	const window = 500
-	w := New(t, s.factory, recovery.Config{SnapshotEvery: 100, Window: window}, "a>b", "b>c")
-	w.SpoutsGoOn = s.AtMostOnce
-	w.Start()
-	w.Deliver()
+	w := s.worldOf(t, recovery.Config{Window: window}, "a>b", "b>c")
+	s.start(w)
 	w.Stick("c")
 	for range 100 {
 		w.Emit("a", 1)
@@ -308,7 +320,7 @@ func (s suite) lateStart(t *testing.T) {
 	w.task("c").start()
 	w.Deliver()
 	w.Tick(500)
-	w.task("b").start()
+	w.Start()
 	w.Settle()
 	whole(t, w, "c", "a", 10)
 	s.ended(t, w)
@@ -317,14 +329,12 @@ func (s suite) lateStart(t *testing.T) {
 // staleSource: a message of a source's lost incarnation that comes after one of the new is not consumed.
 func (s suite) staleSource(t *testing.T) {
 	w := s.world(t, "a>b", "b>c")
-	w.Start()
-	w.Deliver()
+	s.start(w)
 	w.Emit("a", 2)
 	late := w.tuples("a>b")
 	w.Delay("a>b", "")
 	w.Crash("a")
-	w.Restart("a")
-	w.Deliver()
+	s.start(w)
 	rejected := w.Status("b").Counters.Rejected
 	w.Arrive("a>b")
 	w.Deliver("a>b")
@@ -368,8 +378,7 @@ func (s suite) restart(t *testing.T) {
 		for at := range 6 {
 			t.Run(fmt.Sprint(crashed, at), func(t *testing.T) {
 				w := s.world(t, "a>c", "b>c", "c>d")
-				w.Start()
-				w.Deliver()
+				s.start(w)
 				for step := range 6 {
 					w.Emit("a", 2)
 					w.Emit("b", 1)
@@ -422,8 +431,7 @@ func (s suite) restartBetweenWrites(t *testing.T) {
 	for writes := range 6 {
 		t.Run(fmt.Sprint(writes), func(t *testing.T) {
 			w := s.world(t, "a>c", "b>c", "c>d")
-			w.Start()
-			w.Deliver()
+			s.start(w)
 			for step := range 6 {
 				w.Emit("a", 1)
 				w.Emit("b", 1)

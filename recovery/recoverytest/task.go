@@ -88,6 +88,7 @@ func (t *task) start() {
 		switch {
 		case r.order != nil:
 			h.Orders = append(h.Orders, r.order)
+		case !t.accepts(r.snap):
 		case r.snap.full:
 			h.Chain = [][]byte{r.snap.machine}
 			x.state = r.snap.state.clone()
@@ -122,6 +123,21 @@ func (t *task) start() {
 	}
 	x.step(recovery.Event{Kind: recovery.Started})
 	x.tick()
+}
+
+// accepts reports whether the task may be restored from a snapshot, by what the coordinator has decided.
+func (t *task) accepts(s *snapshot) bool {
+	base := t.w.base
+	if base == nil || t.alias.Operator == base.Coordinator {
+		return true
+	}
+	var decision []byte
+	for _, r := range t.w.task(base.Coordinator).log {
+		if r.snap != nil {
+			decision = r.snap.machine
+		}
+	}
+	return base.Accepts(decision, s.machine)
 }
 
 // tick tells the instance its own time, which begins at 1.
@@ -232,8 +248,13 @@ func rangeText(first, last msgid.Seq) string {
 func (x *instance) fail(err error) {
 	x.t.w.trace(x.t, "FAILS: %v", err)
 	x.err = err
-	if x.t.live == x {
-		x.t.live, x.t.last = nil, x
+	if x.t.live != x {
+		return
+	}
+	x.t.live, x.t.last = nil, x
+	var back *recovery.RollbackError
+	if errors.As(err, &back) {
+		x.t.start()
 	}
 }
 
@@ -405,9 +426,12 @@ func (x *instance) choose(c recovery.Choice, port int, fresh uint64) uint64 {
 	return fresh
 }
 
-// emit appends a tuple to every output.
+// emit appends a tuple to every output but the one to a coordinator.
 func (x *instance) emit(text string) {
-	for _, b := range x.open {
+	for o, b := range x.open {
+		if base := x.t.w.base; base != nil && x.t.out[o].target.alias.Operator == base.Coordinator {
+			continue
+		}
 		b.Append(append([]byte{0x91, 0xd9, byte(len(text))}, text...))
 	}
 }

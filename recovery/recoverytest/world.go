@@ -23,6 +23,7 @@ type World struct {
 
 	t        testing.TB
 	factory  recovery.Factory
+	base     *recovery.Base
 	settings recovery.Config
 	tasks    []*task
 	links    []*link
@@ -60,8 +61,16 @@ const plan = 0xa5b
 // New makes a world of the tasks that the channels name, in the order in which they are named. Settings are those
 // of every task; what describes one task is filled in. Start begins.
 func New(t testing.TB, factory recovery.Factory, settings recovery.Config, channels ...string) *World {
-	w := &World{t: t, factory: factory, settings: settings}
-	settings.Plan = plan
+	return NewOn(t, factory, nil, settings, channels...)
+}
+
+// NewOn is New for a strategy that rolls back all tasks together, by the decisions of a coordinator. The world has
+// one, with a channel from every task. A task that is rolled back starts again at once.
+func NewOn(t testing.TB, factory recovery.Factory, base *recovery.Base, settings recovery.Config, channels ...string) *World {
+	w := &World{t: t, factory: factory, base: base, settings: settings}
+	if base != nil {
+		channels = append(slices.Clone(channels), toCoordinator(base.Coordinator, channels)...)
+	}
 	for n, name := range channels {
 		from, target, ok := strings.Cut(name, ">")
 		source, stream, _ := strings.Cut(from, ":")
@@ -77,6 +86,20 @@ func New(t testing.TB, factory recovery.Factory, settings recovery.Config, chann
 		w.links = append(w.links, l)
 	}
 	return w
+}
+
+// toCoordinator returns a channel from every task that others name.
+func toCoordinator(coordinator string, others []string) (channels []string) {
+	for _, name := range others {
+		from, target, _ := strings.Cut(name, ">")
+		source, _, _ := strings.Cut(from, ":")
+		for _, task := range []string{source, target} {
+			if c := task + ">" + coordinator; !slices.Contains(channels, c) {
+				channels = append(channels, c)
+			}
+		}
+	}
+	return channels
 }
 
 func (w *World) makeTask(name string) *task {
@@ -328,7 +351,7 @@ func (w *World) settled() bool {
 			continue
 		}
 		s := x.machine.Status()
-		if x.idle() || s.Retained > 0 || ended && !x.done {
+		if x.idle() || s.Retained > 0 || s.Tentative || ended && !x.done {
 			return false
 		}
 		for o, l := range t.out {
