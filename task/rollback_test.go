@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/askback/askback/bolt"
@@ -12,8 +13,10 @@ import (
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/recovery"
 	"github.com/askback/askback/recovery/barrier"
+	"github.com/askback/askback/spout"
 	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/task"
+	"github.com/askback/askback/topology"
 )
 
 // A task that is rolled back has not failed: it starts again at once, as often as it takes, and says who is to blame.
@@ -22,7 +25,16 @@ func TestRollback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, _, sink := chain(3000, bolt.Func(pass))
+	var all atomic.Bool
+	b, sink := topology.New("chain"), bolt.NewCollector()
+	b.Spout("numbers", spout.Generate(3000, func(i int64, out spout.Emitter) error {
+		if i == 2000 && !all.Load() {
+			return spout.ErrIdle // after its end nothing would be rolled back
+		}
+		return out.Row().Int(i).Emit()
+	})).Fields("n")
+	b.Bolt("middle", bolt.Func(pass)).Shuffle("numbers").Fields("n")
+	b.Bolt("sink", sink.New).Global("middle")
 	plan, err := b.BuildWith(s.Extension)
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +42,7 @@ func TestRollback(t *testing.T) {
 	h := openPlan(t, plan, memlog.Options{}, func(o *task.Options) {
 		o.Config.Strategy, o.Base, o.Failures = s.New, s.Base, 1
 	})
-	killed := plan.Operators[1].Name + ".0"
+	const killed = "middle.0"
 	for n := range 6 {
 		h.until("all tasks run", func() bool {
 			for _, k := range h.tasks {
@@ -38,12 +50,14 @@ func TestRollback(t *testing.T) {
 					return false
 				}
 			}
-			return h.tasks["sink.0"].Info().Restarts >= n
+			sink := h.tasks["sink.0"].Info() // when it has got something all have joined
+			return sink.Restarts >= n && sink.Counters.Consumed > 0
 		})
 		if !h.tasks[killed].Kill() {
 			t.Fatalf("kill %d: nothing to kill", n)
 		}
 	}
+	all.Store(true)
 	h.complete()
 	has(t, sink, 3000)
 	h.mu.Lock()
