@@ -1,4 +1,4 @@
-package sqlsink_test
+package sinktest_test
 
 import (
 	"database/sql"
@@ -11,14 +11,14 @@ import (
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/bolt/sqlsink"
-	"github.com/askback/askback/internal/pgtest"
+	"github.com/askback/askback/bolt/sqlsink/pgtest"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )
 
 // Tasks and the database are killed while a topology runs, and at the end the table has each row once.
-func TestRunKills(t *testing.T) {
+func TestSQL(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	chance := rand.New(rand.NewPCG(seed, 1))
 	pg := pgtest.Start(t)
@@ -82,12 +82,5 @@ func TestRunKills(t *testing.T) {
 	must(t, err)
 	if want := fmt.Sprint(numbers, numbers, numbers*(numbers-1)/2, 0); got != want {
 		t.Errorf("seed %d: count, distinct, sum, wrong: %s, want %s", seed, got, want)
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }
