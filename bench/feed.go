@@ -63,7 +63,7 @@ func (f *feed) Next(out spout.Emitter) error {
 // ready returns how many calls are due by now, and whether they are all there will be.
 func (f *feed) ready(now time.Time) (calls int64, ended bool) {
 	share := func(numbers int64) int64 { return max(0, (numbers-f.index+f.of-1)/f.of) }
-	if f.m.rate > 0 {
+	if f.m.rate > 0 && now.Before(f.m.stop.Add(grace)) {
 		all := share(f.m.total())
 		due := share(int64(now.Sub(f.m.due).Seconds()*f.m.rate) + 1)
 		return min(due, all), due >= all
@@ -72,12 +72,18 @@ func (f *feed) ready(now time.Time) (calls int64, ended bool) {
 	if end := f.to.end.Load(); end > 0 {
 		return end - 1, true
 	}
-	if now.Before(f.m.stop) || f.next < f.to.n.Load() {
+	if now.Before(f.m.stop) {
 		return f.next + 64, false
+	}
+	if most := f.to.n.Load(); f.next < most { // what an earlier incarnation has emitted is emitted again in any case
+		return most, false
 	}
 	f.to.end.Store(f.next + 1)
 	return f.next, true
 }
+
+// grace is how long a source that could not keep up goes on to catch up. After that it leaves out the rest.
+const grace = 2 * time.Second
 
 // Position appends the number of calls made.
 func (f *feed) Position(dst []byte) []byte { return binary.AppendUvarint(dst, uint64(f.next)) }

@@ -84,3 +84,14 @@ func TestContenders(t *testing.T) {
 		})
 	}
 }
+
+// A rate that nobody can keep up with is given up a while after the end, and what was emitted is what counts.
+func TestRateTooHigh(t *testing.T) {
+	s := short("relay", "backtrack")
+	s.Rate, s.Duration = 50e6, 100*time.Millisecond
+	began := time.Now()
+	_, e := measured(t, s)
+	if !e.Checked || e.Verdict.Lost != 0 || e.Verdict.Duplicated != 0 || e.Verdict.Expected == 0 || time.Since(began) > grace+10*time.Second {
+		t.Errorf("%+v after %v", e, time.Since(began))
+	}
+}

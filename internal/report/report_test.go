@@ -149,6 +149,10 @@ func TestPage(t *testing.T) {
 	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "page.html")
+	// Somebody looks closer and points into the middle.
+	b.WriteString(`<script>document.querySelector(".zoom").click()
+const svg = document.querySelector("#rate svg"), box = svg.getBoundingClientRect()
+svg.dispatchEvent(new PointerEvent("pointermove", {clientX: box.left + box.width / 2, clientY: box.top + 50}))</script>`)
 	if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +164,7 @@ func TestPage(t *testing.T) {
 	if n := bytes.Count(dom, []byte(`class="trace`)); n != 6 { // three strategies, two charts
 		t.Errorf("%d lines were drawn, want 6", n)
 	}
-	for _, want := range []string{"task killed", "falls short", "and one task is killed", `data-drawn="6"`} {
+	for _, want := range []string{"task killed", "falls short", "and one task is killed", `data-drawn="6"`, "M words/s</td>", "(fault ", "4.5 s"} {
 		if !bytes.Contains(dom, []byte(want)) {
 			t.Errorf("the page as drawn lacks %q", want)
 		}

@@ -7,7 +7,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 
-	"github.com/askback/askback/internal/pgtest"
+	"github.com/askback/askback/bolt/sqlsink/pgtest"
 )
 
 // What was committed is there after kill -9.

@@ -1,0 +1,62 @@
+package sqlsink
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/askback/askback/msgid"
+)
+
+var (
+	// ErrFenced occurs when a later incarnation of the task has taken over, or another run of the topology writes
+	// with the same name. Nothing was written.
+	ErrFenced = errors.New("sqlsink: fenced")
+	// ErrLost occurs when the database lacks what a snapshot counts on.
+	ErrLost = errors.New("sqlsink: rows that were committed are gone")
+)
+
+// A RejectedError says which tuple the database refuses.
+type RejectedError struct {
+	Table string
+	ID    msgid.ID
+	Err   error
+}
+
+// Error names the table and the tuple.
+func (e *RejectedError) Error() string {
+	return fmt.Sprintf("sqlsink: table %s refuses tuple %v: %v", e.Table, e.ID, e.Err)
+}
+
+// Unwrap returns what the database said.
+func (e *RejectedError) Unwrap() error { return e.Err }
+
+// errAgain marks an error that the same transaction may not meet again.
+type errAgain struct{ error }
+
+func (e errAgain) Unwrap() error { return e.error }
+
+// again reports whether to try the same transaction again: the connection is lost, the server restarts or is full,
+// or other transactions were in the way.
+func again(err error) bool {
+	var marked errAgain
+	var network net.Error
+	var state interface{ SQLState() string }
+	switch {
+	case errors.As(err, &marked), errors.As(err, &network), errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded):
+		return true
+	case errors.As(err, &state) && len(state.SQLState()) == 5:
+		switch code := state.SQLState(); code[:2] {
+		case "08", "40", "53", "57": // connection, rollback, resources, intervention
+			return true
+		default:
+			return code == "55P03" || code == "25P03" // lock not available; idle in transaction for too long
+		}
+	}
+	return false
+}

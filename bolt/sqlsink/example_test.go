@@ -1,0 +1,27 @@
+package sqlsink_test
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/bolt/sqlsink"
+)
+
+// A sink of orders. It opens the database when a task begins, which the example leaves out.
+func Example() {
+	out := sqlsink.New(sqlsink.Config{
+		Open:    func() (*sql.DB, error) { return sql.Open("pgx", os.Getenv("SHOP_DSN")) },
+		Table:   "shop.orders",
+		Columns: []sqlsink.Column{{Name: "id", Field: "number"}, {Name: "item"}},
+		Key:     []string{"id"},
+	})
+	// b.Bolt("out", out).Shuffle("orders").Tick(100 * time.Millisecond)
+
+	_, ok := out().(bolt.Snapshotter)
+	fmt.Println(ok)
+	// Output: true
+}
