@@ -26,7 +26,7 @@ var house = []string{
 
 // machines decide and do not act: time reaches them as a tick, chance as a seed, and the rest as an event. Their
 // tests are free.
-var machines = []string{"backtrack", "recovery", "recovery/none"}
+var machines = []string{"backtrack", "recovery", "recovery/acker", "recovery/none"}
 
 // notForMachines are packages of the standard library by which a machine could reach beyond itself.
 var notForMachines = []string{"context", "crypto/rand", "io/fs", "math/rand", "math/rand/v2", "net", "os", "runtime", "sync", "sync/atomic", "syscall", "time"}

@@ -165,7 +165,7 @@ func (o *operator) Execute(t tuple.Tuple, out bolt.Emitter) error {
 		return errPoison
 	}
 	o.save()
-	if len(o.plan.Out) == 0 {
+	if o.plan.Sink() {
 		o.world.reached(o.alias, in.root)
 	}
 	if o.logic.commit {

@@ -35,7 +35,7 @@ const (
 )
 
 // Bugs lists all bugs that can be planted.
-var Bugs = append([]Bug{PurgeTooEarly}, backtrack.Bugs...)
+var Bugs = slices.Concat([]Bug{PurgeTooEarly}, backtrack.Bugs, AckerBugs)
 
 // Settings are chosen small, so that windows, bounds and cuts of frames matter.
 type Settings struct {
@@ -50,6 +50,7 @@ type Settings struct {
 	SnapshotEvery                int
 	RetryEvery, RetryMax         int
 	MarkEvery, MarkMax           int
+	MaxPending, MessageTimeout   int // 0: the default
 }
 
 func (s *Settings) machine() recovery.Config {
@@ -58,6 +59,7 @@ func (s *Settings) machine() recovery.Config {
 		SnapshotEvery: recovery.Tick(s.SnapshotEvery),
 		RetryEvery:    recovery.Tick(s.RetryEvery), RetryMax: recovery.Tick(s.RetryMax),
 		MarkEvery: recovery.Tick(s.MarkEvery), MarkMax: recovery.Tick(s.MarkMax),
+		MaxPending: s.MaxPending, MessageTimeout: recovery.Tick(s.MessageTimeout),
 	}
 }
 
@@ -74,6 +76,8 @@ func ScenarioOf(seed uint64) Scenario {
 	}
 	if r.IntN(16) == 0 {
 		s.Strategy = "none"
+	} else if r.IntN(8) == 0 {
+		s.Strategy = "acker"
 	}
 	return s.Chosen()
 }
@@ -85,20 +89,33 @@ func (s Scenario) Chosen() Scenario {
 	s.Tuples = 20 + r.IntN(130)
 	s.Settings = randomSettings(r)
 	s.Faults = randomFaults(r)
-	if s.Strategy == "none" {
+	switch s.Strategy {
+	case "none":
 		s.Faults &= Drop | Duplicate | Reorder | Corrupt | Crash | Pair | Partition | Slow | Panic
+	case "acker":
+		s.Faults &^= Zombie | destructive // its bolts have no log that could fence them
+		r := rand.New(rand.NewPCG(s.Seed, 6))
+		s.Settings.MaxPending = spread(r, 1, 200)
+		s.Settings.MessageTimeout = spread(r, 10, 3000)
+		if s.Faults&(Poison|Slow) != 0 {
+			// What waits for retries takes long. A timeout shorter than that makes more and more of the same.
+			s.Settings.MessageTimeout += 1000
+		}
 	}
 	return s
 }
 
-func randomSettings(r *rand.Rand) Settings {
-	log := func(low, high int) int { // spread evenly over orders of magnitude
-		v := low
-		for v < high && r.IntN(3) > 0 {
-			v += v/2 + 1
-		}
-		return min(v, high)
+// spread chooses a number, evenly over orders of magnitude.
+func spread(r *rand.Rand, low, high int) int {
+	v := low
+	for v < high && r.IntN(3) > 0 {
+		v += v/2 + 1
 	}
+	return min(v, high)
+}
+
+func randomSettings(r *rand.Rand) Settings {
+	log := func(low, high int) int { return spread(r, low, high) }
 	var s Settings
 	s.FrameSize = log(200, 4096)
 	s.MaxRecord = log(128, 16<<10)
@@ -177,7 +194,7 @@ func (s *Scenario) check() error {
 	}
 	set := &s.Settings
 	least := min(set.FaultRate, set.FrameSize-1, set.MaxRecord-1, set.SyncLag, set.Window-1, set.SoftBound-1, set.HardBound-1,
-		set.SnapshotEvery-1, set.RetryEvery-1, set.RetryMax-1, set.MarkEvery-1, set.MarkMax-1)
+		set.SnapshotEvery-1, set.RetryEvery-1, set.RetryMax-1, set.MarkEvery-1, set.MarkMax-1, set.MaxPending, set.MessageTimeout)
 	switch {
 	case s.Bug != "" && !slices.Contains(Bugs, s.Bug):
 		return fmt.Errorf("sim: no bug is called %q: there are %v", s.Bug, Bugs)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/askback/askback/backtrack"
@@ -99,7 +100,7 @@ func newWorld(s Scenario) (*World, error) {
 	}
 	w.kit = &kit{w: w, b: topology.New("sim"), logics: map[string]*logic{}, sources: map[string]func(msgid.Alias, uint64, tuple.Emitter){}}
 	shape.build(w.kit)
-	if w.plan, err = w.kit.b.BuildWith(chosen.Extension); err != nil {
+	if w.plan, err = w.kit.b.BuildWith(broken(chosen.Extension, s.Bug)); err != nil {
 		return nil, fmt.Errorf("sim: shape %s: %w", s.Shape, err)
 	}
 	w.trace.plan = w.plan
@@ -237,6 +238,9 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 var errGone = errors.New("sim: the task is gone")
 
 func (w *World) factory() recovery.Factory {
+	if slices.Contains(AckerBugs, w.scenario.Bug) {
+		return w.strategy.New // see broken
+	}
 	if w.scenario.Bug != "" {
 		return backtrack.Planted(w.scenario.Bug)
 	}

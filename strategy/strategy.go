@@ -6,6 +6,8 @@ import (
 
 	"github.com/askback/askback/backtrack"
 	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/recovery/acker"
+	"github.com/askback/askback/recovery/acker/ledger"
 	"github.com/askback/askback/recovery/none"
 	"github.com/askback/askback/topology"
 )
@@ -42,11 +44,17 @@ func (s *Strategy) Keeps(o *topology.Operator) bool { return s.Log != nil && s.L
 
 func every(*topology.Operator) bool { return true }
 
+func spouts(o *topology.Operator) bool { return o.Spout != nil }
+
 // All lists the strategies, the default first.
 var All = []*Strategy{
 	{
 		Name: "backtrack", About: "a restored task asks its sources for what it missed", Guarantee: ExactlyOnce,
 		New: backtrack.New, Log: every,
+	},
+	{
+		Name: "acker", About: "a spout emits again what is not processed in time, as Storm does; a restarted bolt begins empty", Guarantee: AtLeastOnce,
+		New: acker.New, Log: spouts, Extension: ledger.Extension,
 	},
 	{
 		Name: "none", About: "nothing is restored", Guarantee: AtMostOnce,
