@@ -7,20 +7,21 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// Bugs of strategy acker's ledger.
+// Bugs of strategy acker: of its ledger, and the last one of a spout.
 const (
 	AnswerEarly   Bug = "answer_early"   // a root counts as processed when it is heard of for the second time
 	ShortEdges    Bug = "short_edges"    // edges are told apart by three bits
 	ReportsLost   Bug = "reports_lost"   // every seventh report is overlooked, so that some trees never come to their end
 	AnswersAstray Bug = "answers_astray" // the ledger answers the root before the one that is complete
+	PositionAhead Bug = "position_ahead" // what is stored is a position behind the one that is processed
 )
 
 // AckerBugs lists the bugs that can be planted in strategy acker.
-var AckerBugs = []Bug{AnswerEarly, ShortEdges, ReportsLost, AnswersAstray}
+var AckerBugs = []Bug{AnswerEarly, ShortEdges, ReportsLost, AnswersAstray, PositionAhead}
 
 // broken returns an extension with a bug planted in its operator.
 func broken(x *topology.Extension, bug Bug) *topology.Extension {
-	if x == nil || bug == "" {
+	if x == nil || bug == "" || bug == PositionAhead {
 		return x
 	}
 	y := *x

@@ -395,7 +395,12 @@ func (s *source) Next(out spout.Emitter) error {
 	return nil
 }
 
-func (s *source) Position(dst []byte) []byte { return binary.AppendUvarint(dst, s.next) }
+func (s *source) Position(dst []byte) []byte {
+	if s.world.scenario.Bug == PositionAhead {
+		return binary.AppendUvarint(dst, s.next+1)
+	}
+	return binary.AppendUvarint(dst, s.next)
+}
 
 func (s *source) Seek(position []byte) error {
 	n, k := binary.Uvarint(position)

@@ -47,7 +47,9 @@ func newTrees(c *Core) *trees {
 }
 
 // begin notes that a frame's tuples come next.
-func (t *trees) begin(channel uint32, inc msgid.Incarnation) { t.salt = recovery.EdgeSalt(channel, inc) }
+func (t *trees) begin(channel uint32, inc msgid.Incarnation) {
+	t.salt = recovery.EdgeSalt(channel, inc)
+}
 
 // turn reports the root so far, and goes on with another.
 func (t *trees) turn(c *Core, root uint64) {

@@ -1,0 +1,50 @@
+package askback_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/askback/askback"
+	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/spout"
+	"github.com/askback/askback/topology"
+	"github.com/askback/askback/tuple"
+)
+
+// Under strategy acker every tuple of the spout gets to the sink, whoever is killed; some get there twice.
+func TestAckerRunKills(t *testing.T) {
+	const n = 20_000
+	seed := uint64(time.Now().UnixNano())
+	var mu sync.Mutex
+	times := map[int64]int{}
+	b := topology.New("squares")
+	b.Spout("numbers", spout.Generate(n, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Emit() })).Fields("n")
+	b.Bolt("square", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error { return out.Row().Int(t.Int(0) * t.Int(0)).Emit() })).
+		Parallel(2).Shuffle("numbers").Fields("square")
+	b.Bolt("sink", bolt.Func(func(t tuple.Tuple, _ bolt.Emitter) error {
+		mu.Lock()
+		times[t.Int(0)]++
+		mu.Unlock()
+		return nil
+	})).Global("square")
+	r, err := askback.Run(t.Context(), b, askback.WithStrategy("acker"), askback.WithKills(6, seed),
+		askback.WithSettings(recovery.Config{MessageTimeout: 300}))
+	if err != nil {
+		t.Fatalf("seed %d: %v", seed, err)
+	}
+	for i := range int64(n) {
+		if times[i*i] == 0 {
+			t.Fatalf("seed %d: %d never came to the sink", seed, i*i)
+		}
+	}
+	again := uint64(0)
+	for _, task := range r.Tasks {
+		again += task.Core.Replayed
+	}
+	t.Logf("seed %d: %v, %d tuples emitted again after a timeout, %d lost on the way", seed, r.Elapsed, again, r.Totals().Lost)
+	if r.Kills != 6 || r.Strategy != "acker" || len(times) != n {
+		t.Errorf("seed %d: %d kills, %d squares: %+v", seed, r.Kills, len(times), r)
+	}
+}
