@@ -54,7 +54,7 @@ var All = []*Strategy{
 	},
 	{
 		Name: "acker", About: "a spout emits again what is not processed in time, as Storm does; a restarted bolt begins empty", Guarantee: AtLeastOnce,
-		New: acker.New, Log: spouts, Extension: ledger.Extension,
+		New: acker.Over(none.New), Log: spouts, Extension: ledger.Extension,
 	},
 	{
 		Name: "none", About: "nothing is restored", Guarantee: AtMostOnce,

@@ -30,9 +30,10 @@ type pending struct {
 	mark    int     // where those of the running one begin
 	emitted uint64  // tuples of the spout, each once
 
-	// Polls are the calls of the spout of which tuples are not done, the oldest first, and some behind them. When all of
-	// the oldest are done, the spout need never go back to before it.
+	// Polls are the calls of the spout, from the oldest of which tuples are not done: when all of that are, the spout
+	// need never go back to before it.
 	polls    []poll
+	front    int    // polls before it are done with
 	poll     uint64 // the number of polls[0]
 	position []byte // where the spout goes on after a restart
 
@@ -94,9 +95,9 @@ func (p *pending) add(item []byte, birth int64, now recovery.Tick) {
 	p.items = append(p.items, item...)
 	p.emitted++
 	x := pendingTuple{item: p.items[len(p.items)-len(item):], nth: p.emitted, poll: p.poll + uint64(len(p.polls)), birth: birth}
-	if len(p.polls) == maxPolls {
+	if p.manyPolls() { // polled will add none
 		x.poll--
-		p.polls[maxPolls-1].open++
+		p.polls[len(p.polls)-1].open++
 	}
 	p.keep(x, now)
 }
@@ -173,14 +174,18 @@ func (p *pending) complete(root uint64) (nth uint64, ok bool) {
 	nth = x.nth
 	p.polls[x.poll-p.poll].open--
 	p.finish(x)
-	for len(p.polls) > 0 && p.polls[0].open == 0 {
-		p.position = p.polls[0].position
-		p.polls[0] = poll{}
-		p.polls = p.polls[1:]
-		p.poll++
+	for ; p.front < len(p.polls) && p.polls[p.front].open == 0; p.front++ {
+		p.position = p.polls[p.front].position
+	}
+	if 2*p.front >= len(p.polls) {
+		p.polls = slices.Delete(p.polls, 0, p.front)
+		p.poll += uint64(p.front)
+		p.front = 0
 	}
 	return nth, true
 }
+
+func (p *pending) manyPolls() bool { return len(p.polls)-p.front >= maxPolls }
 
 // finish takes a tuple out of the account.
 func (p *pending) finish(x *pendingTuple) {
@@ -193,9 +198,9 @@ func (p *pending) finish(x *pendingTuple) {
 // polled notes that the spout was called, how many tuples it emitted, and where it stands now.
 func (p *pending) polled(tuples int, position []byte) {
 	switch last := len(p.polls) - 1; {
-	case tuples > 0 && len(p.polls) < maxPolls:
+	case tuples > 0 && !p.manyPolls():
 		p.polls = append(p.polls, poll{tuples, position})
-	case last < 0:
+	case last < p.front:
 		p.position = position
 	default:
 		p.polls[last].position = position

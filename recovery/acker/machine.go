@@ -1,14 +1,10 @@
 package acker
 
-import (
-	"github.com/askback/askback/recovery"
-	"github.com/askback/askback/recovery/none"
-)
+import "github.com/askback/askback/recovery"
 
-// A Machine is the strategy of one task. New is the only way in. Frames travel as with package none; a spout's machine
-// also says when its position is stored.
+// A Machine is the strategy of one task. Over is the only way in.
 type Machine struct {
-	recovery.Machine // the transport
+	recovery.Machine // has frames travel
 	cfg              recovery.Config
 
 	now     recovery.Tick
@@ -19,13 +15,16 @@ type Machine struct {
 	ended   bool
 }
 
-// New makes the machine of a task. It is a recovery.Factory; of the history only the incarnation counts.
-func New(cfg recovery.Config, h recovery.History) (recovery.Machine, error) {
-	transport, err := none.New(cfg, h)
-	if err != nil {
-		return nil, err
+// Over returns the factory of machines over those of another strategy, which have frames travel. That one need keep
+// nothing and repeat nothing (package none), but must bound what is on its way.
+func Over(transport recovery.Factory) recovery.Factory {
+	return func(cfg recovery.Config, h recovery.History) (recovery.Machine, error) {
+		below, err := transport(cfg, h)
+		if err != nil {
+			return nil, err
+		}
+		return &Machine{Machine: below, cfg: cfg.Defaulted()}, nil
 	}
-	return &Machine{Machine: transport, cfg: cfg.Defaulted()}, nil
 }
 
 // Tracking implements recovery.Tracker.
