@@ -48,3 +48,62 @@ func TestAckerRunKills(t *testing.T) {
 		t.Errorf("seed %d: %d kills, %d squares: %+v", seed, r.Kills, len(times), r)
 	}
 }
+
+// told is a spout that is told what became of its tuples.
+type told struct {
+	spout.Spout
+	ledger *ledger
+}
+
+type ledger struct {
+	mu            sync.Mutex
+	acked, failed map[uint64]int
+}
+
+// Open implements spout.Opener for the spout within.
+func (s told) Open(ctx bolt.Context) error {
+	if o, ok := s.Spout.(spout.Opener); ok {
+		return o.Open(ctx)
+	}
+	return nil
+}
+
+func (s told) Ack(n uint64) {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	s.ledger.acked[n]++
+}
+
+func (s told) Fail(n uint64) {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	s.ledger.failed[n]++
+}
+
+// A spout hears once of each tuple that it is processed, and of one that was lost with its bolt that it failed before.
+func TestAckerTellsSpout(t *testing.T) {
+	const n, fatal = 1000, 500
+	heard := &ledger{acked: map[uint64]int{}, failed: map[uint64]int{}}
+	var died sync.Once
+	b := topology.New("told")
+	numbers := spout.Generate(n, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Emit() })
+	b.Spout("numbers", spout.Func(func() spout.Spout { return told{numbers.New(), heard} })).Fields("n")
+	b.Bolt("pass", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+		if t.Int(0) == fatal {
+			died.Do(func() { panic("once") })
+		}
+		return out.Row().Int(t.Int(0)).Emit()
+	})).Global("numbers").Fields("n")
+	b.Bolt("sink", bolt.Func(func(tuple.Tuple, bolt.Emitter) error { return nil })).Global("pass")
+	if _, err := askback.Run(t.Context(), b, askback.WithStrategy("acker"), askback.WithSettings(recovery.Config{MessageTimeout: 500, MaxPending: 2000})); err != nil {
+		t.Fatal(err)
+	}
+	for i := uint64(1); i <= n; i++ {
+		if heard.acked[i] != 1 {
+			t.Errorf("tuple %d is acknowledged %d times", i, heard.acked[i])
+		}
+	}
+	if heard.failed[fatal+1] == 0 {
+		t.Error("the one that was lost has not failed")
+	}
+}
