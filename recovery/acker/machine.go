@@ -1,6 +1,10 @@
 package acker
 
-import "github.com/askback/askback/recovery"
+import (
+	"fmt"
+
+	"github.com/askback/askback/recovery"
+)
 
 // A Machine is the strategy of one task. Over is the only way in.
 type Machine struct {
@@ -19,6 +23,9 @@ type Machine struct {
 // nothing and repeat nothing (package none), but must bound what is on its way.
 func Over(transport recovery.Factory) recovery.Factory {
 	return func(cfg recovery.Config, h recovery.History) (recovery.Machine, error) {
+		if cfg.MaxPending < 0 {
+			return nil, fmt.Errorf("acker: MaxPending is %d: want 1 or more, or 0 for the default", cfg.MaxPending)
+		}
 		below, err := transport(cfg, h)
 		if err != nil {
 			return nil, err
