@@ -1,6 +1,8 @@
 package askback_test
 
 import (
+	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -105,5 +107,58 @@ func TestAckerTellsSpout(t *testing.T) {
 	}
 	if heard.failed[fatal+1] == 0 {
 		t.Error("the one that was lost has not failed")
+	}
+}
+
+// What a stopped program had not processed is processed by the next one, and hardly anything else again.
+func TestAckerResume(t *testing.T) {
+	const n = 20_000
+	dir := t.TempDir()
+	var mu sync.Mutex
+	times := map[int64]int{}
+	run := func(ctx context.Context, until int) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		count := 0
+		b := topology.New("resume")
+		b.Spout("numbers", spout.Generate(n, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Emit() })).Fields("n")
+		b.Bolt("pass", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error { return out.Row().Int(t.Int(0)).Emit() })).
+			Parallel(2).Shuffle("numbers").Fields("n")
+		b.Bolt("sink", bolt.Func(func(t tuple.Tuple, _ bolt.Emitter) error {
+			mu.Lock()
+			defer mu.Unlock()
+			times[t.Int(0)]++
+			if count++; count == until {
+				cancel()
+			}
+			return nil
+		})).Global("pass")
+		r, err := askback.Run(ctx, b, askback.WithStrategy("acker"), askback.WithDir(dir),
+			askback.WithSettings(recovery.Config{MessageTimeout: 1000, MaxPending: 500, SnapshotEvery: 1}))
+		if err == nil && !r.Resumed {
+			t.Error("the last run has not gone on from the one before")
+		}
+		return err
+	}
+	for _, until := range []int{3000, 6000} {
+		if err := run(t.Context(), until); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	if err := run(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	again := 0
+	for i := range int64(n) {
+		if times[i] == 0 {
+			t.Fatalf("%d was never processed", i)
+		}
+		again += times[i] - 1
+	}
+	if again > n/2 {
+		t.Errorf("%d of %d tuples were processed again", again, n)
+	}
+	if err := run(t.Context(), 1); err != nil {
+		t.Errorf("a run that had ended does not end at once: %v", err)
 	}
 }
