@@ -34,13 +34,14 @@ func TestRoundTrip(t *testing.T) {
 			item   Item
 			end    int
 			time   int64
+			root   uint64
 			values []any
 		}
 		var payload []byte
 		var want []wanted
 		row := NewRow(f, sinkFunc(func(r *Row) error { payload = append(payload, r.Encoded()...); return nil }))
 		for range rapid.IntRange(0, 6).Draw(t, "items") {
-			w := wanted{item: rapid.SampledFrom([]Item{Data, Data, End, Watermark}).Draw(t, "item")}
+			w := wanted{item: rapid.SampledFrom([]Item{Data, Data, End, Watermark, Root}).Draw(t, "item")}
 			switch w.item {
 			case Data:
 				row.Begin()
@@ -55,6 +56,9 @@ func TestRoundTrip(t *testing.T) {
 			case Watermark:
 				w.time = rapid.Int64().Draw(t, "time")
 				payload = AppendWatermark(payload, w.time)
+			case Root:
+				w.root = rapid.Uint64().Draw(t, "root")
+				payload = AppendRoot(payload, w.root)
 			}
 			w.end = len(payload)
 			want = append(want, w)
@@ -70,7 +74,7 @@ func TestRoundTrip(t *testing.T) {
 		start := 0
 		for i, w := range want {
 			item, err := c.Next()
-			if err != nil || item != w.item || c.Start() != start || c.Offset() != w.end || c.Watermark() != w.time || c.Seq() != o.First+msgid.Seq(i) {
+			if err != nil || item != w.item || c.Start() != start || c.Offset() != w.end || c.Watermark() != w.time || c.Root() != w.root || c.Seq() != o.First+msgid.Seq(i) {
 				t.Fatalf("item %d is a %v, %d to %d, time %d, #%d, %v; want %+v", i, item, c.Start(), c.Offset(), c.Watermark(), c.Seq(), err, w)
 			}
 			if n, item, err := Skip(payload[start:]); n != w.end-start || item != w.item || err != nil {
