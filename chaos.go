@@ -88,6 +88,18 @@ func (g *gate) Progress() (done, total int64) {
 	return 0, 0
 }
 
+func (g *gate) Ack(n uint64) {
+	if a, ok := g.Spout.(spout.Acker); ok {
+		a.Ack(n)
+	}
+}
+
+func (g *gate) Fail(n uint64) {
+	if a, ok := g.Spout.(spout.Acker); ok {
+		a.Fail(n)
+	}
+}
+
 func (g *gate) Close() error {
 	if c, ok := g.Spout.(io.Closer); ok {
 		return c.Close()

@@ -16,7 +16,7 @@ const (
 	Ready                           // the task could run its operator
 	Sealed                          // Port (output), Frame: a frame is complete
 	Chose                           // Choice, Value: the operator wants the time, chance, …
-	EndOfInput                      // Port (input): its end mark was consumed
+	EndOfInput                      // Port (input): its end mark was consumed; -1: a spout's own input has ended, and all of it is processed
 	Consumed                        // what Deliver, Poll, Fire or Finish asked for is done
 	Due                             // Value: a timer is due, at that time (Unix ns)
 	Ended                           // the spout's input has ended, or Finish is done; the end marks are sealed

@@ -18,6 +18,15 @@ type Machine interface {
 	Status() *Status
 }
 
+// A Tracker is a machine whose strategy has its task follow each tuple of a spout: the task anchors what it emits to
+// what it consumes, reports both to the strategy's own operator, and as a spout emits again what that operator does not
+// report as processed in time. See package task.
+type Tracker interface {
+	Machine
+	// Tracking says how many tuples of a spout may be pending, and after how long one is emitted again.
+	Tracking() (maxPending int, timeout Tick)
+}
+
 // A Factory makes the machine of one task. The history is empty for a task that never ran.
 type Factory func(Config, History) (Machine, error)
 
@@ -72,6 +81,12 @@ type Config struct {
 	// MarkEvery is the first delay, in milliseconds, before a quiet channel repeats its high-water mark; it
 	// doubles up to MarkMax. Defaults 20 and 1000.
 	MarkEvery, MarkMax Tick
+	// MaxPending is how many tuples of a spout task may be on their way before it is not polled any more, by a
+	// strategy that follows them. Default 100,000.
+	MaxPending int
+	// MessageTimeout is how long, in milliseconds, all that comes of a spout's tuple may take to be processed before
+	// it is emitted again, by a strategy that follows it. Default 30,000.
+	MessageTimeout Tick
 }
 
 // Defaulted returns c with every zero setting replaced by its default.
@@ -95,6 +110,8 @@ func (c Config) Defaulted() Config {
 	tick(&c.RetryMax, 2000)
 	tick(&c.MarkEvery, 20)
 	tick(&c.MarkMax, 1000)
+	def(&c.MaxPending, 100_000)
+	tick(&c.MessageTimeout, 30_000)
 	return c
 }
 

@@ -165,7 +165,7 @@ func (o *operator) Execute(t tuple.Tuple, out bolt.Emitter) error {
 		return errPoison
 	}
 	o.save()
-	if len(o.plan.Out) == 0 {
+	if o.plan.Sink() {
 		o.world.reached(o.alias, in.root)
 	}
 	if o.logic.commit {
@@ -395,7 +395,12 @@ func (s *source) Next(out spout.Emitter) error {
 	return nil
 }
 
-func (s *source) Position(dst []byte) []byte { return binary.AppendUvarint(dst, s.next) }
+func (s *source) Position(dst []byte) []byte {
+	if s.world.scenario.Bug == PositionAhead {
+		return binary.AppendUvarint(dst, s.next+1)
+	}
+	return binary.AppendUvarint(dst, s.next)
+}
 
 func (s *source) Seek(position []byte) error {
 	n, k := binary.Uvarint(position)

@@ -37,7 +37,7 @@ const (
 )
 
 // Bugs lists all bugs that can be planted.
-var Bugs = slices.Concat([]Bug{PurgeTooEarly}, backtrack.Bugs, bugs(ack.Bugs), bugs(barrier.Bugs))
+var Bugs = slices.Concat([]Bug{PurgeTooEarly}, backtrack.Bugs, bugs(ack.Bugs), AckerBugs, bugs(barrier.Bugs))
 
 func bugs[B ~string](of []B) (list []Bug) {
 	for _, b := range of {
@@ -60,6 +60,7 @@ type Settings struct {
 	RetryEvery, RetryMax         int
 	MarkEvery, MarkMax           int
 	AckWindow                    int `json:",omitempty"` // tuples
+	MaxPending, MessageTimeout   int `json:",omitempty"` // 0: the default
 }
 
 func (s *Settings) machine() recovery.Config {
@@ -68,6 +69,7 @@ func (s *Settings) machine() recovery.Config {
 		SnapshotEvery: recovery.Tick(s.SnapshotEvery),
 		RetryEvery:    recovery.Tick(s.RetryEvery), RetryMax: recovery.Tick(s.RetryMax),
 		MarkEvery: recovery.Tick(s.MarkEvery), MarkMax: recovery.Tick(s.MarkMax), AckWindow: s.AckWindow,
+		MaxPending: s.MaxPending, MessageTimeout: recovery.Tick(s.MessageTimeout),
 	}
 }
 
@@ -87,7 +89,9 @@ func ScenarioOf(seed uint64) Scenario {
 		s.Strategy = "none"
 	case 1:
 		s.Strategy = "ack"
-	case 2, 3:
+	case 2:
+		s.Strategy = "acker"
+	case 3, 4:
 		s.Strategy = "barrier"
 	}
 	return s.Chosen()
@@ -100,26 +104,37 @@ func (s Scenario) Chosen() Scenario {
 	s.Tuples = 20 + r.IntN(130)
 	s.Settings = randomSettings(r)
 	s.Faults = randomFaults(r)
-	if s.Strategy == "ack" {
+	switch s.Strategy {
+	case "ack":
 		s.Settings.AckWindow = []int{1, 1, 3, 20, 1000}[r.IntN(5)]
-	}
-	if s.Strategy == "none" {
-		s.Faults &= Drop | Duplicate | Reorder | Corrupt | Crash | Pair | Partition | Slow | Panic
-	}
-	if s.Strategy == "barrier" {
+	case "barrier":
 		s.Faults &^= destructive // it does not notice that a log has gone back
+	case "none":
+		s.Faults &= Drop | Duplicate | Reorder | Corrupt | Crash | Pair | Partition | Slow | Panic
+	case "acker":
+		s.Faults &^= Zombie | destructive // its bolts have no log that could fence them
+		r := rand.New(rand.NewPCG(s.Seed, 6))
+		s.Settings.MaxPending = spread(r, 1, 200)
+		s.Settings.MessageTimeout = spread(r, 10, 3000)
+		if s.Faults&(Poison|Slow) != 0 {
+			// What waits for retries takes long. A timeout shorter than that makes more and more of the same.
+			s.Settings.MessageTimeout += 1000
+		}
 	}
 	return s
 }
 
-func randomSettings(r *rand.Rand) Settings {
-	log := func(low, high int) int { // spread evenly over orders of magnitude
-		v := low
-		for v < high && r.IntN(3) > 0 {
-			v += v/2 + 1
-		}
-		return min(v, high)
+// spread chooses a number, evenly over orders of magnitude.
+func spread(r *rand.Rand, low, high int) int {
+	v := low
+	for v < high && r.IntN(3) > 0 {
+		v += v/2 + 1
 	}
+	return min(v, high)
+}
+
+func randomSettings(r *rand.Rand) Settings {
+	log := func(low, high int) int { return spread(r, low, high) }
 	var s Settings
 	s.FrameSize = log(200, 4096)
 	s.MaxRecord = log(128, 16<<10)
@@ -197,8 +212,8 @@ func (s *Scenario) check() error {
 		return fmt.Errorf("sim: %w", err)
 	}
 	set := &s.Settings
-	least := min(set.FaultRate, set.AckWindow, set.FrameSize-1, set.MaxRecord-1, set.SyncLag, set.Window-1, set.SoftBound-1, set.HardBound-1,
-		set.SnapshotEvery-1, set.RetryEvery-1, set.RetryMax-1, set.MarkEvery-1, set.MarkMax-1)
+	least := min(set.FaultRate, set.AckWindow, set.MaxPending, set.MessageTimeout, set.FrameSize-1, set.MaxRecord-1, set.SyncLag, set.Window-1,
+		set.SoftBound-1, set.HardBound-1, set.SnapshotEvery-1, set.RetryEvery-1, set.RetryMax-1, set.MarkEvery-1, set.MarkMax-1)
 	switch {
 	case s.Bug != "" && !slices.Contains(Bugs, s.Bug):
 		return fmt.Errorf("sim: no bug is called %q: there are %v", s.Bug, Bugs)

@@ -102,7 +102,7 @@ func newWorld(s Scenario) (*World, error) {
 	}
 	w.kit = &kit{w: w, b: topology.New("sim"), logics: map[string]*logic{}, sources: map[string]func(msgid.Alias, uint64, tuple.Emitter){}}
 	shape.build(w.kit)
-	if w.plan, err = w.kit.b.BuildWith(chosen.Extension); err != nil {
+	if w.plan, err = w.kit.b.BuildWith(broken(chosen.Extension, s.Bug)); err != nil {
 		return nil, fmt.Errorf("sim: shape %s: %w", s.Shape, err)
 	}
 	w.trace.plan = w.plan

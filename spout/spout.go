@@ -42,6 +42,16 @@ type Progresser interface {
 	Progress() (done, total int64)
 }
 
+// An Acker is told what became of its tuples, by a strategy that follows them (acker). The n-th tuple that the spout has
+// emitted since it was opened is number n; a call concerns one. The runtime itself emits again what failed: it is for
+// spouts that tell others. Both are called on the task's goroutine, never within Next.
+type Acker interface {
+	// Ack says that a tuple, and all that was emitted because of it, is processed.
+	Ack(n uint64)
+	// Fail says that it was not processed in time, and will be emitted again.
+	Fail(n uint64)
+}
+
 // A spout that implements io.Closer is closed when its task ends or is killed.
 
 // A Source makes the spout of each task. A topology is built from sources, since each task needs its own.

@@ -8,6 +8,8 @@ import (
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/recovery"
 	"github.com/askback/askback/recovery/ack"
+	"github.com/askback/askback/recovery/acker"
+	"github.com/askback/askback/recovery/acker/ledger"
 	"github.com/askback/askback/recovery/barrier"
 	"github.com/askback/askback/recovery/none"
 	"github.com/askback/askback/topology"
@@ -48,15 +50,13 @@ func (s *Strategy) Keeps(o *topology.Operator) bool { return s.Log != nil && s.L
 
 func every(*topology.Operator) bool { return true }
 
+func spouts(o *topology.Operator) bool { return o.Spout != nil }
+
 // All lists the strategies, the default first.
 var All = []*Strategy{
 	{
 		Name: "backtrack", About: "a restored task asks its sources for what it missed", Guarantee: ExactlyOnce,
 		New: backtrack.New, Log: every,
-	},
-	{
-		Name: "ack", About: "each tuple waits until the one before is acknowledged", Guarantee: AtLeastOnce,
-		New: ack.New, Log: every,
 	},
 	{
 		Name: "barrier", About: "all tasks go back to the last checkpoint that all of them have", Guarantee: ExactlyOnce,
@@ -65,6 +65,14 @@ var All = []*Strategy{
 			Operator: barrier.Operator, Parallel: 1, Stream: barrier.Operator, Fields: []string{"nothing"},
 			Bolt: bolt.Func(func(tuple.Tuple, bolt.Emitter) error { return nil }), // it gets signals only
 		},
+	},
+	{
+		Name: "ack", About: "each tuple waits until the one before is acknowledged", Guarantee: AtLeastOnce,
+		New: ack.New, Log: every,
+	},
+	{
+		Name: "acker", About: "a spout emits again what is not processed in time, as Storm does; a restarted bolt begins empty", Guarantee: AtLeastOnce,
+		New: acker.Over(none.New), Log: spouts, Extension: ledger.Extension,
 	},
 	{
 		Name: "none", About: "nothing is restored", Guarantee: AtMostOnce,

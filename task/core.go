@@ -88,6 +88,8 @@ type Core struct {
 	choices    choices
 
 	emit    emission
+	trees   *trees        // nil unless the strategy follows tuples
+	system  recovery.Tick // how often an operator of the strategy's own wants Tick
 	capture *capture
 	chain   int // snapshots since the last full one, that one included
 
@@ -106,6 +108,7 @@ type Counters struct {
 	Malformed uint64 // items that are not msgpack tuples of the stream's fields
 	Retries   uint64 // calls of Execute repeated after an error
 	Dead      uint64 // tuples that went to the dead letters
+	Replayed  uint64 // tuples that a spout emitted again, since they were not processed in time
 }
 
 // NewCore makes the task's operator and brings it to where its history ends. Start begins.
@@ -214,6 +217,9 @@ func (c *Core) Stored() {
 	}
 	held := c.capture.held
 	c.chain++
+	if c.capture.last {
+		c.trees.pending.safe = true
+	}
 	c.capture = nil
 	if !held {
 		c.commit()
@@ -254,7 +260,7 @@ func (c *Core) tickEvery() recovery.Tick {
 	if d := c.cfg.Task.Operator.Tick; d > 0 {
 		return max(1, recovery.Tick(d.Milliseconds()))
 	}
-	return 0
+	return c.system
 }
 
 // Idle seals what is open, so that nothing waits for more input to come. The caller calls it when Work has
@@ -276,6 +282,11 @@ func (c *Core) Wake() recovery.Tick {
 		sooner(c.retryAt)
 	}
 	sooner(c.pollAt)
+	if c.trees != nil && c.trees.pending != nil {
+		if at := c.trees.pending.dueAt(); at != 0 {
+			sooner(max(c.now+1, at))
+		}
+	}
 	if c.tickEvery() > 0 && !c.machine.Status().Finished {
 		sooner(max(c.now+1, c.dueAt))
 	}
@@ -290,7 +301,13 @@ func (c *Core) Err() error { return c.err }
 func (c *Core) Done() bool { return c.done }
 
 // Status returns the machine's account of itself, valid until the next call.
-func (c *Core) Status() *recovery.Status { return c.machine.Status() }
+func (c *Core) Status() *recovery.Status {
+	s := c.machine.Status()
+	if c.trees != nil && c.trees.pending != nil {
+		s.Retained += c.trees.pending.bytes
+	}
+	return s
+}
 
 // Counters returns what the core itself has counted.
 func (c *Core) Counters() Counters { return c.counters }

@@ -10,6 +10,8 @@
 //   - A Scribe writes order records and snapshots to the task log; the logger is the goroutine that drives it, so
 //     that a task never waits for its log.
 //   - A Recovery tells how one incarnation came back.
+//   - Trees are what a task keeps of the tuple trees that it takes part in, for a strategy that follows them
+//     (recovery.Tracker): whom its emissions come of, which edges it has not reported, and, of a spout, what is pending.
 //
 // A task is run by its supervisor, the same for every task of a plan:
 //

@@ -28,6 +28,8 @@ type emission struct {
 	most   int    // bytes of the largest tuple that fits into a message
 	birth  int64  // of the root of what is being processed, Unix ns
 	err    error  // of the running call: what could not be emitted
+	trees  *trees // nil unless the strategy follows tuples
+	mark   []byte // scratch for roots
 }
 
 // A stream is the emitter of one stream, and the sink of its rows.
@@ -36,6 +38,8 @@ type stream struct {
 	name   string
 	row    *tuple.Row
 	routes []route
+	// pending is set for the streams of a spout whose tuples are followed.
+	pending *pending
 }
 
 type route struct {
@@ -54,6 +58,12 @@ type outlet struct {
 	stamp    uint64
 	mark     channel.Place
 	held     []channel.Frame
+
+	// Of trees: what the last items of the open frame come of, now and at the mark.
+	system   bool // it is the strategy's own: nothing on it belongs to a tree
+	root     uint64
+	markRoot uint64
+	salt     uint64 // of its edges
 }
 
 func newEmission(c *Core, inc msgid.Incarnation, at []recovery.Position) emission {
@@ -62,6 +72,8 @@ func newEmission(c *Core, inc msgid.Incarnation, at []recovery.Position) emissio
 	for i, ch := range t.Out {
 		e.outlets[i] = outlet{
 			port:    i,
+			system:  ch.Source.Operator.System || ch.Target.Operator.System,
+			salt:    recovery.EdgeSalt(ch.Number, inc),
 			builder: channel.NewBuilder(c.cfg.Plan.Version, ch.Number, inc, at[i].Seq+1, at[i].Sum, c.cfg.FrameSize),
 		}
 	}
@@ -122,6 +134,9 @@ func (s *stream) Take(r *tuple.Row) error {
 	if len(item) > e.most {
 		return e.refuse(s.tooLarge(len(item)))
 	}
+	if s.pending != nil { // it is the root of a tree
+		e.trees.root = s.pending.begin()
+	}
 	for i := range s.routes {
 		rt := &s.routes[i]
 		if rt.stateful && rt.stamp != e.stamp {
@@ -140,6 +155,10 @@ func (s *stream) Take(r *tuple.Row) error {
 			e.put(rt.outs[k], item)
 		}
 	}
+	if s.pending != nil {
+		s.pending.add(item, e.birth, e.core.now)
+		e.trees.sent()
+	}
 	return nil
 }
 
@@ -153,8 +172,11 @@ func (e *emission) put(o *outlet, item []byte) {
 	if o.stamp != e.stamp {
 		o.stamp = e.stamp
 		o.mark = o.builder.Mark()
+		o.markRoot = o.root
 	}
-	if !o.builder.Fits(len(item)) {
+	if e.trees != nil && !o.system {
+		e.trees.anchor(e, o, len(item))
+	} else if !o.builder.Fits(len(item)) {
 		e.seal(o)
 	}
 	o.builder.Append(item)
@@ -180,6 +202,7 @@ func (e *emission) seal(o *outlet) {
 		return
 	}
 	f := o.builder.Seal()
+	o.root = 0 // each frame can be read alone
 	o.builder.SetBirth(e.birth)
 	o.openedAt = e.core.now
 	e.sealed++
@@ -220,10 +243,12 @@ func (e *emission) rollback(*Core) {
 		case o.stamp != e.stamp:
 		case len(o.held) > 0:
 			o.builder.Reopen(o.held[0], o.mark)
+			o.root = o.markRoot
 			clear(o.held)
 			o.held = o.held[:0]
 		default:
 			o.builder.Rollback(o.mark)
+			o.root = o.markRoot
 		}
 	}
 	for _, s := range e.streams {
@@ -234,6 +259,9 @@ func (e *emission) rollback(*Core) {
 		}
 	}
 	e.held, e.err = false, nil
+	if e.trees != nil {
+		e.trees.call = 0
+	}
 	e.stamp++
 }
 
@@ -262,6 +290,7 @@ func (e *emission) sealIf(c *Core, old func(*outlet) bool) {
 			continue
 		}
 		e.sealed++
+		o.root = 0
 		c.step(recovery.Event{Kind: recovery.Sealed, Port: o.port, Frame: o.builder.Seal()})
 	}
 	e.open = kept

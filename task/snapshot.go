@@ -12,6 +12,7 @@ import (
 	"github.com/askback/askback/recovery"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/state"
+	"github.com/askback/askback/tuple"
 )
 
 // A capture is a snapshot on its way to the log. The operator's own state is captured at once; keyed state is
@@ -23,6 +24,7 @@ type capture struct {
 	keyed   []byte // once encoded
 	due     bool   // the machine has said Store
 	held    bool   // and that a sink is to wait for Commit
+	last    bool   // nothing of a spout's tuples is pending, and nothing follows
 }
 
 const (
@@ -43,7 +45,7 @@ func (c *Core) beginCapture(full bool) {
 		return
 	}
 	c.store.Begin(full)
-	c.capture = &capture{full: full, own: own}
+	c.capture = &capture{full: full, own: own, last: c.trees != nil && c.trees.pending != nil && c.trees.pending.empty}
 	c.step(recovery.Event{Kind: recovery.Frozen})
 }
 
@@ -92,6 +94,9 @@ func (c *Core) encode() ([]byte, error) {
 			b = binary.AppendUvarint(b, uint64(len(state)))
 			b = append(b, state...)
 		}
+	}
+	if c.trees != nil && c.trees.pending != nil {
+		return append(b, c.trees.pending.position...), nil
 	}
 	if c.spout != nil {
 		return c.spout.Position(b), nil
@@ -143,7 +148,16 @@ func (c *Core) restore(h *checkpoint.History) error {
 	}
 	c.chain = len(h.Chain)
 	if len(own) > 0 {
-		return c.decode(own[len(own)-1])
+		if err := c.decode(own[len(own)-1]); err != nil {
+			return err
+		}
+	}
+	if c.trees = newTrees(c); c.trees != nil {
+		c.emit.trees = c.trees
+		c.emit.most -= tuple.RootSize
+		if p := c.trees.pending; p != nil {
+			p.position = c.spout.Position(nil)
+		}
 	}
 	return nil
 }
@@ -160,6 +174,9 @@ func (c *Core) makeOperator() error {
 	c.bolt = op.Bolt()
 	if c.bolt == nil {
 		return fmt.Errorf("task: the factory of operator %q returned nil", op.Name)
+	}
+	if b, ok := c.bolt.(System); ok && op.System {
+		c.system = b.Join(c.cfg.Plan, c.cfg.Settings.Defaulted())
 	}
 	if b, ok := c.bolt.(bolt.Preparer); ok {
 		return b.Prepare(taskContext{c})

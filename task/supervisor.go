@@ -409,4 +409,5 @@ func (c *Counters) add(d Counters) {
 	c.Malformed += d.Malformed
 	c.Retries += d.Retries
 	c.Dead += d.Dead
+	c.Replayed += d.Replayed
 }

@@ -36,6 +36,10 @@ func (c *Core) Work() bool {
 		if c.retryAt > c.now {
 			return captured
 		}
+		if c.spout != nil {
+			c.runAnswers()
+			return true
+		}
 		c.runFrame()
 	case recovery.Poll:
 		return c.runSpout() || captured
@@ -56,6 +60,9 @@ func (c *Core) begin(a recovery.Action) {
 	case recovery.Deliver:
 		ch := c.cfg.Task.In[a.Port]
 		c.cursor.Reset(a.Frame.Payload(), tuple.Origin{Channel: &ch.ID, First: a.Frame.First, Fields: ch.Edge.Stream.Fields})
+		if c.trees != nil {
+			c.trees.begin(ch.Number, a.Frame.Incarnation)
+		}
 		c.emit.birth = a.Frame.Birth
 	case recovery.Fire:
 		c.dueAt = c.now + c.tickEvery()
@@ -92,6 +99,9 @@ func (c *Core) runFrame() {
 			case item == tuple.End:
 				c.step(recovery.Event{Kind: recovery.EndOfInput, Port: c.work.Port})
 				continue
+			case item == tuple.Root && c.trees != nil:
+				c.trees.turn(c, cur.Root())
+				continue
 			case item != tuple.Data:
 				continue
 			}
@@ -117,11 +127,17 @@ func (c *Core) runFrame() {
 		}
 		c.tries = 0
 		c.choices.done()
+		if c.trees != nil {
+			c.trees.processed(cur.Seq())
+		}
 		c.emit.next(c)
 	}
 }
 
 func (c *Core) frameDone() {
+	if c.trees != nil {
+		c.trees.turn(c, 0)
+	}
 	if c.cfg.OnLatency != nil && c.cfg.Task.Sink() && c.work.Frame.Birth != 0 {
 		c.cfg.OnLatency(time.Duration(c.cfg.Now().UnixNano() - c.work.Frame.Birth))
 	}
@@ -167,6 +183,9 @@ func (c *Core) bury(t tuple.Tuple, err error) {
 		}
 		c.emit.next(c)
 	}
+	if c.trees != nil {
+		c.trees.processed(id.Seq) // to emit it again would not help
+	}
 	c.cfg.Log.Warn("tuple given up", zap.Stringer("id", idString{id}), zap.Error(err))
 	if c.cfg.OnDead != nil {
 		c.cfg.OnDead(DeadLetter{ID: id, Err: err, Tuple: slices.Clone(t.Encoded())})
@@ -182,14 +201,26 @@ const pollCalls = 64
 
 // runSpout polls the spout until a frame is full.
 func (c *Core) runSpout() bool {
-	c.emit.birth = c.cfg.Now().UnixNano()
 	c.emit.direct = true
 	defer func() { c.emit.direct = false }()
+	if c.trees != nil {
+		return c.runTrees()
+	}
+	return c.poll()
+}
+
+func (c *Core) poll() bool {
+	c.emit.birth = c.cfg.Now().UnixNano()
 	sealed := c.emit.sealed
 	for n := range pollCalls {
 		err := c.spout.Next(c.emit.main)
 		switch {
 		case errors.Is(err, io.EOF):
+			if c.trees != nil {
+				c.trees.pending.ended = true
+				c.consumed()
+				return true
+			}
 			c.work = recovery.Action{}
 			c.end()
 			return true

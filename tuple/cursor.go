@@ -112,10 +112,18 @@ func (c *Cursor) Seq() msgid.Seq { return c.seq }
 
 // Watermark returns the time of the current item if it is a watermark, and 0 otherwise.
 func (c *Cursor) Watermark() int64 {
-	if c.end-c.start != watermarkSize || c.b[c.start] != controlByte {
+	if c.end-c.start != watermarkSize || c.b[c.start] != controlByte || c.b[c.start+1] != watermarkByte {
 		return 0
 	}
 	return int64(binary.BigEndian.Uint64(c.b[c.start+2:]))
+}
+
+// Root returns what the current item says if it is a root, and 0 otherwise.
+func (c *Cursor) Root() uint64 {
+	if c.end-c.start != RootSize || c.b[c.start] != controlByte || c.b[c.start+1] != rootByte {
+		return 0
+	}
+	return binary.BigEndian.Uint64(c.b[c.start+2:])
 }
 
 // slow is Next for marks, for long tuples, for the first tuple of its width, and for what is not an item.

@@ -34,13 +34,14 @@ func TestRoundTrip(t *testing.T) {
 			item   Item
 			end    int
 			time   int64
+			root   uint64
 			values []any
 		}
 		var payload []byte
 		var want []wanted
 		row := NewRow(f, sinkFunc(func(r *Row) error { payload = append(payload, r.Encoded()...); return nil }))
 		for range rapid.IntRange(0, 6).Draw(t, "items") {
-			w := wanted{item: rapid.SampledFrom([]Item{Data, Data, End, Watermark}).Draw(t, "item")}
+			w := wanted{item: rapid.SampledFrom([]Item{Data, Data, End, Watermark, Root}).Draw(t, "item")}
 			switch w.item {
 			case Data:
 				row.Begin()
@@ -55,6 +56,9 @@ func TestRoundTrip(t *testing.T) {
 			case Watermark:
 				w.time = rapid.Int64().Draw(t, "time")
 				payload = AppendWatermark(payload, w.time)
+			case Root:
+				w.root = rapid.Uint64().Draw(t, "root")
+				payload = AppendRoot(payload, w.root)
 			}
 			w.end = len(payload)
 			want = append(want, w)
@@ -70,7 +74,7 @@ func TestRoundTrip(t *testing.T) {
 		start := 0
 		for i, w := range want {
 			item, err := c.Next()
-			if err != nil || item != w.item || c.Start() != start || c.Offset() != w.end || c.Watermark() != w.time || c.Seq() != o.First+msgid.Seq(i) {
+			if err != nil || item != w.item || c.Start() != start || c.Offset() != w.end || c.Watermark() != w.time || c.Root() != w.root || c.Seq() != o.First+msgid.Seq(i) {
 				t.Fatalf("item %d is a %v, %d to %d, time %d, #%d, %v; want %+v", i, item, c.Start(), c.Offset(), c.Watermark(), c.Seq(), err, w)
 			}
 			if n, item, err := Skip(payload[start:]); n != w.end-start || item != w.item || err != nil {
@@ -269,8 +273,9 @@ func TestCursorRefuses(t *testing.T) {
 		{"a map", "\x81\x01\x02", nil, ErrMalformed},
 		{"a control byte inside", "\x91\xc1", nil, ErrMalformed},
 		{"half a control item", "\xc1", nil, ErrTruncated},
-		{"unknown control item", "\xc1\x03", nil, ErrMalformed},
+		{"unknown control item", "\xc1\x04", nil, ErrMalformed},
 		{"half a watermark", "\xc1\x02\x00\x00\x00\x00\x00\x00\x00", nil, ErrTruncated},
+		{"half a root", "\xc1\x03\x00\x00\x00\x00\x00\x00\x00", nil, ErrTruncated},
 		{"no fields there", "\x92", nil, ErrTruncated},
 		{"a field missing", "\x92\x01", nil, ErrTruncated},
 		{"a short string cut", "\x91\xa3ab", nil, ErrTruncated},

@@ -5,7 +5,7 @@
 // A tuple is a msgpack array of its fields. [Fields] are the names of a stream's fields.
 //
 // A payload is what a frame carries: items one after another, each with a sequence number. An [Item] is a tuple, an
-// end mark or a watermark; marks begin with the one byte that msgpack never uses.
+// end mark, a watermark or a root; marks begin with the one byte that msgpack never uses.
 //
 // A [Cursor] walks over a payload. At each tuple it gives a [Tuple]: a view, which decodes only what is asked for.
 //

@@ -14,6 +14,7 @@ const (
 	Data                  // a tuple: a msgpack array of its fields
 	End                   // the end mark: nothing follows on this channel
 	Watermark             // a watermark: no tuple with an earlier event time follows
+	Root                  // a root: which tuple of a spout the tuples after it come of, until the next root or the frame's end
 )
 
 // String returns the item's name.
@@ -27,6 +28,8 @@ func (i Item) String() string {
 		return "end mark"
 	case Watermark:
 		return "watermark"
+	case Root:
+		return "root"
 	}
 	return "unknown item"
 }
@@ -49,9 +52,13 @@ const (
 	controlByte   = 0xc1
 	endByte       = 0x01
 	watermarkByte = 0x02
+	rootByte      = 0x03
 
 	endSize       = 2
 	watermarkSize = 2 + 8
+
+	// RootSize is the length of a root.
+	RootSize = 2 + 8
 )
 
 // Skip returns the length of the first item of b and what it is: None and 0 if b is empty. It checks the whole
@@ -85,16 +92,23 @@ func AppendWatermark(dst []byte, t int64) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, controlByte, watermarkByte), uint64(t))
 }
 
+// AppendRoot appends a root to dst: the tuples after it come of that one; of none that is followed if it is 0.
+func AppendRoot(dst []byte, root uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, controlByte, rootByte), root)
+}
+
 func skipControl(b []byte) (n int, item Item, err error) {
 	switch {
 	case len(b) < 2:
 		return 0, None, ErrTruncated
 	case b[1] == endByte:
 		return endSize, End, nil
-	case b[1] != watermarkByte:
+	case b[1] != watermarkByte && b[1] != rootByte:
 		return 0, None, ErrMalformed
-	case len(b) < watermarkSize:
+	case len(b) < watermarkSize: // a root is as long
 		return 0, None, ErrTruncated
+	case b[1] == rootByte:
+		return RootSize, Root, nil
 	}
 	return watermarkSize, Watermark, nil
 }

@@ -289,29 +289,37 @@ func (m *Machine) blocked() int {
 
 func (m *Machine) onReady() {
 	switch {
-	case m.working || m.ended || m.blocked() >= 0:
+	case m.working || m.ended:
+	case m.cfg.Spout && m.deliver(): // an answer: nobody would get on if it waited for those whom it is about
+	case m.blocked() >= 0:
 	case m.cfg.Spout:
 		m.run(recovery.Action{Kind: recovery.Poll})
 	case m.inputsEnded():
 		m.run(recovery.Action{Kind: recovery.Finish})
 	default:
-		for k := range m.in {
-			i := (m.turn + k) % len(m.in)
-			if in := &m.in[i]; len(in.ready) > 0 {
-				m.turn = i + 1
-				f := in.ready[0]
-				in.ready[0] = channel.Frame{}
-				in.ready = in.ready[1:]
-				if f.Incarnation == in.source { // else it numbered otherwise
-					in.consumed = f.Last()
-				}
-				in.untold += f.Len()
-				m.status.Counters.Consumed += uint64(f.Count)
-				m.run(recovery.Action{Kind: recovery.Deliver, Port: i, Frame: f})
-				return
+		m.deliver()
+	}
+}
+
+// deliver has the oldest frame of the input whose turn it is consumed. It reports whether there is one.
+func (m *Machine) deliver() bool {
+	for k := range m.in {
+		i := (m.turn + k) % len(m.in)
+		if in := &m.in[i]; len(in.ready) > 0 {
+			m.turn = i + 1
+			f := in.ready[0]
+			in.ready[0] = channel.Frame{}
+			in.ready = in.ready[1:]
+			if f.Incarnation == in.source { // else it numbered otherwise
+				in.consumed = f.Last()
 			}
+			in.untold += f.Len()
+			m.status.Counters.Consumed += uint64(f.Count)
+			m.run(recovery.Action{Kind: recovery.Deliver, Port: i, Frame: f})
+			return true
 		}
 	}
+	return false
 }
 
 func (m *Machine) run(a recovery.Action) {

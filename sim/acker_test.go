@@ -1,0 +1,58 @@
+package sim
+
+import "testing"
+
+// A root that a spout emits is processed to its end at least once, whatever fails, and every topology comes to its end.
+func TestAckerLosesNothing(t *testing.T) {
+	replayed := false
+	for seed := range scaled(400) {
+		r, err := Run(Scenario{Seed: seed, Shape: Shapes[seed%uint64(len(Shapes)-1)].Name, Strategy: "acker"}.Chosen())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.over() {
+			t.Errorf("%v", r)
+		}
+		replayed = replayed || r.Counters.Lost > 0
+	}
+	if !replayed {
+		t.Error("nothing was ever lost on the way")
+	}
+}
+
+// Bugs of the ledger lose roots, or have them emitted again for ever.
+func TestPlantedAckerBugs(t *testing.T) {
+	for _, c := range []struct {
+		bug    Bug
+		within uint64
+	}{
+		{AnswerEarly, 40},
+		{ShortEdges, 200},
+		{ReportsLost, 40},
+		{AnswersAstray, 40},
+		{PositionAhead, 200},
+	} {
+		t.Run(string(c.bug), func(t *testing.T) {
+			for seed := uint64(1); seed <= c.within; seed++ {
+				s := ScenarioOf(seed)
+				s.Strategy = "acker"
+				s = s.Chosen()
+				with := s
+				with.Bug = c.bug
+				r, err := Run(with)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r.Violation == "" {
+					continue
+				}
+				if r, err := Run(s); err != nil || r.Violation != "" {
+					t.Fatalf("without the bug too: %v %v", r, err)
+				}
+				t.Logf("caught by %s in schedule %d, %s: %.100s", r.Invariant, seed, s.Shape, r.Violation)
+				return
+			}
+			t.Errorf("not caught in %d schedules", c.within)
+		})
+	}
+}
