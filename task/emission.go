@@ -21,15 +21,15 @@ type emission struct {
 	outlets []outlet
 	open    []*outlet // those with a frame that is not empty
 
-	stamp  uint64 // of the running call
-	held   bool   // some outlet holds sealed frames
-	direct bool   // frames go out as they fill up: the call is not taken back
-	sealed uint64 // frames sealed so far
-	most   int    // bytes of the largest tuple that fits into a message
-	birth  int64  // of the root of what is being processed, Unix ns
-	err    error  // of the running call: what could not be emitted
-	trees  *trees // nil unless the strategy follows tuples
-	mark   []byte // scratch for roots
+	stamp   uint64 // of the running call
+	held    bool   // some outlet holds sealed frames
+	direct  bool   // frames go out as they fill up: the call is not taken back
+	sealed  uint64 // frames sealed so far
+	most    int    // bytes of the largest tuple that fits into a message
+	birth   int64  // of the root of what is being processed, Unix ns
+	err     error  // of the running call: what could not be emitted
+	trees   *trees // nil unless the strategy follows tuples
+	scratch []byte // for roots
 }
 
 // A stream is the emitter of one stream, and the sink of its rows.

@@ -85,8 +85,8 @@ func (t *trees) anchor(e *emission, o *outlet, size int) {
 	}
 	if o.root != t.root {
 		o.root = t.root
-		e.mark = tuple.AppendRoot(e.mark[:0], t.root)
-		o.builder.Append(e.mark)
+		e.scratch = tuple.AppendRoot(e.scratch[:0], t.root)
+		o.builder.Append(e.scratch)
 	}
 	if t.root == 0 {
 		return
