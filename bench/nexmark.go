@@ -77,7 +77,7 @@ func nexmark(q query) func(s *Spec, restores bool) (*job, error) {
 				return j.checkNumbers(prior, func(n int64) bool { return q.yields(gen, n) })
 			}
 		}
-		b.Bolt("sink", j.take(at)).Parallel(s.Parallel).Shuffle("query")
+		b.Bolt("sink", j.take(at)).Parallel(s.Parallel).GroupBy("query", "n")
 		j.topology = b
 		return j, nil
 	}

@@ -89,7 +89,8 @@ func hops(s *Spec, restores bool) (*job, error) {
 		func(t tuple.Tuple, out bolt.Emitter) error { return out.Row().Int(t.Int(0)).Emit() })
 }
 
-// chain is a source, a number of bolts that pass on what they get, and a sink. The number is the last field.
+// chain is a source, a number of bolts that pass on what they get, and a sink. The number is the last field. A number
+// goes to the same sink always: dealt out, it could come to another after a fault, and would seem new there.
 func chain(s *Spec, restores bool, name string, length int, fields []string, emit func(int64, spout.Emitter) error, pass func(tuple.Tuple, bolt.Emitter) error) (*job, error) {
 	j := numbered(s, restores, s.Parallel, s.Parallel)
 	b := topology.New(name)
@@ -100,7 +101,7 @@ func chain(s *Spec, restores bool, name string, length int, fields []string, emi
 		s.middle(b.Bolt(to, bolt.Func(pass))).Shuffle(from).Fields(fields...)
 		from = to
 	}
-	b.Bolt("sink", j.take(len(fields)-1)).Parallel(s.Parallel).Shuffle(from)
+	b.Bolt("sink", j.take(len(fields)-1)).Parallel(s.Parallel).GroupBy(from, fields[len(fields)-1])
 	j.topology = b
 	return j, nil
 }
