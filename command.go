@@ -24,8 +24,9 @@ import (
 
 const help = `Runs the topology %[1]q until its input has ended, on a NATS server in this process or on a given one.
 
-A task that fails is restored alone and asks its sources for exactly what it missed. With --dir, or with --server
-and --keep, so does the whole program: after a kill -9, the same command goes on where it was.`
+With the strategy backtrack, the default, a task that fails is restored alone and asks its sources for exactly what it
+missed. With --dir, or with --server and --keep, so does the whole program: after a kill -9, the same command goes on
+where it was.`
 
 const examples = `  %[1]s --plan                                the operators, tasks and channels
   %[1]s --dot | dot -Tsvg > plan.svg          the same as a picture

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/askback/askback/sim"
+	"github.com/askback/askback/strategy"
 )
 
 // simFlags are what the command line of sim says.
@@ -59,7 +60,7 @@ A harness proves nothing until it catches planted bugs: --bug breaks one rule of
 	fl.Uint64Var(&f.first, "first", 1, "first seed")
 	fl.Uint64Var(&f.seeds, "seeds", 1000, "how many seeds")
 	fl.StringVar(&f.shape, "shape", "", "only this shape of topology (default: each seed chooses)")
-	fl.StringVar(&f.strategy, "strategy", "", "only this strategy, backtrack or none (default: each seed chooses)")
+	fl.StringVar(&f.strategy, "strategy", "", "only this strategy: "+strings.Join(strategy.Names(), ", ")+" (default: each seed chooses)")
 	fl.StringVar(&f.faults, "faults", "", `only these faults, separated by commas; "all", or "none" (default: each seed chooses)`)
 	fl.StringVar(&f.bug, "bug", "", "plant this bug")
 	fl.IntVar(&f.parallel, "parallel", 1, "how many schedules to run at once")

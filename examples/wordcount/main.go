@@ -79,7 +79,7 @@ func parse(args []string) (*settings, error) {
 	f.IntVar(&s.kills, "kill", 3, "how many running tasks to kill, spread over the input")
 	f.BoolVar(&s.pairs, "pairs", false, "kill a task together with one of its sources, each time")
 	f.Uint64Var(&s.seed, "seed", 0, "seed that chooses the tasks to kill (default: the time)")
-	f.StringVar(&s.strategy, "strategy", "backtrack", "recovery strategy: "+strings.Join(strategy.Names(), ", ")+" (none loses what was killed)")
+	f.StringVar(&s.strategy, "strategy", "backtrack", "recovery strategy: "+strings.Join(strategy.Names(), ", ")+" (only backtrack and barrier lose nothing that was counted)")
 	f.IntVar(&s.parallel, "parallel", 2, "tasks of split and of count, each")
 	f.IntVar(&s.passes, "passes", 1, "how many times to read the input")
 	f.StringVar(&s.out, "out", "", "file to write the counts to, word<TAB>count, sorted by bytes")
@@ -113,7 +113,7 @@ func parse(args []string) (*settings, error) {
 	case s.server != "" && s.dir != "":
 		return s, errors.New("-dir is for the server in this process; a server given by -server keeps its own store")
 	case s.strategy == "none" && s.dir != "":
-		return s, errors.New("-dir keeps the log of strategy backtrack; strategy none has none")
+		return s, errors.New("-dir keeps the log of a strategy that has one; strategy none has none")
 	}
 	return s, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/channel/natschan"
+	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/task"
 )
 
@@ -122,6 +123,10 @@ func (u *ui) result(o *outcome, r *askback.Report, counts map[string]int64) {
 	case o.wrong():
 		u.line("WRONG", "%s · lost %s · duplicated %s", story, grouped(*o.Lost), grouped(*o.Duplicated))
 	default:
-		u.line("exactly once", "%s · lost 0 · duplicated 0", story)
+		verdict := "right" // this time: the strategy promises less
+		if s, err := strategy.Named(o.Strategy); err == nil && s.Guarantee == strategy.ExactlyOnce {
+			verdict = "exactly once"
+		}
+		u.line(verdict, "%s · lost 0 · duplicated 0", story)
 	}
 }
