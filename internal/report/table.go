@@ -257,6 +257,8 @@ func number(x float64) string {
 		return "–"
 	case a == 0:
 		return "0"
+	case a < 0.0995:
+		return fmt.Sprintf("%.4f", x)
 	case a < 9.995:
 		return fmt.Sprintf("%.2f", x)
 	case a < 99.95:
