@@ -115,14 +115,13 @@ func (c *Comparison) record(ctx context.Context, s *Spec, r *record) (err error)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	var server *process
+	s.Dir = filepath.Join(dir, "store") // so that nothing is left behind, however the process ends
 	if s.Fault.Kind == KillNATS {
+		s.Dir = ""
 		if server, s.Server, err = c.serve(filepath.Join(dir, "nats"), "127.0.0.1:0"); err != nil {
 			return err
 		}
 		defer func() { server.stop() }()
-	}
-	if st, err := s.contender(); err == nil && s.Fault.Kind == KillWorker && st.Log != nil {
-		s.Dir = filepath.Join(dir, "store")
 	}
 	p, err := c.start(s)
 	if err != nil {

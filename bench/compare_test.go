@@ -89,6 +89,16 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// A strategy that keeps nothing begins anew when its process is killed, and leaves nothing behind.
+func TestWorkerKilledWithoutLog(t *testing.T) {
+	s := short("relay", "none")
+	s.Duration, s.Rate, s.Fault = 800*time.Millisecond, 20_000, Fault{Kind: KillWorker, At: 400 * time.Millisecond}
+	run := compared(t, t.Context(), s, "none").Runs[0]
+	if out := run.Outcome; run.Error != "" || out == nil || !out.Checked || out.Expected < 16_000 {
+		t.Errorf("%+v %+v", run, out)
+	}
+}
+
 func deref(v *float64) float64 {
 	if v == nil {
 		return -1
