@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -146,5 +147,39 @@ func TestServerKilled(t *testing.T) {
 	}
 	if err := next.Append(ctx, nil); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestServerDies: an append that is under way when the server dies does not wait for its time limit.
+func TestServerDies(t *testing.T) {
+	dir, port := t.TempDir(), freePort(t)
+	p := spawn(t, dir, port)
+	nc, err := nats.Connect(fmt.Sprintf("nats://127.0.0.1:%d", port), nats.ReconnectWait(10*time.Millisecond), nats.MaxReconnects(-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	l := open(t, nc, natslog.Options{Topology: "words", Timeout: time.Hour})
+	ended := make(chan error, 1)
+	if err := p.Process.Signal(syscall.SIGSTOP); err != nil { // so that it is under way
+		t.Fatal(err)
+	}
+	go func() {
+		_, err := l.Append(ctx, alias, 0, []byte("entry"))
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		t.Fatalf("a stopped server has answered: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	p.kill()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, checkpoint.ErrUnknown) {
+			t.Errorf("%v, want ErrUnknown", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("the append still waits")
 	}
 }

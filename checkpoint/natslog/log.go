@@ -132,12 +132,24 @@ func (l *Log) subject(alias msgid.Alias) string {
 	return l.opt.Prefix + "." + l.opt.Topology + ".log." + alias.String()
 }
 
-// limit gives an operation the default time limit, unless ctx has its own.
+// limit gives an operation the default time limit, unless ctx has its own, and ends it when the connection breaks:
+// what was under way then will not be answered. Waiting for the time limit would stop the task's output for seconds.
 func (l *Log) limit(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return ctx, func() {}
+	most := l.opt.Timeout
+	if until, ok := ctx.Deadline(); ok {
+		most = time.Until(until)
 	}
-	return context.WithTimeout(ctx, l.opt.Timeout)
+	limited, cancel := context.WithTimeout(ctx, most)
+	broken := l.nc.StatusChanged(nats.RECONNECTING, nats.DISCONNECTED)
+	go func() {
+		select {
+		case <-broken:
+			cancel()
+		case <-limited.Done():
+		}
+		l.nc.RemoveStatusListener(broken)
+	}()
+	return limited, cancel
 }
 
 // noAnswer says what it means that a request got none.
