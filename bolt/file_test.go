@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -162,6 +163,47 @@ func TestFileSyncFails(t *testing.T) {
 		t.Errorf("Execute after a failed sync: %v", err)
 	}
 	check(t, s.Close())
+}
+
+// TestFileAbandonedSnapshot: a snapshot that never becomes durable, since the log was lost or a rollback came first,
+// has closed parts all the same. Commit of the next makes them visible too, and a restored task finds what it needs.
+func TestFileAbandonedSnapshot(t *testing.T) {
+	inMemory(t)
+	for _, mode := range fileModes {
+		t.Run(mode.name, func(t *testing.T) {
+			for rows := 1; rows <= 4; rows++ {
+				w := newFileWorld(t, append(slices.Clone(mode.opts), func(o *fileOptions) { o.fsync = noSync }))
+				s := sinkOf(t, filepath.Join(w.dir, "out"), 0, 1, w.opts...)
+				check(t, s.Execute(fileTuple(t, 0), nil))
+				durable, err := s.Snapshot()
+				check(t, errors.Join(err, s.Commit()))
+				for i := 1; i <= rows; i++ {
+					check(t, s.Execute(fileTuple(t, i), nil))
+					_, err := s.Snapshot() // abandoned
+					check(t, err)
+				}
+				if rows%2 == 0 { // the task dies with them, and its successor does the same
+					check(t, s.Close())
+					s = sinkOf(t, filepath.Join(w.dir, "out"), 0, 1, w.opts...)
+					check(t, errors.Join(s.Restore(durable), s.Commit()))
+					for i := 1; i <= rows; i++ {
+						check(t, s.Execute(fileTuple(t, i), nil))
+						_, err := s.Snapshot()
+						check(t, err)
+					}
+				}
+				check(t, s.Execute(fileTuple(t, rows+1), nil))
+				check(t, errors.Join(s.Finish(nil), commit(s)))
+				want := ""
+				for i := range rows + 2 {
+					want += fmt.Sprintf("row\t%d\n", i)
+				}
+				if got := w.visible(); got != want || len(w.staged()) > 0 {
+					t.Errorf("%d abandoned: the output is %q, want %q; staged is %q", rows, got, want, w.staged())
+				}
+			}
+		})
+	}
 }
 
 func TestFileFormats(t *testing.T) {
