@@ -299,7 +299,7 @@ func (m *Task) run(a recovery.Action) {
 func (m *Task) onConsumed() {
 	m.working = false
 	for i := range m.in {
-		if in := &m.in[i]; in.untold >= m.cfg.Window/4 {
+		if in := &m.in[i]; in.untold >= m.cfg.Window/3 {
 			m.ack(in)
 		}
 	}

@@ -330,7 +330,7 @@ func (m *Machine) run(a recovery.Action) {
 func (m *Machine) onConsumed() {
 	m.working = false
 	for i := range m.in {
-		if m.in[i].untold >= m.cfg.Window/4 {
+		if m.in[i].untold >= m.cfg.Window/3 {
 			m.ack(i)
 		}
 	}
