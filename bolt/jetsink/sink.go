@@ -188,10 +188,13 @@ func (s *sink) flush() error {
 	return s.broken
 }
 
+// once leaves the tries to the sink, which keeps the order.
+var once = jetstream.WithRetryAttempts(0)
+
 // send publishes a message.
 func (s *sink) send(m *message) {
 	m.ack, m.fail = nil, nil
-	future, err := s.js.PublishMsgAsync(m.Msg)
+	future, err := s.js.PublishMsgAsync(m.Msg, once)
 	if m.unset = err; err == nil {
 		m.ack, m.fail = future.Ok(), future.Err()
 	}
