@@ -36,7 +36,7 @@
 // come with another tuple. The stream does not take the two for one, since the id has the content's hash in it: nothing
 // is lost, but what was published and not covered may be there twice.
 //
-// Strategies without snapshots begin again with the first message id when a task restarts, so an id proves nothing.
+// Strategies without snapshots (acker, none) begin again with the first message id when a task restarts, so an id proves nothing.
 // Set Config.AtLeastOnce there: no ids are sent, and Execute returns when its message is acknowledged.
 //
 // A stream must keep what it acknowledges. A server that syncs its disk late (sync_interval) and is not replicated may lose
