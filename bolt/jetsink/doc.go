@@ -63,7 +63,7 @@
 //
 // # The caller's duties
 //
-// Make the stream. Give each topology that writes to it a name of its own. Message must be deterministic.
+// Make the stream, and close the connection after the run. Give each topology that writes to it a name of its own. Message must be deterministic.
 //
 // Let the duplicate window pass between two runs that begin afresh under one name. A first incarnation that finds its
 // message there already refuses with bolt.ErrOutputExists.

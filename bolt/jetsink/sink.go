@@ -45,11 +45,25 @@ type message struct {
 	again bool  // it was sent before, so it may be there
 }
 
-// A run is what the tasks of one factory, and all their incarnations in this process, share: which of them have
-// found the output of an earlier run. The next incarnation could not tell that from its own.
+// A run is what the tasks of one factory, and all their incarnations in this process, share.
 type run struct {
-	mu      sync.Mutex
+	mu sync.Mutex
+	// js has a goroutine, which ends with the connection. The client library's way to end it sooner
+	// (CleanupPublisher) may leave it behind for ever if it comes soon after the first message.
+	js jetstream.JetStream
+	// refused are the tasks that have found the output of an earlier run. Their next incarnation could not tell that
+	// from its own.
 	refused map[msgid.Alias]error
+}
+
+func (r *run) publisher(nc *nats.Conn) (js jetstream.JetStream, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.js == nil {
+		// The sinks bound what is in flight themselves; what they have given up is forgotten after a while.
+		r.js, err = jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(1<<30), jetstream.WithPublishAsyncTimeout(2*resendAfter))
+	}
+	return r.js, err
 }
 
 func (r *run) refusal(a msgid.Alias) error {
@@ -84,7 +98,7 @@ func (s *sink) Prepare(ctx bolt.Context) (err error) {
 	if err := s.run.refusal(s.task.Alias); err != nil {
 		return err
 	}
-	if s.js, err = jetstream.New(s.Conn, jetstream.WithPublishAsyncMaxPending(s.InFlight)); err != nil {
+	if s.js, err = s.run.publisher(s.Conn); err != nil {
 		return fmt.Errorf("jetsink: stream %s: %w", s.Stream, err)
 	}
 	pause := minPause
@@ -172,14 +186,6 @@ func (s *sink) Snapshot() ([]byte, error) { return nil, s.flush() }
 
 // Restore has nothing to restore.
 func (s *sink) Restore([]byte) error { return nil }
-
-// Close forgets what is pending; a restored task gets it again.
-func (s *sink) Close() error {
-	if s.js != nil {
-		s.js.CleanupPublisher()
-	}
-	return nil
-}
 
 func (s *sink) flush() error {
 	if s.broken == nil {
@@ -270,7 +276,6 @@ func (s *sink) acknowledged(ack *jetstream.PubAck) error {
 
 // resend sends what is pending, in order, once the connection is there. One that is away would only gather it.
 func (s *sink) resend() {
-	s.js.CleanupPublisher() // the earlier tries' answers are of no use any more
 	for !s.Conn.IsConnected() && !s.Conn.IsClosed() && time.Since(s.heard) <= s.Patience {
 		time.Sleep(minPause)
 	}

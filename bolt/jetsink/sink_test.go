@@ -38,7 +38,6 @@ func TestSink(t *testing.T) {
 		publish(t, one, 2, "be")
 		publish(t, one, 3, "or") // published, but no snapshot covers them
 		check(t, one.settle(0))
-		check(t, one.Close())
 
 		two := begin(t, c, 2)
 		check(t, two.Restore(data))
@@ -121,7 +120,6 @@ func TestSink(t *testing.T) {
 		if _, err := s.Snapshot(); !errors.Is(err, bolt.ErrOutputExists) || !strings.Contains(err.Error(), "wait until its duplicate window") {
 			t.Errorf("error %v, want %v", err, bolt.ErrOutputExists)
 		}
-		check(t, s.Close())
 		if err := factory().(*sink).Prepare(taskContext(2)); !errors.Is(err, bolt.ErrOutputExists) {
 			t.Errorf("the next incarnation: error %v, want %v", err, bolt.ErrOutputExists)
 		}
@@ -298,7 +296,6 @@ func begin(t *testing.T, c Config, incarnation msgid.Incarnation) *sink {
 	t.Helper()
 	s := New(c)().(*sink)
 	check(t, s.Prepare(taskContext(incarnation)))
-	t.Cleanup(func() { check(t, s.Close()) })
 	return s
 }
 
