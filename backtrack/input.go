@@ -199,6 +199,19 @@ func (m *Machine) askForHoles(in *input) {
 	m.ask(in, fresh)
 }
 
+// forgetMissed takes back what was asked for in vain: whoever was asked has died, and its successor sends it in order.
+func (m *Machine) forgetMissed(in *input, vain msgid.Ranges) {
+	m.status.Counters.Missed -= vain.Count()
+	if rec := &m.status.Recovery; rec.Restored && !rec.CaughtUp {
+		var set msgid.Set
+		for _, r := range vain.Intersect(rec.Asked.Of(in.port.ID)) {
+			set.Add(in.port.ID, r)
+		}
+		rec.Asked = rec.Asked.Minus(set)
+		rec.Missed -= set.Count()
+	}
+}
+
 // ask sends an ASK and sets the time at which what is still missing then is asked for again.
 func (m *Machine) ask(in *input, what msgid.Ranges) {
 	if len(what) > channel.MaxRanges {
@@ -263,6 +276,7 @@ func (m *Machine) onMark(i int, sig *channel.Signal) {
 	in.source = sig.Incarnation
 	if sig.Flags&channel.Greet != 0 {
 		// It will publish in order whatever lies above what we have: earlier ASKs are void.
+		m.forgetMissed(in, in.holes().Intersect(in.asked))
 		in.asked, in.askDelay = nil, 0
 		in.proven = in.accepted
 		if !in.answered {

@@ -299,8 +299,11 @@ func (m *Machine) Status() *recovery.Status {
 	s.Finished = m.ended
 	s.Retained = m.retained
 	s.Wake = m.wake()
-	s.Queued = 0
+	s.Queued, s.Waiting = 0, 0
 	for i := range m.in {
+		if in := &m.in[i]; len(in.asked) > 0 {
+			s.Waiting += in.holes().Intersect(in.asked).Count()
+		}
 		s.Queued += m.in[i].queued
 		s.Inputs[i] = recovery.Position{Seq: m.in[i].consumed, Sum: m.in[i].sum}
 	}

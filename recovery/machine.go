@@ -134,6 +134,7 @@ type Status struct {
 	Tentative bool       // what it did since the last checkpoint may be rolled back, by a strategy that does
 	Retained  int        // bytes kept for resending
 	Queued    int        // bytes received and not consumed
+	Waiting   uint64     // tuples asked for that have not come yet
 	Counters  Counters
 	Recovery  Recovery
 }

@@ -250,7 +250,9 @@ func (s *Supervisor) ended(r *runner, err error) error {
 	}
 	if r != nil {
 		st := r.core.Status()
-		s.gone.Add(st.Counters)
+		counted := st.Counters
+		counted.Missed -= min(counted.Missed, st.Waiting) // its successor asks for that again
+		s.gone.Add(counted)
 		s.goneCore.add(r.core.Counters())
 		s.at = positions(r.core)
 		if r.core.spout != nil && s.opt.Log == nil {
