@@ -215,6 +215,9 @@ func (f *benchFlags) write(r *report.Report, out io.Writer) error {
 		return errors.Join(write(file), file.Close())
 	}
 	var errs []error
+	if f.html != "" { // first, since whoever reads the table may stop reading
+		errs = append(errs, save(f.html, r.WriteHTML))
+	}
 	switch f.json {
 	case "-":
 		errs = append(errs, r.Encode(out))
@@ -222,9 +225,6 @@ func (f *benchFlags) write(r *report.Report, out io.Writer) error {
 		errs = append(errs, r.WriteTable(out))
 	default:
 		errs = append(errs, save(f.json, r.Encode), r.WriteTable(out))
-	}
-	if f.html != "" {
-		errs = append(errs, save(f.html, r.WriteHTML))
 	}
 	return errors.Join(errs...)
 }
