@@ -59,7 +59,7 @@ func TestHeldIsBounded(t *testing.T) {
 		for _, f := range wanted {
 			answer(d.step(recovery.Event{Kind: recovery.Received, Frame: f, Replay: true}))
 		}
-		for in.readyLen() > 0 {
+		for in.ready.Len() > 0 {
 			d.step(recovery.Event{Kind: recovery.Ready})
 			answer(d.step(recovery.Event{Kind: recovery.Consumed}))
 		}

@@ -26,8 +26,7 @@ type input struct {
 
 	accepted    msgid.Seq
 	acceptedSum uint32
-	ready       []channel.Frame
-	head        int // index of the first waiting frame in ready
+	ready       recovery.Queue
 
 	held   []channel.Frame // by First
 	queued int             // bytes in ready and held
@@ -79,7 +78,7 @@ func (m *Machine) onFrame(in *input, f channel.Frame, replay bool) {
 	case f.Last() <= in.accepted: // T1
 		m.countDuplicates(uint64(f.Count))
 		if m.bug == DuplicateAccepted {
-			in.push(f)
+			in.ready.Push(f)
 		}
 	case f.First > in.accepted+1: // T2
 		m.hold(in, f)
@@ -131,7 +130,7 @@ func (m *Machine) accept(in *input, f channel.Frame) {
 	in.accepted, in.acceptedSum = f.Last(), f.After
 	in.askDelay = 0
 	in.queued += f.Len()
-	in.push(f)
+	in.ready.Push(f)
 }
 
 // acceptHeld accepts what was held above a hole that is now filled.
@@ -332,36 +331,22 @@ func (m *Machine) ackAll() {
 	}
 }
 
-// push and pop are the ready queue.
-func (in *input) push(f channel.Frame) {
-	if in.head > 0 && in.head*2 >= len(in.ready) {
-		n := copy(in.ready, in.ready[in.head:])
-		clear(in.ready[n:])
-		in.ready, in.head = in.ready[:n], 0
-	}
-	in.ready = append(in.ready, f)
-}
-
-func (in *input) readyLen() int { return len(in.ready) - in.head }
-
 // pop takes the next frame, or its first most tuples if it has more.
 func (in *input) pop(most uint64) channel.Frame {
-	f := in.ready[in.head]
+	f := *in.ready.Front()
 	if uint64(f.Count) > most {
 		// Both cuts succeed, or the frame's items do not add up; then it is delivered whole, and the task
 		// reports the damage.
 		first, err1 := f.Cut(f.First, f.First+msgid.Seq(most)-1)
 		rest, err2 := f.Cut(f.First+msgid.Seq(most), f.Last())
 		if err1 == nil && err2 == nil {
-			in.ready[in.head] = rest
+			*in.ready.Front() = rest
 			in.queued -= first.Len()
 			return first
 		}
 	}
-	in.ready[in.head] = channel.Frame{}
-	in.head++
 	in.queued -= f.Len()
-	return f
+	return in.ready.Pop()
 }
 
 func compareSeq(a, b msgid.Seq) int {

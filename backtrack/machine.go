@@ -167,7 +167,7 @@ func (m *Machine) onReady() {
 	default:
 		for k := range m.in {
 			i := (m.turn + k) % len(m.in)
-			if m.in[i].readyLen() > 0 {
+			if m.in[i].ready.Len() > 0 {
 				m.turn = i + 1
 				m.deliver(i, m.in[i].pop(m.batch()))
 				return

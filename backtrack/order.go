@@ -152,7 +152,7 @@ func (m *Machine) repeat() {
 			return
 		}
 		in := &m.in[e.port]
-		if in.readyLen() == 0 {
+		if in.ready.Len() == 0 {
 			return // starved: what it waits for has been asked for
 		}
 		f := in.pop(min(e.value, m.batch()))
@@ -189,7 +189,7 @@ func (m *Machine) starved() int {
 	if !m.order.recorded || len(m.order.replay) == 0 {
 		return -1
 	}
-	if e := m.order.replay[0]; e.kind == turn && e.value > 0 && m.in[e.port].readyLen() == 0 {
+	if e := m.order.replay[0]; e.kind == turn && e.value > 0 && m.in[e.port].ready.Len() == 0 {
 		return e.port
 	}
 	return -1
@@ -278,21 +278,21 @@ func encodeOrder(pos uint64, entries []entry) []byte {
 
 // decodeOrder returns the entries of a record and the number of the first.
 func decodeOrder(b []byte, inputs int) (first uint64, entries []entry, err error) {
-	d := decoder{b: b}
-	if d.byte() != orderVersion {
+	d := recovery.Decode(b)
+	if d.Byte() != orderVersion {
 		return 0, nil, errOrder
 	}
-	first = d.uvarint()
-	n := d.uvarint()
+	first = d.Uvarint()
+	n := d.Uvarint()
 	for range n {
-		e := entry{kind: entryKind(d.byte()), port: int(min(d.uvarint(), 1<<30)), value: d.uvarint()}
+		e := entry{kind: entryKind(d.Byte()), port: int(min(d.Uvarint(), 1<<30)), value: d.Uvarint()}
 		known := e.kind >= turn && e.kind <= deadKind && e.kind != choiceBase
-		if d.bad || !known || e.port >= max(inputs, 1) {
+		if d.Bad() || !known || e.port >= max(inputs, 1) {
 			return 0, nil, errOrder
 		}
 		entries = append(entries, e)
 	}
-	if d.bad || len(d.b) != 0 || first == 0 {
+	if !d.Done() || first == 0 {
 		return 0, nil, errOrder
 	}
 	return first, entries, nil

@@ -239,14 +239,14 @@ func (m *Machine) Capture(dst []byte, full bool) []byte {
 	dst = append(dst, snapshotVersion)
 	dst = binary.AppendUvarint(dst, s.captured)
 	dst = binary.AppendUvarint(dst, s.position)
-	dst = appendBool(dst, s.closing)
+	dst = recovery.AppendBool(dst, s.closing)
 	dst = binary.AppendUvarint(dst, uint64(len(m.in)))
 	for i := range m.in {
 		in := &m.in[i]
 		dst = binary.AppendUvarint(dst, uint64(in.port.Number))
 		dst = binary.AppendUvarint(dst, uint64(in.capturing))
 		dst = binary.LittleEndian.AppendUint32(dst, in.capturingSum)
-		dst = appendBool(dst, in.capturingEnd)
+		dst = recovery.AppendBool(dst, in.capturingEnd)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(m.out)))
 	for o := range m.out {
@@ -284,53 +284,53 @@ var errSnapshot = fmt.Errorf("backtrack: snapshot: %w", checkpoint.ErrDamaged)
 
 // apply reads what Capture gave into a machine that is being restored.
 func (m *Machine) apply(part []byte, full bool) error {
-	d := decoder{b: part}
-	if v := d.byte(); v != snapshotVersion {
+	d := recovery.Decode(part)
+	if v := d.Byte(); v != snapshotVersion {
 		return fmt.Errorf("%w: version %d, this build reads %d", errSnapshot, v, snapshotVersion)
 	}
-	m.snap.wave = d.uvarint()
-	m.order.pos = d.uvarint()
-	m.ended = d.bool()
-	if d.uvarint() != uint64(len(m.in)) {
+	m.snap.wave = d.Uvarint()
+	m.order.pos = d.Uvarint()
+	m.ended = d.Bool()
+	if d.Uvarint() != uint64(len(m.in)) {
 		return fmt.Errorf("%w: it has another number of inputs", errSnapshot)
 	}
 	for i := range m.in {
 		in := &m.in[i]
-		if n := d.uvarint(); n != uint64(in.port.Number) {
+		if n := d.Uvarint(); n != uint64(in.port.Number) {
 			return fmt.Errorf("%w: channel %d stands where %v is expected", errSnapshot, n, in.port.ID)
 		}
-		in.consumed = msgid.Seq(d.uvarint())
-		in.sum = d.uint32()
-		in.ended = d.bool()
+		in.consumed = msgid.Seq(d.Uvarint())
+		in.sum = d.Uint32()
+		in.ended = d.Bool()
 	}
-	if d.uvarint() != uint64(len(m.out)) {
+	if d.Uvarint() != uint64(len(m.out)) {
 		return fmt.Errorf("%w: it has another number of outputs", errSnapshot)
 	}
 	for o := range m.out {
-		if err := m.applyOutput(&d, &m.out[o], full); err != nil {
+		if err := m.applyOutput(d, &m.out[o], full); err != nil {
 			return err
 		}
 	}
-	if d.bad || len(d.b) > 0 {
+	if !d.Done() {
 		return fmt.Errorf("%w: cut short or too long", errSnapshot)
 	}
 	return nil
 }
 
-func (m *Machine) applyOutput(d *decoder, out *output, full bool) error {
-	if n := d.uvarint(); n != uint64(out.port.Number) {
+func (m *Machine) applyOutput(d *recovery.Decoder, out *output, full bool) error {
+	if n := d.Uvarint(); n != uint64(out.port.Number) {
 		return fmt.Errorf("%w: channel %d stands where %v is expected", errSnapshot, n, out.port.ID)
 	}
-	out.emitted = msgid.Seq(d.uvarint())
-	out.sum = d.uint32()
-	out.stable = msgid.Seq(d.uvarint())
-	out.stableInc = msgid.Incarnation(d.uvarint())
+	out.emitted = msgid.Seq(d.Uvarint())
+	out.sum = d.Uint32()
+	out.stable = msgid.Seq(d.Uvarint())
+	out.stableInc = msgid.Incarnation(d.Uvarint())
 	if full {
 		out.frames = nil
 	}
-	for range d.uvarint() {
-		raw := d.bytes(d.uvarint())
-		if d.bad {
+	for range d.Uvarint() {
+		raw := d.Bytes(d.Uvarint())
+		if d.Bad() {
 			return fmt.Errorf("%w: cut short", errSnapshot)
 		}
 		f, err := channel.Decode(append([]byte(nil), raw...))
@@ -340,53 +340,4 @@ func (m *Machine) applyOutput(d *decoder, out *output, full bool) error {
 		out.push(retained{frame: f})
 	}
 	return nil
-}
-
-// A decoder reads what Capture and encodeOrder wrote. After an error everything reads as zero.
-type decoder struct {
-	b   []byte
-	bad bool
-}
-
-func (d *decoder) byte() byte {
-	if b := d.bytes(1); len(b) == 1 {
-		return b[0]
-	}
-	return 0
-}
-
-func (d *decoder) bool() bool { return d.byte() != 0 }
-
-func (d *decoder) uint32() uint32 {
-	if b := d.bytes(4); len(b) == 4 {
-		return binary.LittleEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.b, d.bad = nil, true
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) bytes(n uint64) []byte {
-	if n > uint64(len(d.b)) {
-		d.b, d.bad = nil, true
-		return nil
-	}
-	b := d.b[:n]
-	d.b = d.b[n:]
-	return b
-}
-
-func appendBool(dst []byte, v bool) []byte {
-	if v {
-		return append(dst, 1)
-	}
-	return append(dst, 0)
 }

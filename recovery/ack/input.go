@@ -17,8 +17,7 @@ type input struct {
 	sum      uint32    // running checksum at consumed
 	ended    bool      // the end mark was consumed
 	accepted msgid.Seq
-	ready    []channel.Frame
-	head     int // index of the first waiting frame in ready
+	ready    recovery.Queue
 	queued   int // bytes in ready
 
 	answered   bool      // the source has answered this incarnation
@@ -36,7 +35,7 @@ type input struct {
 // hello tells the source where this incarnation was restored.
 func (m *Machine) hello(i int) {
 	in := &m.in[i]
-	in.helloDelay = backoff(in.helloDelay, m.cfg.RetryEvery/2, m.cfg.RetryMax)
+	in.helloDelay = recovery.Backoff(in.helloDelay, m.cfg.RetryEvery/2, m.cfg.RetryMax)
 	in.helloAt = m.now + max(1, in.helloDelay)
 	m.tell(i, channel.Hello)
 }
@@ -91,7 +90,7 @@ func (m *Machine) onFrame(i int, f channel.Frame, replay bool) {
 	}
 	in.accepted = f.Last()
 	in.queued += f.Len()
-	in.push(f)
+	in.ready.Push(f)
 }
 
 // count adds to a counter, and to the account of a recovery while that is open.
@@ -184,30 +183,17 @@ func (m *Machine) onRefuse(i int, sig *channel.Signal) {
 	m.fail(&recovery.WentBackError{Channel: in.port.ID, Restored: sig.Have, Stable: sig.Seq})
 }
 
-func (in *input) waiting() bool { return in.head < len(in.ready) }
-
-// push and pop are the ready queue.
-func (in *input) push(f channel.Frame) {
-	if in.head > 0 && in.head*2 >= len(in.ready) {
-		n := copy(in.ready, in.ready[in.head:])
-		clear(in.ready[n:])
-		in.ready, in.head = in.ready[:n], 0
-	}
-	in.ready = append(in.ready, f)
-}
-
+// pop takes the next frame from the ready queue.
 func (in *input) pop() channel.Frame {
-	f := in.ready[in.head]
-	in.ready[in.head] = channel.Frame{}
-	in.head++
+	f := in.ready.Pop()
 	in.queued -= f.Len()
 	return f
 }
 
 // cutAbove drops from the ready queue what lies above a position.
 func (in *input) cutAbove(s msgid.Seq) {
-	for in.waiting() {
-		last := &in.ready[len(in.ready)-1]
+	for in.ready.Len() > 0 {
+		last := in.ready.Back()
 		if last.Last() <= s {
 			return
 		}
@@ -220,7 +206,6 @@ func (in *input) cutAbove(s msgid.Seq) {
 			}
 			in.accepted = last.First - 1 // its items do not add up to its count: as good as lost
 		}
-		*last = channel.Frame{}
-		in.ready = in.ready[:len(in.ready)-1]
+		in.ready.Drop()
 	}
 }

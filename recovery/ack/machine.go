@@ -155,7 +155,7 @@ func (m *Machine) onReady() {
 	default:
 		for k := range m.in {
 			i := (m.turn + k) % len(m.in)
-			if in := &m.in[i]; in.waiting() {
+			if in := &m.in[i]; in.ready.Len() > 0 {
 				m.turn, m.feeding = i+1, i
 				f := in.pop()
 				in.consumed, in.sum = f.Last(), f.After
@@ -301,6 +301,3 @@ func (m *Machine) blocked() int {
 	}
 	return port
 }
-
-// backoff doubles a delay, between two bounds.
-func backoff(delay, least, most recovery.Tick) recovery.Tick { return min(max(2*delay, least), most) }

@@ -248,7 +248,7 @@ func (m *Machine) trim(o int, stable msgid.Seq) {
 // greet asks the target where it stands.
 func (m *Machine) greet(o int) {
 	out := &m.out[o]
-	out.delay = backoff(out.delay, m.cfg.MarkEvery, m.cfg.MarkMax)
+	out.delay = recovery.Backoff(out.delay, m.cfg.MarkEvery, m.cfg.MarkMax)
 	out.at = m.now + out.delay
 	m.signal(o, out.port, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, Seq: out.emitted}, true)
 }
@@ -278,12 +278,12 @@ func (m *Machine) tickOutput(o int) {
 	case !out.open:
 		m.greet(o)
 	case out.acked < out.sent && m.bug != NoResend:
-		delay := backoff(out.delay, m.cfg.RetryEvery, m.cfg.RetryMax)
+		delay := recovery.Backoff(out.delay, m.cfg.RetryEvery, m.cfg.RetryMax)
 		m.rewind(out, out.acked)
 		m.pump(o)
 		out.delay, out.at = delay, m.now+delay
 	case out.stable < out.released:
-		out.delay = backoff(out.delay, m.cfg.MarkEvery, m.cfg.MarkMax)
+		out.delay = recovery.Backoff(out.delay, m.cfg.MarkEvery, m.cfg.MarkMax)
 		out.at = m.now + out.delay
 		m.mark(o)
 	default:

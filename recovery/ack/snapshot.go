@@ -185,7 +185,7 @@ func (m *Machine) Capture(dst []byte, _ bool) []byte {
 	s.held = false
 	dst = append(dst, snapshotVersion)
 	dst = binary.AppendUvarint(dst, uint64(m.cfg.Incarnation))
-	dst = appendBool(dst, s.closing)
+	dst = recovery.AppendBool(dst, s.closing)
 	dst = binary.AppendUvarint(dst, uint64(len(m.in)))
 	for i := range m.in {
 		in := &m.in[i]
@@ -193,7 +193,7 @@ func (m *Machine) Capture(dst []byte, _ bool) []byte {
 		dst = binary.AppendUvarint(dst, uint64(in.source))
 		dst = binary.AppendUvarint(dst, uint64(in.capturing))
 		dst = binary.LittleEndian.AppendUint32(dst, in.capturingSum)
-		dst = appendBool(dst, in.capturingEnd)
+		dst = recovery.AppendBool(dst, in.capturingEnd)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(m.out)))
 	for o := range m.out {
@@ -221,52 +221,52 @@ func (m *Machine) restore(h recovery.History) error {
 	if len(h.Chain) == 0 {
 		return nil
 	}
-	d := decoder{b: h.Chain[len(h.Chain)-1]}
-	if v := d.byte(); v != snapshotVersion {
+	d := recovery.Decode(h.Chain[len(h.Chain)-1])
+	if v := d.Byte(); v != snapshotVersion {
 		return fmt.Errorf("%w: version %d, this build reads %d", errSnapshot, v, snapshotVersion)
 	}
-	writer := msgid.Incarnation(d.uvarint())
-	m.ended = d.bool()
+	writer := msgid.Incarnation(d.Uvarint())
+	m.ended = d.Bool()
 	m.snap.final = m.ended
-	if d.uvarint() != uint64(len(m.in)) {
+	if d.Uvarint() != uint64(len(m.in)) {
 		return fmt.Errorf("%w: it has another number of inputs", errSnapshot)
 	}
 	for i := range m.in {
 		in := &m.in[i]
-		if n := d.uvarint(); n != uint64(in.port.Number) {
+		if n := d.Uvarint(); n != uint64(in.port.Number) {
 			return fmt.Errorf("%w: channel %d stands where %v is expected", errSnapshot, n, in.port.ID)
 		}
-		in.source = msgid.Incarnation(d.uvarint())
-		in.consumed, in.sum, in.ended = msgid.Seq(d.uvarint()), d.uint32(), d.bool()
+		in.source = msgid.Incarnation(d.Uvarint())
+		in.consumed, in.sum, in.ended = msgid.Seq(d.Uvarint()), d.Uint32(), d.Bool()
 		in.accepted, in.began, in.stable, in.capturing = in.consumed, in.consumed, in.consumed, in.consumed
 	}
-	if d.uvarint() != uint64(len(m.out)) {
+	if d.Uvarint() != uint64(len(m.out)) {
 		return fmt.Errorf("%w: it has another number of outputs", errSnapshot)
 	}
 	for o := range m.out {
 		out := &m.out[o]
-		if err := m.restoreOutput(&d, out); err != nil {
+		if err := m.restoreOutput(d, out); err != nil {
 			return err
 		}
 		out.writer = writer
 	}
-	if d.bad || len(d.b) > 0 {
+	if !d.Done() {
 		return fmt.Errorf("%w: cut short or too long", errSnapshot)
 	}
 	return nil
 }
 
-func (m *Machine) restoreOutput(d *decoder, out *output) error {
-	if n := d.uvarint(); n != uint64(out.port.Number) {
+func (m *Machine) restoreOutput(d *recovery.Decoder, out *output) error {
+	if n := d.Uvarint(); n != uint64(out.port.Number) {
 		return fmt.Errorf("%w: channel %d stands where %v is expected", errSnapshot, n, out.port.ID)
 	}
-	out.emitted, out.sum = msgid.Seq(d.uvarint()), d.uint32()
-	out.stable, out.stableInc = msgid.Seq(d.uvarint()), msgid.Incarnation(d.uvarint())
+	out.emitted, out.sum = msgid.Seq(d.Uvarint()), d.Uint32()
+	out.stable, out.stableInc = msgid.Seq(d.Uvarint()), msgid.Incarnation(d.Uvarint())
 	out.begun, out.floor, out.acked, out.sent = out.emitted, out.stable, out.stable, out.stable
 	next := out.stable + 1
-	for range d.uvarint() {
-		raw := d.bytes(d.uvarint())
-		if d.bad {
+	for range d.Uvarint() {
+		raw := d.Bytes(d.Uvarint())
+		if d.Bad() {
 			return fmt.Errorf("%w: cut short", errSnapshot)
 		}
 		f, err := channel.Decode(append([]byte(nil), raw...))
@@ -286,53 +286,4 @@ func (m *Machine) restoreOutput(d *decoder, out *output) error {
 		return fmt.Errorf("%w: %v is retained up to #%d, and was emitted up to #%d", errSnapshot, out.port.ID, next-1, out.emitted)
 	}
 	return nil
-}
-
-// A decoder reads what Capture wrote. After an error everything reads as zero.
-type decoder struct {
-	b   []byte
-	bad bool
-}
-
-func (d *decoder) byte() byte {
-	if b := d.bytes(1); len(b) == 1 {
-		return b[0]
-	}
-	return 0
-}
-
-func (d *decoder) bool() bool { return d.byte() != 0 }
-
-func (d *decoder) uint32() uint32 {
-	if b := d.bytes(4); len(b) == 4 {
-		return binary.LittleEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.b, d.bad = nil, true
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) bytes(n uint64) []byte {
-	if n > uint64(len(d.b)) {
-		d.b, d.bad = nil, true
-		return nil
-	}
-	b := d.b[:n]
-	d.b = d.b[n:]
-	return b
-}
-
-func appendBool(dst []byte, v bool) []byte {
-	if v {
-		return append(dst, 1)
-	}
-	return append(dst, 0)
 }

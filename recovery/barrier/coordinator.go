@@ -272,7 +272,7 @@ func (m *Coordinator) sayAll() {
 			m.say(i)
 		}
 	}
-	m.delay = min(max(2*m.delay, m.cfg.RetryEvery), m.cfg.RetryMax)
+	m.delay = recovery.Backoff(m.delay, m.cfg.RetryEvery, m.cfg.RetryMax)
 	m.sayAt = m.now + m.delay
 }
 

@@ -22,8 +22,7 @@ type input struct {
 	sum      uint32 // running checksum at consumed
 	ended    bool   // the end mark was consumed
 	accepted msgid.Seq
-	ready    []channel.Frame
-	head     int             // of ready: the first that waits
+	ready    recovery.Queue
 	held     []channel.Frame // above a hole, by First
 	queued   int             // bytes in ready and held
 	untold   int             // bytes consumed since the source was last told
@@ -40,7 +39,7 @@ type input struct {
 
 // hello introduces this task to its source in this epoch.
 func (m *Task) hello(in *input) {
-	in.delay = min(max(2*in.delay, m.cfg.RetryEvery/2), m.cfg.RetryMax)
+	in.delay = recovery.Backoff(in.delay, m.cfg.RetryEvery/2, m.cfg.RetryMax)
 	in.helloAt = m.now + in.delay
 	m.tell(in, channel.Signal{Kind: channel.Hello, Seq: in.consumed})
 }
@@ -95,12 +94,7 @@ func (m *Task) accept(in *input, f channel.Frame) {
 		in.barrier++
 		in.stand = f.First - 1
 	}
-	if in.head > 0 && in.head*2 >= len(in.ready) {
-		n := copy(in.ready, in.ready[in.head:])
-		clear(in.ready[n:])
-		in.ready, in.head = in.ready[:n], 0
-	}
-	in.ready = append(in.ready, f)
+	in.ready.Push(f)
 }
 
 // holdFrame keeps a frame above a hole. Credit bounds how many there are.
@@ -115,9 +109,7 @@ func (m *Task) holdFrame(in *input, f channel.Frame) {
 }
 
 func (in *input) pop() channel.Frame {
-	f := in.ready[in.head]
-	in.ready[in.head] = channel.Frame{}
-	in.head++
+	f := in.ready.Pop()
 	in.queued -= f.Len()
 	return f
 }
@@ -158,7 +150,7 @@ func (m *Task) ask(in *input) {
 		m.status.Counters.Missed += holes.Count()
 	}
 	in.asked = in.proven
-	in.delay = min(max(2*in.delay, m.cfg.RetryEvery), m.cfg.RetryMax)
+	in.delay = recovery.Backoff(in.delay, m.cfg.RetryEvery, m.cfg.RetryMax)
 	in.askAt = m.now + in.delay
 	m.status.Counters.Asks++
 	m.tell(in, channel.Signal{Kind: channel.Ask, Ranges: holes[:min(len(holes), channel.MaxRanges)]})

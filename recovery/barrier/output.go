@@ -43,7 +43,7 @@ func (out *output) settled() bool {
 // mark tells the target how far the channel was sent, and where the newest barrier stands.
 func (m *Task) mark(o int, answer msgid.Incarnation) {
 	out := &m.out[o]
-	out.delay = min(max(2*out.delay, m.cfg.MarkEvery), m.cfg.MarkMax)
+	out.delay = recovery.Backoff(out.delay, m.cfg.MarkEvery, m.cfg.MarkMax)
 	out.markAt = m.now + out.delay
 	m.signal(o, out.port, channel.Signal{
 		Kind: channel.Mark, For: answer, Seq: out.sent, Have: out.stand, Wave: uint64(out.barrier),

@@ -95,10 +95,10 @@ func (m *Task) Capture(dst []byte, _ bool) []byte {
 	c := &m.capture
 	dst = append(dst, snapshotVersion, ofTask)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(c.wave))
-	dst = appendBool(dst, c.ended)
+	dst = recovery.AppendBool(dst, c.ended)
 	for i, at := range c.inputs {
 		dst = appendPosition(dst, m.in[i].port.Number, at.Position)
-		dst = appendBool(dst, at.ended)
+		dst = recovery.AppendBool(dst, at.ended)
 	}
 	for o, at := range c.outputs {
 		dst = appendPosition(dst, m.out[o].port.Number, at)
@@ -108,26 +108,26 @@ func (m *Task) Capture(dst []byte, _ bool) []byte {
 
 // restore brings a task to where a snapshot was captured.
 func (m *Task) restore(snapshot []byte) error {
-	d := decoder{b: snapshot}
-	if !d.begins(ofTask) {
+	d := recovery.Decode(snapshot)
+	if !begins(d, ofTask) {
 		return fmt.Errorf("%w: it is not a task's, or of another version", errSnapshot)
 	}
-	m.base = wave(d.uint64())
+	m.base = wave(d.Uint64())
 	m.stored, m.committed = m.base, m.base
-	m.ended = d.bool()
+	m.ended = d.Bool()
 	m.capture.ended = m.ended
 	for i := range m.in {
 		in := &m.in[i]
-		p := d.position(in.port.Number)
+		p := position(d, in.port.Number)
 		in.consumed, in.sum, in.accepted, in.proven = p.Seq, p.Sum, p.Seq, p.Seq
-		in.ended = d.bool()
+		in.ended = d.Bool()
 	}
 	for o := range m.out {
 		out := &m.out[o]
-		p := d.position(out.port.Number)
+		p := position(d, out.port.Number)
 		out.emitted, out.sum, out.sent, out.consumed = p.Seq, p.Sum, p.Seq, p.Seq
 	}
-	if d.bad || len(d.b) > 0 {
+	if !d.Done() {
 		return fmt.Errorf("%w: its channels are not those of %v", errSnapshot, m.cfg.Self)
 	}
 	return nil
@@ -135,12 +135,12 @@ func (m *Task) restore(snapshot []byte) error {
 
 // waveIn returns the checkpoint that a task's snapshot belongs to.
 func waveIn(snapshot []byte) (wave, error) {
-	d := decoder{b: snapshot}
-	if ok := d.begins(ofTask); !ok {
+	d := recovery.Decode(snapshot)
+	if ok := begins(d, ofTask); !ok {
 		return 0, errSnapshot
 	}
-	w := wave(d.uint64())
-	if d.bad {
+	w := wave(d.Uint64())
+	if d.Bad() {
 		return 0, errSnapshot
 	}
 	return w, nil
@@ -157,14 +157,14 @@ func (x decision) append(dst []byte) []byte {
 	dst = append(dst, snapshotVersion, ofCoordinator)
 	dst = binary.LittleEndian.AppendUint32(dst, x.epoch)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(x.committed))
-	return appendBool(dst, x.final)
+	return recovery.AppendBool(dst, x.final)
 }
 
 func decodeDecision(snapshot []byte) (x decision, err error) {
-	d := decoder{b: snapshot}
-	ok := d.begins(ofCoordinator)
-	x.epoch, x.committed, x.final = d.uint32(), wave(d.uint64()), d.bool()
-	if !ok || d.bad || len(d.b) > 0 {
+	d := recovery.Decode(snapshot)
+	ok := begins(d, ofCoordinator)
+	x.epoch, x.committed, x.final = d.Uint32(), wave(d.Uint64()), d.Bool()
+	if !ok || !d.Done() {
 		return decision{}, fmt.Errorf("%w: it is not the coordinator's, or of another version", errSnapshot)
 	}
 	return x, nil
@@ -176,43 +176,15 @@ func appendPosition(dst []byte, number uint32, p recovery.Position) []byte {
 	return binary.LittleEndian.AppendUint32(dst, p.Sum)
 }
 
-func appendBool(dst []byte, v bool) []byte {
-	if v {
-		return append(dst, 1)
+// begins reads the beginning of a snapshot, and reports whether it is one that this build reads, of that role.
+func begins(d *recovery.Decoder, role byte) bool {
+	version, of := d.Byte(), d.Byte()
+	return !d.Bad() && version == snapshotVersion && of == role
+}
+
+func position(d *recovery.Decoder, number uint32) recovery.Position {
+	if d.Uint32() != number {
+		d.Fail()
 	}
-	return append(dst, 0)
-}
-
-// A decoder reads what Capture wrote. After an error everything reads as zero.
-type decoder struct {
-	b   []byte
-	bad bool
-}
-
-var zeros [8]byte
-
-func (d *decoder) bytes(n int) []byte {
-	if n > len(d.b) {
-		d.b, d.bad = nil, true
-		return zeros[:n]
-	}
-	b := d.b[:n]
-	d.b = d.b[n:]
-	return b
-}
-
-func (d *decoder) bool() bool     { return d.bytes(1)[0] != 0 }
-func (d *decoder) uint32() uint32 { return binary.LittleEndian.Uint32(d.bytes(4)) }
-func (d *decoder) uint64() uint64 { return binary.LittleEndian.Uint64(d.bytes(8)) }
-
-func (d *decoder) begins(role byte) bool {
-	b := d.bytes(2)
-	return !d.bad && b[0] == snapshotVersion && b[1] == role
-}
-
-func (d *decoder) position(number uint32) recovery.Position {
-	if d.uint32() != number {
-		d.bad = true
-	}
-	return recovery.Position{Seq: msgid.Seq(d.uint64()), Sum: d.uint32()}
+	return recovery.Position{Seq: msgid.Seq(d.Uint64()), Sum: d.Uint32()}
 }

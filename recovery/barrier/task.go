@@ -237,7 +237,7 @@ func (m *Task) report() {
 	switch {
 	case !m.joined && !m.done:
 		sig.Flags |= channel.Greet
-		m.delay = min(max(2*m.delay, m.cfg.RetryEvery/2), m.cfg.RetryMax)
+		m.delay = recovery.Backoff(m.delay, m.cfg.RetryEvery/2, m.cfg.RetryMax)
 		m.reportAt = m.now + m.delay
 	case m.stored == m.committed:
 		sig.Flags |= channel.Committed
@@ -276,7 +276,7 @@ func (m *Task) onReady() {
 		for k := range m.in {
 			i := (m.turn + k) % len(m.in)
 			in := &m.in[i]
-			if in.head == len(in.ready) || m.aligned(in) && m.bug != NoAlignment {
+			if in.ready.Len() == 0 || m.aligned(in) && m.bug != NoAlignment {
 				continue
 			}
 			m.turn = i + 1

@@ -28,7 +28,7 @@ type input struct {
 	known    bool // where the channel stands: a restarted task learns it from the first frame or mark
 	accepted msgid.Seq
 	consumed msgid.Seq
-	ready    []channel.Frame
+	ready    recovery.Queue
 	ended    bool
 	untold   int
 	helloAt  recovery.Tick
@@ -117,7 +117,7 @@ func (m *Machine) onTick(now recovery.Tick) {
 	m.now = now
 	for i := range m.in {
 		if in := &m.in[i]; !in.known && now >= in.helloAt {
-			in.delay = min(max(2*in.delay, m.cfg.RetryEvery/2), m.cfg.RetryMax)
+			in.delay = recovery.Backoff(in.delay, m.cfg.RetryEvery/2, m.cfg.RetryMax)
 			in.helloAt = now + in.delay
 			m.signal(i, m.cfg.Inputs[i], channel.Signal{Kind: channel.Hello}, false)
 		}
@@ -129,7 +129,7 @@ func (m *Machine) onTick(now recovery.Tick) {
 			continue
 		}
 		if now >= out.markAt {
-			out.delay = min(max(2*out.delay, m.cfg.MarkEvery), m.cfg.MarkMax)
+			out.delay = recovery.Backoff(out.delay, m.cfg.MarkEvery, m.cfg.MarkMax)
 			out.markAt = now + out.delay
 			m.mark(o, 0)
 		}
@@ -181,7 +181,7 @@ func (m *Machine) onFrame(i int, f channel.Frame) {
 		in.consumed = in.accepted
 		return
 	}
-	in.ready = append(in.ready, f)
+	in.ready.Push(f)
 }
 
 // newSource begins a channel anew: a restarted source numbers from 1 again.
@@ -217,14 +217,14 @@ func (m *Machine) onMark(i int, sig *channel.Signal) {
 	skipped := !in.known || sig.Seq > in.accepted
 	in.known = true
 	in.accepted = max(in.accepted, sig.Seq)
-	if len(in.ready) == 0 && (!m.working || skipped) {
+	if in.ready.Len() == 0 && (!m.working || skipped) {
 		in.consumed = in.accepted
 	}
 	if sig.Flags&channel.Ended != 0 && skipped && !in.ended && !m.ended {
 		// The end mark is among what was lost; it is known to be the last.
 		b := channel.NewBuilder(m.cfg.Plan, sig.Channel, sig.Incarnation, in.accepted, 0, 64)
 		b.Append(tuple.AppendEnd(nil))
-		in.ready = append(in.ready, b.Seal())
+		in.ready.Push(b.Seal())
 	}
 	m.ack(i)
 }
@@ -305,11 +305,9 @@ func (m *Machine) onReady() {
 func (m *Machine) deliver() bool {
 	for k := range m.in {
 		i := (m.turn + k) % len(m.in)
-		if in := &m.in[i]; len(in.ready) > 0 {
+		if in := &m.in[i]; in.ready.Len() > 0 {
 			m.turn = i + 1
-			f := in.ready[0]
-			in.ready[0] = channel.Frame{}
-			in.ready = in.ready[1:]
+			f := in.ready.Pop()
 			if f.Incarnation == in.source { // else it numbered otherwise
 				in.consumed = f.Last()
 			}
