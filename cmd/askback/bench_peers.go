@@ -61,11 +61,19 @@ func (f *benchFlags) rivals(ctx context.Context, progress *ticker) (all []*rival
 			all = append(all, &rival{system: system, mode: mode, progress: progress, spec: peers.Spec{
 				System: system, Mode: mode, Workload: s.Workload, Input: input, Parallel: s.Parallel, Duration: s.Duration,
 				Warmup: max(s.Warmup, javaWarmup), Sample: 100 * time.Millisecond, Rate: s.Rate, Seed: int64(s.Seed),
-				KillAt: s.Fault.At, Detect: f.detect, Spouts: sources(s), Ackers: s.Parallel,
+				KillAt: s.Fault.At, Detect: f.detect, Spouts: sources(s), Ackers: stormBest[s.Workload].ackers,
+				MaxPending: stormBest[s.Workload].pending, Batch: stormBest[s.Workload].batch,
 			}})
 		}
 	}
 	return all, close, nil
+}
+
+// stormBest are the settings with which Storm was fastest on two cores, acknowledged: docs/benchmarks.md has the others.
+var stormBest = map[string]struct{ ackers, pending, batch int }{
+	"wordcount": {ackers: 1, pending: 1000, batch: 100},
+	"keyed":     {ackers: 1, pending: 1000, batch: 100},
+	"relay":     {ackers: 1, pending: 20_000, batch: 1000},
 }
 
 // javaWarmup is how long Java needs until it has compiled what is run often.

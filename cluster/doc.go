@@ -1,0 +1,49 @@
+// Package cluster holds the nouns of a cluster: what nimbus, supervisors, workers and their users say to each other, how
+// it is written down, and by which subjects, streams and buckets of NATS it travels.
+//
+// # The roles
+//
+//   - Nimbus decides which tasks run where. Several may run; one leads. It runs nothing itself: if all of them are gone,
+//     what runs goes on, and only new decisions wait.
+//   - A Supervisor starts and stops the workers of one host.
+//   - A Worker is one process: the user's own program, running some tasks of one topology.
+//
+// # The nouns
+//
+//   - A Spec is what a topology program says of itself: operators, streams, edges, needs.
+//   - A Record is all that is decided of one submitted topology: its Spec, its Artefact, its Status and its placement. It
+//     is one key of the bucket, so that each decision is one write.
+//   - An Instance names one submission, "wordcount-3k9x2m7q". Subjects, log and permissions belong to it: what is left of
+//     an earlier submission of the same name cannot touch a later one.
+//   - An Order is what a supervisor tells a worker: the tasks it is to run, and how. A Beat is what a worker tells of
+//     itself, and a HostBeat what a supervisor tells.
+//   - An Event is something worth explaining afterwards.
+//
+// # Who writes what
+//
+//	nimbus      ──record──> bucket ──watch──> supervisor ──order──> worker
+//	worker      ──beat────> supervisor, nimbus        (core NATS: the next one repeats it)
+//	supervisor  ──beat────> nimbus                    (core NATS)
+//	all         ──event───> stream of events
+//	users       ──request─> nimbus, supervisor        (NATS services API)
+//
+// Only the leading nimbus writes records, and each of its writes is conditional on its epoch: see Store. Everything
+// else is told again and again until it is so; nothing depends on a single message.
+//
+// # Subjects
+//
+// P is the prefix, I an instance, S a supervisor, N a slot. An instance contains a dash and none of the fixed words does,
+// so they do not meet.
+//
+//	P.I.data|ctl|replay.source.target    tuples and signals, see channel/natschan
+//	P.I.log.task                         task log, see checkpoint/natslog
+//	P.api.view|operate|admin.verb        requests to nimbus, by the role that they need
+//	P.api.host.S.verb                    requests of supervisor S to nimbus
+//	P.api.worker.I.S.N.verb              requests of a worker to nimbus
+//	P.host.S.verb                        requests to supervisor S
+//	P.beat.host.S                        beats of supervisors
+//	P.beat.worker.I.S.N                  beats of workers
+//	P.worker.I.S.N.order                 orders to a worker
+//	P.worker.I.S.N.verb                  requests to a worker
+//	P.event.I                            events of a topology; P.event.cluster those of no topology
+package cluster
