@@ -1,0 +1,69 @@
+package netlab_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/askback/askback/internal/netlab"
+)
+
+// Two hosts hear each other until a link is pulled.
+func TestLink(t *testing.T) {
+	lab := netlab.New(t)
+	a, b := lab.Host("a"), lab.Host("b")
+	hears := func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		// The neighbour's hardware address is asked for and answered, or not: there need be no ping.
+		_, _ = a.Run(ctx, "ip", "neigh", "flush", "all")
+		_, _ = a.Run(ctx, "timeout", "1", "bash", "-c", "exec 3<>/dev/tcp/"+b.IP+"/9")
+		out, err := a.Run(ctx, "ip", "neigh", "show", b.IP)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(out), "lladdr")
+	}
+	if !hears() {
+		t.Fatal("b is not heard")
+	}
+	b.Down()
+	if hears() {
+		t.Fatal("b is heard although its link is pulled")
+	}
+	b.Up()
+	if !hears() {
+		t.Fatal("b is not heard again")
+	}
+	b.Mute()
+	if hears() {
+		t.Fatal("b is heard although it is mute")
+	}
+	b.Unmute()
+	if !hears() {
+		t.Fatal("b is not heard after it was mute")
+	}
+}
+
+// A process ends when it is killed, and what it printed is there.
+func TestProcess(t *testing.T) {
+	lab := netlab.New(t)
+	h := lab.Host("a")
+	p := h.Start("sleeper", "sh", "-c", "echo hello; sleep 1000")
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(p.Tail(100), "hello"); {
+		if time.Now().After(deadline) {
+			t.Fatal("it prints nothing")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if n := len(h.PIDs()); n < 1 {
+		t.Fatalf("%d processes", n)
+	}
+	p.Kill()
+	select {
+	case <-p.Ended():
+	default:
+		t.Fatal("it has not ended")
+	}
+}
