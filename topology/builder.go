@@ -54,6 +54,7 @@ type Node struct {
 	pessimism   Pessimism
 	retry       Retry
 	deadLetters bool
+	cpu, memory int64
 }
 
 // stream is a stream as declared, input a subscription as declared: neither is checked yet.
@@ -149,5 +150,19 @@ func (n *Node) Retry(times int, backoff time.Duration) *Node {
 // they are only counted.
 func (n *Node) DeadLetters() *Node {
 	n.deadLetters = true
+	return n
+}
+
+// CPU says how much of a core each of the tasks needs, in percent: 50 is half a core, 200 two. A cluster places tasks by
+// it. The default is 0, which says nothing.
+func (n *Node) CPU(percent int64) *Node {
+	n.cpu = percent
+	return n
+}
+
+// Memory says how many bytes each of the tasks needs. A cluster places tasks by it. The default is 0, which says
+// nothing.
+func (n *Node) Memory(bytes int64) *Node {
+	n.memory = bytes
 	return n
 }

@@ -82,6 +82,8 @@ func (c *compiler) operator(n *Node) {
 		Pessimism:   n.pessimism,
 		Retry:       n.retry,
 		DeadLetters: n.deadLetters,
+		CPU:         n.cpu,
+		Memory:      n.memory,
 	}
 	c.plan.Operators = append(c.plan.Operators, o)
 	at := Error{Operator: n.name}
@@ -98,6 +100,12 @@ func (c *compiler) operator(n *Node) {
 	}
 	if n.parallel < 1 || n.parallel > MaxParallel {
 		c.fail(at, "Parallel(%d): take 1 to %d", n.parallel, MaxParallel)
+	}
+	if n.cpu < 0 {
+		c.fail(at, "CPU(%d): take percent of a core, or 0 to say nothing", n.cpu)
+	}
+	if n.memory < 0 {
+		c.fail(at, "Memory(%d): take bytes, or 0 to say nothing", n.memory)
 	}
 	if n.isSpout {
 		c.spout(at, n)

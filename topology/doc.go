@@ -39,8 +39,9 @@
 // A plan numbers its tasks and channels in the order of declaration, and messages carry these numbers together
 // with the plan's version. So every process of a running topology must declare it alike: build it from constants
 // and arguments, not by ranging over a map. Whatever gives messages, logs or snapshots their meaning is in the
-// version: names, order, parallelism, streams and fields, groupings and keys, ticks, pessimism. Retry is not, and
-// may be tuned. Of a custom grouping only the name can be in it: a function that picks otherwise needs a new one.
+// version: names, order, parallelism, streams and fields, groupings and keys, ticks, pessimism. Retry and what
+// tasks need (CPU, Memory) are not, and may be tuned. Of a custom grouping only the name can be in it: a function that
+// picks otherwise needs a new one.
 //
 // # Routing
 //

@@ -27,6 +27,10 @@ type Operator struct {
 	DeadLetters bool // whether it has the stream DeadStream
 	System      bool // it belongs to the recovery strategy, not to the user: see Extension
 
+	// What each of its tasks needs, for whoever places them; 0 is not said. Neither is in the plan's version.
+	CPU    int64 // percent of a core
+	Memory int64 // bytes
+
 	Tasks []*Task // by index of their alias
 }
 

@@ -275,6 +275,7 @@ func TestVersion(t *testing.T) {
 	same := map[string]*Builder{
 		"nothing": base(),
 		"retry":   variant(func(_, x, _ *Node) { x.Retry(3, time.Second) }),
+		"needs":   variant(func(in, x, _ *Node) { in.Memory(1 << 30); x.CPU(50).Memory(1 << 20) }),
 		"another function, by the name a promise to pick alike": variant(func(_, _, y *Node) {
 			y.inputs[0].pick = func(*tuple.Row, int) int { return 1 }
 		}),

@@ -2,6 +2,8 @@ package topology
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -88,6 +90,12 @@ func (o *Operator) notes() (notes []string) {
 	if o.DeadLetters {
 		notes = append(notes, "dead letters")
 	}
+	if o.CPU > 0 {
+		notes = append(notes, fmt.Sprintf("cpu %d %%", o.CPU))
+	}
+	if o.Memory > 0 {
+		notes = append(notes, "memory "+size(o.Memory))
+	}
 	return notes
 }
 
@@ -151,4 +159,13 @@ func count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprint(n, " ", noun, "s")
+}
+
+// size returns bytes in the largest unit of which they are at least one.
+func size(bytes int64) string {
+	n, units := float64(bytes), []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	for n >= 1024 && len(units) > 1 {
+		n, units = n/1024, units[1:]
+	}
+	return strconv.FormatFloat(math.Round(10*n)/10, 'f', -1, 64) + " " + units[0]
 }

@@ -12,13 +12,13 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestPrint(t *testing.T) {
 	b := New("clicks")
-	b.Spout("web", source).Parallel(2).Fields("user", "page", "at")
+	b.Spout("web", source).Parallel(2).Fields("user", "page", "at").CPU(50)
 	b.Spout("pages", source).Fields("page", "title")
 	b.Bolt("join", factory).Parallel(4).GroupBy("web", "page").All("pages").Fields("user", "title").Stream("late", "user", "page").
 		Tick(time.Second).Retry(3, 10*time.Millisecond).DeadLetters()
 	b.Bolt("users", factory).Parallel(3).PartialKey("join", "user", "title").Fields("user", "n")
 	b.Bolt("lookup", factory).Parallel(2).Nondeterministic(PerFrame).Custom("users", "by-region", first).Direct("join:late").Fields("user").Retry(1, 0)
-	b.Bolt("report", factory).Global("lookup").Shuffle("join:dead")
+	b.Bolt("report", factory).Global("lookup").Shuffle("join:dead").CPU(200).Memory(1 << 29)
 	p := build(t, b)
 	golden(t, "clicks.txt", p.String())
 	golden(t, "clicks.dot", p.Graphviz())
@@ -51,6 +51,9 @@ func TestNames(t *testing.T) {
 		{Custom.String(), "custom"},
 		{Grouping(9).String(), "grouping 9"},
 		{New("wordcount").Name(), "wordcount"},
+		{size(900), "900 B"},
+		{size(3 << 19), "1.5 MiB"},
+		{size(1 << 62), "4194304 TiB"},
 	} {
 		if test.got != test.want {
 			t.Errorf("%q, want %q", test.got, test.want)

@@ -15,7 +15,7 @@ func version(p *Plan) uint64 {
 
 // canonical writes out all that gives the bytes of messages, logs and snapshots their meaning, so that two plans
 // with the same text may talk to each other and read each other's logs. Names cannot hold what separates them
-// here. Retry is left out: it may be tuned while logs live on.
+// here. Retry and what tasks need are left out: they may be tuned while logs live on.
 func canonical(p *Plan) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "askback plan 1\ntopology %s\n", p.Name)
