@@ -134,6 +134,7 @@ type Record struct {
 	Workers    int       `json:"workers"`        // how many are asked for
 	Tags       []string  `json:"tags,omitempty"` // which its supervisors must have
 	By         string    `json:"by,omitempty"`   // who submitted it
+	Nonce      string    `json:"nonce,omitempty"` // of the submission: asked for again, it is answered again
 	Submitted  time.Time `json:"submitted"`
 	Status     Status    `json:"status"`
 	Since      time.Time `json:"since"` // of the status
@@ -181,4 +182,6 @@ type Host struct {
 	Tags    []string  `json:"tags,omitempty"`
 	Runtime string    `json:"runtime"` // of this library: those of another major version are refused
 	Joined  time.Time `json:"joined"`
+	// Started is that of its HostBeat: of two processes of one name that both live, the second is refused.
+	Started time.Time `json:"started,omitzero"`
 }
