@@ -129,11 +129,11 @@ type Record struct {
 	Instance   Instance  `json:"instance"`
 	Spec       Spec      `json:"spec"`
 	Artefact   Artefact  `json:"artefact"`
-	Args       []string  `json:"args,omitempty"` // of the program
-	Durability string    `json:"durability"`     // natslog.Durability of the servers
-	Workers    int       `json:"workers"`        // how many are asked for
-	Tags       []string  `json:"tags,omitempty"` // which its supervisors must have
-	By         string    `json:"by,omitempty"`   // who submitted it
+	Args       []string  `json:"args,omitempty"`  // of the program
+	Durability string    `json:"durability"`      // natslog.Durability of the servers
+	Workers    int       `json:"workers"`         // how many are asked for
+	Tags       []string  `json:"tags,omitempty"`  // which its supervisors must have
+	By         string    `json:"by,omitempty"`    // who submitted it
 	Nonce      string    `json:"nonce,omitempty"` // of the submission: asked for again, it is answered again
 	Submitted  time.Time `json:"submitted"`
 	Status     Status    `json:"status"`
