@@ -213,7 +213,6 @@ func (r *run) options(t *topology.Task) task.Options {
 			Strategy: r.strategy.New,
 		},
 		Transport:  r.transport,
-		LogOption:  checkpoint.Options{Pause: pause},
 		Base:       r.strategy.Base,
 		OnRecovery: r.onRecovery,
 	}
@@ -221,16 +220,6 @@ func (r *run) options(t *topology.Task) task.Options {
 		o.Log = r.log
 	}
 	return o
-}
-
-// pause waits between tries of an append whose answer was lost.
-func pause(ctx context.Context, attempt int) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(min(time.Second, 10*time.Millisecond<<min(attempt, 10))):
-		return nil
-	}
 }
 
 // watch tells of progress, a few times a second.

@@ -2,12 +2,10 @@ package askback
 
 import (
 	"context"
-	"io"
 	"math/rand/v2"
 	"sync"
 	"time"
 
-	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/task"
 	"github.com/askback/askback/topology"
@@ -43,75 +41,25 @@ func (c *chaos) gate(p *topology.Plan) {
 		if op.Spout == nil {
 			continue
 		}
-		source := op.Spout
 		slots := make([]*gatedSpout, op.Parallel)
 		for i := range slots {
-			slots[i] = &gatedSpout{chaos: c}
+			slots[i] = &gatedSpout{}
 		}
 		c.spouts = append(c.spouts, slots...)
-		op.Spout = spout.Func(func() spout.Spout { return &gate{Spout: source.New(), slots: slots} })
+		op.Spout = spout.Gate(op.Spout, func(s spout.Spout, task int) bool { return c.holds(s, slots[task]) })
 	}
 }
 
 // A gatedSpout is what chaos knows of one spout task, whatever its incarnation.
-type gatedSpout struct {
-	chaos       *chaos
-	done, total int64
-}
-
-// gate is a spout that pauses at the points where tasks are to be killed.
-type gate struct {
-	spout.Spout
-	slots []*gatedSpout
-	slot  *gatedSpout
-}
-
-func (g *gate) Open(ctx bolt.Context) error {
-	g.slot = g.slots[ctx.Task().Alias.Index]
-	if o, ok := g.Spout.(spout.Opener); ok {
-		return o.Open(ctx)
-	}
-	return nil
-}
-
-func (g *gate) Next(out spout.Emitter) error {
-	if g.slot.chaos.holds(g) {
-		return spout.ErrIdle
-	}
-	return g.Spout.Next(out)
-}
-
-func (g *gate) Progress() (done, total int64) {
-	if p, ok := g.Spout.(spout.Progresser); ok {
-		return p.Progress()
-	}
-	return 0, 0
-}
-
-func (g *gate) Ack(n uint64) {
-	if a, ok := g.Spout.(spout.Acker); ok {
-		a.Ack(n)
-	}
-}
-
-func (g *gate) Fail(n uint64) {
-	if a, ok := g.Spout.(spout.Acker); ok {
-		a.Fail(n)
-	}
-}
-
-func (g *gate) Close() error {
-	if c, ok := g.Spout.(io.Closer); ok {
-		return c.Close()
-	}
-	return nil
-}
+type gatedSpout struct{ done, total int64 }
 
 // holds notes a spout's progress, asks for the next kill when its point is reached, and reports whether to pause.
-func (c *chaos) holds(g *gate) bool {
+func (c *chaos) holds(s spout.Spout, slot *gatedSpout) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	g.slot.done, g.slot.total = g.Progress()
+	if p, ok := s.(spout.Progresser); ok {
+		slot.done, slot.total = p.Progress()
+	}
 	if c.killed >= c.kills {
 		return false
 	}

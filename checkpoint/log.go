@@ -71,6 +71,7 @@ type Epocher interface {
 
 // A Reopener is a Log that can be made again, empty, after it has vanished (ErrGone).
 type Reopener interface {
-	// Reopen makes the log if it does not exist, and does nothing otherwise.
+	// Reopen makes the log if it does not exist, and does nothing otherwise. It fails with ErrGone if that is for
+	// somebody else to do, who has not done it yet.
 	Reopen(ctx context.Context) error
 }

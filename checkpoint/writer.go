@@ -155,13 +155,19 @@ func (w *Writer) Rebegin(ctx context.Context) error {
 	}
 }
 
-// reopen makes the log again if it has vanished.
+// reopen makes the log again if it has vanished, or waits until whoever is to make it has done so.
 func (w *Writer) reopen(ctx context.Context) error {
 	r, ok := w.log.(Reopener)
 	if !ok {
 		return nil
 	}
-	return w.patiently(ctx, func() error { return r.Reopen(ctx) })
+	return w.patiently(ctx, func() error {
+		err := r.Reopen(ctx)
+		if errors.Is(err, ErrGone) {
+			err = fmt.Errorf("%w: %w", ErrUnknown, err)
+		}
+		return err
+	})
 }
 
 // Purge removes what no restore can need any more (rule C2): all that only serves snapshots older than the newest

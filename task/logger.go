@@ -15,7 +15,7 @@ type logger struct {
 	box     *inbox
 	orders  chan order
 	stores  chan store
-	failing atomic.Pointer[error] // why nothing can be appended just now
+	failing *atomic.Pointer[error] // why nothing can be appended just now
 }
 
 // An order or store belongs to an era; see Scribe.
@@ -36,8 +36,8 @@ type answer struct {
 	err error // the log has failed for good
 }
 
-func newLogger(w *checkpoint.Writer, box *inbox) *logger {
-	return &logger{scribe: NewScribe(w), box: box, orders: make(chan order, 1), stores: make(chan store, 1)}
+func newLogger(w *checkpoint.Writer, box *inbox, failing *atomic.Pointer[error]) *logger {
+	return &logger{scribe: NewScribe(w), box: box, failing: failing, orders: make(chan order, 1), stores: make(chan store, 1)}
 }
 
 // run serves until ctx ends, or until the log fails for good.

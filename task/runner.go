@@ -24,6 +24,7 @@ type runner struct {
 	log      *logger // nil without a log
 	endpoint channel.Endpoint
 	era      int
+	failing  *atomic.Pointer[error] // why the log takes nothing just now
 	began    time.Time
 	publish  func(*runner) // tells the outside how things stand
 	told     time.Time
@@ -64,11 +65,11 @@ func guard(alias msgid.Alias, f func() error) (err error) {
 func (r *runner) start(ctx context.Context, t channel.Transport, w *checkpoint.Writer) (err error) {
 	r.endpoint, err = t.Join(r.core.cfg.Task.Alias, r.box.deliver)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errJoin, err)
 	}
 	ctx, r.cancel = context.WithCancel(ctx)
 	if w != nil {
-		r.log = newLogger(w, r.box)
+		r.log = newLogger(w, r.box, r.failing)
 		r.loggers.Go(func() { r.log.run(ctx) })
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -33,8 +34,19 @@ type Options struct {
 	// names the channel. Default 10 s.
 	Patience time.Duration
 
+	// Lost says what became of the task's last incarnation if it was in another process. The first incarnation here
+	// is then a recovery like any other, if it finds an earlier one in the log. Default: it is the run that resumes.
+	Lost *Loss
+
 	OnRecovery func(Recovery)  // told of each recovery when the task has caught up
 	OnFailure  func(err error) // told of each failure that leads to a restart
+}
+
+// A Loss is how an incarnation ended that was in another process. Its times are of one clock.
+type Loss struct {
+	Cause error
+	Last  time.Time // its last sign of life
+	Noted time.Time // when its loss was noticed
 }
 
 // A State is what a task is doing.
@@ -81,12 +93,19 @@ type Recovery struct {
 	Cause       error
 	Incarnation msgid.Incarnation
 	Asked       msgid.Set
-	Missed      uint64        // tuples asked for
-	Replayed    uint64        // tuples resent for them
-	Reprocessed uint64        // tuples consumed again that the lost incarnation had consumed
-	Duplicates  uint64        // tuples dropped because they were there already
-	Load        time.Duration // from the end of the lost incarnation until its log was read
-	Took        time.Duration // until it had caught up; of a task that was rolled back, until it had done as much again
+	Missed      uint64 // tuples asked for
+	Replayed    uint64 // tuples resent for them
+	// Reprocessed counts tuples consumed again that the lost incarnation had consumed. If that was in another process,
+	// it is those of recorded order.
+	Reprocessed uint64
+	Duplicates  uint64 // tuples dropped because they were there already
+
+	// The phases, one after another.
+	Detect time.Duration // from the lost incarnation's last sign of life until the loss was noticed; 0 in one process
+	Start  time.Duration // until this one was begun
+	Load   time.Duration // until its log was read
+	Replay time.Duration // until it had caught up; of a task that was rolled back, until it had done as much again
+	Took   time.Duration // all together
 }
 
 // RolledBack reports whether the task came back only because others did.
@@ -105,11 +124,21 @@ type Supervisor struct {
 	at       []recovery.Position // where the last incarnation stood
 	position []byte              // of a spout without a log
 	changed  chan struct{}       // closed and made anew when info.State changes
-	cause    error
-	lostAt   time.Time
+	lost     lost                // the last incarnation
+	first    bool                // the present incarnation is the first here
+	begunAt  time.Time
 	loaded   time.Time
 	reported bool
 	watchdog watchdog
+
+	failing atomic.Pointer[error] // why the log takes nothing just now
+}
+
+// lost is what is known of an incarnation that has ended; nothing, if at is zero.
+type lost struct {
+	cause  error
+	detect time.Duration
+	at     time.Time // when its loss was noticed
 }
 
 // NewSupervisor returns the supervisor of a task. Run starts it.
@@ -129,10 +158,39 @@ func NewSupervisor(opt Options) *Supervisor {
 	if opt.Config.Log == nil {
 		opt.Config.Log = zap.NewNop()
 	}
-	s := &Supervisor{opt: opt, changed: make(chan struct{})}
+	opt.Config.Log = opt.Config.Log.With(zap.Stringer("task", opt.Config.Task.Alias))
+	s := &Supervisor{opt: opt, changed: make(chan struct{}), first: true}
+	if s.opt.LogOption.Pause == nil {
+		s.opt.LogOption.Pause = s.pause
+	}
 	s.info = Info{Alias: opt.Config.Task.Alias, Since: time.Now()}
+	if l := opt.Lost; l != nil {
+		// From here on this process's clock counts. It may differ from the other one.
+		s.lost = lost{cause: l.Cause, detect: max(0, l.Noted.Sub(l.Last)), at: time.Now()}
+		if !l.Noted.IsZero() {
+			s.lost.at = s.lost.at.Add(-max(0, time.Since(l.Noted)))
+		}
+	}
 	return s
 }
+
+// pause waits between tries of what the log does not answer, and says so when it takes long.
+func (s *Supervisor) pause(ctx context.Context, attempt int) error {
+	if attempt > silentTries {
+		s.failing.CompareAndSwap(nil, &errSilent)
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(min(time.Second, 10*time.Millisecond<<min(attempt, 10))):
+		return nil
+	}
+}
+
+// silentTries is about two seconds.
+const silentTries = 7
+
+var errSilent = errors.New("the log does not answer, or is yet to be made")
 
 // Run runs the task, incarnation after incarnation, until ctx ends (it returns nil) or the task has FAILED (it
 // returns why). Everything that it started has ended when it returns.
@@ -150,7 +208,10 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		if caughtUp {
 			failures, pause = 0, s.opt.Backoff
 		}
-		failures++
+		outage := isOutage(err)
+		if !outage {
+			failures++
+		}
 		if failures >= s.opt.Failures || hopeless(err) {
 			if failures > 1 {
 				err = fmt.Errorf("failed %d times in a row, last: %w", failures, err)
@@ -159,8 +220,8 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			s.set(func(i *Info) { i.State, i.Err = Failed, err })
 			return err
 		}
-		s.opt.Config.Log.Warn("task failed, will restart", zap.Stringer("task", s.opt.Config.Task.Alias), zap.Duration("in", pause), zap.Error(err))
-		if s.opt.OnFailure != nil {
+		s.opt.Config.Log.Warn("task failed, will restart", zap.Duration("in", pause), zap.Error(err))
+		if s.opt.OnFailure != nil && !outage {
 			s.opt.OnFailure(err)
 		}
 		s.set(func(i *Info) { i.State, i.Err = Restarting, err; i.Restarts++ })
@@ -188,10 +249,21 @@ func hopeless(err error) bool {
 		errors.Is(err, checkpoint.ErrFenced) || errors.Is(err, checkpoint.ErrDamaged) || errors.Is(err, ErrSnapshot)
 }
 
+// errJoin is why an incarnation ended that could not join the transport.
+var errJoin = errors.New("join the transport")
+
+// isOutage reports whether an error is no failure of the task: what it needs is not there just now. That may last, and
+// must not make it FAILED.
+func isOutage(err error) bool {
+	return errors.Is(err, errJoin) && !errors.Is(err, channel.ErrClosed) && !errors.Is(err, channel.ErrAddress) ||
+		errors.Is(err, checkpoint.ErrUnknown) || errors.Is(err, checkpoint.ErrFull) || errors.Is(err, checkpoint.ErrGone)
+}
+
 // incarnate runs one incarnation and returns how it ended, and whether it had caught up and gone on by then.
 func (s *Supervisor) incarnate(ctx context.Context) (caughtUp bool, err error) {
 	alias := s.opt.Config.Task.Alias
 	history := &checkpoint.History{}
+	s.begunAt = time.Now()
 	var writer *checkpoint.Writer
 	if s.opt.Log != nil {
 		opt := s.opt.LogOption
@@ -200,10 +272,11 @@ func (s *Supervisor) incarnate(ctx context.Context) (caughtUp bool, err error) {
 		if err != nil {
 			return false, s.ended(nil, err)
 		}
+		s.failing.Store(nil)
 	} else {
 		history.Incarnation = msgid.Incarnation(s.Info().Restarts + 1)
 	}
-	r := &runner{box: newInbox(), publish: s.publish}
+	r := &runner{box: newInbox(), publish: s.publish, failing: &s.failing}
 	err = guard(alias, func() (err error) {
 		r.core, err = NewCore(s.opt.Config, history, r)
 		if err == nil && s.opt.Log == nil && s.position != nil && r.core.spout != nil {
@@ -231,8 +304,13 @@ func (s *Supervisor) begun(r *runner, h *checkpoint.History) {
 	s.current, s.loaded, s.reported = r, time.Now(), false
 	s.info.Incarnation = h.Incarnation
 	s.info.Done, s.info.Total = r.progress()
-	if h.Restarted && s.lostAt.IsZero() {
-		s.info.Resumed, s.info.ResumedAt = true, s.info.Done
+	if s.first {
+		s.info.Resumed, s.info.ResumedAt = h.Restarted, 0
+		if h.Restarted {
+			s.info.ResumedAt = s.info.Done
+		} else {
+			s.lost = lost{} // there was none
+		}
 	}
 	s.setState(Running)
 	if h.Incarnation > 1 {
@@ -245,10 +323,8 @@ func (s *Supervisor) ended(r *runner, err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.current = nil
-	if s.lostAt.IsZero() || r != nil {
-		s.lostAt, s.cause = time.Now(), err
-	}
 	if r != nil {
+		s.lost, s.first = lost{cause: err, at: time.Now()}, false
 		st := r.core.Status()
 		counted := st.Counters
 		counted.Missed -= min(counted.Missed, st.Waiting) // its successor asks for that again
@@ -310,17 +386,12 @@ func (s *Supervisor) publish(r *runner) {
 	i.Core.add(r.core.Counters())
 	i.Dropped, i.Retained = r.box.lost(), st.Retained
 	i.Done, i.Total = r.progress()
-	i.Blocked, i.Starved, i.LogError = "", "", nil
+	i.Blocked, i.Starved, i.LogError = "", "", s.logError()
 	if st.Blocked >= 0 {
 		i.Blocked = r.core.cfg.Task.Out[st.Blocked].ID.String()
 	}
 	if st.Starved >= 0 {
 		i.Starved = r.core.cfg.Task.In[st.Starved].ID.String()
-	}
-	if r.log != nil {
-		if err := r.log.failing.Load(); err != nil {
-			i.LogError = *err
-		}
 	}
 	switch rec := &st.Recovery; {
 	case r.killed.Load(): // it is Restarting already
@@ -341,7 +412,7 @@ func (s *Supervisor) publish(r *runner) {
 
 // report tells of a recovery once, when the task has caught up.
 func (s *Supervisor) report(r *runner, rec *recovery.Recovery) {
-	if s.reported || !rec.CaughtUp && !r.core.Done() || s.lostAt.IsZero() {
+	if s.reported || !rec.CaughtUp && !r.core.Done() || s.lost.at.IsZero() {
 		return
 	}
 	if s.opt.Base != nil && !r.core.Done() && items(positions(r.core)) < items(s.at) {
@@ -349,13 +420,24 @@ func (s *Supervisor) report(r *runner, rec *recovery.Recovery) {
 	}
 	s.reported = true
 	again := r.again(s.at)
+	if s.first {
+		again = rec.Reprocessed
+	}
 	if s.opt.OnRecovery != nil {
 		s.opt.OnRecovery(Recovery{
-			Alias: s.info.Alias, Cause: s.cause, Incarnation: s.info.Incarnation,
+			Alias: s.info.Alias, Cause: s.lost.cause, Incarnation: s.info.Incarnation,
 			Asked: rec.Asked, Missed: rec.Missed, Replayed: rec.Replayed, Reprocessed: again, Duplicates: rec.Duplicates,
-			Load: s.loaded.Sub(s.lostAt), Took: time.Since(s.lostAt),
+			Detect: s.lost.detect, Start: s.begunAt.Sub(s.lost.at), Load: s.loaded.Sub(s.begunAt), Replay: time.Since(s.loaded),
+			Took: s.lost.detect + time.Since(s.lost.at),
 		})
 	}
+}
+
+func (s *Supervisor) logError() error {
+	if err := s.failing.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 func (s *Supervisor) setState(to State) {
@@ -381,7 +463,9 @@ func (s *Supervisor) set(f func(*Info)) {
 func (s *Supervisor) Info() Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.info
+	i := s.info
+	i.LogError = s.logError()
+	return i
 }
 
 // Changed returns a channel that is closed when the task's state changes next.

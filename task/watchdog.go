@@ -47,6 +47,6 @@ func bark(log *zap.Logger, i *Info, hard int, stuck time.Duration) {
 	if waits == "" {
 		waits = i.Starved
 	}
-	log.Warn("task is stuck", zap.Stringer("task", i.Alias), zap.String("channel", waits), zap.String("waits for", why),
+	log.Warn("task is stuck", zap.String("channel", waits), zap.String("waits for", why),
 		zap.Int("retained", i.Retained), zap.Duration("for", stuck), zap.NamedError("log", i.LogError))
 }

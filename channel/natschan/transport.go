@@ -157,6 +157,12 @@ func (t *Transport) MaxPayload() int { return int(min(t.data.MaxPayload(), t.con
 // use it. They must not close it.
 func (t *Transport) Control() *nats.Conn { return t.control.Conn }
 
+// Reconnect drops both connections and makes them anew: permissions are those that a user had when it connected. What is
+// on its way is lost, as with any broken connection.
+func (t *Transport) Reconnect() error {
+	return errors.Join(t.data.ForceReconnect(), t.control.ForceReconnect())
+}
+
 // Stats returns the counters so far.
 func (t *Transport) Stats() Stats {
 	c := &t.stats

@@ -37,8 +37,8 @@ var (
 	_ checkpoint.Reopener = (*Log)(nil)
 )
 
-// Open returns the log of a topology. It makes the stream if it does not exist, and otherwise checks that the
-// stream can serve as a log: see ConfigError.
+// Open returns the log of a topology. It makes the stream if it does not exist (but see Options.Attach), and otherwise
+// checks that the stream can serve as a log: see ConfigError.
 func Open(ctx context.Context, nc *nats.Conn, opt Options) (*Log, error) {
 	if err := opt.check(); err != nil {
 		return nil, err

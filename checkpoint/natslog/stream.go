@@ -34,12 +34,13 @@ func (f *streamFacts) get() (direct bool, replicas int) {
 	return f.direct, f.replicas
 }
 
-// Reopen implements checkpoint.Reopener: it makes the stream if it does not exist, and checks it.
+// Reopen implements checkpoint.Reopener: it makes the stream if it does not exist, unless that is left to others, and
+// checks it.
 func (l *Log) Reopen(ctx context.Context) error {
 	ctx, cancel := l.limit(ctx)
 	defer cancel()
 	s, err := l.js.Stream(ctx, l.name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
+	if errors.Is(err, jetstream.ErrStreamNotFound) && !l.opt.Attach {
 		s, err = l.js.CreateStream(ctx, l.config())
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // made by another process, otherwise
 			s, err = l.js.Stream(ctx, l.name)

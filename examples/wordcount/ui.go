@@ -89,7 +89,7 @@ func (u *ui) recovery(r task.Recovery) {
 		what = "back"
 	}
 	u.line(what, "%v (%s incarnation) · restored in %d ms, caught up in %d ms · %s · missed %s %s replayed %s · reprocessed %s",
-		r.Alias, ordinal(int(r.Incarnation)), r.Load.Milliseconds(), r.Took.Milliseconds(), asked,
+		r.Alias, ordinal(int(r.Incarnation)), (r.Start + r.Load).Milliseconds(), r.Took.Milliseconds(), asked,
 		grouped(r.Missed), sign, grouped(r.Replayed), grouped(r.Reprocessed))
 }
 

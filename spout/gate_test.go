@@ -1,0 +1,30 @@
+package spout_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/askback/askback/bolt/bolttest"
+	"github.com/askback/askback/spout"
+)
+
+// A spout behind a gate that is shut emits nothing, and goes on where it was once the gate opens. The gate knows which
+// task it is of.
+func TestGate(t *testing.T) {
+	shut, asked := true, -1
+	s := spout.Gate(spout.Slice("a", "b", "c"), func(_ spout.Spout, task int) bool { asked = task; return shut }).New()
+	if err := s.(spout.Opener).Open(bolttest.NewContext("letters", 1, 2)); err != nil {
+		t.Fatal(err)
+	}
+	out := bolttest.NewEmitter("letter")
+	if err := s.Next(out); !errors.Is(err, spout.ErrIdle) || len(out.Rows("")) > 0 {
+		t.Errorf("it is shut: %v, %v", err, out.Rows(""))
+	}
+	shut = false
+	if err := s.Next(out); err != nil || len(out.Rows("")) == 0 || asked != 1 {
+		t.Errorf("it is open: %v, %v, asked of task %d", err, out.Rows(""), asked)
+	}
+	if done, total := s.(spout.Progresser).Progress(); done == 0 || total == 0 {
+		t.Errorf("it hides the progress: %d of %d", done, total)
+	}
+}
