@@ -94,6 +94,13 @@ func (n *Node) Stream(name string, fields ...string) *Node {
 // Shuffle reads from in turn: each task gets as many tuples as any other.
 func (n *Node) Shuffle(from string) *Node { return n.read(input{from: from, grouping: Shuffle}) }
 
+// LocalOrShuffle reads from in turn like Shuffle, but each source task prefers the tasks that run in its own worker, if
+// there are any: what need not travel does not. The tasks are loaded evenly only if every worker has as many of them for
+// each source task in it. When tasks move, sources follow after some thousand tuples. In a local run it is Shuffle.
+func (n *Node) LocalOrShuffle(from string) *Node {
+	return n.read(input{from: from, grouping: LocalOrShuffle})
+}
+
 // GroupBy reads from by key: the tuples with equal values in these fields come to the same task.
 func (n *Node) GroupBy(from string, fields ...string) *Node {
 	return n.read(input{from: from, grouping: GroupBy, fields: fields})

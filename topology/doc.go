@@ -22,13 +22,14 @@
 //
 // The groupings:
 //
-//	Shuffle     one task after another
-//	GroupBy     equal keys to the same task
-//	PartialKey  each key to one of its two tasks, whichever has been sent less
-//	All         every task
-//	Global      the first task
-//	Direct      the task that the emitter names
-//	Custom      the task that a function picks
+//	Shuffle         one task after another
+//	LocalOrShuffle  one task after another of those in the same worker, or of all if none is
+//	GroupBy         equal keys to the same task
+//	PartialKey      each key to one of its two tasks, whichever has been sent less
+//	All             every task
+//	Global          the first task
+//	Direct          the task that the emitter names
+//	Custom          the task that a function picks
 //
 // Operators may be declared in any order, a bolt before what it reads; the graph must have no cycle. Build makes
 // neither spouts nor bolts, so it cannot know whether a bolt implements what its declaration asks for, such as
@@ -46,5 +47,7 @@
 // # Routing
 //
 // Routers are for the runtime. Their picks are part of what replay must repeat, so their state is checkpointed
-// (AppendState, SetState), and what a failed Execute has changed in it is taken back (Mark, Rollback).
+// (AppendState, SetState), and what a failed Execute has changed in it is taken back (Mark, Rollback). Which targets are
+// local cannot follow from that state; so a router asks for it at points that do (Asks, Prefer), and the runtime records
+// the answer.
 package topology

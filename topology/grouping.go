@@ -25,9 +25,11 @@ const (
 	Direct
 	// Custom lets a function of the topology pick the task.
 	Custom
+	// LocalOrShuffle deals the tuples out to the tasks in the same worker; if none is there, to all.
+	LocalOrShuffle
 )
 
-var groupings = [...]string{"shuffle", "group by", "partial key", "all", "global", "direct", "custom"}
+var groupings = [...]string{"shuffle", "group by", "partial key", "all", "global", "direct", "custom", "local or shuffle"}
 
 // String returns the grouping in words, such as "group by".
 func (g Grouping) String() string {

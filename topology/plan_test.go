@@ -294,6 +294,8 @@ func TestVersion(t *testing.T) {
 			y.inputs[0].from = "x:s"
 		}),
 		"grouping":     variant(func(_, x, _ *Node) { x.inputs[0].grouping = PartialKey }),
+		"locality":     variant(func(_, x, _ *Node) { x.inputs[0] = input{from: "in", grouping: LocalOrShuffle} }),
+		"shuffle":      variant(func(_, x, _ *Node) { x.inputs[0] = input{from: "in"} }),
 		"key":          variant(func(_, x, _ *Node) { x.inputs[0].fields = []string{"b"} }),
 		"key order":    variant(func(_, _, y *Node) { y.inputs[1].fields = []string{"b", "a"} }),
 		"custom name":  variant(func(_, _, y *Node) { y.inputs[0].name = "second" }),

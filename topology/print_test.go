@@ -18,6 +18,7 @@ func TestPrint(t *testing.T) {
 		Tick(time.Second).Retry(3, 10*time.Millisecond).DeadLetters()
 	b.Bolt("users", factory).Parallel(3).PartialKey("join", "user", "title").Fields("user", "n")
 	b.Bolt("lookup", factory).Parallel(2).Nondeterministic(PerFrame).Custom("users", "by-region", first).Direct("join:late").Fields("user").Retry(1, 0)
+	b.Bolt("index", factory).Parallel(2).LocalOrShuffle("lookup")
 	b.Bolt("report", factory).Global("lookup").Shuffle("join:dead").CPU(200).Memory(1 << 29)
 	p := build(t, b)
 	golden(t, "clicks.txt", p.String())
@@ -49,6 +50,7 @@ func TestNames(t *testing.T) {
 		{Pessimism(9).String(), "pessimism 9"},
 		{GroupBy.String(), "group by"},
 		{Custom.String(), "custom"},
+		{LocalOrShuffle.String(), "local or shuffle"},
 		{Grouping(9).String(), "grouping 9"},
 		{New("wordcount").Name(), "wordcount"},
 		{size(900), "900 B"},

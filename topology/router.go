@@ -18,9 +18,15 @@ type Router struct {
 	grouping Grouping
 	n        uint64 // targets
 	field    int    // the key field if there is one only, else -1
+	source   int    // the index of the source task
 	outs     []*Channel
 
-	next, marked uint32 // Shuffle: the next target. Invariant: next < n.
+	// Shuffle: the next target. LocalOrShuffle: the next one's index in near.targets. Invariant: below their number.
+	next, marked uint32
+
+	// LocalOrShuffle: the preferred targets, and for how many more picks they are settled.
+	near, markedNear *locality
+	left, markedLeft uint64
 
 	// PartialKey: tuples sent to each target. The undo list holds a target once only, with the load it had at
 	// Mark, so it is bounded by the targets and not by what one Execute emits. A target is on the list if
@@ -38,7 +44,7 @@ type undo struct {
 
 // NewRouter returns the router of an edge at one of the tasks of its source operator, in its first state.
 func NewRouter(e *Edge, source *Task) *Router {
-	r := &Router{edge: e, grouping: e.Grouping, n: uint64(e.Targets()), field: -1}
+	r := &Router{edge: e, grouping: e.Grouping, n: uint64(e.Targets()), field: -1, source: source.Alias.Index}
 	for _, c := range source.Out {
 		if c.Edge == e {
 			r.outs = append(r.outs, c)
@@ -49,13 +55,15 @@ func NewRouter(e *Edge, source *Task) *Router {
 	}
 	switch {
 	case r.grouping == Shuffle && r.n > 1:
-		// Parallel sources begin at different targets, so that they do not march in step.
-		r.next = uint32(uint64(source.Alias.Index) % r.n)
+		r.next = r.begin(int(r.n))
+	case r.grouping == LocalOrShuffle && r.n > 1:
+		r.near = r.newLocality(make([]uint64, (r.n+63)/64))
+		r.next = r.begin(int(r.n))
 	case r.grouping == PartialKey && r.n > 1:
 		r.loads = make([]uint64, r.n)
 		r.since = make([]uint64, r.n)
 		r.undo = make([]undo, 0, r.n)
-	case r.grouping == Shuffle, r.grouping == PartialKey, r.grouping == GroupBy && r.n == 1:
+	case r.grouping == Shuffle, r.grouping == LocalOrShuffle, r.grouping == PartialKey, r.grouping == GroupBy && r.n == 1:
 		r.grouping = Global // one target: nothing to choose
 	}
 	r.Mark()
@@ -75,6 +83,8 @@ func (r *Router) Pick(row *tuple.Row) (target int, err error) {
 			r.next = 0
 		}
 		return target, nil
+	case LocalOrShuffle:
+		return r.nearest(), nil
 	case GroupBy:
 		if r.field >= 0 { // the usual case, saving the call of hash
 			return int(reduce(row.Hash(r.field), r.n)), nil
@@ -144,18 +154,20 @@ func (r *Router) custom(row *tuple.Row) (int, error) {
 }
 
 // Stateful reports whether Pick depends on what was picked before: only then Mark and Rollback do anything.
-func (r *Router) Stateful() bool { return r.grouping == Shuffle || r.grouping == PartialKey }
+func (r *Router) Stateful() bool {
+	return r.grouping == Shuffle || r.grouping == LocalOrShuffle || r.grouping == PartialKey
+}
 
 // Mark remembers the present state for Rollback.
 func (r *Router) Mark() {
-	r.marked = r.next
+	r.marked, r.markedNear, r.markedLeft = r.next, r.near, r.left
 	r.undo = r.undo[:0]
 	r.epoch++
 }
 
 // Rollback returns to the state of the last Mark, SetState or NewRouter.
 func (r *Router) Rollback() {
-	r.next = r.marked
+	r.next, r.near, r.left = r.marked, r.markedNear, r.markedLeft
 	for _, u := range r.undo {
 		r.loads[u.target] = u.load
 	}
@@ -164,11 +176,17 @@ func (r *Router) Rollback() {
 
 // AppendState appends the state to dst: nothing for a grouping that keeps none.
 func (r *Router) AppendState(dst []byte) []byte {
-	if r.grouping == Shuffle {
+	numbers := r.loads
+	switch r.grouping {
+	case Shuffle:
 		return binary.AppendUvarint(dst, uint64(r.next))
+	case LocalOrShuffle:
+		dst = binary.AppendUvarint(dst, uint64(r.next))
+		dst = binary.AppendUvarint(dst, r.left)
+		numbers = r.near.set
 	}
-	for _, load := range r.loads {
-		dst = binary.AppendUvarint(dst, load)
+	for _, x := range numbers {
+		dst = binary.AppendUvarint(dst, x)
 	}
 	return dst
 }
@@ -177,8 +195,11 @@ func (r *Router) AppendState(dst []byte) []byte {
 // the router is unchanged.
 func (r *Router) SetState(b []byte) error {
 	want := len(r.loads)
-	if r.grouping == Shuffle {
+	switch r.grouping {
+	case Shuffle:
 		want = 1
+	case LocalOrShuffle:
+		want = 2 + len(r.near.set)
 	}
 	numbers := make([]uint64, want)
 	for i := range numbers {
@@ -191,15 +212,26 @@ func (r *Router) SetState(b []byte) error {
 	if len(b) > 0 {
 		return fmt.Errorf("%w: %s to %s: %d bytes too many", ErrState, r.edge.Stream, r.edge.To.Name, len(b))
 	}
-	if r.grouping == Shuffle {
+	switch r.grouping {
+	case Shuffle:
 		if numbers[0] >= r.n {
-			return fmt.Errorf("%w: %s to %s: next target is %d of %d", ErrState, r.edge.Stream, r.edge.To.Name, numbers[0], r.n)
+			return r.badNext(numbers[0], r.n)
 		}
 		r.next = uint32(numbers[0])
+	case LocalOrShuffle:
+		near := r.newLocality(numbers[2:])
+		if n := uint64(len(near.targets)); numbers[0] >= n {
+			return r.badNext(numbers[0], n)
+		}
+		r.near, r.next, r.left = near, uint32(numbers[0]), numbers[1]
 	}
 	copy(r.loads, numbers)
 	r.Mark()
 	return nil
+}
+
+func (r *Router) badNext(next, of uint64) error {
+	return fmt.Errorf("%w: %s to %s: next target is %d of %d", ErrState, r.edge.Stream, r.edge.To.Name, next, of)
 }
 
 // reduce maps a hash to 0 … n-1, evenly, by its high bits and without a division.

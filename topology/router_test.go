@@ -215,13 +215,15 @@ func TestCustom(t *testing.T) {
 
 // stateful are the groupings whose routers have something to remember, and one that has not.
 var stateful = map[string]func(*Node){
-	"shuffle":     func(n *Node) { n.Shuffle("in") },
-	"partial key": func(n *Node) { n.PartialKey("in", "a", "b") },
-	"group by":    func(n *Node) { n.GroupBy("in", "a") },
+	"shuffle":          func(n *Node) { n.Shuffle("in") },
+	"local or shuffle": func(n *Node) { n.LocalOrShuffle("in") },
+	"partial key":      func(n *Node) { n.PartialKey("in", "a", "b") },
+	"group by":         func(n *Node) { n.GroupBy("in", "a") },
 }
 
 // TestRouterReplay drives routers through random emissions, marks and rollbacks, against the plain rule: what
-// happened between a mark and a rollback did not happen; and from any saved state another router goes on alike.
+// happened between a mark and a rollback did not happen; and from any saved state another router goes on alike, if it is
+// told the same when it asks.
 func TestRouterReplay(t *testing.T) {
 	for name, group := range stateful {
 		t.Run(name, func(t *testing.T) {
@@ -238,6 +240,8 @@ func TestRouterReplay(t *testing.T) {
 				type emission struct {
 					key    string
 					target int
+					local  uint64
+					picks  uint64 // 0: the router did not ask
 				}
 				var kept, since []emission // before the last mark, and after it
 				r := fresh()
@@ -258,16 +262,27 @@ func TestRouterReplay(t *testing.T) {
 						kept, since = append(kept, since...), nil
 					default:
 						key := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "key")
-						target, err := r.Pick(row.of(key, "x"))
-						if err != nil || target < 0 || target >= targets {
-							t.Fatalf("%d, %v", target, err)
+						e := emission{key: key}
+						if r.Asks() {
+							e.local = rapid.Uint64Range(0, 1<<targets-1).Draw(t, "local")
+							e.picks = rapid.Uint64Range(1, 10).Draw(t, "picks")
+							r.Prefer([]uint64{e.local}, e.picks)
 						}
-						since = append(since, emission{key, target})
+						e.target, err = r.Pick(row.of(key, "x"))
+						if err != nil || e.target < 0 || e.target >= targets {
+							t.Fatalf("%d, %v", e.target, err)
+						}
+						since = append(since, e)
 					}
 				}
 				twin := fresh()
 				load := make([]int, targets)
 				for i, e := range append(kept, since...) {
+					if asks := twin.Asks(); asks != (e.picks > 0) {
+						t.Fatalf("emission %d, %q: asks %v without interruption", i, e.key, asks)
+					} else if asks {
+						twin.Prefer([]uint64{e.local}, e.picks)
+					}
 					if target, _ := twin.Pick(row.of(e.key, "x")); target != e.target {
 						t.Fatalf("emission %d, %q: went to %d, to %d without interruption", i, e.key, e.target, target)
 					}
@@ -298,6 +313,12 @@ func TestSetStateErrors(t *testing.T) {
 		"partial key": {
 			"\x01\x02\x03":         "topology: bad routing state: in to x: 3 numbers, want 4",
 			"\x01\x02\x03\x04\x05": "topology: bad routing state: in to x: 1 bytes too many",
+		},
+		"local or shuffle": {
+			"\x00\x05":         "topology: bad routing state: in to x: 2 numbers, want 3",
+			"\x04\x05\x00":     "topology: bad routing state: in to x: next target is 4 of 4",
+			"\x02\x05\x0c":     "topology: bad routing state: in to x: next target is 2 of 2",
+			"\x01\x05\x0c\x00": "topology: bad routing state: in to x: 1 bytes too many",
 		},
 		"group by": {"\x00": "topology: bad routing state: in to x: 1 bytes too many"},
 	} {
@@ -343,6 +364,7 @@ func BenchmarkPick(b *testing.B) {
 		group func(*Node)
 	}{
 		{"shuffle", func(n *Node) { n.Shuffle("in") }},
+		{"local-or-shuffle", func(n *Node) { n.LocalOrShuffle("in") }},
 		{"group-by-1", func(n *Node) { n.GroupBy("in", "a") }},
 		{"group-by-2", func(n *Node) { n.GroupBy("in", "a", "b") }},
 		{"partial-key", func(n *Node) { n.PartialKey("in", "a") }},
