@@ -20,9 +20,15 @@ type Config struct {
 	Table string
 	// Columns are what is written of a tuple. Other columns of the table get their default. Required.
 	Columns []Column
-	// Key names those of the columns that have a unique index. A row whose key is there already is updated. Without
-	// a key every tuple is a row of its own.
+	// Key names those of the columns that have a unique index, and are NOT NULL. A row whose key is there already is
+	// updated. Without a key every tuple is a row of its own.
 	Key []string
+	// Hold keeps rows in a table beside Table until the snapshot that covers them counts. Under a strategy that rolls
+	// back all tasks together (barrier) it must be set; see the package's comment.
+	Hold bool
+	// Held is the table of rows that are held, in the database of Table. It is created unless it is there. Default: Table
+	// with "_held" behind it.
+	Held string
 	// Positions is the table of positions, in the database of Table. It is created unless it is there. Default
 	// "askback_positions".
 	Positions string
@@ -43,6 +49,9 @@ type Column struct {
 //
 //	b.Bolt("out", sqlsink.New(sqlsink.Config{Open: open, Table: "words", Columns: sqlsink.Columns("word", "n")})).Shuffle("count")
 func New(c Config) func() bolt.Bolt {
+	if c.Hold {
+		return func() bolt.Bolt { return &held{Config: c} }
+	}
 	return func() bolt.Bolt { return &sink{Config: c} }
 }
 
@@ -63,6 +72,9 @@ func (c *Config) normalize() error {
 	if c.Positions == "" {
 		c.Positions = "askback_positions"
 	}
+	if c.Held == "" {
+		c.Held = c.Table + "_held"
+	}
 	if c.Batch == 0 {
 		c.Batch = 500
 	}
@@ -76,10 +88,16 @@ func (c *Config) normalize() error {
 		return errors.New("sqlsink: Config.Table is missing")
 	case len(c.Columns) == 0:
 		return fmt.Errorf("sqlsink: table %s: Config.Columns is missing: say which fields go where", c.Table)
+	case c.Held == c.Table:
+		return fmt.Errorf("sqlsink: table %s: Config.Held is the same table: rows that are held need one of their own", c.Table)
 	case c.Batch < 0 || c.Patience < 0:
 		return fmt.Errorf("sqlsink: table %s: Batch %d, Patience %v: neither may be negative", c.Table, c.Batch, c.Patience)
 	}
-	c.Batch = min(c.Batch, max(1, maxParameters/len(c.Columns)))
+	most := maxParameters / len(c.Columns)
+	if c.Hold {
+		most = (maxParameters - len(heldBy)) / (1 + len(c.Columns)) // a held row has a number too
+	}
+	c.Batch = min(c.Batch, max(1, most))
 	c.Columns = slices.Clone(c.Columns)
 	for i := range c.Columns {
 		if c.Columns[i].Field == "" {
@@ -99,48 +117,45 @@ func (c *Config) column(name string) int {
 	return slices.IndexFunc(c.Columns, func(col Column) bool { return col.Name == name })
 }
 
-// insert returns the statement that writes n rows.
+// insert returns the statement that writes n rows to the table.
 func (c *Config) insert(n int) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "INSERT INTO %s (%s) VALUES ", table(c.Table), names(c.Columns))
-	for i := range n * len(c.Columns) {
-		switch {
-		case i == 0:
-			b.WriteString("(")
-		case i%len(c.Columns) == 0:
-			b.WriteString("), (")
-		default:
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "$%d", i+1)
-	}
-	b.WriteString(")")
+	return insert(table(c.Table), nil, c.names(), n) + c.update()
+}
+
+// update is the end of a statement that writes to the table: a row whose key is there is updated.
+func (c *Config) update() string {
 	if len(c.Key) == 0 {
-		return b.String()
+		return ""
 	}
-	var key, set []string
+	var set []string
 	for _, col := range c.Columns {
-		if slices.Contains(c.Key, col.Name) {
-			key = append(key, quote(col.Name))
-		} else {
+		if !slices.Contains(c.Key, col.Name) {
 			set = append(set, quote(col.Name)+" = EXCLUDED."+quote(col.Name))
 		}
 	}
-	fmt.Fprintf(&b, " ON CONFLICT (%s) DO ", strings.Join(key, ", "))
+	key := " ON CONFLICT (" + strings.Join(c.key(), ", ") + ") DO "
 	if len(set) == 0 {
-		b.WriteString("NOTHING")
-	} else {
-		b.WriteString("UPDATE SET " + strings.Join(set, ", "))
+		return key + "NOTHING"
 	}
-	return b.String()
+	return key + "UPDATE SET " + strings.Join(set, ", ")
 }
 
-func names(columns []Column) string {
-	quoted := make([]string, len(columns))
-	for i, col := range columns {
+// names returns the names of the columns, quoted.
+func (c *Config) names() []string {
+	quoted := make([]string, len(c.Columns))
+	for i, col := range c.Columns {
 		quoted[i] = quote(col.Name)
 	}
-	return strings.Join(quoted, ", ")
+	return quoted
+}
+
+// key returns the names of the columns of the key, quoted.
+func (c *Config) key() []string {
+	quoted := make([]string, len(c.Key))
+	for i, name := range c.Key {
+		quoted[i] = quote(name)
+	}
+	return quoted
 }
 
 // table quotes a table's name, whose parts are separated by dots.

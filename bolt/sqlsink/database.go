@@ -19,6 +19,8 @@ type database struct {
 
 	db   *sql.DB
 	conn *sql.Conn // nil after an error
+
+	step func(doing string) // tests stop here, where a process may be killed
 }
 
 // retry repeats f, with growing pauses, for as long as patience while its error may pass.
@@ -83,9 +85,10 @@ func (d *database) close() error {
 // claim makes this incarnation the one that may write, and returns the position. It waits for a transaction of an
 // earlier one that is about to commit: both write the same row.
 func (d *database) claim(ctx context.Context) (position string, err error) {
-	if err := d.create(ctx); err != nil {
+	if err := d.create(ctx, d.positions, "topology text, task text, incarnation bigint NOT NULL, position text NOT NULL, PRIMARY KEY (topology, task)"); err != nil {
 		return "", err
 	}
+	d.doing("claim")
 	var by int64
 	before := d.conn.QueryRowContext(ctx, "SELECT incarnation, position FROM "+d.positions+" WHERE topology = $1 AND task = $2",
 		d.task.Topology, d.task.Alias.String())
@@ -106,14 +109,14 @@ func (d *database) claim(ctx context.Context) (position string, err error) {
 	return position, err
 }
 
-// create creates the table of positions unless it is there.
-func (d *database) create(ctx context.Context) error {
+// create creates a table unless it is there. Its name is quoted.
+func (d *database) create(ctx context.Context, name, columns string) error {
 	var there bool
-	if err := d.conn.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", d.positions).Scan(&there); err != nil || there {
+	if err := d.conn.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", name).Scan(&there); err != nil || there {
 		return err
 	}
-	_, err := d.conn.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+d.positions+
-		" (topology text, task text, incarnation bigint NOT NULL, position text NOT NULL, PRIMARY KEY (topology, task))")
+	d.doing("create " + name)
+	_, err := d.conn.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+name+" ("+columns+")")
 	var state interface{ SQLState() string }
 	if errors.As(err, &state) && (state.SQLState() == "23505" || state.SQLState() == "42P07") {
 		return errAgain{err} // two tasks created it at the same time; PostgreSQL tells one of them so
@@ -123,43 +126,54 @@ func (d *database) create(ctx context.Context) error {
 
 // A transaction executes statements.
 type transaction struct {
-	ctx context.Context
-	tx  *sql.Tx
+	ctx  context.Context
+	tx   *sql.Tx
+	step func(doing string)
 }
 
 func (t transaction) exec(statement string, values ...any) error {
-	_, err := t.tx.ExecContext(t.ctx, statement, values...)
+	_, err := t.count(statement, values...)
 	return err
 }
 
-// advance moves the position, together with what insert does. When the position is where it should go, an earlier
-// try was committed although its answer was lost, and there is nothing to do.
-func (d *database) advance(ctx context.Context, from, to string, insert func(transaction) error) error {
-	tx, err := d.conn.BeginTx(ctx, nil)
+// count executes a statement and returns how many rows it concerned.
+func (t transaction) count(statement string, values ...any) (int64, error) {
+	t.step(statement)
+	res, err := t.tx.ExecContext(t.ctx, statement, values...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// advance moves the position, together with what also does. When the position is where it should go, an earlier try
+// was committed although its answer was lost, and there is nothing to do. From a position to itself it makes sure
+// that this incarnation is the newest one until the transaction ends.
+func (d *database) advance(ctx context.Context, from, to string, also func(transaction) error) error {
+	d.doing("begin")
+	sqltx, err := d.conn.BeginTx(ctx, nil)
 	if err != nil {
 		return errAgain{err}
 	}
-	defer func() { _ = tx.Rollback() }() // nothing is left to roll back after a commit
-	who := []any{d.task.Topology, d.task.Alias.String(), int64(d.task.Incarnation)}
+	defer func() { _ = sqltx.Rollback() }() // nothing is left to roll back after a commit
+	tx := transaction{ctx, sqltx, d.doing}
 	// The row is locked from here on, so a later incarnation waits, and reads the position that is true then.
-	res, err := tx.ExecContext(ctx, "UPDATE "+d.positions+" SET position = $4 WHERE topology = $1 AND task = $2 AND incarnation = $3 AND position = $5",
-		append(who, to, from)...)
-	if err != nil {
+	n, err := tx.count("UPDATE "+d.positions+" SET position = $4 WHERE topology = $1 AND task = $2 AND incarnation = $3 AND position = $5",
+		d.task.Topology, d.task.Alias.String(), int64(d.task.Incarnation), to, from)
+	switch {
+	case err != nil:
+		return err
+	case n == 0:
+		return d.look(ctx, sqltx, from, to)
+	}
+	if err := also(tx); err != nil {
 		return err
 	}
-	n, err := res.RowsAffected()
-	if err != nil {
-		return err
-	}
-	if n == 0 {
-		return d.look(ctx, tx, from, to)
-	}
-	if err := insert(transaction{ctx, tx}); err != nil {
-		return err
-	}
-	if err := tx.Commit(); err != nil {
+	d.doing("commit")
+	if err := sqltx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	d.doing("committed")
 	return nil
 }
 
@@ -185,4 +199,10 @@ func (d *database) look(ctx context.Context, tx *sql.Tx, from, to string) error 
 func (d *database) fenced(by int64) error {
 	return fmt.Errorf("%w: incarnation %d has been replaced by %d; if no such task runs, %s is from another run of %s",
 		ErrFenced, d.task.Incarnation, by, d.positions, d.task.Topology)
+}
+
+func (d *database) doing(what string) {
+	if d.step != nil {
+		d.step(what)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 
+	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/msgid"
 )
 
@@ -34,6 +35,18 @@ func (e *RejectedError) Error() string {
 
 // Unwrap returns what the database said.
 func (e *RejectedError) Unwrap() error { return e.Err }
+
+// in says where an error happened.
+func (c *Config) in(task bolt.Task, err error) error {
+	var rejected *RejectedError
+	switch {
+	case errors.As(err, &rejected) && c.Batch > 1:
+		return fmt.Errorf("%w; with a Batch of 1 it would go to the dead letters", err)
+	case errors.As(err, &rejected):
+		return err
+	}
+	return fmt.Errorf("task %v, table %s: %w", task.Alias, c.Table, err)
+}
 
 // errAgain marks an error that the same transaction may not meet again.
 type errAgain struct{ error }

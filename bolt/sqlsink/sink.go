@@ -2,7 +2,6 @@ package sqlsink
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -17,18 +16,15 @@ import (
 // Invariant: what is written is position, what is written or gathered is seen, and the rows between are gathered.
 type sink struct {
 	Config
+	rows
 	task bolt.Task
 
 	db       database
 	position string                      // as the database has it: the text of a msgid.Set
 	seen     map[msgid.Channel]msgid.Seq // the last tuple of each input, written or gathered
 
-	ids    []msgid.ID // of the rows gathered
-	values []any      // of the rows gathered, row after row
-	fields []int      // which field goes to each column
-	row    []any
-	keys   map[string]int // the rows gathered by their key, if there is one
-	key    []byte
+	keys map[string]int // the rows gathered by their key, if there is one
+	key  []byte
 
 	// broken is why nothing can be written any more. From then on tuples are taken and forgotten: no snapshot covers
 	// them, since Snapshot fails, and the restored task gets them again. An error from Execute would instead send
@@ -41,14 +37,14 @@ func (s *sink) Prepare(ctx bolt.Context) error {
 	if err := s.normalize(); err != nil {
 		return err
 	}
-	s.task = ctx.Task()
+	s.task, s.rows.of = ctx.Task(), &s.Config
 	s.db = database{open: s.Open, patience: s.Patience, positions: table(s.Positions), task: s.task}
 	err := s.db.retry(func(ctx context.Context) (err error) {
 		s.position, err = s.db.claim(ctx)
 		return err
 	})
 	if err != nil {
-		return s.in(err)
+		return s.in(s.task, err)
 	}
 	written, err := msgid.ParseSet(s.position)
 	if err != nil {
@@ -100,7 +96,7 @@ func (s *sink) Execute(t tuple.Tuple, _ bolt.Emitter) error {
 	var rejected *RejectedError
 	if s.Batch == 1 && errors.As(err, &rejected) {
 		s.seen[id.Channel] = before
-		s.clear()
+		s.forget()
 		return err
 	}
 	s.broken = err
@@ -124,39 +120,7 @@ func (s *sink) Snapshot() ([]byte, error) {
 // Close lets go of the database. What is gathered is dropped; a restored task gets it again.
 func (s *sink) Close() error { return s.db.close() }
 
-// read makes row the values of a tuple.
-func (s *sink) read(t tuple.Tuple) error {
-	if s.fields == nil {
-		fields := make([]int, len(s.Columns))
-		for i, col := range s.Columns {
-			if fields[i] = t.Fields().Index(col.Field); fields[i] < 0 {
-				return fmt.Errorf("sqlsink: table %s: column %q takes field %q, and there is none in (%v)", s.Table, col.Name, col.Field, t.Fields())
-			}
-		}
-		s.fields = fields
-	}
-	s.row = s.row[:0]
-	for _, f := range s.fields {
-		v, err := column(t.Any(f))
-		if err != nil {
-			return fmt.Errorf("sqlsink: table %s: tuple %v: %w", s.Table, t.ID(), err)
-		}
-		s.row = append(s.row, v)
-	}
-	return t.Err()
-}
-
-// column returns a field's value as a driver takes it: lists and maps are JSON.
-func column(v any) (any, error) {
-	switch v.(type) {
-	case []any, map[string]any:
-		b, err := json.Marshal(v)
-		return string(b), err
-	}
-	return v, nil
-}
-
-// gather appends row. One statement cannot update a row twice, so of two rows with the same key the later stays.
+// gather adds the row. One statement cannot update a row twice, so of two rows with the same key the later stays.
 func (s *sink) gather(t tuple.Tuple, id msgid.ID) {
 	if s.keys != nil {
 		s.key = s.key[:0]
@@ -164,19 +128,17 @@ func (s *sink) gather(t tuple.Tuple, id msgid.ID) {
 			s.key = append(s.key, t.Raw(s.fields[s.column(name)])...)
 		}
 		if i, ok := s.keys[string(s.key)]; ok {
-			copy(s.values[i*len(s.row):], s.row)
-			s.ids[i] = id
+			s.replace(i, id)
 			return
 		}
 		s.keys[string(s.key)] = len(s.ids)
 	}
-	s.ids = append(s.ids, id)
-	s.values = append(s.values, s.row...)
+	s.add(id)
 }
 
-func (s *sink) clear() {
-	clear(s.values)
-	s.ids, s.values = s.ids[:0], s.values[:0]
+// forget drops what is gathered.
+func (s *sink) forget() {
+	s.rows.clear()
 	clear(s.keys)
 }
 
@@ -186,35 +148,11 @@ func (s *sink) flush() error {
 		return s.broken
 	}
 	next := s.reached()
-	err := s.db.retry(func(ctx context.Context) error {
-		err := s.db.advance(ctx, s.position, next, func(tx transaction) error {
-			return tx.exec(s.insert(len(s.ids)), s.values...)
-		})
-		if err == nil || again(err) || errors.Is(err, ErrFenced) {
-			return err
-		}
-		return s.db.advance(ctx, s.position, next, s.oneByOne)
-	})
-	if err != nil {
-		return s.in(err)
+	if err := s.write(&s.db, s.position, next, s.insert); err != nil {
+		return s.in(s.task, err)
 	}
 	s.position = next
-	s.clear()
-	return nil
-}
-
-// oneByOne writes what together was refused, and finds out which tuple is to blame. There may be none: the server
-// may take keys for equal that differ as bytes.
-func (s *sink) oneByOne(tx transaction) error {
-	for i, id := range s.ids {
-		n := len(s.Columns)
-		if err := tx.exec(s.insert(1), s.values[i*n:(i+1)*n]...); err != nil {
-			if again(err) {
-				return err
-			}
-			return &RejectedError{Table: s.Table, ID: id, Err: err}
-		}
-	}
+	s.forget()
 	return nil
 }
 
@@ -225,16 +163,4 @@ func (s *sink) reached() string {
 		set.Advance(ch, seq)
 	}
 	return set.String()
-}
-
-// in says where an error happened.
-func (s *sink) in(err error) error {
-	var rejected *RejectedError
-	switch {
-	case errors.As(err, &rejected) && s.Batch > 1:
-		return fmt.Errorf("%w; with a Batch of 1 it would go to the dead letters", err)
-	case errors.As(err, &rejected):
-		return err
-	}
-	return fmt.Errorf("task %v, table %s: %w", s.task.Alias, s.Table, err)
 }

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,19 @@ func TestSink(t *testing.T) {
 		row(t, two, 4, int64(4), "not")
 		check(t, two.Finish(nil))
 		w.has(t, c, "1 to, 2 be, 3 or, 4 not")
+	})
+
+	// What Hold is for. One was merged into the input before two, and after the rollback behind it.
+	t.Run("a rollback that merges inputs in another order is not survived", func(t *testing.T) {
+		c := w.table(t, "n bigint, word text")
+		s := w.task(t, c, 1)
+		row(t, s, 1, int64(1), "x")
+		check(t, s.Tick(time.Time{}, nil))
+		s = w.task(t, c, 2)
+		row(t, s, 1, int64(2), "x")
+		row(t, s, 2, int64(1), "x")
+		check(t, s.Finish(nil))
+		w.has(t, c, "1 x, 1 x")
 	})
 
 	t.Run("each kind of value", func(t *testing.T) {
@@ -250,6 +264,7 @@ func TestConfig(t *testing.T) {
 		"Config.Open is missing":                  {Table: "t"},
 		"Config.Table is missing":                 {Open: open},
 		"Config.Columns is missing":               {Open: open, Table: "t"},
+		"Config.Held is the same table":           {Open: open, Table: "t", Held: "t", Columns: Columns("a")},
 		"neither may be negative":                 {Open: open, Table: "t", Columns: Columns("a"), Batch: -1},
 		`key "b" is none of the columns`:          {Open: open, Table: "t", Columns: Columns("a"), Key: []string{"b"}},
 		"task sink.0, table t: open: no such dat": {Open: open, Table: "t", Columns: Columns("a")},
@@ -260,7 +275,11 @@ func TestConfig(t *testing.T) {
 	}
 	c := Config{Open: open, Table: "t", Columns: Columns("a", "b"), Batch: 1 << 20}
 	if check(t, c.normalize()); c.Batch != 32767 {
-		t.Errorf("a batch has %d rows of two values, more than one statement takes", c.Batch)
+		t.Errorf("a batch has %d rows of two values, and one statement takes 32767", c.Batch)
+	}
+	c = Config{Open: open, Table: "t", Columns: Columns("a", "b"), Batch: 1 << 20, Hold: true}
+	if check(t, c.normalize()); c.Batch != 21844 {
+		t.Errorf("a batch has %d rows of two values and a number, and one statement takes 21844 and whose they are", c.Batch)
 	}
 }
 
@@ -303,7 +322,7 @@ func (w *world) table(t *testing.T, columns string) Config {
 // has expects the rows of a table, in the order of their first column.
 func (w *world) has(t *testing.T, c Config, want string) {
 	t.Helper()
-	rows, err := w.db.Query(fmt.Sprintf("SELECT %s FROM %s ORDER BY 1", names(c.Columns), table(c.Table)))
+	rows, err := w.db.Query(fmt.Sprintf("SELECT %s FROM %s ORDER BY 1", strings.Join(c.names(), ", "), table(c.Table)))
 	check(t, err)
 	defer rows.Close()
 	var got []string
@@ -326,7 +345,10 @@ func (w *world) task(t *testing.T, c Config, incarnation msgid.Incarnation) *sin
 }
 
 func prepare(t *testing.T, c Config, incarnation msgid.Incarnation) error {
-	s := New(c)().(*sink)
+	s := New(c)().(interface {
+		bolt.Preparer
+		io.Closer
+	})
 	defer s.Close()
 	return s.Prepare(contextOf(incarnation))
 }
@@ -337,7 +359,7 @@ func contextOf(incarnation msgid.Incarnation) bolt.Context {
 	return ctx
 }
 
-func row(t *testing.T, s *sink, seq int, values ...any) {
+func row(t *testing.T, s bolt.Bolt, seq int, values ...any) {
 	t.Helper()
 	check(t, s.Execute(numbered(t, seq, values...), nil))
 }
