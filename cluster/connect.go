@@ -178,8 +178,14 @@ func (c *Connection) Options(u *User) ([]nats.Option, error) {
 	return options, nil
 }
 
-// InboxPrefix is where a user's answers arrive: nobody else may listen there.
-func InboxPrefix(key string) string { return "_INBOX_" + key }
+// InboxPrefix is where a user's answers arrive: nobody else may listen there. The key is a token of its own, so that
+// permission to answer anybody can be told apart from permission to publish anywhere.
+func InboxPrefix(key string) string { return "_INBOX." + key }
+
+// Answerable reports whether a request's reply subject is somebody's inbox. NATS does not check whether who asks may
+// publish to the reply subject, so whoever may publish more than that must not answer elsewhere: its answer would be
+// somebody else's forgery.
+func Answerable(reply string) bool { return strings.HasPrefix(reply, "_INBOX.") }
 
 // Loopback reports whether a host is this machine without a network between.
 func Loopback(host string) bool {
