@@ -15,7 +15,7 @@ import (
 
 func genEntry(t *rapid.T) entry {
 	return entry{
-		kind:  rapid.SampledFrom([]entryKind{turn, timer, kindOf(recovery.ChoiceTime), kindOf(recovery.ChoiceRand), deadKind}).Draw(t, "kind"),
+		kind:  rapid.SampledFrom([]entryKind{turn, timer, kindOf(recovery.ChoiceTime), kindOf(recovery.ChoiceRand), deadKind, lastKind}).Draw(t, "kind"),
 		port:  rapid.IntRange(0, 9).Draw(t, "port"),
 		value: rapid.Uint64().Draw(t, "value"),
 	}

@@ -9,6 +9,7 @@ import (
 
 var entryNames = map[entryKind]string{
 	timer: "timer", kindOf(recovery.ChoiceTime): "time", kindOf(recovery.ChoiceRand): "chance",
+	kindOf(recovery.ChoiceLocal): "local",
 }
 
 // describeOrder tells the entries of an order record: "order #1: input 0 × 3, order #2: timer 250".

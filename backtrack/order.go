@@ -48,7 +48,10 @@ const (
 
 func kindOf(c recovery.Choice) entryKind { return choiceBase + entryKind(c) }
 
-var deadKind = kindOf(recovery.ChoiceDead)
+var (
+	deadKind = kindOf(recovery.ChoiceDead)
+	lastKind = kindOf(recovery.ChoiceLocal)
+)
 
 // begins reports whether an entry starts a run of the operator; the choices made in the run follow it.
 func (k entryKind) begins() bool { return k == turn || k == timer }
@@ -286,7 +289,7 @@ func decodeOrder(b []byte, inputs int) (first uint64, entries []entry, err error
 	n := d.Uvarint()
 	for range n {
 		e := entry{kind: entryKind(d.Byte()), port: int(min(d.Uvarint(), 1<<30)), value: d.Uvarint()}
-		known := e.kind >= turn && e.kind <= deadKind && e.kind != choiceBase
+		known := e.kind >= turn && e.kind <= lastKind && e.kind != choiceBase
 		if d.Bad() || !known || e.port >= max(inputs, 1) {
 			return 0, nil, errOrder
 		}

@@ -45,9 +45,10 @@ type Event struct {
 type Choice uint8
 
 const (
-	ChoiceTime Choice = iota + 1 // ctx.Now: Unix ns
-	ChoiceRand                   // ctx.Rand
-	ChoiceDead                   // a tuple goes to the dead letters: its sequence number on the port
+	ChoiceTime  Choice = iota + 1 // ctx.Now: Unix ns
+	ChoiceRand                    // ctx.Rand
+	ChoiceDead                    // a tuple goes to the dead letters: its sequence number on the port
+	ChoiceLocal                   // which targets of a local-or-shuffle edge are local: see package task
 )
 
 // An ActionKind says which fields of an Action count.

@@ -29,6 +29,11 @@ func (c *Core) recorded(kind recovery.Choice, fresh uint64) uint64 {
 	if c.work.Kind == 0 || c.work.Kind == recovery.Poll {
 		return fresh
 	}
+	return c.drawn(kind, fresh)
+}
+
+// drawn returns a choice of the running call: what it drew when it was tried before, or a recorded one.
+func (c *Core) drawn(kind recovery.Choice, fresh uint64) uint64 {
 	d := &c.choices
 	if d.next < len(d.drawn) && d.drawn[d.next].kind == kind {
 		d.next++

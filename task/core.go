@@ -4,9 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/channel"
@@ -15,36 +12,8 @@ import (
 	"github.com/askback/askback/recovery"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/state"
-	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )
-
-// Config describes a task to its core. NewCore applies the defaults.
-type Config struct {
-	Plan     *topology.Plan
-	Task     *topology.Task
-	Strategy recovery.Factory
-	Settings recovery.Config // bounds and delays of the strategy; what the plan says of the task is filled in
-
-	// FrameSize is the length, in bytes, at which a frame is full. Default 16 KiB.
-	FrameSize int
-	// MaxPayload is the longest message that the transport carries, in bytes. Default 1 MiB.
-	MaxPayload int
-	// Linger is how long, in milliseconds, an open frame of a busy task may wait to become full. Default 1.
-	Linger recovery.Tick
-	// SmallState is the size of keyed state, in bytes, below which every snapshot is full. Default 256 KiB; a
-	// negative one never is.
-	SmallState int
-
-	Now  func() time.Time // the wall clock; default time.Now
-	Rand func() uint64    // where ctx.Rand takes fresh values; default: a generator seeded by the system
-	Log  *zap.Logger      // default: none
-
-	// OnDead is told of each tuple that goes to the dead letters of an operator without such a stream.
-	OnDead func(DeadLetter)
-	// OnLatency is told, by a task without outputs, how old the roots of a consumed frame are at most.
-	OnLatency func(time.Duration)
-}
 
 // A DeadLetter is a tuple that an operator could not process.
 type DeadLetter struct {
@@ -113,28 +82,7 @@ type Counters struct {
 
 // NewCore makes the task's operator and brings it to where its history ends. Start begins.
 func NewCore(cfg Config, history *checkpoint.History, env Env) (*Core, error) {
-	if cfg.FrameSize == 0 {
-		cfg.FrameSize = 16 << 10
-	}
-	if cfg.MaxPayload == 0 {
-		cfg.MaxPayload = 1 << 20
-	}
-	if cfg.Linger == 0 {
-		cfg.Linger = 1
-	}
-	if cfg.SmallState == 0 {
-		cfg.SmallState = 256 << 10
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if cfg.Rand == nil {
-		cfg.Rand = systemRand
-	}
-	if cfg.Log == nil {
-		cfg.Log = zap.NewNop()
-	}
-	cfg.FrameSize = min(cfg.FrameSize, cfg.MaxPayload)
+	cfg.applyDefaults()
 	c := &Core{cfg: cfg, env: env, store: state.NewStore()}
 	if err := c.restore(history); err != nil {
 		return nil, fmt.Errorf("restore task %v: %w", cfg.Task.Alias, err)

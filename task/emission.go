@@ -30,6 +30,7 @@ type emission struct {
 	err     error  // of the running call: what could not be emitted
 	trees   *trees // nil unless the strategy follows tuples
 	scratch []byte // for roots
+	local   []uint64
 }
 
 // A stream is the emitter of one stream, and the sink of its rows.
@@ -139,9 +140,14 @@ func (s *stream) Take(r *tuple.Row) error {
 	}
 	for i := range s.routes {
 		rt := &s.routes[i]
-		if rt.stateful && rt.stamp != e.stamp {
-			rt.stamp = e.stamp
-			rt.router.Mark()
+		if rt.stateful {
+			if rt.stamp != e.stamp {
+				rt.stamp = e.stamp
+				rt.router.Mark()
+			}
+			if rt.router.Asks() {
+				e.settle(rt.router)
+			}
 		}
 		k, err := rt.router.Pick(r)
 		switch {

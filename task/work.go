@@ -181,6 +181,7 @@ func (c *Core) bury(t tuple.Tuple, err error) {
 			c.emit.rollback(c)
 			c.cfg.Log.Error("dead letter dropped", zap.Stringer("id", idString{id}), zap.Error(e))
 		}
+		c.choices.done()
 		c.emit.next(c)
 	}
 	if c.trees != nil {
