@@ -1,0 +1,20 @@
+// Package core is what a leading nimbus knows and decides. It has no goroutine, NATS, disk or clock: beats, requests
+// and the time come in, and what is to be written comes out.
+//
+// # The nouns
+//
+//   - A Core is what one leader knows: the records and hosts as it has written them, and the beats that it has heard.
+//   - A Write is one record as it is to be from now on, or its end, with the events that tell of it.
+//   - A seat is silent for the time since it was last heard, as far as nimbus was listening.
+//
+// # The caller's duties
+//
+//  1. Load what is written, after winning the lease and before anything else.
+//  2. Tell each beat, with the moment at which it arrived.
+//  3. Put each Write into the bucket, and only then tell Stored. A Write that fails changes nothing; one whose outcome
+//     is not known is settled by loading again.
+//  4. Call Decide now and then and after each request, until it has nothing to write. See Core.Decide.
+//  5. Say Listening when messages may have been missed: silence before does not count.
+//
+// All methods belong to one goroutine. Records that it gives are shared: they are replaced, never changed.
+package core
