@@ -45,5 +45,6 @@
 //	P.beat.worker.I.S.N                  beats of workers
 //	P.worker.I.S.N.order                 orders to a worker
 //	P.worker.I.S.N.verb                  requests to a worker
+//	P.changed.key                        hints that a key of the bucket has been written
 //	P.event.I                            events of a topology; P.event.cluster those of no topology
 package cluster

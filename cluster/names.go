@@ -130,6 +130,9 @@ func (p Subjects) Event(of string) string { return string(p) + ".event." + of }
 // Bucket returns the name of the key-value bucket of records.
 func (p Subjects) Bucket() string { return string(p) + "-cluster" }
 
+// Changed returns where the server hints that a key of the bucket has been written: without its value, and not for sure.
+func (p Subjects) Changed(key string) string { return string(p) + ".changed." + key }
+
 // Artefacts returns the name of the object store of artefacts.
 func (p Subjects) Artefacts() string { return string(p) + "-artefacts" }
 

@@ -1,0 +1,180 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/askback/askback/msgid"
+)
+
+// ClusterEvents is what events of no topology are kept under.
+const ClusterEvents = "cluster"
+
+const (
+	maxQueuedEvents = 256
+	maxEventText    = 4 << 10 // bytes
+	maxEventAsked   = 32 << 10
+	lastWords       = time.Second // for what is queued when Run ends
+)
+
+// Events tells events: they are kept in a queue until the stream of events has them. It is safe for concurrent use.
+type Events struct {
+	nc *nats.Conn
+	p  Subjects
+
+	mu      sync.Mutex
+	queue   []*nats.Msg // bounded: when it is full, the oldest are dropped and counted
+	dropped uint64
+	wake    chan struct{}
+}
+
+// NewEvents returns a queue of events. Run sends them.
+func NewEvents(nc *nats.Conn, p Subjects) *Events {
+	return &Events{nc: nc, p: p, wake: make(chan struct{}, 1)}
+}
+
+// Tell queues an event. It never waits. At is now unless it is set; an event without an Instance is the cluster's.
+func (e *Events) Tell(event Event) {
+	if event.At.IsZero() {
+		event.At = time.Now()
+	}
+	of := ClusterEvents
+	if event.Instance != "" {
+		of = string(event.Instance)
+		if event.Instance.Check() != nil {
+			e.drop(1)
+			return
+		}
+	}
+	event.Text = shorten(event.Text, maxEventText)
+	if r := event.Recovery; r != nil && len(r.Asked) > maxEventAsked {
+		short := *r
+		short.Asked = shorten(r.Asked, maxEventAsked)
+		event.Recovery = &short
+	}
+	data, err := json.Marshal(event)
+	if err != nil {
+		e.drop(1)
+		return
+	}
+	m := nats.NewMsg(e.p.Event(of))
+	m.Data = data
+	m.Header.Set(nats.MsgIdHdr, rand.Text()) // it may be sent again
+	e.mu.Lock()
+	if e.queue = append(e.queue, m); len(e.queue) > maxQueuedEvents {
+		e.queue = e.queue[1:]
+		e.dropped++
+	}
+	e.mu.Unlock()
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Dropped returns how many events were lost: the stream of events could not be reached for too long, or refused them.
+func (e *Events) Dropped() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.dropped
+}
+
+func (e *Events) drop(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.dropped += uint64(n)
+}
+
+// Run sends what is queued until ctx ends, and then for a second at most what is left.
+func (e *Events) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if !e.send(ctx) {
+			select {
+			case <-ctx.Done():
+			case <-e.wake:
+			}
+		}
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	for last.Err() == nil && e.send(last) {
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.dropped += uint64(len(e.queue))
+	e.queue = nil
+}
+
+// send sends the oldest event until it is stored, refused or pushed out; it reports false if there is none.
+func (e *Events) send(ctx context.Context) bool {
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		e.mu.Lock()
+		if len(e.queue) == 0 {
+			e.mu.Unlock()
+			return false
+		}
+		m := e.queue[0]
+		e.mu.Unlock()
+		_, err := store(ctx, e.nc, m)
+		if err != nil && errors.Is(err, ErrUnknown) {
+			if sleep(ctx, pause) != nil {
+				return true
+			}
+			continue
+		}
+		e.mu.Lock()
+		if len(e.queue) > 0 && e.queue[0] == m {
+			e.queue = e.queue[1:]
+			if err != nil {
+				e.dropped++
+			}
+		}
+		e.mu.Unlock()
+		return true
+	}
+}
+
+// ReadEvents returns the newest events of an instance, or of ClusterEvents, oldest first, and at most limit. A limit of 0
+// is 1000.
+func ReadEvents(ctx context.Context, nc *nats.Conn, p Subjects, of string, limit int) ([]Event, error) {
+	if of == "" {
+		of = ClusterEvents
+	}
+	if err := CheckName("instance", of, msgid.MaxName); err != nil {
+		return nil, err
+	}
+	if limit <= 0 {
+		limit = 1000
+	}
+	limit = min(limit, eventsEach)
+	var found []Event
+	_, err := walk(ctx, nc, p.Events(), p.Event(of), 0, func(m message) error {
+		var e Event
+		if json.Unmarshal(m.data, &e) != nil {
+			return nil // a worker may write what it likes there
+		}
+		if found = append(found, e); len(found) > 2*limit {
+			found = append(found[:0], found[len(found)-limit:]...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cluster: events of %s: %w", of, err)
+	}
+	return found[max(0, len(found)-limit):], nil
+}
+
+// shorten cuts a text that is too long.
+func shorten(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + " …"
+}

@@ -1,0 +1,267 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/askback/askback/msgid"
+)
+
+// A Leadership is one nimbus leading, for one epoch. It implements Writer. Its methods may be called from any goroutine;
+// Close it when it is over, by whatever cause.
+//
+// Each write is conditional on the sequence number of the epoch's key: the server itself refuses what a leader writes that
+// was paused or cut off and has not noticed that another has taken over. If the bucket is lost and made anew, the
+// leader is deposed too: everything starts over from what is there.
+type Leadership struct {
+	*Bucket
+	epoch uint64
+	fence uint64 // revision of the epoch's key
+	lease *lease
+
+	// writing holds one token: JetStream with replicas refuses two writes at once that are conditional on the same.
+	writing chan struct{}
+	// unsettled is a write of whose fate nothing is known. The next one waits for it: it might overtake it.
+	unsettled *nats.Msg
+
+	ctx    context.Context // ends with the leadership
+	end    context.CancelCauseFunc
+	keeper sync.WaitGroup
+	close  sync.Once
+}
+
+var _ Writer = (*Leadership)(nil)
+
+func newLeadership(b *Bucket, lease *lease, epoch, fence uint64) *Leadership {
+	l := &Leadership{Bucket: b, epoch: epoch, fence: fence, lease: lease, writing: make(chan struct{}, 1)}
+	l.writing <- struct{}{}
+	l.floor.Store(fence)
+	l.ctx, l.end = context.WithCancelCause(context.Background())
+	return l
+}
+
+func (l *Leadership) start() { l.keeper.Go(l.keep) }
+
+// keep renews the lease until it cannot in time, or the leadership ends otherwise.
+func (l *Leadership) keep() {
+	every := l.lease.claim.TTL / 3
+	for pause := every; ; {
+		left := time.Until(l.lease.until)
+		if left <= 0 {
+			l.end(fmt.Errorf("%w, or may: the lease could not be renewed for %v", ErrDeposed, l.lease.claim.TTL))
+		}
+		if sleep(l.ctx, min(pause, left)) != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(l.ctx, min(every, time.Until(l.lease.until)))
+		err := l.lease.renew(ctx)
+		if errors.Is(err, errConflict) {
+			if err = l.lease.settle(ctx); err == nil {
+				err = l.check(ctx)
+			}
+			pause = every / 10
+		} else if err == nil {
+			pause = every
+		} else {
+			pause = every / 10
+		}
+		cancel()
+		if errors.Is(err, ErrDeposed) || closed(err) {
+			l.end(err)
+		}
+	}
+}
+
+// check asks who leads.
+func (l *Leadership) check(ctx context.Context) error {
+	e, err := l.last(ctx, epochKey)
+	if err != nil {
+		return err
+	}
+	if e.revision != l.fence {
+		var leader claim
+		_ = json.Unmarshal(e.data, &leader)
+		return fmt.Errorf("%w: %.80q, epoch %d", ErrDeposed, leader.Name, leader.Epoch)
+	}
+	return nil
+}
+
+// Epoch implements Writer.
+func (l *Leadership) Epoch() uint64 { return l.epoch }
+
+// Done is closed when the leadership is over: nobody else leads before.
+func (l *Leadership) Done() <-chan struct{} { return l.ctx.Done() }
+
+// Err returns why the leadership is over, and nil while it is not.
+func (l *Leadership) Err() error {
+	if l.ctx.Err() == nil {
+		return nil
+	}
+	return context.Cause(l.ctx)
+}
+
+// ErrClosed: the Leadership was closed.
+var ErrClosed = errors.New("cluster: leadership closed")
+
+// Close ends the leadership and gives the lease up, so that another candidate need not wait for it to expire.
+func (l *Leadership) Close() error {
+	var err error
+	l.close.Do(func() {
+		held := l.ctx.Err() == nil
+		l.end(ErrClosed)
+		l.keeper.Wait()
+		if held {
+			ctx, cancel := context.WithTimeout(context.Background(), tryTimeout)
+			defer cancel()
+			err = l.lease.release(ctx)
+		}
+	})
+	return err
+}
+
+// PutRecord implements Writer. It sets the record's Epoch.
+func (l *Leadership) PutRecord(ctx context.Context, r *Record) (uint64, error) {
+	if err := r.Instance.Check(); err != nil {
+		return 0, err
+	}
+	r.Epoch = l.epoch
+	return l.put(ctx, recordKey+r.Instance.Name(), r)
+}
+
+// DeleteRecord implements Writer.
+func (l *Leadership) DeleteRecord(ctx context.Context, name string) error {
+	if err := CheckName("topology", name, MaxName); err != nil {
+		return err
+	}
+	return l.remove(ctx, recordKey+name)
+}
+
+// PutHost implements Writer.
+func (l *Leadership) PutHost(ctx context.Context, h *Host) error {
+	if err := CheckName("supervisor", h.Name, msgid.MaxName); err != nil {
+		return err
+	}
+	_, err := l.put(ctx, hostKey+h.Name, h)
+	return err
+}
+
+// DeleteHost implements Writer.
+func (l *Leadership) DeleteHost(ctx context.Context, name string) error {
+	if err := CheckName("supervisor", name, msgid.MaxName); err != nil {
+		return err
+	}
+	return l.remove(ctx, hostKey+name)
+}
+
+func (l *Leadership) put(ctx context.Context, key string, value any) (uint64, error) {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return 0, fmt.Errorf("cluster: write %s: %w", key, err)
+	}
+	m := nats.NewMsg(l.subject(key))
+	m.Data = data
+	return l.write(ctx, m)
+}
+
+// remove leaves a mark for those who watch, which expires.
+func (l *Leadership) remove(ctx context.Context, key string) error {
+	m := nats.NewMsg(l.subject(key))
+	m.Header.Set(operation, "PURGE")
+	m.Header.Set(rollup, "sub")
+	m.Header.Set(ttlHeader, deletedTTL.String())
+	_, err := l.write(ctx, m)
+	return err
+}
+
+// write stores a message if this is still the newest epoch. When ctx ends before that is known, the message may be
+// stored yet, but before any later one.
+func (l *Leadership) write(ctx context.Context, m *nats.Msg) (revision uint64, err error) {
+	ctx, cancel := l.lead(ctx)
+	defer cancel()
+	select {
+	case <-l.writing:
+		defer func() { l.writing <- struct{}{} }()
+	case <-ctx.Done():
+		return 0, fmt.Errorf("cluster: write %s: %w", m.Subject, context.Cause(ctx))
+	}
+	m.Header.Set(expectSequence, strconv.FormatUint(l.fence, 10))
+	m.Header.Set(expectSubject, l.subject(epochKey))
+	m.Header.Set(nats.MsgIdHdr, rand.Text())
+	if l.unsettled != nil {
+		if _, err := l.insist(ctx, l.unsettled); err != nil && l.unsettled != nil {
+			return 0, fmt.Errorf("cluster: write %s: an earlier write: %w", m.Subject, err)
+		}
+	}
+	if revision, err = l.insist(ctx, m); err != nil {
+		return 0, fmt.Errorf("cluster: write %s: %w", m.Subject, err)
+	}
+	return revision, nil
+}
+
+// insist sends a message until it is known what became of it. Its id has the server store it once at most.
+func (l *Leadership) insist(ctx context.Context, m *nats.Msg) (uint64, error) {
+	l.unsettled = m
+	for pause := time.Millisecond; ; pause = min(2*pause, errorPause) {
+		revision, err := store(ctx, l.nc, m)
+		if errors.Is(err, errConflict) {
+			if err = l.check(ctx); err == nil {
+				err = ErrUnknown // a candidate's try was under way just then: not stored yet
+			}
+		}
+		switch {
+		case err == nil:
+			l.unsettled = nil
+			l.floor.Store(revision)
+			return revision, nil
+		case errors.Is(err, ErrDeposed):
+			l.unsettled = nil
+			l.end(err)
+			return 0, err
+		case ctx.Err() != nil:
+			return 0, fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
+		case !errors.Is(err, ErrUnknown):
+			l.unsettled = nil
+			return 0, err
+		}
+		_ = sleep(ctx, pause)
+	}
+}
+
+// lead returns a context that ends with the leadership too.
+func (l *Leadership) lead(ctx context.Context) (context.Context, context.CancelFunc) {
+	both, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })
+	return both, func() { stop(); cancel(nil) }
+}
+
+// Records implements Reader.
+func (l *Leadership) Records(ctx context.Context) ([]Change, error) {
+	ctx, cancel := l.lead(ctx)
+	defer cancel()
+	c, err := l.Bucket.Records(ctx)
+	return c, because(ctx, err)
+}
+
+// Hosts implements Reader.
+func (l *Leadership) Hosts(ctx context.Context) ([]Host, error) {
+	ctx, cancel := l.lead(ctx)
+	defer cancel()
+	h, err := l.Bucket.Hosts(ctx)
+	return h, because(ctx, err)
+}
+
+// because adds why a context ended to an error.
+func because(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+	}
+	return err
+}

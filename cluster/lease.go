@@ -1,0 +1,230 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// LeaseTTL is how long a lease holds unless it is renewed.
+const LeaseTTL = 2 * time.Second
+
+// Bounds of a lease's TTL.
+const (
+	minTTL = 100 * time.Millisecond
+	maxTTL = time.Minute
+)
+
+// A claim is the value of the lease and of the epoch: who has it. The nonce tells one run of a nimbus from another, and
+// a write whose answer was lost from somebody else's.
+type claim struct {
+	Name  string        `json:"name"`
+	Nonce string        `json:"nonce"`
+	TTL   time.Duration `json:"ttl,omitempty"`   // of the lease
+	Epoch uint64        `json:"epoch,omitempty"` // of the epoch
+}
+
+// Campaign waits until it holds the lease, then takes over: it writes the next epoch, and returns the Leadership of it.
+// It goes on through losses of the connection until ctx ends. A TTL of 0 is LeaseTTL.
+//
+// The lease only keeps candidates from deposing each other all the time. What makes a leader's writes safe is the epoch.
+//
+// A candidate takes the lease when it is free (the server has it expire by its TTL), or when it has itself seen it
+// unrenewed for its TTL. The latter is sooner, for the server looks once a second, and does not depend on its clock.
+func Campaign(ctx context.Context, nc *nats.Conn, p Subjects, name string, ttl time.Duration) (*Leadership, error) {
+	if ttl == 0 {
+		ttl = LeaseTTL
+	}
+	if ttl < minTTL || ttl > maxTTL {
+		return nil, fmt.Errorf("cluster: lease of %v: want %v to %v", ttl, minTTL, maxTTL)
+	}
+	c := &candidate{b: OpenReader(nc, p), claim: claim{Name: name, Nonce: rand.Text(), TTL: ttl}, wake: make(chan struct{}, 1)}
+	sub, err := nc.Subscribe(p.Changed(leaseKey), func(*nats.Msg) {
+		select {
+		case c.wake <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cluster: campaign: %w", err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	for {
+		l, err := c.try(ctx)
+		if l != nil {
+			l.start()
+			return l, nil
+		}
+		if closed(err) {
+			return nil, fmt.Errorf("cluster: campaign: %w", err)
+		}
+		if !c.rest(ctx) {
+			return nil, fmt.Errorf("cluster: campaign: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// A candidate waits for the lease.
+type candidate struct {
+	b     *Bucket
+	claim claim
+	wake  chan struct{}
+	// The lease as it was seen last, and since when it is so.
+	seen  uint64
+	since time.Time
+	free  time.Time // when it will have been unrenewed for its TTL
+}
+
+// try takes the lease and the epoch if it can.
+func (c *candidate) try(ctx context.Context) (*Leadership, error) {
+	e, err := c.b.last(ctx, leaseKey)
+	if err != nil {
+		return nil, err
+	}
+	c.look(e)
+	if time.Now().Before(c.free) {
+		return nil, ErrNotLeading
+	}
+	lease := &lease{b: c.b, claim: c.claim, revision: e.revision}
+	if err := lease.renew(ctx); err != nil {
+		return nil, err
+	}
+	for time.Now().Before(lease.until) {
+		l, err := c.takeOver(ctx, lease)
+		if l != nil || closed(err) || ctx.Err() != nil {
+			return l, err
+		}
+		_ = sleep(ctx, errorPause/10)
+	}
+	return nil, ErrNotLeading
+}
+
+// look notes since when the lease is as it is.
+func (c *candidate) look(e entry) {
+	if e.gone || e.revision == 0 {
+		c.seen, c.free = e.revision, time.Time{}
+		return
+	}
+	if e.revision == c.seen {
+		return
+	}
+	var holder claim
+	_ = json.Unmarshal(e.data, &holder) // one that cannot be read holds for the longest time
+	if holder.TTL < minTTL || holder.TTL > maxTTL {
+		holder.TTL = maxTTL
+	}
+	c.seen, c.since = e.revision, time.Now()
+	c.free = c.since.Add(holder.TTL)
+}
+
+// takeOver writes the next epoch.
+func (c *candidate) takeOver(ctx context.Context, lease *lease) (*Leadership, error) {
+	e, err := c.b.last(ctx, epochKey)
+	if err != nil {
+		return nil, err
+	}
+	var before claim
+	if e.revision > 0 {
+		if err := json.Unmarshal(e.data, &before); err != nil {
+			return nil, damaged(epochKey, err)
+		}
+	}
+	if before.Nonce == c.claim.Nonce { // it was written, and the answer was lost
+		return newLeadership(c.b, lease, before.Epoch, e.revision), nil
+	}
+	mine := c.claim
+	mine.TTL, mine.Epoch = 0, before.Epoch+1
+	value, _ := json.Marshal(mine)
+	m := nats.NewMsg(c.b.subject(epochKey))
+	m.Data = value
+	m.Header.Set(expectSequence, strconv.FormatUint(e.revision, 10))
+	revision, err := store(ctx, c.b.nc, m)
+	if err != nil {
+		return nil, err
+	}
+	return newLeadership(c.b, lease, mine.Epoch, revision), nil
+}
+
+// rest waits until there is reason to look at the lease again; it reports false when ctx has ended.
+func (c *candidate) rest(ctx context.Context) bool {
+	pause := c.claim.TTL / 3
+	if left := time.Until(c.free); left > 0 && left < pause {
+		pause = left
+	}
+	timer := time.NewTimer(max(pause, time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-c.wake:
+	case <-timer.C:
+	}
+	return ctx.Err() == nil
+}
+
+// Headers of JetStream.
+const (
+	expectSequence = "Nats-Expected-Last-Subject-Sequence"
+	expectSubject  = "Nats-Expected-Last-Subject-Sequence-Subject"
+	ttlHeader      = "Nats-TTL"
+	operation      = "KV-Operation"
+	rollup         = "Nats-Rollup"
+)
+
+// A lease is one that is held. One goroutine uses it.
+type lease struct {
+	b        *Bucket
+	claim    claim
+	revision uint64    // of the key; what the next write is conditional on
+	until    time.Time // by the own monotonic clock, counted from before the last renewal was sent
+}
+
+// renew writes the lease anew, with a TTL: an update through the KV interface would clear it.
+func (l *lease) renew(ctx context.Context) error {
+	value, _ := json.Marshal(l.claim)
+	m := nats.NewMsg(l.b.subject(leaseKey))
+	m.Data = value
+	m.Header.Set(expectSequence, strconv.FormatUint(l.revision, 10))
+	m.Header.Set(ttlHeader, strconv.Itoa(int((l.claim.TTL+time.Second-1)/time.Second))) // whole seconds; at least 1
+	sent := time.Now()
+	revision, err := store(ctx, l.b.nc, m)
+	if err == nil {
+		l.revision, l.until = revision, sent.Add(l.claim.TTL)
+	}
+	return err
+}
+
+// settle finds out what became of the lease after a renewal that was refused. Nothing is wrong if it is ours, by a
+// renewal whose answer was lost; or if it is free, because the server's clock has leapt. Otherwise it is ErrDeposed.
+func (l *lease) settle(ctx context.Context) error {
+	e, err := l.b.last(ctx, leaseKey)
+	if err != nil {
+		return err
+	}
+	if !e.gone && e.revision > 0 {
+		var holder claim
+		if json.Unmarshal(e.data, &holder) != nil || holder.Nonce != l.claim.Nonce {
+			return fmt.Errorf("%w: %.80q holds the lease", ErrDeposed, holder.Name)
+		}
+	}
+	l.revision = e.revision
+	return nil
+}
+
+// release gives the lease up, if it is still ours.
+func (l *lease) release(ctx context.Context) error {
+	m := nats.NewMsg(l.b.subject(leaseKey))
+	m.Header.Set(operation, "DEL")
+	m.Header.Set(expectSequence, strconv.FormatUint(l.revision, 10))
+	_, err := store(ctx, l.b.nc, m)
+	if errors.Is(err, errConflict) {
+		return nil
+	}
+	return err
+}

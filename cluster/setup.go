@@ -1,0 +1,165 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Bounds of what is kept.
+const (
+	eventsEach  = 2000                // of one instance
+	eventsAge   = 30 * 24 * time.Hour // of any
+	eventsBytes = 256 << 20           // of all
+	// markerTTL is how long an expired lease leaves a mark, and deletedTTL how long a deleted key does. Whoever watches
+	// and was away for longer finds out by its audit.
+	markerTTL  = time.Minute
+	deletedTTL = 24 * time.Hour
+)
+
+// bestReplicas is how many replicas there are if the cluster has room for them.
+const bestReplicas = 3
+
+// Setup makes the bucket of records, the object store of artefacts and the stream of events, unless they are there.
+// They get that many replicas; 0 is three where the NATS cluster has them and one otherwise. Those that have fewer get
+// more when it is possible, so it does no harm to call it again. It waits for a cluster that is not ready yet until ctx
+// ends.
+func Setup(ctx context.Context, nc *nats.Conn, p Subjects, replicas int) error {
+	if err := CheckName("prefix", string(p), maxPrefix); err != nil {
+		return err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("cluster: set up: %w", err)
+	}
+	for _, s := range stores(js, p) {
+		if err := s.ensure(ctx, js, replicas); err != nil {
+			return fmt.Errorf("cluster: set up stream %s: %w", s.stream, err)
+		}
+	}
+	return nil
+}
+
+// maxPrefix leaves room for what names add to it.
+const maxPrefix = 64
+
+// A kept is a stream that Setup makes.
+type kept struct {
+	stream string
+	make   func(ctx context.Context, replicas int) error
+}
+
+func stores(js jetstream.JetStream, p Subjects) []kept {
+	return []kept{
+		{"KV_" + p.Bucket(), func(ctx context.Context, replicas int) error {
+			_, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+				Bucket:         p.Bucket(),
+				Description:    "Askback: topologies, supervisors, and who leads",
+				History:        1,
+				Storage:        jetstream.FileStorage,
+				Replicas:       replicas,
+				LimitMarkerTTL: markerTTL, // which allows a message its own TTL too
+				RePublish:      &jetstream.RePublish{Source: "$KV." + p.Bucket() + ".>", Destination: p.Changed(">"), HeadersOnly: true},
+			})
+			return err
+		}},
+		{"OBJ_" + p.Artefacts(), func(ctx context.Context, replicas int) error {
+			_, err := js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{
+				Bucket:      p.Artefacts(),
+				Description: "Askback: programs of topologies, by their SHA-256",
+				Storage:     jetstream.FileStorage,
+				Replicas:    replicas,
+			})
+			return err
+		}},
+		{p.Events(), func(ctx context.Context, replicas int) error {
+			_, err := js.CreateStream(ctx, jetstream.StreamConfig{
+				Name:              p.Events(),
+				Description:       "Askback: what happened",
+				Subjects:          []string{p.Event("*")},
+				Storage:           jetstream.FileStorage,
+				Replicas:          replicas,
+				Discard:           jetstream.DiscardOld,
+				MaxMsgsPerSubject: eventsEach,
+				MaxAge:            eventsAge,
+				MaxBytes:          eventsBytes,
+				AllowDirect:       true,
+			})
+			return err
+		}},
+	}
+}
+
+// ensure makes the stream, or gives it the replicas that it lacks.
+func (k kept) ensure(ctx context.Context, js jetstream.JetStream, replicas int) error {
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		err := k.attempt(ctx, js, replicas)
+		if err == nil || !transient(err) {
+			return err
+		}
+		if sleep(ctx, pause) != nil {
+			return err
+		}
+	}
+}
+
+func (k kept) attempt(ctx context.Context, js jetstream.JetStream, replicas int) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	want := replicas
+	if replicas == 0 {
+		want = bestReplicas
+	}
+	s, err := js.Stream(ctx, k.stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		err = k.make(ctx, want)
+		if replicas == 0 && tooFew(err) {
+			err = k.make(ctx, 1)
+		}
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || errors.Is(err, jetstream.ErrBucketExists) {
+			return nil // somebody else was faster
+		}
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	config := s.CachedInfo().Config
+	if config.Replicas >= want {
+		return nil
+	}
+	config.Replicas = want
+	if _, err = js.UpdateStream(ctx, config); replicas == 0 && tooFew(err) {
+		return nil
+	}
+	return err
+}
+
+// JetStream's codes that mean that there are not enough servers for that many replicas.
+const (
+	codeNoPeers     jetstream.ErrorCode = 10005
+	codeNoResources jetstream.ErrorCode = 10023
+	codeNoReplicas  jetstream.ErrorCode = 10074 // it is not a cluster
+)
+
+func tooFew(err error) bool {
+	var e jetstream.JetStreamError
+	if !errors.As(err, &e) || e.APIError() == nil {
+		return false
+	}
+	code := e.APIError().ErrorCode
+	return code == codeNoPeers || code == codeNoResources || code == codeNoReplicas
+}
+
+// transient reports whether an error may be gone in a moment: a cluster that starts has no leader yet.
+func transient(err error) bool {
+	var e jetstream.JetStreamError
+	if errors.As(err, &e) && e.APIError() != nil {
+		return e.APIError().Code == 503
+	}
+	return !closed(err)
+}

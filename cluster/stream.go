@@ -1,0 +1,213 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrUnknown: there was no answer. What was asked may have been done, or not.
+var ErrUnknown = errors.New("cluster: no answer from JetStream")
+
+// tryTimeout is how long one question to JetStream may take. A server that is killed answers none.
+const tryTimeout = time.Second
+
+// A message is one of a stream.
+type message struct {
+	subject  string
+	revision uint64 // its sequence number
+	header   nats.Header
+	data     []byte
+}
+
+// A getRequest asks for messages of a stream by its get and direct get.
+type getRequest struct {
+	Seq      uint64 `json:"seq,omitempty"`
+	NextFor  string `json:"next_by_subj,omitempty"`
+	LastFor  string `json:"last_by_subj,omitempty"`
+	Batch    int    `json:"batch,omitempty"`
+	MaxBytes int    `json:"max_bytes,omitempty"`
+}
+
+// A batch stays well below the bounds of the client's subscription, which would drop what is beyond them.
+const (
+	batchCount = 1024
+	batchBytes = 8 << 20
+)
+
+// walk gives a stream's messages on a subject from a sequence number on, oldest first, as any replica has them. It
+// returns the sequence number to go on with.
+func walk(ctx context.Context, nc *nats.Conn, stream, subject string, from uint64, f func(message) error) (next uint64, err error) {
+	next = max(from, 1)
+	take := func(m message) error {
+		next = m.revision + 1
+		return f(m)
+	}
+	for more := true; more && err == nil; {
+		more, err = readBatch(ctx, nc, stream, getRequest{Seq: next, NextFor: subject, Batch: batchCount, MaxBytes: batchBytes}, take)
+	}
+	if err != nil {
+		err = fmt.Errorf("cluster: read stream %s: %w", stream, err)
+	}
+	return next, err
+}
+
+// readBatch reports whether there may be more.
+func readBatch(ctx context.Context, nc *nats.Conn, stream string, ask getRequest, f func(message) error) (more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	inbox := nc.NewInbox()
+	sub, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	body, _ := json.Marshal(ask)
+	if err := nc.PublishRequest("$JS.API.DIRECT.GET."+stream, inbox, body); err != nil {
+		return false, err
+	}
+	for last := uint64(0); ; {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return false, unanswered(err)
+		}
+		before, _ := strconv.ParseUint(m.Header.Get("Nats-Last-Sequence"), 10, 64)
+		switch status := m.Header.Get("Status"); status {
+		case "":
+		case "204": // the batch ends
+			return m.Header.Get("Nats-Num-Pending") != "0" || before != last, nil
+		case "404": // nothing there
+			return false, nil
+		default:
+			return false, fmt.Errorf("%w: status %s %s", ErrUnknown, status, m.Header.Get("Description"))
+		}
+		seq, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
+		if err != nil || seq < ask.Seq {
+			return false, fmt.Errorf("%w: unreadable answer", ErrUnknown)
+		}
+		if before != last {
+			return true, nil // one between was dropped on the way
+		}
+		if err := f(message{m.Header.Get("Nats-Subject"), seq, m.Header, m.Data}); err != nil {
+			return false, err
+		}
+		last = seq
+	}
+}
+
+// lastOf asks a stream's leader for the newest message on a subject; its revision is 0 if there is none.
+func lastOf(ctx context.Context, nc *nats.Conn, stream, subject string) (message, error) {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	fail := func(err error) (message, error) {
+		return message{}, fmt.Errorf("cluster: read stream %s: %w", stream, err)
+	}
+	body, _ := json.Marshal(getRequest{LastFor: subject})
+	reply, err := nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, body)
+	if err != nil {
+		return fail(unanswered(err))
+	}
+	var got struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Subject string `json:"subject"`
+			Seq     uint64 `json:"seq"`
+			Header  []byte `json:"hdrs"`
+			Data    []byte `json:"data"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(reply.Data, &got); err != nil {
+		return fail(fmt.Errorf("%w: unreadable answer: %w", ErrUnknown, err))
+	}
+	if got.Error != nil {
+		if got.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+			return message{}, nil
+		}
+		return fail(apiError(got.Error))
+	}
+	m := message{subject: got.Message.Subject, revision: got.Message.Seq, data: got.Message.Data}
+	if len(got.Message.Header) > 0 {
+		if m.header, err = nats.DecodeHeadersMsg(got.Message.Header); err != nil {
+			return fail(fmt.Errorf("%w: unreadable answer: %w", ErrUnknown, err))
+		}
+	}
+	return m, nil
+}
+
+// errConflict: what a write was conditional on is not so, or another write like it is under way.
+var errConflict = errors.New("cluster: conflict")
+
+// store publishes to a stream and returns the message's sequence number.
+func store(ctx context.Context, nc *nats.Conn, m *nats.Msg) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	reply, err := nc.RequestMsgWithContext(ctx, m)
+	if err != nil {
+		return 0, unanswered(err)
+	}
+	var ack struct {
+		Error *jetstream.APIError `json:"error"`
+		Seq   uint64              `json:"seq"`
+	}
+	switch err := json.Unmarshal(reply.Data, &ack); {
+	case err != nil:
+		return 0, fmt.Errorf("%w: unreadable answer: %w", ErrUnknown, err)
+	case ack.Error != nil:
+		return 0, apiError(ack.Error)
+	case ack.Seq == 0:
+		return 0, fmt.Errorf("%w: an answer without a sequence number", ErrUnknown)
+	}
+	return ack.Seq, nil
+}
+
+// errMessageIDInProcess: the first copy of a message is still being stored.
+const errMessageIDInProcess jetstream.ErrorCode = 10158
+
+// apiError says what an error of JetStream means.
+func apiError(e *jetstream.APIError) error {
+	switch {
+	case e.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence, e.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
+		return fmt.Errorf("%w: %w", errConflict, e)
+	case e.ErrorCode == errMessageIDInProcess, e.Code >= 500:
+		return fmt.Errorf("%w: %w", ErrUnknown, e)
+	}
+	return e
+}
+
+// unanswered says what it means that a question got no answer.
+func unanswered(err error) error {
+	if closed(err) || errors.Is(err, nats.ErrMaxPayload) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnknown, err)
+}
+
+// closed reports whether a connection will never answer again.
+func closed(err error) bool {
+	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionDraining) || errors.Is(err, nats.ErrInvalidConnection)
+}
+
+// inOrder returns the entries that are there, oldest first.
+func inOrder(entries map[string]entry) []entry {
+	all := slices.SortedFunc(maps.Values(entries), func(a, b entry) int { return cmp.Compare(a.revision, b.revision) })
+	return slices.DeleteFunc(all, func(e entry) bool { return e.gone })
+}
+
+// sleep waits, or returns the context's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}

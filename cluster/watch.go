@@ -1,0 +1,204 @@
+package cluster
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// watchTimes are how often a watch asks.
+type watchTimes struct {
+	retry time.Duration // when a replica lags behind
+	poll  time.Duration // without a hint
+	audit time.Duration // for what no message tells
+}
+
+var defaultWatchTimes = watchTimes{retry: 5 * time.Millisecond, poll: time.Second, audit: 30 * time.Second}
+
+// errorPause is how soon a question that failed is asked again.
+const errorPause = 100 * time.Millisecond
+
+// lagRetries is how often a hint is followed up at once: a replica needs a moment to have what the leader hints at.
+const lagRetries = 40
+
+// A watch is one run of Watch.
+//
+// Invariant: known is what f has been told. An entry that is newer is told. One that is older, or missing, is believed
+// only if the stream's leader says so twice, an audit apart: a replica that lags behind would otherwise remove what runs.
+type watch struct {
+	b        *Bucket
+	f        func(Change)
+	known    map[string]known
+	next     uint64          // revision to read on from
+	suspects map[string]bool // keys of which the leader has already said once that they are older, or gone
+	hinted   atomic.Uint64   // newest revision hinted at
+	wake     chan struct{}
+}
+
+// known is what f has been told of a key. A removed one is kept: a replica that lags behind may still have it.
+type known struct {
+	revision uint64
+	gone     bool
+}
+
+// Watch implements Reader. Removals that nobody could see, such as those of a bucket that was lost, are noticed within
+// a minute or so. A record that cannot be read is left as it was known.
+func (b *Bucket) Watch(ctx context.Context, f func(Change), caughtUp func()) error {
+	w := &watch{b: b, f: f, known: map[string]known{}, suspects: map[string]bool{}, wake: make(chan struct{}, 1)}
+	sub, err := b.nc.Subscribe(b.p.Changed(recordKey+"*"), w.hint)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	for audited, told := time.Now(), false; ctx.Err() == nil; w.rest(ctx, err) {
+		switch {
+		case !told:
+			told, err = w.catchUp(ctx)
+			if told {
+				caughtUp()
+			}
+		case time.Since(audited) >= b.times.audit:
+			if err = w.audit(ctx); err == nil {
+				audited = time.Now()
+			}
+		default:
+			err = w.poll(ctx)
+		}
+		if closed(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// hint notes what the server has hinted at. It runs on a goroutine of the connection.
+func (w *watch) hint(m *nats.Msg) {
+	revision, _ := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
+	w.follow(revision)
+}
+
+func (w *watch) follow(revision uint64) {
+	w.hinted.Store(revision)
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// rest waits until there is reason to ask again.
+func (w *watch) rest(ctx context.Context, err error) {
+	pause := w.b.times.poll
+	if err != nil {
+		pause = min(pause, errorPause)
+	}
+	tick := time.NewTimer(pause)
+	defer tick.Stop()
+	select {
+	case <-ctx.Done():
+	case <-w.wake:
+	case <-tick.C:
+	}
+}
+
+// catchUp reports whether f has been told all that was there when it was called.
+func (w *watch) catchUp(ctx context.Context) (bool, error) {
+	newest, err := w.b.newest(ctx)
+	if err != nil {
+		return false, err
+	}
+	if err := w.poll(ctx); err != nil {
+		return false, err
+	}
+	if w.next <= newest { // the replica lags behind
+		w.follow(newest)
+		return false, nil
+	}
+	return true, nil
+}
+
+// poll tells f what is new.
+func (w *watch) poll(ctx context.Context) (err error) {
+	for range lagRetries {
+		w.next, err = w.b.read(ctx, w.next, w.see)
+		if err != nil || w.next > w.hinted.Load() {
+			return err
+		}
+		if err := sleep(ctx, w.b.times.retry); err != nil {
+			return err
+		}
+	}
+	w.hinted.Store(0) // there may be another bucket now, whose revisions are lower
+	return nil
+}
+
+// see tells f of an entry that is newer than what it has been told.
+func (w *watch) see(e entry) error {
+	if strings.HasPrefix(e.key, recordKey) && e.revision > w.known[e.key].revision {
+		w.tell(e)
+	}
+	return nil
+}
+
+// tell tells f of an entry. One that cannot be read is passed over: it says nothing.
+func (w *watch) tell(e entry) {
+	c, err := change(e)
+	if err != nil {
+		return
+	}
+	was := w.known[e.key]
+	w.known[e.key] = known{e.revision, e.gone}
+	if !e.gone || was.revision > 0 && !was.gone {
+		w.f(c)
+	}
+}
+
+// audit compares what f has been told with all that is there.
+func (w *watch) audit(ctx context.Context) error {
+	there := map[string]uint64{}
+	next, err := w.b.read(ctx, 0, func(e entry) error {
+		there[e.key] = e.revision
+		return w.see(e)
+	})
+	if err != nil {
+		return err
+	}
+	w.next = next // it may have gone back
+	doubted := map[string]bool{}
+	for key, k := range w.known {
+		switch {
+		case there[key] >= k.revision:
+		case k.gone:
+			if there[key] == 0 && next > k.revision { // what was left of it has expired
+				delete(w.known, key)
+			}
+		default:
+			older, e, err := w.older(ctx, key, k)
+			if err != nil {
+				return err
+			}
+			if older && w.suspects[key] {
+				w.tell(e)
+			} else if older {
+				doubted[key] = true
+			}
+		}
+	}
+	w.suspects = doubted
+	return nil
+}
+
+// older reports whether the stream's leader has an older entry for a key than is known, or none; and what it has.
+func (w *watch) older(ctx context.Context, key string, k known) (bool, entry, error) {
+	e, err := w.b.last(ctx, key)
+	if err != nil {
+		return false, e, err
+	}
+	if e.revision == 0 {
+		e.key, e.gone = key, true
+	}
+	return e.revision < k.revision, e, nil
+}
