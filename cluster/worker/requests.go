@@ -1,0 +1,68 @@
+package worker
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"go.uber.org/zap"
+
+	"github.com/askback/askback/cluster"
+)
+
+// listen subscribes to what is said to the worker.
+func (w *worker) listen() error {
+	for verb, f := range map[string]nats.MsgHandler{cluster.VerbOrder: w.onOrder, cluster.VerbCrash: w.onCrash} {
+		if _, err := w.line.Subscribe(w.subjects.Worker(w.launch.Seat, verb), f); err != nil {
+			return fmt.Errorf("listen for %s: %w", verb, err)
+		}
+	}
+	return nil
+}
+
+// onOrder puts an order into the mail. Of several that wait, the newest counts.
+func (w *worker) onOrder(m *nats.Msg) {
+	o := &cluster.Order{}
+	if err := json.Unmarshal(m.Data, o); err != nil || o.Instance != w.launch.Seat.Instance {
+		w.log.Warn("no order for this worker", zap.String("instance", string(o.Instance)))
+		return
+	}
+	if waits := w.mail.Load(); waits != nil {
+		if waits.Revision > o.Revision {
+			return
+		}
+		if o.JWT == "" {
+			o.JWT = waits.JWT
+		}
+	}
+	w.mail.Store(o)
+	w.poke()
+}
+
+// onCrash ends a task as a crash would.
+func (w *worker) onCrash(m *nats.Msg) {
+	var ask cluster.TaskRequest
+	if err := json.Unmarshal(m.Data, &ask); err != nil {
+		w.refuse(m, cluster.CodeBadRequest, "the request is not JSON as it should be")
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch member := w.members[ask.Task]; {
+	case member == nil:
+		w.refuse(m, cluster.CodeNotFound, fmt.Sprintf("task %.80s does not run in worker %s", ask.Task, w.launch.Seat))
+	case !member.Kill():
+		w.refuse(m, cluster.CodeConflict, fmt.Sprintf("task %s is %s, so there is nothing to end", ask.Task, member.Info().State))
+	default:
+		_ = m.Respond([]byte("{}"))
+	}
+}
+
+// refuse answers with an error, as services do.
+func (w *worker) refuse(m *nats.Msg, code cluster.ErrCode, text string) {
+	answer := nats.NewMsg(m.Reply)
+	answer.Header.Set(micro.ErrorHeader, text)
+	answer.Header.Set(micro.ErrorCodeHeader, string(code))
+	_ = m.RespondMsg(answer)
+}
