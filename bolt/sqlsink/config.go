@@ -32,7 +32,8 @@ type Config struct {
 	// Positions is the table of positions, in the database of Table. It is created unless it is there. Default
 	// "askback_positions".
 	Positions string
-	// Batch is how many tuples go into one transaction at the most. Default 500. See the package's comment on 1.
+	// Batch is how many tuples go into one transaction at the most; with Hold, into one that writes to Held. Default 500.
+	// See the package's comment on 1.
 	Batch int
 	// Patience is how long a transaction is tried again, when the database cannot be reached or asks for that, until
 	// the task gives up and begins again. The task does nothing else meanwhile. Default 10 s.

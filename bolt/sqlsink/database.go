@@ -79,7 +79,16 @@ func (d *database) close() error {
 	if d.db == nil {
 		return nil
 	}
-	return d.db.Close()
+	err := d.db.Close()
+	d.db = nil
+	return err
+}
+
+// closeOn closes the database on an error. A task does not close a bolt that it could not make ready.
+func (d *database) closeOn(err *error) {
+	if *err != nil {
+		_ = d.close() // there is an error already
+	}
 }
 
 // claim makes this incarnation the one that may write, and returns the position. It waits for a transaction of an
@@ -118,8 +127,12 @@ func (d *database) create(ctx context.Context, name, columns string) error {
 	d.doing("create " + name)
 	_, err := d.conn.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+name+" ("+columns+")")
 	var state interface{ SQLState() string }
-	if errors.As(err, &state) && (state.SQLState() == "23505" || state.SQLState() == "42P07") {
-		return errAgain{err} // two tasks created it at the same time; PostgreSQL tells one of them so
+	if !errors.As(err, &state) {
+		return err
+	}
+	switch state.SQLState() {
+	case "23505", "42P07", "42710":
+		return errAgain{err} // two tasks created it at the same time; PostgreSQL tells one of them so, in one of three ways
 	}
 	return err
 }

@@ -25,3 +25,19 @@ func Example() {
 	fmt.Println(ok)
 	// Output: true
 }
+
+// The same under the strategy barrier, which rolls back all tasks together.
+func Example_hold() {
+	out := sqlsink.New(sqlsink.Config{
+		Open:    func() (*sql.DB, error) { return sql.Open("pgx", os.Getenv("SHOP_DSN")) },
+		Table:   "shop.orders",
+		Columns: []sqlsink.Column{{Name: "id", Field: "number"}, {Name: "item"}},
+		Key:     []string{"id"},
+		Hold:    true, // in shop.orders_held, until the checkpoint is committed
+	})
+	// b.Bolt("out", out).Shuffle("orders")
+
+	_, ok := out().(bolt.Committer)
+	fmt.Println(ok)
+	// Output: true
+}

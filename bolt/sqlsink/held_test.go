@@ -197,10 +197,16 @@ func TestHeld(t *testing.T) {
 		if err := s.Restore([]byte(`{"after":3,"last":4,"rows":1}`)); !errors.Is(err, ErrLost) {
 			t.Errorf("error %v, want %v", err, ErrLost)
 		}
+		if s.db.db != nil {
+			t.Error("the database is open still: the task closes no bolt that it cannot restore")
+		}
 		s = w.held(t, c, 2)
 		check(t, s.Restore([]byte(`{"after":0,"last":1,"rows":1}`)))
 		if err := s.Commit(); !errors.Is(err, ErrLost) {
 			t.Errorf("the held rows are gone: error %v, want %v", err, ErrLost)
+		}
+		if s.db.db != nil {
+			t.Error("the database is open still after Commit")
 		}
 	})
 
@@ -265,14 +271,14 @@ func TestHeldServerDown(t *testing.T) {
 	}
 	row(t, s, 1, int64(1), "x")
 	back := again()
-	data := snapshot(t, s)
+	snapshot(t, s)
 	<-back
 	back = again()
 	check(t, s.Commit())
 	<-back
 
 	row(t, s, 2, int64(2), "x")
-	data = snapshot(t, s)
+	data := snapshot(t, s)
 	w.pg.Kill()
 	s.db.patience = 200 * time.Millisecond
 	if err := s.Commit(); err == nil || !strings.Contains(err.Error(), "given up after 200ms") {

@@ -33,13 +33,14 @@ type sink struct {
 }
 
 // Prepare opens the database and learns the position. It fences what earlier incarnations may still be about to do.
-func (s *sink) Prepare(ctx bolt.Context) error {
+func (s *sink) Prepare(ctx bolt.Context) (err error) {
+	defer s.db.closeOn(&err)
 	if err := s.normalize(); err != nil {
 		return err
 	}
 	s.task, s.rows.of = ctx.Task(), &s.Config
 	s.db = database{open: s.Open, patience: s.Patience, positions: table(s.Positions), task: s.task}
-	err := s.db.retry(func(ctx context.Context) (err error) {
+	err = s.db.retry(func(ctx context.Context) (err error) {
 		s.position, err = s.db.claim(ctx)
 		return err
 	})
@@ -61,7 +62,8 @@ func (s *sink) Prepare(ctx bolt.Context) error {
 }
 
 // Restore checks that the database has what the snapshot counts on.
-func (s *sink) Restore(data []byte) error {
+func (s *sink) Restore(data []byte) (err error) {
+	defer s.db.closeOn(&err)
 	counted, err := msgid.ParseSet(string(data))
 	if err != nil {
 		return fmt.Errorf("sqlsink: restore %v: %w", s.task.Alias, err)

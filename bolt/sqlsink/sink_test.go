@@ -349,8 +349,10 @@ func prepare(t *testing.T, c Config, incarnation msgid.Incarnation) error {
 		bolt.Preparer
 		io.Closer
 	})
-	defer s.Close()
-	return s.Prepare(contextOf(incarnation))
+	if err := s.Prepare(contextOf(incarnation)); err != nil {
+		return err // and nothing is left open
+	}
+	return s.Close()
 }
 
 func contextOf(incarnation msgid.Incarnation) bolt.Context {

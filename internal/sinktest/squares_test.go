@@ -1,0 +1,74 @@
+package sinktest_test
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/askback/askback"
+	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/spout"
+	"github.com/askback/askback/topology"
+	"github.com/askback/askback/tuple"
+)
+
+// A server is what sinks write to. It can be killed, and started again.
+type server interface {
+	Kill()
+	Again()
+}
+
+// chanceOf returns the chance of one test, which prints its seed if it fails.
+func chanceOf(t *testing.T) (seed uint64, chance *rand.Rand) {
+	seed = uint64(time.Now().UnixNano())
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("seed %d", seed)
+		}
+	})
+	return seed, rand.New(rand.NewPCG(seed, 1))
+}
+
+// squares runs a topology of two spouts, two bolts and two sinks, which squares the numbers from 0, and kills six tasks and
+// the server meanwhile. Two inputs merge in each bolt, in whatever order.
+func squares(t *testing.T, numbers int64, to server, sink func(*topology.Builder) *topology.Node, opts ...askback.Option) {
+	t.Helper()
+	seed, chance := chanceOf(t)
+	var executed atomic.Int64
+	b := topology.New("squares")
+	b.Spout("numbers", spout.Generate(numbers, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Emit() })).
+		Parallel(2).Fields("n")
+	b.Bolt("square", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+		if executed.Add(1)%100 == 0 {
+			time.Sleep(5 * time.Millisecond) // long enough for the server to be killed in the middle
+		}
+		return out.Row().Int(t.Int(0)).Int(t.Int(0) * t.Int(0)).Emit()
+	})).Parallel(2).Shuffle("numbers").Fields("n", "square")
+	sink(b).Parallel(2).Shuffle("square")
+
+	ended := make(chan error, 1)
+	var report *askback.Report
+	go func() {
+		var err error
+		report, err = askback.Run(t.Context(), b, append(opts, askback.WithKills(6, seed))...)
+		ended <- err
+	}()
+	kills := 0
+	for running := true; running; {
+		select {
+		case err := <-ended:
+			must(t, err)
+			running = false
+		case <-time.After(time.Duration(100+chance.IntN(300)) * time.Millisecond):
+			if kills < 3 {
+				kills++
+				to.Kill()
+				to.Again()
+			}
+		}
+	}
+	if report.Kills != 6 || kills == 0 {
+		t.Errorf("%d tasks and %d servers were killed", report.Kills, kills)
+	}
+}
