@@ -120,7 +120,7 @@ func operatorOf(in *instance) *operator {
 
 // judgeTask folds one task again and fills in what its output channels carried.
 func (w *World) judgeTask(s *slot, items [][][]byte) error {
-	t := newTwin(s.task, items)
+	t := w.newTwin(s.task, items)
 	if s.task.Operator.Spout != nil {
 		for n := range w.emittedBy(s) {
 			w.kit.sources[s.task.Operator.Name](s.task.Alias, n, t)
@@ -262,6 +262,7 @@ type twin struct {
 	streams []*twinStream
 	main    *twinStream
 	items   [][][]byte
+	got     map[uint32][][]byte // by channel, of those that are dealt out by place: what the target consumed
 	err     error
 }
 
@@ -272,25 +273,28 @@ type twinStream struct {
 	routers []*topology.Router
 }
 
-func newTwin(t *topology.Task, items [][][]byte) *twin {
-	w := &twin{task: t, items: items}
+func (w *World) newTwin(t *topology.Task, items [][][]byte) *twin {
+	x := &twin{task: t, items: items, got: map[uint32][][]byte{}}
 	for _, s := range t.Operator.Streams {
-		ts := &twinStream{twin: w, name: s.Name}
+		ts := &twinStream{twin: x, name: s.Name}
 		ts.row = tuple.NewRow(s.Fields, ts)
 		for _, e := range s.Edges {
 			ts.routers = append(ts.routers, topology.NewRouter(e, t))
 		}
-		w.streams = append(w.streams, ts)
+		x.streams = append(x.streams, ts)
 		if s.Name == "" {
-			w.main = ts
+			x.main = ts
 		}
 	}
 	for _, ch := range t.Out {
 		if ch.Edge.Stream.Name != topology.DeadStream {
 			items[ch.Number] = [][]byte{}
+			if ch.Edge.Grouping == topology.LocalOrShuffle {
+				x.got[ch.Number] = w.gotBy(ch)
+			}
 		}
 	}
-	return w
+	return x
 }
 
 func (t *twin) Row() *tuple.Row          { return t.main.row.Begin() }
@@ -312,6 +316,9 @@ func (s *twinStream) Emit(values ...any) error { return s.Row().Values(values...
 func (s *twinStream) Take(r *tuple.Row) error {
 	for _, router := range s.routers {
 		k, err := router.Pick(r)
+		if outs := router.Outs(); outs[0].Edge.Grouping == topology.LocalOrShuffle {
+			k, err = s.follow(outs, r.Encoded())
+		}
 		if err != nil {
 			s.err = err
 			return err

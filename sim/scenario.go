@@ -37,7 +37,7 @@ const (
 )
 
 // Bugs lists all bugs that can be planted.
-var Bugs = slices.Concat([]Bug{PurgeTooEarly}, backtrack.Bugs, bugs(ack.Bugs), AckerBugs, bugs(barrier.Bugs))
+var Bugs = slices.Concat([]Bug{PurgeTooEarly, LocalUnrecorded}, backtrack.Bugs, bugs(ack.Bugs), AckerBugs, bugs(barrier.Bugs))
 
 func bugs[B ~string](of []B) (list []Bug) {
 	for _, b := range of {

@@ -293,6 +293,26 @@ var Shapes = []Shape{
 		k.bolt("b", ordered).Parallel(2).GroupBy("a", "root").Fields(fields...)
 		k.bolt("z", transactional).Parallel(2).GroupBy("b", "root")
 	}},
+	{Name: "local", About: "dealt out by place, from tasks of one input and of several", copies: 1, build: func(k *kit) {
+		k.spout("a")
+		k.bolt("b", stamping).Parallel(2).LocalOrShuffle("a").Fields(fields...)
+		k.bolt("c", ordered).Parallel(3).LocalOrShuffle("b").Fields(fields...)
+		k.bolt("z", sink).Parallel(2).LocalOrShuffle("c")
+	}},
+	{Name: "local_dead", About: "dealt out by place, by calls that fail", build: func(k *kit) {
+		k.spout("a").Parallel(2)
+		k.bolt("b", ordered).Parallel(2).Shuffle("a").Retry(2, 3*time.Millisecond).DeadLetters().Fields(fields...)
+		k.bolt("c", burst).Parallel(2).GroupBy("b", "root").Retry(1, 0).DeadLetters().Fields(fields...)
+		k.bolt("y", morgue).Parallel(2).LocalOrShuffle("b:dead").LocalOrShuffle("c:dead")
+		k.bolt("z", sink).Parallel(3).LocalOrShuffle("c")
+	}},
+	{Name: "local_mixed", About: "dealt out by place, between spouts, pessimistic and ticking bolts", build: func(k *kit) {
+		k.spout("a").Parallel(2)
+		k.bolt("b", luckier).Parallel(2).LocalOrShuffle("a").Nondeterministic(topology.PerFrame).Fields(fields...)
+		k.bolt("c", ticking).Parallel(3).LocalOrShuffle("b").Tick(5 * time.Millisecond).Fields(fields...)
+		k.bolt("d", totals).Parallel(2).LocalOrShuffle("c").Fields(fields...)
+		k.bolt("z", transactional).Parallel(2).LocalOrShuffle("d")
+	}},
 	{Name: "endless", About: "spouts that do not end", endless: true, copies: 1, build: func(k *kit) {
 		k.spout("a").Parallel(2)
 		k.bolt("b", ordered).Parallel(2).Shuffle("a").Fields(fields...)

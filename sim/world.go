@@ -33,9 +33,12 @@ type World struct {
 
 	rand *rand.Rand // the schedule
 	luck *rand.Rand // of operators
-	now  uint64     // ms
-	skew int64      // ms by which the wall clock is wrong
-	step uint64
+
+	places *rand.Rand
+	place  []int  // by task number: the worker that it runs in
+	now    uint64 // ms
+	skew   int64  // ms by which the wall clock is wrong
+	step   uint64
 
 	net    *memchan.Transport
 	store  *store
@@ -93,6 +96,7 @@ func newWorld(s Scenario) (*World, error) {
 	w := &World{
 		scenario: s, strategy: chosen, shape: shape,
 		rand: rand.New(rand.NewPCG(s.Seed, 3)), luck: rand.New(rand.NewPCG(s.Seed, 4)),
+		places: rand.New(rand.NewPCG(s.Seed, 7)),
 		store:  newStore(s.Settings.SyncLag, s.Bug),
 		result: &Result{Scenario: s},
 		outside: outside{
@@ -114,6 +118,7 @@ func newWorld(s Scenario) (*World, error) {
 	for _, t := range w.plan.Tasks {
 		w.slots = append(w.slots, &slot{task: t})
 	}
+	w.place = make([]int, len(w.slots))
 	w.connect()
 	return w, nil
 }
@@ -207,14 +212,16 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 		return nil, checkpoint.ErrUnknown
 	}
 	set := w.scenario.Settings
-	core, err := task.NewCore(task.Config{
+	cfg := task.Config{
 		Plan: w.plan, Task: s.task, Strategy: w.factory(), Settings: set.machine(), FrameSize: set.FrameSize, SmallState: set.SmallState,
 		Now:  func() time.Time { return time.UnixMilli(1e12 + int64(w.now) + w.skew) },
 		Rand: w.luck.Uint64,
 		OnDead: func(d task.DeadLetter) {
 			w.outside.dead[d.ID] = true
 		},
-	}, history, in)
+	}
+	w.move(s.task, &cfg)
+	core, err := task.NewCore(cfg, history, in)
 	if err != nil {
 		return nil, err
 	}
@@ -244,6 +251,11 @@ func (w *World) factory() recovery.Factory {
 	bug := w.scenario.Bug
 	planted := func(of []Bug) bool { return slices.Contains(of, bug) }
 	switch name := w.strategy.Name; {
+	case bug == LocalUnrecorded:
+		return func(cfg recovery.Config, h recovery.History) (recovery.Machine, error) {
+			m, err := w.strategy.New(cfg, h)
+			return forgetful{m}, err
+		}
 	case name == "backtrack" && planted(backtrack.Bugs):
 		return backtrack.Planted(bug)
 	case name == "ack" && planted(bugs(ack.Bugs)):

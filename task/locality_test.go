@@ -1,6 +1,8 @@
 package task_test
 
 import (
+	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/task"
 	"github.com/askback/askback/topology"
+	"github.com/askback/askback/tuple"
 )
 
 func nearby(source spout.Source) (*topology.Builder, *bolt.Collector) {
@@ -58,12 +61,7 @@ func TestLocalityChanges(t *testing.T) {
 	const kills, step = 12, 300
 	var moved, allowed atomic.Int64
 	allowed.Store(step)
-	b, sink := nearby(spout.Generate(kills*step, func(i int64, out spout.Emitter) error {
-		if i >= allowed.Load() {
-			return spout.ErrIdle
-		}
-		return out.Row().Int(i).Emit()
-	}))
+	b, sink := nearby(gated(kills*step, &allowed))
 	h := open(t, b, memlog.Options{}, func(o *task.Options) {
 		o.Config.LocalFor = 7
 		o.Config.Local = func(a msgid.Alias) bool { return int64(a.Index) == moved.Load()%4 }
@@ -84,4 +82,61 @@ func TestLocalityChanges(t *testing.T) {
 	if len(h.failures) > 0 {
 		t.Errorf("failures: %v", h.failures)
 	}
+}
+
+// What a failed call asked, and what it was answered, is no longer there for the next tuple; what a call asks that is
+// tried again is answered alike. Here every tuple asks, and every answer is another.
+func TestLocalityOfFailures(t *testing.T) {
+	const rounds, step = 6, 100
+	var answers, allowed atomic.Int64
+	var failed sync.Map
+	allowed.Store(step)
+	b, sink := topology.New("failures"), bolt.NewCollector()
+	b.Spout("numbers", gated(rounds*step, &allowed)).Fields("n")
+	b.Bolt("flaky", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+		if err := pass(t, out); err != nil {
+			return err
+		}
+		n := t.Int(0)
+		_, before := failed.LoadOrStore(n, true)
+		if n%4 == 1 || n%4 == 2 && !before {
+			return errors.New("not this one")
+		}
+		return nil
+	})).Shuffle("numbers").Fields("n").Retry(1, 0).DeadLetters()
+	b.Bolt("near", bolt.Func(pass)).Parallel(3).LocalOrShuffle("flaky").Fields("n")
+	b.Bolt("dead", bolt.Func(func(tuple.Tuple, bolt.Emitter) error { return nil })).Parallel(2).LocalOrShuffle("flaky:dead")
+	b.Bolt("sink", sink.New).Global("near")
+	h := open(t, b, memlog.Options{}, func(o *task.Options) {
+		o.Config.LocalFor = 1
+		o.Config.Local = func(msgid.Alias) bool { n := answers.Add(1); return n*n%11 < 5 }
+		o.Config.Settings.SnapshotEvery = 60_000
+	})
+	for range rounds {
+		h.until("all has arrived", func() bool {
+			return h.tasks["sink.0"].Info().Counters.Consumed >= uint64(allowed.Load()*3/4)
+		})
+		h.tasks["flaky.0"].Kill()
+		allowed.Add(step)
+	}
+	h.complete()
+	count := map[any]int{}
+	for _, row := range sink.Rows() {
+		count[row[0]]++
+	}
+	for n := range int64(rounds * step) {
+		if want := n%4 != 1; count[n] > 1 || (count[n] == 1) != want {
+			t.Errorf("number %d arrived %d times", n, count[n])
+		}
+	}
+}
+
+// gated emits 0 to n-1, each when it is allowed.
+func gated(n int64, allowed *atomic.Int64) spout.Source {
+	return spout.Generate(n, func(i int64, out spout.Emitter) error {
+		if i >= allowed.Load() {
+			return spout.ErrIdle
+		}
+		return out.Row().Int(i).Emit()
+	})
 }
