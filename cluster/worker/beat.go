@@ -45,7 +45,7 @@ func (w *worker) standing() *cluster.Beat {
 	defer w.mu.Unlock()
 	b.Revision = w.revision.Load()
 	for _, t := range w.plan.Tasks {
-		if m := w.members[t.Alias]; m != nil {
+		if m := w.members[t.Alias]; m != nil && !m.fenced() { // a fenced one has not FAILED, but runs elsewhere
 			b.Tasks = append(b.Tasks, m.standing())
 		}
 	}

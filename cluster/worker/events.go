@@ -16,8 +16,8 @@ import (
 
 // tell publishes an event of this worker. It does not block.
 func (w *worker) tell(e cluster.Event) {
-	e.At, e.Instance, e.Seat = time.Now(), w.launch.Seat.Instance, &w.launch.Seat
-	w.events.Publish(e)
+	e.Instance, e.Seat = w.launch.Seat.Instance, &w.launch.Seat
+	w.events.Tell(e)
 }
 
 // recovered is the event of a recovery.

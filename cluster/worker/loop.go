@@ -2,15 +2,12 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/askback/askback/checkpoint"
 	"github.com/askback/askback/cluster"
-	"github.com/askback/askback/msgid"
 )
 
 // fencedPatience is how long a fenced task may wait for the order that takes it away. That tasks move is usual, and the
@@ -97,6 +94,13 @@ func (w *worker) take(o *cluster.Order) error {
 		}
 	}
 	w.order = *o
+	local := tasks{}
+	if !o.Stop {
+		for _, alias := range o.Tasks {
+			local[alias] = true
+		}
+	}
+	w.local.Store(&local)
 	w.active.Store(o.Active)
 	level := o.Level
 	w.level.Store(&level)
@@ -110,12 +114,7 @@ func (w *worker) reconcile(ctx context.Context) (fenced *member) {
 	if !w.ready && !w.order.Stop {
 		return nil
 	}
-	wanted := map[msgid.Alias]bool{}
-	if !w.order.Stop {
-		for _, alias := range w.order.Tasks {
-			wanted[alias] = true
-		}
-	}
+	wanted := *w.local.Load()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	settled := true
@@ -129,7 +128,7 @@ func (w *worker) reconcile(ctx context.Context) (fenced *member) {
 			settled = false
 		case m.leaving: // it is wanted again, and starts anew when it has left
 			settled = false
-		case m.over() && errors.Is(m.err, checkpoint.ErrFenced):
+		case m.fenced():
 			fenced = m
 		case m.over() && !m.told && ctx.Err() == nil:
 			m.told = true

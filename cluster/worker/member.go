@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/askback/askback/checkpoint"
 	"github.com/askback/askback/cluster"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/task"
@@ -35,6 +36,9 @@ func (m *member) over() bool {
 	}
 }
 
+// fenced reports whether the member has ended since its next incarnation runs elsewhere.
+func (m *member) fenced() bool { return m.over() && errors.Is(m.err, checkpoint.ErrFenced) }
+
 // leave tells the member to end.
 func (m *member) leave() {
 	m.leaving = true
@@ -62,6 +66,7 @@ func (w *worker) options(alias msgid.Alias) task.Options {
 		Config: task.Config{
 			Plan: w.plan, Task: t, Settings: w.launch.Spec.Settings, FrameSize: w.launch.Spec.FrameSize,
 			MaxPayload: w.transport.MaxPayload(), Log: w.log.Logger, Strategy: w.strategy.New,
+			Local: func(other msgid.Alias) bool { return (*w.local.Load())[other] },
 		},
 		Transport:  w.transport,
 		Base:       w.strategy.Base,

@@ -55,14 +55,17 @@ func (w *worker) onCrash(m *nats.Msg) {
 	case !member.Kill():
 		w.refuse(m, cluster.CodeConflict, fmt.Sprintf("task %s is %s, so there is nothing to end", ask.Task, member.Info().State))
 	default:
-		_ = m.Respond([]byte("{}"))
+		w.answer(m, nats.Header{}, "{}")
 	}
 }
 
 // refuse answers with an error, as services do.
 func (w *worker) refuse(m *nats.Msg, code cluster.ErrCode, text string) {
-	answer := nats.NewMsg(m.Reply)
-	answer.Header.Set(micro.ErrorHeader, text)
-	answer.Header.Set(micro.ErrorCodeHeader, string(code))
-	_ = m.RespondMsg(answer)
+	w.answer(m, nats.Header{micro.ErrorHeader: {text}, micro.ErrorCodeHeader: {string(code)}}, "")
+}
+
+func (w *worker) answer(m *nats.Msg, header nats.Header, text string) {
+	if cluster.Answerable(m.Reply) {
+		_ = m.RespondMsg(&nats.Msg{Header: header, Data: []byte(text)}) // who hears nothing asks again
+	}
 }

@@ -125,6 +125,7 @@ type site struct {
 
 	mu     sync.Mutex
 	beats  map[cluster.Seat]cluster.Beat
+	heard  map[string]bool // events by message id: they may be sent twice
 	events []cluster.Event
 }
 
@@ -140,9 +141,10 @@ func newSite(t *testing.T, n int64) *site {
 	check(t, err)
 	t.Cleanup(nc.Close)
 	s := &site{t: t, server: server, nc: nc, subjects: "askback", instance: cluster.NewInstance("words"), dir: t.TempDir(), n: n,
-		beats: map[cluster.Seat]cluster.Beat{}}
+		beats: map[cluster.Seat]cluster.Beat{}, heard: map[string]bool{}}
 	s.spec, err = worker.Describe(counting(s.dir, n), "backtrack", settings, 0)
 	check(t, err)
+	check(t, cluster.Setup(t.Context(), nc, s.subjects, 1))
 	s.makeLog()
 	_, err = nc.Subscribe(s.subjects.WorkerBeats("*"), func(m *nats.Msg) {
 		var b cluster.Beat
@@ -157,8 +159,11 @@ func newSite(t *testing.T, n int64) *site {
 		var e cluster.Event
 		if json.Unmarshal(m.Data, &e) == nil {
 			s.mu.Lock()
-			s.events = append(s.events, e)
-			s.mu.Unlock()
+			defer s.mu.Unlock()
+			if id := m.Header.Get(nats.MsgIdHdr); !s.heard[id] {
+				s.heard[id] = true
+				s.events = append(s.events, e)
+			}
 		}
 	})
 	check(t, err)

@@ -44,6 +44,9 @@ func run(ctx context.Context, b *topology.Builder, launch io.Reader, out io.Writ
 	return status(err), err
 }
 
+// tasks is a set of them.
+type tasks map[msgid.Alias]bool
+
 // status returns the exit status that tells of an error.
 func status(err error) int {
 	switch {
@@ -69,7 +72,7 @@ type worker struct {
 	started  time.Time
 
 	line      *nats.Conn
-	events    *publisher
+	events    *cluster.Events
 	transport *natschan.Transport
 	tasklog   checkpoint.Log // nil: the strategy has none
 
@@ -82,6 +85,7 @@ type worker struct {
 
 	active   atomic.Bool                   // spouts emit
 	level    atomic.Pointer[cluster.Level] // of the log
+	local    atomic.Pointer[tasks]         // that are to run here
 	revision atomic.Uint64                 // of the last order that has been followed to its end
 	beatNow  chan struct{}                 // something is worth a beat at once; one is enough
 
@@ -125,6 +129,7 @@ func (w *worker) run(ctx context.Context) error {
 	if err := w.openLine(ctx); err != nil || w.line == nil {
 		return err
 	}
+	events := w.runEvents()
 	w.group.Go(func() { w.opened <- w.open(ctx) })
 	w.group.Go(func() { w.beat(ctx) })
 	w.group.Go(func() { w.renew(ctx) })
@@ -132,9 +137,18 @@ func (w *worker) run(ctx context.Context) error {
 	err := w.loop(ctx)
 	stop()
 	err = errors.Join(err, w.wait())
+	events()
 	w.close()
 	w.log.Info("worker ends", zap.Error(err))
 	return err
+}
+
+// runEvents sends events until it is told to end, and then what is left.
+func (w *worker) runEvents() (end func()) {
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { w.events.Run(ctx); close(ended) }()
+	return func() { stop(); <-ended }
 }
 
 // wait waits for all that was started, for a while.
@@ -156,7 +170,6 @@ func (w *worker) wait() error {
 }
 
 func (w *worker) close() {
-	w.events.Close()
 	if w.transport != nil {
 		_ = w.transport.Close()
 	}
@@ -174,9 +187,8 @@ func (w *worker) openLine(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w.line, w.events = nc, newPublisher(nc, w.subjects)
+		w.line, w.events = nc, cluster.NewEvents(nc, w.subjects)
 		if err = w.listen(); err != nil {
-			w.events.Close()
 			nc.Close()
 			w.line = nil
 		}
