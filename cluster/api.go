@@ -26,11 +26,17 @@ const (
 	VerbRenew = "renew" // of a worker for itself: LoginRequest; LoginReply
 
 	// Requests to a supervisor.
-	VerbLogs = "logs" // LogsRequest; the lines come to the reply subject, an empty message ends them
+	//
+	// VerbLogs: LogsRequest. What is asked for comes to the reply subject: each message holds whole lines, each with its
+	// line break, and an empty one ends them. One with the header LogsAlive only asks whether somebody still listens.
+	VerbLogs = "logs"
 	// Requests to a worker.
 	VerbOrder = "order" // Order, not answered: the next Beat shows it
 	VerbCrash = "crash" // TaskRequest: the task is ended as by a crash, and restored
 )
+
+// LogsAlive is the header of a message that is neither lines nor their end: see VerbLogs.
+const LogsAlive = "Askback-Alive"
 
 // ErrCode is what an error of a request says to a program, in the service API's Nats-Service-Error-Code.
 type ErrCode string
