@@ -166,4 +166,6 @@ func change(e entry) (Change, error) {
 // ErrDamaged: a key of the bucket holds what is not of its kind. Nobody but nimbus should write there.
 var ErrDamaged = errors.New("cluster: damaged key")
 
-func damaged(key string, err error) error { return fmt.Errorf("%w %s: %w", ErrDamaged, key, err) }
+func damaged(key string, err error) error {
+	return fmt.Errorf("%w %s: %w; look at it, then remove it with nats kv", ErrDamaged, key, err)
+}

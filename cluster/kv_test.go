@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ func serveOne(t *testing.T) *nats.Conn {
 			t.Error(err)
 		}
 	})
+	servers.Store(t.Name(), s)
 	nc, err := nats.Connect("", nats.InProcessServer(s.InProcess()), nats.MaxReconnects(-1))
 	if err != nil {
 		t.Fatal(err)
@@ -38,6 +40,27 @@ func serveOne(t *testing.T) *nats.Conn {
 		t.Fatal(err)
 	}
 	return nc
+}
+
+// servers are the tests'.
+var servers sync.Map
+
+// inProcess connects to the test's server.
+func inProcess(t *testing.T) nats.InProcessConnProvider {
+	s, _ := servers.Load(t.Name())
+	return s.(*embed.Server).InProcess()
+}
+
+// purge removes what is written to a subject of the bucket, without a mark.
+func purge(t *testing.T, nc *nats.Conn, subject string) {
+	t.Helper()
+	js, err := nc.JetStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := js.PurgeStream("KV_"+prefix.Bucket(), &nats.StreamPurgeRequest{Subject: subject}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // limit returns a context for what must not take long.

@@ -1,0 +1,286 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// trio is a NATS cluster of three.
+type trio struct {
+	t       *testing.T
+	options [3]*server.Options
+	servers [3]*server.Server
+}
+
+func serveThree(t *testing.T) *trio {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts three servers")
+	}
+	c := &trio{t: t}
+	var routes, clients [3]int
+	for i := range 3 {
+		routes[i], clients[i] = freePort(t), freePort(t)
+	}
+	for i := range 3 {
+		o := &server.Options{
+			ServerName: fmt.Sprint("s", i), Host: "127.0.0.1", Port: clients[i],
+			JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
+			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: routes[i]},
+		}
+		for _, port := range routes {
+			o.Routes = append(o.Routes, server.RoutesFromStr(fmt.Sprintf("nats://127.0.0.1:%d", port))...)
+		}
+		c.options[i] = o
+		c.start(i)
+	}
+	t.Cleanup(func() {
+		for i := range 3 {
+			c.stop(i)
+		}
+	})
+	return c
+}
+
+func (c *trio) start(i int) {
+	c.t.Helper()
+	s, err := server.NewServer(c.options[i].Clone())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.servers[i] = s
+	go s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		c.t.Fatal("the server does not start")
+	}
+}
+
+func (c *trio) stop(i int) {
+	c.servers[i].Shutdown()
+	c.servers[i].WaitForShutdown()
+}
+
+// wipe stops a server and removes its store.
+func (c *trio) wipe(i int) {
+	c.stop(i)
+	if err := os.RemoveAll(c.options[i].StoreDir); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// connect connects to one of the servers, and to the others when it is gone.
+func (c *trio) connect(first int) *nats.Conn {
+	c.t.Helper()
+	var urls []string
+	for i := range 3 {
+		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", c.options[(first+i)%3].Port))
+	}
+	nc, err := nats.Connect(strings.Join(urls, ","), nats.DontRandomize(), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond),
+		nats.PingInterval(time.Second), nats.MaxPingsOutstanding(2), nats.ReconnectBufSize(-1))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(nc.Close)
+	return nc
+}
+
+// leader returns the server that leads the bucket's stream.
+func (c *trio) leader() int {
+	c.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		for i, s := range c.servers {
+			if s.JetStreamIsStreamLeader("$G", "KV_"+prefix.Bucket()) {
+				return i
+			}
+		}
+	}
+	c.t.Fatal("nobody leads the stream")
+	return 0
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func replicas(t *testing.T, nc *nats.Conn, stream string) int {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := js.Stream(limit(t), stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.CachedInfo().Config.Replicas
+}
+
+var streams = []string{"KV_" + prefix.Bucket(), "OBJ_" + prefix.Artefacts(), prefix.Events()}
+
+// On one server there is one replica; asking for three names the reason.
+func TestSetupAlone(t *testing.T) {
+	nc := serveOne(t)
+	for range 2 {
+		if err := Setup(limit(t), nc, prefix, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range streams {
+		if n := replicas(t, nc, name); n != 1 {
+			t.Errorf("%s has %d replicas", name, n)
+		}
+	}
+	if err := Setup(limit(t), nc, "other", 3); err == nil || !strings.Contains(err.Error(), "replicas") {
+		t.Errorf("three replicas on one server: %v", err)
+	}
+	if err := Setup(limit(t), nc, "a.>", 0); !errors.Is(err, ErrName) {
+		t.Errorf("prefix: %v", err)
+	}
+}
+
+// In a cluster of three, several nimbuses set up at once; there are three replicas, also of what had one. Then servers die
+// and lose their stores, one after another, while a leader writes and others watch: it goes on, and all see the same.
+func TestReplicas(t *testing.T) {
+	c := serveThree(t)
+	var conns [3]*nats.Conn
+	for i := range conns {
+		conns[i] = c.connect(i)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		err := Setup(limit(t), conns[0], prefix, 1)
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	var all sync.WaitGroup
+	for i := range conns {
+		all.Go(func() {
+			if err := Setup(limit(t), conns[i], prefix, 0); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	for _, name := range streams {
+		if n := replicas(t, conns[0], name); n != 3 {
+			t.Errorf("%s has %d replicas", name, n)
+		}
+	}
+
+	l := lead(t, conns[0], "a", 10*time.Second) // longer than a new stream leader takes
+	var watchers [3]*watcher
+	for i := range watchers {
+		b := OpenReader(conns[i], prefix)
+		b.times.audit = time.Second
+		watchers[i] = watching(t, b)
+	}
+	want := map[string]int{}
+	agree := func() {
+		t.Helper()
+		for _, w := range watchers {
+			w.sees(t, want)
+		}
+	}
+	n := 0
+	write := func() {
+		t.Helper()
+		for range 20 {
+			n++
+			name := fmt.Sprint("t", n%7)
+			if n%5 == 0 {
+				if err := l.DeleteRecord(limit(t), name); err != nil {
+					t.Fatal(err)
+				}
+				delete(want, name)
+				continue
+			}
+			put(t, l, record(name, n))
+			want[name] = n
+		}
+	}
+	write()
+	agree()
+	for round, i := range []int{c.leader(), 0, 1, 2} {
+		if round%2 == 0 {
+			c.wipe(i)
+		} else {
+			c.stop(i)
+		}
+		began := time.Now()
+		write()
+		t.Logf("without server %d the first writes took %v", i, time.Since(began).Round(time.Millisecond))
+		agree()
+		t.Logf("all agreed after %v", time.Since(began).Round(time.Millisecond))
+		c.start(i)
+		write()
+		agree()
+		records, err := l.Records(limit(t))
+		if err != nil || len(records) != len(want) {
+			t.Errorf("%d records, want %d: %v", len(records), len(want), err)
+		}
+		caughtUp(t, c)
+	}
+	if l.Err() != nil {
+		t.Error(l.Err())
+	}
+}
+
+// caughtUp waits until all replicas of the bucket have everything: two of three must, before one may go.
+func caughtUp(t *testing.T, c *trio) {
+	t.Helper()
+	js, err := jetstream.New(c.connect(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		s, err := js.Stream(limit(t), "KV_"+prefix.Bucket())
+		if err == nil && len(s.CachedInfo().Cluster.Replicas) == 2 {
+			current := 0
+			for _, r := range s.CachedInfo().Cluster.Replicas {
+				if r.Current && !r.Offline {
+					current++
+				}
+			}
+			if current == 2 {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the replicas do not catch up: %v", err)
+		}
+	}
+}
+
+// With three replicas, and a stream leader that changes under way, the older leader's writes are refused too.
+func TestInterleavingsOfReplicas(t *testing.T) {
+	c := serveThree(t)
+	conns := []*nats.Conn{c.connect(0), c.connect(1), c.connect(2)}
+	if err := Setup(limit(t), conns[0], prefix, 3); err != nil {
+		t.Fatal(err)
+	}
+	interleave(t, func() *Bucket { return OpenReader(conns[rand.IntN(3)], prefix) }, 600, func(round int) {
+		if round%50 == 49 {
+			_, _ = conns[0].Request("$JS.API.STREAM.LEADER.STEPDOWN.KV_"+prefix.Bucket(), nil, time.Second)
+		}
+	})
+}
