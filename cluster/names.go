@@ -103,6 +103,9 @@ func (p Subjects) WorkerAPI(s Seat, verb string) string {
 	return string(p) + ".api.worker." + s.tokens() + "." + verb
 }
 
+// WorkerAPIs returns where nimbus hears a request of any worker.
+func (p Subjects) WorkerAPIs(verb string) string { return string(p) + ".api.worker.*.*.*." + verb }
+
 // Host returns where a supervisor hears a request.
 func (p Subjects) Host(supervisor, verb string) string {
 	return string(p) + ".host." + supervisor + "." + verb
