@@ -26,7 +26,7 @@ type Core struct {
 	hosts      map[string]*host
 	pending    map[string]*Submission
 	ending     map[cluster.Instance]*ending
-	settled    string          // the situation in which the scheduler had nothing to change; "" is none
+	settled    []string        // who was heard and who lost when the scheduler had nothing to change; nil: it is to be asked
 	events     []cluster.Event // of the cluster, to be told
 }
 
@@ -90,7 +90,7 @@ func (c *Core) Load(now time.Time, records []cluster.Change, hosts []cluster.Hos
 
 // Stored is told when a Write is in the bucket, at a revision.
 func (c *Core) Stored(now time.Time, w *Write, revision uint64) {
-	c.settled = ""
+	c.settled = nil
 	t := c.topologies[w.Name]
 	if t != nil && (w.Record == nil || w.Record.Instance != t.record.Instance) {
 		c.end(now, t.record)

@@ -134,7 +134,7 @@ func (c *Core) Joined(now time.Time, joined *cluster.Host) {
 }
 
 func (c *Core) joined(joined *cluster.Host) {
-	c.settled = ""
+	c.settled = nil
 	h := c.hosts[joined.Name]
 	if h == nil {
 		h = &host{}
@@ -164,6 +164,6 @@ func (c *Core) Remove(now time.Time, name string) (*cluster.Host, error) {
 
 // Removed is told when a host is no longer in the bucket.
 func (c *Core) Removed(name string) {
-	c.settled = ""
+	c.settled = nil
 	delete(c.hosts, name)
 }

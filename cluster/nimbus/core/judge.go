@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/askback/askback/cluster"
-	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/recovery"
 	"github.com/askback/askback/task"
 )
@@ -98,16 +97,14 @@ func (c *Core) complete(now time.Time, t *topology) bool {
 		if w.beat == nil || w.beat.Revision != t.revision || c.silence(now, w.heard, w.heard) >= c.cfg.Detection {
 			return false
 		}
-		done := map[msgid.Alias]bool{}
-		for _, now := range w.beat.Tasks {
-			done[now.Alias] = now.State == task.Complete.String()
-		}
 		for _, alias := range p.Tasks {
-			if !done[alias] {
+			if !slices.ContainsFunc(w.beat.Tasks, func(its cluster.Task) bool {
+				return its.Alias == alias && its.State == task.Complete.String()
+			}) {
 				return false
 			}
-			n++
 		}
+		n += len(p.Tasks)
 	}
 	return n > 0 && n == len(t.record.Spec.Tasks())
 }

@@ -14,30 +14,57 @@ import (
 	grouping "github.com/askback/askback/topology"
 )
 
-// losses says of each lost worker why, by instance and slot.
+// losses says of each lost worker why, by its seat.
 type losses map[cluster.Seat]*cluster.Loss
 
-// place returns the records whose placement changes. The scheduler is asked only if the situation is not the one in
-// which it had nothing to change.
+// place returns the records whose placement changes. The scheduler is asked only if somebody is heard or given up who
+// was not when it had nothing to change; Stored and Joined forget when that was.
 func (c *Core) place(now time.Time) (writes []Write) {
 	if !c.ready(now) {
 		return nil
 	}
-	state, lost := c.situation(now)
-	situation := c.fingerprint(&state)
-	if situation == c.settled {
+	lost, heard := c.losses(now), c.whoIsUp(now)
+	for seat := range maps.Keys(lost) {
+		heard = append(heard, seat.String())
+	}
+	slices.Sort(heard)
+	if c.settled != nil && slices.Equal(heard, c.settled) {
 		return nil
 	}
-	assignment := schedule.Schedule(state)
+	assignment := schedule.Schedule(c.situation(now, lost))
 	for _, t := range c.inOrder() {
 		if w := c.apply(now, t, &assignment, lost); w != nil {
 			writes = append(writes, *w)
 		}
 	}
 	if len(writes) == 0 {
-		c.settled = situation
+		c.settled = append([]string{}, heard...)
 	}
 	return writes
+}
+
+// losses returns all workers that are given up.
+func (c *Core) losses(now time.Time) losses {
+	all := losses{}
+	for _, t := range c.topologies {
+		for i := range t.record.Placement {
+			p := &t.record.Placement[i]
+			if loss, gone := c.lost(now, p, t.workers[slot(p)]); gone {
+				all[t.record.Seat(p)] = loss
+			}
+		}
+	}
+	return all
+}
+
+// whoIsUp returns the hosts that are heard.
+func (c *Core) whoIsUp(now time.Time) (names []string) {
+	for name, h := range c.hosts {
+		if c.up(now, h) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // inOrder returns the topologies that run in the order of their submission.
@@ -50,25 +77,8 @@ func (c *Core) inOrder() []*topology {
 	return all
 }
 
-// fingerprint tells situations apart, as far as the records are the same: Stored and Joined forget what was settled.
-func (c *Core) fingerprint(s *schedule.State) string {
-	var b strings.Builder
-	b.WriteByte('.') // not "", which is no situation
-	for _, h := range s.Supervisors {
-		if h.Gone {
-			b.WriteString(h.Name + " ")
-		}
-	}
-	for _, w := range s.Workers {
-		if w.Lost {
-			b.WriteString(w.Topology + "/" + w.Slot.String() + " ")
-		}
-	}
-	return b.String()
-}
-
 // situation returns what the scheduler is to know.
-func (c *Core) situation(now time.Time) (s schedule.State, lost losses) {
+func (c *Core) situation(now time.Time, lost losses) (s schedule.State) {
 	for _, name := range slices.Sorted(maps.Keys(c.hosts)) {
 		h := c.hosts[name]
 		slots := make([]int, h.Slots)
@@ -79,19 +89,16 @@ func (c *Core) situation(now time.Time) (s schedule.State, lost losses) {
 			Name: name, Slots: slots, Room: schedule.Resources{CPU: h.CPU, Memory: h.Memory}, Tags: h.Tags, Gone: !c.up(now, h),
 		})
 	}
-	lost = losses{}
 	for _, t := range c.inOrder() {
 		s.Topologies = append(s.Topologies, t.asks())
 		for i := range t.record.Placement {
 			p := &t.record.Placement[i]
-			loss, gone := c.lost(now, p, t.workers[slot(p)])
-			if gone {
-				lost[t.record.Seat(p)] = loss
-			}
-			s.Workers = append(s.Workers, schedule.Worker{Topology: t.record.Spec.Name, Slot: slot(p), Tasks: p.Tasks, Lost: gone})
+			s.Workers = append(s.Workers, schedule.Worker{
+				Topology: t.record.Spec.Name, Slot: slot(p), Tasks: p.Tasks, Lost: lost[t.record.Seat(p)] != nil,
+			})
 		}
 	}
-	return s, lost
+	return s
 }
 
 // asks returns what a topology asks of the scheduler.

@@ -133,14 +133,14 @@ func (c *Core) Rebalance(now time.Time, q *cluster.RebalanceRequest) (*Write, *c
 		next.Workers = q.Workers
 	}
 	asked := c.with(next)
-	state, losses := asked.situation(now)
-	assignment := schedule.Schedule(state)
+	lost := c.losses(now)
+	assignment := schedule.Schedule(asked.situation(now, lost))
 	for _, s := range assignment.Shortages {
 		if s.Topology == q.Name && strings.Contains(s.Reason, "is not rebalanced") {
 			return nil, nil, conflict("%s", s.Reason)
 		}
 	}
-	placed := asked.apply(now, asked.topologies[q.Name], &assignment, losses) // a Write, since next asks for what it then has
+	placed := asked.apply(now, asked.topologies[q.Name], &assignment, lost) // a Write, since next asks for what it then has
 	text := fmt.Sprintf("rebalanced to %d of %d workers", len(placed.Record.Placement), placed.Record.Workers)
 	placed.Events = append([]cluster.Event{{At: wall(now), Kind: cluster.Assigned, Instance: next.Instance, Text: text}}, placed.Events...)
 	return placed, placed.Record, nil
