@@ -15,7 +15,7 @@
 //   - An input is the target's end of a channel, an output the source's. They are the two halves of the protocol.
 //   - An incarnation says how many times a task was started. What a lower one says no longer counts.
 //   - The order is what only the task knows: which input had its turn for how many tuples, and each other choice
-//     that a replay could not repeat (a timer, the time, a random number, a tuple given up).
+//     that a replay could not repeat (a timer, the time, a random number, a tuple given up, which targets are local).
 //   - A snapshot is the task at one moment; the log holds snapshots and the order since.
 //   - A frame's gate is the order that led to it. It is released when its gate is durable.
 //   - A mark is the source's high-water mark: "released up to here". It travels in order with the data.

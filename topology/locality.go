@@ -39,7 +39,7 @@ func (r *Router) nearest() int {
 
 // Asks reports whether Prefer is to be called before the next Pick. After how many picks that is follows from the
 // router's state alone, so replay asks at the same points.
-func (r *Router) Asks() bool { return r.left == 0 && r.grouping == LocalOrShuffle }
+func (r *Router) Asks() bool { return r.grouping == LocalOrShuffle && r.left == 0 }
 
 // Prefer settles for the next picks which targets are local: target i is bit i%64 of word i/64. If none is, all are dealt
 // to. It must be called with the same again on replay: where tasks run is nothing that follows from a task's input.
