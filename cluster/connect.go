@@ -99,6 +99,20 @@ func (u *User) Sign(data []byte) ([]byte, error) {
 	return pair.Sign(data)
 }
 
+// String returns the public key: the seed is kept out of logs and errors.
+func (u *User) String() string {
+	if u.key == "" {
+		return "nobody"
+	}
+	return u.key
+}
+
+// GoString is String.
+func (u *User) GoString() string { return u.String() }
+
+// Tag is how the JWT of a user says that he has the role.
+func (r Role) Tag() string { return "role:" + r.String() }
+
 // User reads the credentials.
 func (c *Connection) User() (*User, error) {
 	if c.Creds == "" {

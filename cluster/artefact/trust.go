@@ -102,7 +102,7 @@ func proven(a cluster.Artefact, name string, trust Trust) error {
 		return refuse("its proof is of another user")
 	case !slices.Contains(trust.Accounts, claims.Issuer):
 		return refuse("its signer was issued by " + claims.Issuer + ", whom this cluster does not know")
-	case !claims.Tags.Contains(RoleTag(cluster.Operate)) && !claims.Tags.Contains(RoleTag(cluster.Admin)):
+	case !claims.Tags.Contains(cluster.Operate.Tag()) && !claims.Tags.Contains(cluster.Admin.Tag()):
 		return refuse("its signer may not submit")
 	case !trust.Now.IsZero() && claims.Expires != 0 && trust.Now.Unix() >= claims.Expires:
 		return refuse("its signer's credentials expired at " + time.Unix(claims.Expires, 0).UTC().Format(time.RFC3339))
@@ -111,9 +111,6 @@ func proven(a cluster.Artefact, name string, trust Trust) error {
 	}
 	return nil
 }
-
-// RoleTag is how a user's JWT says which role it has.
-func RoleTag(r cluster.Role) string { return "role:" + r.String() }
 
 // message is what is signed. It says what it is, so that it cannot be mistaken for a server's nonce.
 func message(name, sha string) []byte { return []byte("askback artefact\n" + name + "\n" + sha) }
