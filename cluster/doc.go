@@ -30,6 +30,18 @@
 // Only the leading nimbus writes records, and each of its writes is conditional on its epoch: see Store. Everything
 // else is told again and again until it is so; nothing depends on a single message.
 //
+// # Who leads
+//
+// A nimbus calls Setup, then Campaign, and both again whenever its Leadership is Done: also when the server that leads the
+// bucket's stream dies, for then nobody can renew a lease until NATS has elected another, which takes some seconds.
+// Nothing is decided meanwhile; what runs goes on.
+//
+//	lease   name, nonce   renewed every third of its TTL; whoever cannot in time, by its own clock, stops leading
+//	epoch   name, number  written by each new leader; its sequence number is what all its writes are conditional on
+//
+// So the lease only says who may try. That an older leader writes nothing more, however long it was paused and whatever is
+// still on its way, is the server's doing. If the bucket is lost, epochs begin at 1 again, with nothing in it.
+//
 // # Subjects
 //
 // P is the prefix, I an instance, S a supervisor, N a slot. An instance contains a dash and none of the fixed words does,

@@ -8,13 +8,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
 	"github.com/askback/askback/channel/natschan/embed"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if child() {
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const prefix = Subjects("test")
 
@@ -138,4 +144,28 @@ func TestWriteAndRead(t *testing.T) {
 			t.Errorf("delete host %q: %v", name, err)
 		}
 	}
+}
+
+// rights of a user, whose password is its name.
+type rights struct{ pub, sub []string }
+
+// serveUsers starts a server with users.
+func serveUsers(t *testing.T, users map[string]rights) (url string) {
+	t.Helper()
+	o := &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true}
+	for name, r := range users {
+		o.Users = append(o.Users, &server.User{Username: name, Password: name, Permissions: &server.Permissions{
+			Publish: &server.SubjectPermission{Allow: r.pub}, Subscribe: &server.SubjectPermission{Allow: r.sub},
+		}})
+	}
+	s, err := server.NewServer(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the server does not start")
+	}
+	return s.ClientURL()
 }

@@ -181,8 +181,8 @@ func (l *Leadership) remove(ctx context.Context, key string) error {
 	return err
 }
 
-// write stores a message if this is still the newest epoch. When ctx ends before that is known, the message may be
-// stored yet, but before any later one.
+// write stores a message if this is still the newest epoch. When ctx ends before that is known (ErrUnknown), the message
+// may be stored yet, but before any later one.
 func (l *Leadership) write(ctx context.Context, m *nats.Msg) (revision uint64, err error) {
 	ctx, cancel := l.lead(ctx)
 	defer cancel()

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/askback/askback/msgid"
 )
 
 // LeaseTTL is how long a lease holds unless it is renewed.
@@ -31,7 +33,8 @@ type claim struct {
 }
 
 // Campaign waits until it holds the lease, then takes over: it writes the next epoch, and returns the Leadership of it.
-// It goes on through losses of the connection until ctx ends. A TTL of 0 is LeaseTTL.
+// It goes on through losses of the connection until ctx ends. It ends with ErrNotSetUp if there is no bucket, or not any
+// more: call Setup and try again. A TTL of 0 is LeaseTTL.
 //
 // The lease only keeps candidates from deposing each other all the time. What makes a leader's writes safe is the epoch.
 //
@@ -40,6 +43,9 @@ type claim struct {
 func Campaign(ctx context.Context, nc *nats.Conn, p Subjects, name string, ttl time.Duration) (*Leadership, error) {
 	if ttl == 0 {
 		ttl = LeaseTTL
+	}
+	if err := CheckName("nimbus", name, msgid.MaxName); err != nil {
+		return nil, err
 	}
 	if ttl < minTTL || ttl > maxTTL {
 		return nil, fmt.Errorf("cluster: lease of %v: want %v to %v", ttl, minTTL, maxTTL)
@@ -61,7 +67,7 @@ func Campaign(ctx context.Context, nc *nats.Conn, p Subjects, name string, ttl t
 			l.start()
 			return l, nil
 		}
-		if closed(err) {
+		if closed(err) || errors.Is(err, ErrNotSetUp) {
 			return nil, fmt.Errorf("cluster: campaign: %w", err)
 		}
 		if !c.rest(ctx) {
@@ -75,10 +81,8 @@ type candidate struct {
 	b     *Bucket
 	claim claim
 	wake  chan struct{}
-	// The lease as it was seen last, and since when it is so.
-	seen  uint64
-	since time.Time
-	free  time.Time // when it will have been unrenewed for its TTL
+	seen  uint64    // revision of the lease
+	free  time.Time // when that will have been unrenewed for its TTL
 }
 
 // try takes the lease and the epoch if it can.
@@ -119,8 +123,10 @@ func (c *candidate) look(e entry) {
 	if holder.TTL < minTTL || holder.TTL > maxTTL {
 		holder.TTL = maxTTL
 	}
-	c.seen, c.since = e.revision, time.Now()
-	c.free = c.since.Add(holder.TTL)
+	c.seen, c.free = e.revision, time.Now().Add(holder.TTL)
+	if holder.Nonce == c.claim.Nonce { // it was taken, and the answer was lost
+		c.free = time.Time{}
+	}
 }
 
 // takeOver writes the next epoch.

@@ -121,7 +121,9 @@ func TestBucketLost(t *testing.T) {
 	lead(t, nc, "a", 0)
 	l := usurp(t, OpenReader(nc, prefix), "usurper")
 	put(t, l, record("x", 1))
-	deleteBucket(t, nc)
+	if err := deleteBucket(nc); err != nil {
+		t.Fatal(err)
+	}
 	if err := Setup(limit(t), nc, prefix, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -131,6 +133,31 @@ func TestBucketLost(t *testing.T) {
 	next := lead(t, nc, "b", shortTTL)
 	if records, err := next.Records(limit(t)); err != nil || len(records) != 0 || next.Epoch() != 1 {
 		t.Errorf("epoch %d, records %v, %v", next.Epoch(), records, err)
+	}
+}
+
+// Without a bucket, or without it any more, a candidate says so: somebody has to make it.
+func TestCampaignWithoutBucket(t *testing.T) {
+	nc := serveOne(t)
+	lead(t, nc, "a", 0)
+	go func() {
+		time.Sleep(shortTTL / 2)
+		_ = deleteBucket(nc)
+	}()
+	if _, err := Campaign(limit(t), nc, prefix, "b", shortTTL); !errors.Is(err, ErrNotSetUp) {
+		t.Errorf("%v, want ErrNotSetUp", err)
+	}
+	if _, err := Campaign(limit(t), nc, prefix, "b c", 0); !errors.Is(err, ErrName) {
+		t.Errorf("%v, want ErrName", err)
+	}
+	ctx, cancel := context.WithTimeout(limit(t), 10*time.Millisecond)
+	defer cancel()
+	if err := Setup(limit(t), nc, prefix, 0); err != nil {
+		t.Fatal(err)
+	}
+	lead(t, nc, "c", 0)
+	if _, err := Campaign(ctx, nc, prefix, "b", 0); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v, want the context's error", err)
 	}
 }
 

@@ -18,6 +18,9 @@ import (
 // ErrUnknown: there was no answer. What was asked may have been done, or not.
 var ErrUnknown = errors.New("cluster: no answer from JetStream")
 
+// ErrNotSetUp: a bucket or stream of the cluster does not exist. Start a nimbus, which makes them: see Setup.
+var ErrNotSetUp = errors.New("cluster: not set up")
+
 // tryTimeout is how long one question to JetStream may take. A server that is killed answers none.
 const tryTimeout = time.Second
 
@@ -177,6 +180,8 @@ func apiError(e *jetstream.APIError) error {
 	switch {
 	case e.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence, e.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
 		return fmt.Errorf("%w: %w", errConflict, e)
+	case e.ErrorCode == jetstream.JSErrCodeStreamNotFound:
+		return fmt.Errorf("%w: %w", ErrNotSetUp, e)
 	case e.ErrorCode == errMessageIDInProcess, e.Code >= 500:
 		return fmt.Errorf("%w: %w", ErrUnknown, e)
 	}

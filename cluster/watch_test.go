@@ -138,7 +138,9 @@ func TestWatchPolls(t *testing.T) {
 // A bucket that comes only later is watched from then on.
 func TestWatchWaitsForBucket(t *testing.T) {
 	nc := serveOne(t)
-	deleteBucket(t, nc)
+	if err := deleteBucket(nc); err != nil {
+		t.Fatal(err)
+	}
 	w := watching(t, quick(nc))
 	time.Sleep(200 * time.Millisecond)
 	w.mu.Lock()
@@ -177,7 +179,9 @@ func TestWatchOfLostBucket(t *testing.T) {
 	put(t, l, record("y", 2))
 	w := watching(t, quick(nc))
 	w.sees(t, map[string]int{"x": 29, "y": 2})
-	deleteBucket(t, nc)
+	if err := deleteBucket(nc); err != nil {
+		t.Fatal(err)
+	}
 	if err := Setup(limit(t), nc, prefix, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -218,15 +222,12 @@ func TestWatchDoubtsOldEntries(t *testing.T) {
 	}
 }
 
-func deleteBucket(t *testing.T, nc *nats.Conn) {
-	t.Helper()
+func deleteBucket(nc *nats.Conn) error {
 	js, err := nc.JetStream()
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if err := js.DeleteStream("KV_" + prefix.Bucket()); err != nil {
-		t.Fatal(err)
-	}
+	return js.DeleteStream("KV_" + prefix.Bucket())
 }
 
 // A record that is not one is passed over, and does not hide the others; a listing names it.
