@@ -21,8 +21,8 @@ const module = "github.com/askback/askback"
 // channel/natschan, is on its floor, unless it has one of its own. The root package is called ".".
 var house = []string{
 	"msgid", "tuple", "state", "bolt", "spout", "topology", "channel", "checkpoint", "recovery", "backtrack", "strategy", "task",
-	"sim", "cluster/schedule", "cluster", "cluster/auth", "cluster/artefact", "cluster/nimbus", "cluster/supervisor", "cluster/worker",
-	".", "journal", "internal", "bench", "cmd", "examples",
+	"sim", "cluster/schedule", "cluster", "cluster/artefact", "cluster/auth", "cluster/nimbus/core", "cluster/nimbus", "cluster/supervisor", "cluster/worker",
+	"cluster/client", ".", "journal", "internal", "bench", "cmd", "examples",
 }
 
 // machines decide and do not act: time reaches them as a tick, chance as a seed, and the rest as an event. Their
