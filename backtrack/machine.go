@@ -162,8 +162,7 @@ func (m *Machine) onReady() {
 	case len(m.order.replay) > 0 && m.order.recorded:
 		m.repeat()
 	case m.inputsEnded():
-		m.begin()
-		m.do.Add(recovery.Action{Kind: recovery.Finish})
+		m.finish()
 	default:
 		for k := range m.in {
 			i := (m.turn + k) % len(m.in)
@@ -197,6 +196,13 @@ func (m *Machine) deliver(i int, f channel.Frame) {
 	m.do.Add(recovery.Action{Kind: recovery.Deliver, Port: i, Frame: f, Dead: m.order.dead(i, f)})
 }
 
+// finish lets the operator finish. It may make choices like any other run, but no entry begins it in the order: it comes
+// when all inputs have ended, and nothing comes after it.
+func (m *Machine) finish() {
+	m.begin()
+	m.do.Add(recovery.Action{Kind: recovery.Finish})
+}
+
 // begin marks the operator as running. A pessimistic task numbers each run, since a run's outputs wait for the
 // record of its effects.
 func (m *Machine) begin() {
@@ -224,6 +230,10 @@ func (m *Machine) onConsumed() {
 func (m *Machine) onEnded() {
 	m.ended, m.snap.dirty = true, true
 	m.working = false
+	if len(m.order.replay) > 0 {
+		m.fail(&recovery.ReplayError{Alias: m.cfg.Self, What: fewerChoices})
+		return
+	}
 	m.compareEnd()
 	m.considerSnapshot()
 }

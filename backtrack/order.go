@@ -171,10 +171,16 @@ func (m *Machine) repeat() {
 		e.kind, e.value = turn, 0
 		m.begin()
 		m.do.Add(recovery.Action{Kind: recovery.Fire, Value: at})
-	default:
-		m.fail(&recovery.ReplayError{Alias: m.cfg.Self, What: "it made fewer choices than are recorded"})
+	default: // a choice that nothing before it has made
+		if m.inputsEnded() {
+			m.finish()
+			return
+		}
+		m.fail(&recovery.ReplayError{Alias: m.cfg.Self, What: fewerChoices})
 	}
 }
+
+const fewerChoices = "it made fewer choices than are recorded"
 
 // endRun drops an entry whose tuples have all been consumed again, and goes on.
 func (m *Machine) endRun() {
