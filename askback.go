@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,10 +52,7 @@ type Progress struct {
 // (all its spouts are finite), ctx ends, or a task has FAILED. The report is not nil once the topology has
 // started, even if an error is returned with it; a run ended by ctx returns ctx's error.
 func Run(ctx context.Context, b *topology.Builder, options ...Option) (*Report, error) {
-	r := &run{opt: defaults()}
-	for _, o := range options {
-		o(&r.opt)
-	}
+	r := &run{opt: configured(options)}
 	err := r.opt.check()
 	if err != nil {
 		return nil, err
@@ -284,13 +280,4 @@ func (r *run) report() *Report {
 		rep.Kills = r.chaos.done()
 	}
 	return rep
-}
-
-// Main runs a topology as a program: it reads the command line, runs, prints what happened and exits. See Run for
-// running one from within another program.
-func Main(b *topology.Builder) {
-	if err := command(b).Execute(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", b.Name(), err)
-		os.Exit(1)
-	}
 }

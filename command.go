@@ -8,15 +8,18 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/askback/askback/channel/natschan"
+	"github.com/askback/askback/cluster"
 	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/task"
 	"github.com/askback/askback/topology"
@@ -40,11 +43,13 @@ type flags struct {
 	keep, json, plan, dot             bool
 	kills                             int
 	seed                              uint64
+
+	options []Option // that Main was given
 }
 
 // command is the command line of a topology program.
-func command(b *topology.Builder) *cobra.Command {
-	var f flags
+func command(b *topology.Builder, options []Option) *cobra.Command {
+	f, base := flags{options: options}, configured(options)
 	c := &cobra.Command{
 		Use:           b.Name(),
 		Short:         "Runs the topology " + b.Name(),
@@ -56,15 +61,16 @@ func command(b *topology.Builder) *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return f.run(cmd, b) },
 	}
 	c.CompletionOptions.DisableDefaultCmd = true
+	c.AddCommand(submitCommand(b))
 	p := c.Flags()
 	p.SortFlags = false
-	p.StringVar(&f.server, "server", "", "URL of a NATS server with JetStream (default: one in this process)")
-	p.BoolVar(&f.keep, "keep", false, "leave the log on the server, and resume from the one that is there")
-	p.StringVar(&f.dir, "dir", "", "directory that keeps the log of the server in this process (default: a temporary one)")
-	p.StringVar(&f.strategy, "strategy", "backtrack", "recovery strategy: "+strategies())
-	p.StringVar(&f.durability, "durability", "process", "what the log survives: process (any crash of processes) or power (a power cut too)")
-	p.IntVar(&f.kills, "kill", 0, "how many random tasks to kill, spread over the input")
-	p.Uint64Var(&f.seed, "seed", 0, "seed that chooses the tasks to kill (default: the time)")
+	p.StringVar(&f.server, "server", base.server, "URL of a NATS server with JetStream (default: one in this process)")
+	p.BoolVar(&f.keep, "keep", base.keep, "leave the log on the server, and resume from the one that is there")
+	p.StringVar(&f.dir, "dir", base.dir, "directory that keeps the log of the server in this process (default: a temporary one)")
+	p.StringVar(&f.strategy, "strategy", base.strategy, "recovery strategy: "+strategies())
+	p.StringVar(&f.durability, "durability", string(base.durability), "what the log survives: process (any crash of processes) or power (a power cut too)")
+	p.IntVar(&f.kills, "kill", base.kills, "how many random tasks to kill, spread over the input")
+	p.Uint64Var(&f.seed, "seed", base.seed, "seed that chooses the tasks to kill (default: the time)")
 	p.BoolVar(&f.json, "json", false, "end with one line of JSON; the story goes to standard error")
 	p.BoolVar(&f.plan, "plan", false, "print the plan, and do not run")
 	p.BoolVar(&f.dot, "dot", false, "print the plan as a Graphviz graph, and do not run")
@@ -72,6 +78,9 @@ func command(b *topology.Builder) *cobra.Command {
 }
 
 func (f *flags) run(cmd *cobra.Command, b *topology.Builder) error {
+	if os.Getenv(cluster.RoleVariable) == roleDescribe {
+		return f.describe(cmd, b)
+	}
 	if f.plan || f.dot {
 		plan, err := b.Build()
 		switch {
@@ -99,18 +108,14 @@ func (f *flags) run(cmd *cobra.Command, b *topology.Builder) error {
 	if f.json {
 		s.out = s.err
 	}
-	options := []Option{
-		WithServer(f.server), WithDir(f.dir), WithStrategy(f.strategy), WithDurability(durability), WithKills(f.kills, f.seed),
-		OnProgress(s.progress), OnRecovery(s.recovery), OnEvent(s.event),
-	}
+	options := []Option{OnProgress(s.progress), OnRecovery(s.recovery), OnEvent(s.event)}
+	options = append(options, f.options...)
+	options = append(options,
+		WithServer(f.server), WithDir(f.dir), WithStrategy(f.strategy), WithDurability(durability), WithKills(f.kills, f.seed))
 	if f.keep {
 		options = append(options, WithKeep())
 	}
-	ctx := cmd.Context()
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible(cmd)
 	defer stop()
 	report, err := Run(ctx, b, options...)
 	s.wipe()
@@ -128,6 +133,28 @@ func (f *flags) run(cmd *cobra.Command, b *topology.Builder) error {
 		"kills": report.Kills, "recoveries": len(report.Recoveries), "missed": total.Missed, "replayed": total.Replayed,
 		"consumed": total.Consumed, "emitted": total.Emitted, "seed": f.seed,
 	})
+}
+
+// describe says what the topology is in a cluster with these flags.
+func (f *flags) describe(cmd *cobra.Command, b *topology.Builder) (err error) {
+	cmd.Flags().Visit(func(given *pflag.Flag) {
+		if given.Name != "strategy" {
+			err = fmt.Errorf("askback: --%s does not count in a cluster, only --strategy does", given.Name)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return describe(cmd.OutOrStdout(), b, append(slices.Clip(f.options), WithStrategy(f.strategy)))
+}
+
+// interruptible returns a context that ends when the user wants it to.
+func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	ctx := cmd.Context()
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 }
 
 // A story is what a run prints: a line for each event, and how far it is if somebody is looking.

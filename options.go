@@ -55,6 +55,15 @@ func defaults() config {
 	}
 }
 
+// configured returns the defaults changed by options.
+func configured(options []Option) config {
+	c := defaults()
+	for _, o := range options {
+		o(&c)
+	}
+	return c
+}
+
 // check finds options that contradict each other.
 func (c *config) check() error {
 	switch {
