@@ -1,0 +1,6 @@
+// Nimbus leads a cluster of Askback. See nimbus --help.
+package main
+
+import "github.com/askback/askback/internal/daemon"
+
+func main() { daemon.Main(daemon.NimbusCommand()) }
