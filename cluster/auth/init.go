@@ -22,8 +22,6 @@ type File struct {
 	What string // what it is for, in words
 	// Offline says that it must be kept where no server can read it.
 	Offline bool
-
-	content []byte
 }
 
 // A Summary says what was made. Its String is a page to read.
@@ -53,24 +51,31 @@ func Init(dir string, o Options) (*Summary, error) {
 	if err := o.normalize(dir); err != nil {
 		return nil, err
 	}
-	s := &Summary{Dir: dir, Servers: urls(o.Servers)}
+	s := &draft{Summary: Summary{Dir: dir, Servers: urls(o.Servers)}}
 	if err := s.fill(&o); err != nil {
 		return nil, err
 	}
 	s.add(false, "README.txt", "this page", "")
-	s.Files[len(s.Files)-1].content = []byte(s.String())
+	s.contents[len(s.contents)-1] = []byte(s.String())
 	if err := s.write(); err != nil {
 		return nil, err
 	}
-	return s, nil
+	return &s.Summary, nil
 }
 
-func (s *Summary) add(offline bool, path, what, content string) {
-	s.Files = append(s.Files, File{Path: path, What: what, Offline: offline, content: []byte(content)})
+// A draft is what is to be written. The contents, secrets among them, are in no Summary.
+type draft struct {
+	Summary
+	contents [][]byte // of Files
+}
+
+func (s *draft) add(offline bool, path, what, content string) {
+	s.Files = append(s.Files, File{Path: path, What: what, Offline: offline})
+	s.contents = append(s.contents, []byte(content))
 }
 
 // fill makes the files' contents.
-func (s *Summary) fill(o *Options) error {
+func (s *draft) fill(o *Options) error {
 	k, err := newKeys()
 	if err != nil {
 		return err
@@ -100,7 +105,7 @@ func (s *Summary) fill(o *Options) error {
 	return nil
 }
 
-func (s *Summary) fillUsers(o *Options, k keys) error {
+func (s *draft) fillUsers(o *Options, k keys) error {
 	p := cluster.Subjects(o.Prefix)
 	system, err := user{name: "system"}.credentials(k.system.KeyPair)
 	if err != nil {
@@ -130,7 +135,7 @@ func (s *Summary) fillUsers(o *Options, k keys) error {
 	return nil
 }
 
-func (s *Summary) fillCertificates(o *Options) error {
+func (s *draft) fillCertificates(o *Options) error {
 	authority, err := newCA(o.Prefix, caValidity)
 	if err != nil {
 		return err
@@ -162,7 +167,7 @@ func (s *Summary) fillCertificates(o *Options) error {
 }
 
 // write writes all files, or none.
-func (s *Summary) write() error {
+func (s *draft) write() error {
 	if there, err := os.ReadDir(s.Dir); err == nil && len(there) > 0 {
 		return fmt.Errorf("%w: %s is not empty, and keys are not overwritten; choose another directory", ErrExists, s.Dir)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -175,7 +180,7 @@ func (s *Summary) write() error {
 		return fmt.Errorf("auth: %w", err)
 	}
 	for i, f := range s.Files {
-		if err := writeNew(filepath.Join(s.Dir, f.Path), f.content); err != nil {
+		if err := writeNew(filepath.Join(s.Dir, f.Path), s.contents[i]); err != nil {
 			for _, made := range s.Files[:i] {
 				_ = os.Remove(filepath.Join(s.Dir, made.Path))
 			}

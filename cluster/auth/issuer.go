@@ -33,7 +33,7 @@ type Issuer struct {
 // users with the keys answers: nimbus's own.
 func NewIssuer(p cluster.Subjects, account string, seed []byte, answers ...string) (*Issuer, error) {
 	if !nkeys.IsValidPublicAccountKey(account) {
-		return nil, fmt.Errorf("%w: %.80q is no account's public key", ErrIssue, account)
+		return nil, fmt.Errorf("%w: what is given is no account's public key", ErrIssue) // it may be a seed: not repeated
 	}
 	seed = bytes.Clone(bytes.TrimSpace(seed))
 	i := &Issuer{p: p, account: account, answers: answers, pair: func() (nkeys.KeyPair, error) { return nkeys.FromSeed(seed) }}
@@ -69,7 +69,7 @@ type issuerFile struct {
 // IssueWorker returns the JWT of a worker's public key, which may be those tasks in that seat for ttl.
 func (i *Issuer) IssueWorker(key string, seat cluster.Seat, tasks []msgid.Alias, ttl time.Duration) (string, error) {
 	if !nkeys.IsValidPublicUserKey(key) {
-		return "", fmt.Errorf("%w: %.80q is no user's public key", ErrIssue, key)
+		return "", fmt.Errorf("%w: what is given is no user's public key", ErrIssue) // it may be a seed: not repeated
 	}
 	if err := seat.Check(); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrIssue, err)

@@ -128,7 +128,7 @@ func ReadTrust(path string) (accounts []string, err error) {
 			continue
 		}
 		if !nkeys.IsValidPublicAccountKey(line) {
-			return nil, fmt.Errorf("%w: %s: %.80q is no account's public key", ErrOptions, path, line)
+			return nil, fmt.Errorf("%w: %s: a line is no account's public key", ErrOptions, path) // it may be a seed: not repeated
 		}
 		accounts = append(accounts, line)
 	}
