@@ -1,6 +1,7 @@
 package core
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,8 +68,14 @@ func (c *Core) processes(b *cluster.HostBeat) {
 	}
 }
 
-// fenced reports whether an error says that a task runs elsewhere. That is no failure of the topology.
-func fenced(text string) bool { return strings.Contains(text, checkpoint.ErrFenced.Error()) }
+// exitFenced is how a supervisor says that a worker has ended because its tasks run elsewhere.
+var exitFenced = "exit status " + strconv.Itoa(cluster.ExitFenced)
+
+// fenced reports whether an error, of a task or of a worker, says that it runs elsewhere. That is no failure of the
+// topology.
+func fenced(text string) bool {
+	return strings.Contains(text, checkpoint.ErrFenced.Error()) || strings.HasPrefix(text, exitFenced)
+}
 
 // lost reports whether a worker is given up, and why: neither it nor its supervisor has been heard for long.
 func (c *Core) lost(now time.Time, p *cluster.Placed, w *worker) (*cluster.Loss, bool) {

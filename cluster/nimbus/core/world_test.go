@@ -27,9 +27,10 @@ type world struct {
 	records  map[string]cluster.Change
 	hosts    map[string]cluster.Host
 	silent   map[string]bool            // hosts, with their workers
+	apart    bool                       // hosts beat at different moments
 	state    map[msgid.Alias]string     // of tasks; "" is running
 	problem  map[msgid.Alias]string     // of tasks
-	dead     map[string]bool            // workers that do not beat, by seat
+	dead     map[string]bool            // workers that do not beat, by seat, and supervisors, by name
 	process  map[string]cluster.Process // what supervisors say of workers, by seat
 	events   []cluster.Event
 }
@@ -77,31 +78,38 @@ func (w *world) pass(d time.Duration) {
 	w.Helper()
 	for end := w.now.Add(d); w.now.Before(end); {
 		w.now = w.now.Add(100 * time.Millisecond)
-		if w.now.UnixMilli()%cluster.BeatEvery.Milliseconds() == 0 {
-			w.beat()
+		for name := range w.hosts {
+			phase := int64(0)
+			if w.apart {
+				phase = 100 * int64(name[0]-'a')
+			}
+			if w.now.UnixMilli()%cluster.BeatEvery.Milliseconds() == phase {
+				w.beat(name)
+			}
 		}
 		w.settle()
 	}
 }
 
-func (w *world) beat() {
-	for name, h := range w.hosts {
-		if w.silent[name] {
-			continue
+// beat has a supervisor and its workers say how they stand.
+func (w *world) beat(name string) {
+	if w.silent[name] {
+		return
+	}
+	b := &cluster.HostBeat{Name: name, Runtime: cluster.Runtime, Started: w.hosts[name].Started}
+	for _, p := range w.process {
+		if p.Seat.Supervisor == name {
+			b.Workers = append(b.Workers, p)
 		}
-		b := &cluster.HostBeat{Name: name, Runtime: cluster.Runtime, Started: h.Started}
-		for _, p := range w.process {
-			if p.Seat.Supervisor == name {
-				b.Workers = append(b.Workers, p)
-			}
-		}
+	}
+	if !w.dead[name] {
 		w.core.HostBeat(w.now, b)
 	}
 	for _, r := range w.records {
 		for i := range r.Record.Placement {
 			p := &r.Record.Placement[i]
 			seat := r.Record.Seat(p)
-			if w.silent[p.Supervisor] || w.dead[seat.String()] {
+			if p.Supervisor != name || w.dead[seat.String()] {
 				continue
 			}
 			b := &cluster.Beat{Seat: seat, PID: 1, Revision: r.Revision}
