@@ -3,6 +3,7 @@ package cluster
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/askback/askback/channel/natschan/embed"
 )
@@ -20,16 +23,19 @@ import (
 // Variables that make the test binary another process: a NATS server, or a nimbus that leads.
 const (
 	childServer = "ASKBACK_TEST_SERVER" // its store and address
+	childMember = "ASKBACK_TEST_MEMBER" // the server's options, one of a cluster
 	childLeader = "ASKBACK_TEST_LEADER" // the server's URL
 )
 
 // child is what the test binary does as another process.
 func child() bool {
 	var err error
-	switch server, leader := os.Getenv(childServer), os.Getenv(childLeader); {
-	case server != "":
-		dir, listen, _ := strings.Cut(server, " ")
+	switch alone, member, leader := os.Getenv(childServer), os.Getenv(childMember), os.Getenv(childLeader); {
+	case alone != "":
+		dir, listen, _ := strings.Cut(alone, " ")
 		_, err = embed.Start(embed.Options{Dir: dir, Listen: listen})
+	case member != "":
+		err = serveMember(member)
 	case leader != "":
 		err = leadAndWrite(leader)
 	default:
@@ -42,6 +48,33 @@ func child() bool {
 	fmt.Println("ready")
 	_, _ = io.Copy(io.Discard, os.Stdin) // until the test ends
 	return true
+}
+
+// A member is one server of a cluster.
+type member struct {
+	Name, Dir    string
+	Client, Peer int // ports
+	Peers        []int
+}
+
+func serveMember(text string) error {
+	var m member
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		return err
+	}
+	o := &server.Options{
+		ServerName: m.Name, Host: "127.0.0.1", Port: m.Client, JetStream: true, StoreDir: m.Dir, NoLog: true, NoSigs: true,
+		Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: m.Peer},
+	}
+	for _, port := range m.Peers {
+		o.Routes = append(o.Routes, server.RoutesFromStr(fmt.Sprintf("nats://127.0.0.1:%d", port))...)
+	}
+	s, err := server.NewServer(o)
+	if err != nil {
+		return err
+	}
+	s.Start()
+	return nil
 }
 
 // leadAndWrite leads and writes without a pause, and says how it ended.
@@ -115,7 +148,8 @@ func (p *process) kill() {
 // dial connects to a server that may be gone for a while.
 func dial(t *testing.T, url string) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond), nats.ReconnectBufSize(-1))
+	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond), nats.ReconnectBufSize(-1),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // servers are killed
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +162,7 @@ func dial(t *testing.T, url string) *nats.Conn {
 func TestServerKilled(t *testing.T) {
 	at := fmt.Sprintf("%s 127.0.0.1:%d", t.TempDir(), freePort(t))
 	url := "nats://" + strings.Fields(at)[1]
-	server := run(t, childServer, at, "ready")
+	alone := run(t, childServer, at, "ready")
 	nc, other := dial(t, url), dial(t, url)
 	if err := Setup(limit(t), nc, prefix, 0); err != nil {
 		t.Fatal(err)
@@ -155,8 +189,8 @@ func TestServerKilled(t *testing.T) {
 			}
 		}()
 		time.Sleep(100 * time.Millisecond)
-		server.kill()
-		server = run(t, childServer, at, "ready")
+		alone.kill()
+		alone = run(t, childServer, at, "ready")
 		time.Sleep(200 * time.Millisecond)
 		close(stop)
 		if err := <-done; err != nil {
@@ -168,4 +202,85 @@ func TestServerKilled(t *testing.T) {
 		t.Error(l.Err())
 	}
 	t.Logf("%d writes", last)
+}
+
+// Of three servers, the one that leads the bucket is killed, again and again. Nimbus leads again as soon as NATS has
+// elected another; no write that was acknowledged is lost; who watches sees it, also through the server that was killed.
+func TestMemberKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts three servers, and waits for elections")
+	}
+	var members [3]member
+	var peers []int
+	for i := range members {
+		members[i] = member{Name: fmt.Sprint("s", i), Dir: t.TempDir(), Client: freePort(t), Peer: freePort(t)}
+		peers = append(peers, members[i].Peer)
+	}
+	var running [3]*process
+	start := func(i int) {
+		members[i].Peers = peers
+		text, _ := json.Marshal(members[i])
+		running[i] = run(t, childMember, string(text), "ready")
+	}
+	var urls []string
+	for i := range members {
+		start(i)
+		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", members[i].Client))
+	}
+	nc := dial(t, strings.Join(urls, ","))
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ctx := limit(t); Setup(ctx, nc, prefix, 3) != nil; {
+		if sleep(ctx, 50*time.Millisecond) != nil {
+			t.Fatal("the cluster does not start")
+		}
+	}
+	var watchers [3]*watcher
+	for i := range watchers {
+		watchers[i] = watching(t, OpenReader(dial(t, urls[i]+","+urls[(i+1)%3]), prefix))
+	}
+	l := lead(t, nc, "a", 0)
+	for round := range 2 {
+		want := round + 1
+		put(t, l, record("x", -want))
+		victim := 0
+		for ctx := limit(t); ; {
+			s, err := js.Stream(ctx, "KV_"+prefix.Bucket())
+			if err == nil && s.CachedInfo().Cluster.Leader != "" {
+				victim = int(s.CachedInfo().Cluster.Leader[1] - '0')
+				break
+			}
+			if sleep(ctx, 50*time.Millisecond) != nil {
+				t.Fatal(err)
+			}
+		}
+		running[victim].kill()
+		began := time.Now()
+		for ctx := limit(t); ; { // as a nimbus does
+			if l.Err() != nil {
+				if l, err = Campaign(ctx, nc, prefix, "a", 0); err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = l.Close() }()
+				records, err := l.Records(ctx)
+				if err != nil || len(records) != 1 || records[0].Record.Workers != -want {
+					t.Fatalf("a write is lost: %+v, %v", records, err)
+				}
+			}
+			if _, err := l.PutRecord(ctx, record("x", want)); err == nil {
+				break
+			} else if !errors.Is(err, ErrDeposed) {
+				t.Fatal(err)
+			}
+		}
+		wrote := time.Since(began)
+		for _, w := range watchers {
+			w.sees(t, map[string]int{"x": want})
+		}
+		t.Logf("server %d: epoch %d wrote after %v, seen after %v", victim, l.Epoch(), wrote.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+		start(victim)
+		settled(t, js)
+	}
 }

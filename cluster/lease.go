@@ -70,7 +70,7 @@ func Campaign(ctx context.Context, nc *nats.Conn, p Subjects, name string, ttl t
 		if closed(err) || errors.Is(err, ErrNotSetUp) {
 			return nil, fmt.Errorf("cluster: campaign: %w", err)
 		}
-		if !c.rest(ctx) {
+		if !c.rest(ctx, err) {
 			return nil, fmt.Errorf("cluster: campaign: %w", context.Cause(ctx))
 		}
 	}
@@ -158,8 +158,11 @@ func (c *candidate) takeOver(ctx context.Context, lease *lease) (*Leadership, er
 }
 
 // rest waits until there is reason to look at the lease again; it reports false when ctx has ended.
-func (c *candidate) rest(ctx context.Context) bool {
+func (c *candidate) rest(ctx context.Context, err error) bool {
 	pause := c.claim.TTL / 3
+	if errors.Is(err, ErrUnknown) || errors.Is(err, errConflict) {
+		pause = min(pause, errorPause)
+	}
 	if left := time.Until(c.free); left > 0 && left < pause {
 		pause = left
 	}

@@ -187,6 +187,10 @@ func TestReplicas(t *testing.T) {
 		}
 	}
 
+	js, err := jetstream.New(conns[0])
+	if err != nil {
+		t.Fatal(err)
+	}
 	l := lead(t, conns[0], "a", 10*time.Second) // longer than a new stream leader takes
 	var watchers [3]*watcher
 	for i := range watchers {
@@ -238,20 +242,16 @@ func TestReplicas(t *testing.T) {
 		if err != nil || len(records) != len(want) {
 			t.Errorf("%d records, want %d: %v", len(records), len(want), err)
 		}
-		caughtUp(t, c)
+		settled(t, js)
 	}
 	if l.Err() != nil {
 		t.Error(l.Err())
 	}
 }
 
-// caughtUp waits until all replicas of the bucket have everything: two of three must, before one may go.
-func caughtUp(t *testing.T, c *trio) {
+// settled waits until all replicas of the bucket have everything: two of three must, before one may go.
+func settled(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
-	js, err := jetstream.New(c.connect(0))
-	if err != nil {
-		t.Fatal(err)
-	}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		s, err := js.Stream(limit(t), "KV_"+prefix.Bucket())
 		if err == nil && len(s.CachedInfo().Cluster.Replicas) == 2 {
@@ -278,7 +278,7 @@ func TestInterleavingsOfReplicas(t *testing.T) {
 	if err := Setup(limit(t), conns[0], prefix, 3); err != nil {
 		t.Fatal(err)
 	}
-	interleave(t, func() *Bucket { return OpenReader(conns[rand.IntN(3)], prefix) }, 600, func(round int) {
+	interleave(t, func() *Bucket { return OpenReader(conns[rand.IntN(3)], prefix) }, 400, func(round int) {
 		if round%50 == 49 {
 			_, _ = conns[0].Request("$JS.API.STREAM.LEADER.STEPDOWN.KV_"+prefix.Bucket(), nil, time.Second)
 		}
