@@ -33,6 +33,10 @@ const (
 	roleDescribe = "describe"
 )
 
+// InCluster reports whether the process was started on behalf of a cluster, so that Serve will not return: a program may
+// write its results elsewhere then.
+func InCluster() bool { return os.Getenv(cluster.RoleVariable) != "" }
+
 // Serve is for programs that read the command line themselves and call Run: with it they can be submitted to a cluster
 // by "askback submit". It returns at once, unless the process was started on behalf of a cluster. Then it is a worker,
 // or says what the topology is, and does not return.
@@ -41,10 +45,10 @@ const (
 // the arguments given to "askback submit", and of nothing that differs there. Of the options WithStrategy, WithSettings
 // and WithFrameSize count in a cluster; the cluster sees to the rest.
 func Serve(b *topology.Builder, options ...Option) {
-	role := os.Getenv(cluster.RoleVariable)
-	if role == "" {
+	if !InCluster() {
 		return
 	}
+	role := os.Getenv(cluster.RoleVariable)
 	_ = os.Unsetenv(cluster.RoleVariable) // it is not for the processes that an operator may start
 	exit, err := cluster.ExitError, error(nil)
 	switch role {

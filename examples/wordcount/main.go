@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -27,6 +28,9 @@ match; by default of the .go files of Go's own source tree. Some of the running 
 is restored alone, asks its sources for exactly what it missed, and the result is checked against a plain
 sequential count: the exit status is 1 if anything was lost or duplicated.
 
+In a cluster ("askback submit wordcount -- -out DIR path ...") nothing is killed or checked, and the counts appear in
+-out, in no order, when all is read. There the flags -strategy, -parallel, -passes, -rate, -frame and -out count.
+
 Flags:
 `
 
@@ -39,6 +43,7 @@ type settings struct {
 	strategy  string
 	parallel  int
 	passes    int
+	rate      float64
 	out       string
 	server    string
 	dir       string
@@ -50,7 +55,9 @@ type settings struct {
 
 func main() {
 	s, err := parse(os.Args[1:])
-	if err == nil {
+	if err == nil && askback.InCluster() {
+		err = work(s)
+	} else if err == nil {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		err = run(ctx, s)
 		stop()
@@ -82,7 +89,8 @@ func parse(args []string) (*settings, error) {
 	f.StringVar(&s.strategy, "strategy", "backtrack", "recovery strategy: "+strings.Join(strategy.Names(), ", ")+" (only backtrack and barrier lose nothing that was counted)")
 	f.IntVar(&s.parallel, "parallel", 2, "tasks of split and of count, each")
 	f.IntVar(&s.passes, "passes", 1, "how many times to read the input")
-	f.StringVar(&s.out, "out", "", "file to write the counts to, word<TAB>count, sorted by bytes")
+	f.StringVar(&s.out, "out", "", "file to write the counts to, word<TAB>count, sorted by bytes; of a directory, its file counts")
+	f.Float64Var(&s.rate, "rate", 0, "lines to read in a second (default: as many as can be)")
 	f.StringVar(&s.server, "server", "", "URL of a NATS server with JetStream, such as nats://127.0.0.1:4222 (default: one in this process)")
 	f.StringVar(&s.dir, "dir", "", "directory that keeps the log: after a kill -9 the same command goes on where it was")
 	f.BoolVar(&s.json, "json", false, "end with one line of JSON, and print nothing else to standard output")
@@ -103,6 +111,9 @@ func parse(args []string) (*settings, error) {
 	}
 	s.verify = !*noVerify
 	s.paths = f.Args()
+	if info, err := os.Stat(s.out); err == nil && info.IsDir() {
+		s.out = filepath.Join(s.out, "counts")
+	}
 	switch {
 	case s.kills < 0:
 		return s, fmt.Errorf("-kill %d: want 0 or more", s.kills)
@@ -110,6 +121,8 @@ func parse(args []string) (*settings, error) {
 		return s, fmt.Errorf("-parallel %d: want 1 or more", s.parallel)
 	case s.passes < 1:
 		return s, fmt.Errorf("-passes %d: want 1 or more", s.passes)
+	case s.rate < 0:
+		return s, fmt.Errorf("-rate %g: want 0 or more", s.rate)
 	case s.server != "" && s.dir != "":
 		return s, errors.New("-dir is for the server in this process; a server given by -server keeps its own store")
 	case s.strategy == "none" && s.dir != "":
@@ -136,7 +149,7 @@ func run(ctx context.Context, s *settings) error {
 		return err
 	}
 	ui := newUI(s, files, bytes*int64(s.passes))
-	b, result := wordcount(spout.Repeat(lines, s.passes), s.parallel)
+	b, result := wordcount(source(s, lines), s.parallel)
 	stopProfile, err := startProfile(s.profile)
 	if err != nil {
 		return err
@@ -185,13 +198,26 @@ func run(ctx context.Context, s *settings) error {
 	return nil
 }
 
+// work is what a cluster runs. It returns only if it cannot.
+func work(s *settings) error {
+	if s.out == "" {
+		return errors.New("-out is missing: a cluster needs to know where the counts are to appear, on the host that runs the task result or on a disk that all share")
+	}
+	lines, err := input(s)
+	if err != nil {
+		return err
+	}
+	askback.Serve(inCluster(source(s, lines), s.parallel, s.out), askback.WithStrategy(s.strategy), askback.WithFrameSize(s.frameSize))
+	return nil
+}
+
 // errWrong: the counts are not those of the sequential count.
 var errWrong = errors.New("wrong counts")
 
 // input makes the source of lines.
 func input(s *settings) (*spout.FileSource, error) {
 	piece := payload - room
-	if s.server != "" {
+	if s.server != "" || askback.InCluster() {
 		piece = serverPayload - room
 	}
 	var lines *spout.FileSource
@@ -205,6 +231,15 @@ func input(s *settings) (*spout.FileSource, error) {
 		lines = spout.Files(root).Match("**/*.go")
 	}
 	return lines.Cut(64<<10, cutBetweenWords).MaxPiece(piece), nil
+}
+
+// source reads the lines as often and as fast as is asked for.
+func source(s *settings, lines spout.Source) spout.Source {
+	lines = spout.Repeat(lines, s.passes)
+	if s.rate > 0 {
+		lines = paced(lines, s.rate)
+	}
+	return lines
 }
 
 // ordinal returns "1st", "2nd", "3rd", "4th" …

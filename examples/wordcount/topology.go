@@ -73,10 +73,23 @@ func (r *Result) Execute(t tuple.Tuple, _ bolt.Emitter) error {
 // after the run.
 func wordcount(lines spout.Source, parallel int) (*topology.Builder, *atomic.Pointer[Result]) {
 	var result atomic.Pointer[Result]
+	b := counting(lines, parallel)
+	b.Bolt("result", func() bolt.Bolt { r := &Result{}; result.Store(r); return r }).Global("count")
+	return b, &result
+}
+
+// inCluster builds the topology that writes the totals to a file, which appears whole and once.
+func inCluster(lines spout.Source, parallel int, out string) *topology.Builder {
+	b := counting(lines, parallel)
+	b.Bolt("result", bolt.File(out, bolt.Single())).Global("count")
+	return b
+}
+
+// counting is all but the result.
+func counting(lines spout.Source, parallel int) *topology.Builder {
 	b := topology.New("wordcount")
 	b.Spout("lines", lines).Fields("line")
 	b.Bolt("split", func() bolt.Bolt { return Split{} }).Parallel(parallel).Shuffle("lines").Fields("word")
 	b.Bolt("count", func() bolt.Bolt { return &Count{} }).Parallel(parallel).GroupBy("split", "word").Fields("word", "n")
-	b.Bolt("result", func() bolt.Bolt { r := &Result{}; result.Store(r); return r }).Global("count")
-	return b, &result
+	return b
 }
