@@ -21,7 +21,7 @@ import (
 // Times of the care for task logs.
 const (
 	logsEvery  = time.Second
-	sweepEvery = 30 * time.Second // for logs of no topology
+	sweepEvery = 10 * time.Second // for logs of no topology
 	logTimeout = 5 * time.Second
 )
 

@@ -15,7 +15,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
-	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
@@ -25,8 +24,6 @@ import (
 	"github.com/askback/askback/cluster/nimbus"
 	"github.com/askback/askback/msgid"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A site is a NATS server with nimbuses, and supervisors and workers that only say that they are there.
 type site struct {

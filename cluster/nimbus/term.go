@@ -115,12 +115,15 @@ func (t *term) loop(ctx context.Context) {
 	defer t.nc.RemoveStatusListener(connection)
 	ticks := time.NewTicker(tick)
 	defer ticks.Stop()
-	for ctx.Err() == nil {
+	for awake := time.Now(); ctx.Err() == nil; awake = time.Now() {
 		select {
 		case <-ctx.Done():
 		case beat := <-t.beats:
 			beat()
 		case do := <-t.steps:
+			if time.Since(awake) >= t.cfg.Lease { // others may have been asked since: their answers count
+				t.depose(errAsleep)
+			}
 			do(ctx)
 			t.decide(ctx)
 		case <-connection:
@@ -184,6 +187,9 @@ func (t *term) decide(ctx context.Context) {
 		}
 	}
 }
+
+// errAsleep: the process, or the whole machine, has been stopped for longer than the lease holds.
+var errAsleep = errors.New("nimbus: asleep for longer than the lease")
 
 // errOver: nothing can be decided any more. The next leader will.
 var errOver = &cluster.RequestError{Code: cluster.CodeUnavailable, Text: "this nimbus no longer leads: another will answer"}
