@@ -1,6 +1,6 @@
 // Package askback runs Storm-like topologies over NATS, with each tuple taking effect once although tasks, processes
 // and the server may die at any moment. It is the front door: Run runs a topology from within a program, Main as a
-// program.
+// program, which can also be submitted to a cluster; Serve lets a program with a command line of its own be submitted.
 //
 // The nouns:
 //
@@ -34,6 +34,18 @@
 //
 // With WithDir it may be killed at any moment and run again: it goes on where it was.
 //
+// # In a cluster
+//
+// A program whose main calls Main is submitted by itself, "long submit --workers 3", one that calls Serve by "askback
+// submit ./long": the executable is uploaded, and supervisors run it as workers. Which arguments it gets there is said
+// behind --. Nothing else in the program changes, but:
+//
+//   - It is built alike on every host, from its arguments alone. Workers whose plan differs are refused.
+//   - What it reads and writes must be where its tasks run: on all hosts, or on disks and servers that they share.
+//   - The name that its operators see (bolt.Task.Topology) is that of the submission, such as long-3k9x2m7q, so that two
+//     submissions do not meet outside.
+//   - Options and flags of local runs do not count there, but for the strategy, its settings and the size of frames.
+//
 // # The caller's duties
 //
 //   - Build the topology alike in every run that shares a log: its names, parallelism, streams and groupings are its
@@ -54,6 +66,6 @@
 //
 // # Caveats
 //
-// All tasks of a run are goroutines of one process; there is no cluster yet. A run that ends by itself leaves its log
-// in the directory of WithDir, and the same run there again finds itself complete.
+// All tasks of a local run are goroutines of one process. A run that ends by itself leaves its log in the directory of
+// WithDir, and the same run there again finds itself complete.
 package askback
