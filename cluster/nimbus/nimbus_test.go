@@ -370,3 +370,62 @@ func TestBadConfig(t *testing.T) {
 		t.Errorf("outside loopback: %v", err)
 	}
 }
+
+// What a nimbus left that did not finish is cleared away. What is not nimbus's is left alone, whatever its name.
+func TestClearsAwayLogs(t *testing.T) {
+	s := newSite(t)
+	for _, topology := range []string{"left-abcdefgh", "my-topology-pipeline"} {
+		if _, err := natslog.Open(t.Context(), s.nc, natslog.Options{Topology: topology}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stream, err := s.jetStream().Stream(t.Context(), "askback-left-abcdefgh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.Metadata = map[string]string{"askback.cluster": string(s.p)}
+	if _, err := s.jetStream().UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	s.nimbus("n-1", nil)
+	s.until("what is left is gone", func() bool { return !s.logExists("left-abcdefgh") })
+	if !s.logExists("my-topology-pipeline") {
+		t.Error("the log of a local run is gone")
+	}
+}
+
+// Row 48, and a name that two have.
+func TestJoin(t *testing.T) {
+	s := newSite(t)
+	s.nimbus("n-1", nil)
+	a := s.host("a")
+	s.untilHosts(1)
+	join := func(subject string, h cluster.Host) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_, err := cluster.Request[cluster.JoinReply](ctx, s.nc, s.p.HostAPI(subject, cluster.VerbJoin), h)
+		return err
+	}
+	for what, err := range map[string]error{
+		`supervisor "b" has runtime "2", and this nimbus has "1"`: join("b", cluster.Host{Name: "b", Runtime: "2"}),
+		"run by another process already":                          join("a", cluster.Host{Name: "a", Slots: 1, Runtime: cluster.Runtime, Started: time.Now()}),
+		"each asks for itself":                                    join("b", cluster.Host{Name: "a", Runtime: cluster.Runtime}),
+	} {
+		if code(err) != cluster.CodeConflict || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, err := ask[cluster.Host](s, cluster.Admin, cluster.VerbRemove, cluster.NameRequest{Name: "a"})
+	if code(err) != cluster.CodeConflict {
+		t.Errorf("remove one that is up: %v", err)
+	}
+	a.halt()
+	s.untilHosts(0)
+	if h, err := ask[cluster.Host](s, cluster.Admin, cluster.VerbRemove, cluster.NameRequest{Name: "a"}); err != nil || h.Name != "a" {
+		t.Errorf("remove: %+v, %v", h, err)
+	}
+	if l, err := ask[cluster.ListReply](s, cluster.View, cluster.VerbList, nil); err != nil || len(l.Hosts) != 0 {
+		t.Errorf("%+v, %v", l.Hosts, err)
+	}
+}

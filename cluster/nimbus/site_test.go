@@ -36,7 +36,9 @@ type site struct {
 	program cluster.Artefact
 }
 
+// newSite starts one. Its tests mostly wait, so they do so side by side.
 func newSite(t *testing.T) *site {
+	t.Parallel()
 	s := &site{T: t, dir: t.TempDir(), p: cluster.DefaultPrefix}
 	s.start("127.0.0.1:0")
 	s.address = strings.TrimPrefix(s.server.URL(), "nats://")
