@@ -1,0 +1,60 @@
+// Package supervisor starts and stops the workers of one host.
+//
+//	s, err := supervisor.New(supervisor.Config{Connection: connection, Dir: "/var/lib/askback", Trust: trust})
+//	if err != nil {
+//		return err
+//	}
+//	return s.Run(ctx)
+//
+// # The nouns
+//
+//   - A want is what a record says of one seat of this host: the tasks that its worker is to run.
+//   - A keeper looks after one seat: one goroutine, which fetches the program, starts it, orders it about, starts it again
+//     when it dies, and stops it when it is not wanted any more.
+//   - A process is a running worker, with all that it has forked: a session of its own, and a cgroup where there are
+//     cgroups.
+//   - An output is what a process has written, in files that are rotated.
+//   - The pulse says whether the supervisor itself is punctual and connected, so that its own trouble is not taken for
+//     that of a worker.
+//
+// # What it does
+//
+//	bucket ──want──> keeper ──exec, signals──> process ──beat──> keeper
+//	                        ──order──────────>
+//
+// It compares what is wanted with what there is, whenever either changes; it never acts on a change alone. So nothing is
+// lost with a lost message, or with the supervisor itself: processes outlive it, and its next run finds them by the files
+// that it keeps (the process id, when that process was started, and in which run of the system), and adopts them.
+//
+// A process that ends is started again at once, then after 100 ms, doubling up to 10 s; one that has run for 30 s counts
+// as well. It is not started again before its order changes if it says that its tasks run elsewhere, that it is not the
+// program that was submitted, or if the program may not be run.
+//
+// A process that lives but does not beat is killed after the detection time if it is stopped. If it runs, it may be
+// looking for another NATS server, and has four seconds more.
+//
+// Without NATS nothing changes: what runs is looked after, and what dies is started again.
+//
+// # Where things lie
+//
+//	Dir/lock                     of the one supervisor that may use Dir
+//	Dir/joined                   the name by which a nimbus has let it join
+//	Dir/artefacts/SHA            programs
+//	Dir/seats/INSTANCE/SLOT/     of a seat: the process's file, its login; only the supervisor may look inside
+//	Dir/logs/INSTANCE/SLOT/      of a seat: output, output.1 and so on, kept for a day after the seat's end
+//	Dir/workers/INSTANCE/SLOT/   of a seat: work and tmp, the process's own; gone with the seat
+//
+// # Caveats
+//
+// Linux 5.10 or newer only. Run as root, workers are another user; otherwise they are the supervisor's own, and can read
+// what it can. All workers of a host are the same user: what belongs to one topology only should not be readable by
+// files of the host.
+//
+// A worker is told its limits by cgroup v2 where the supervisor may write to its own cgroup; else memory is limited by
+// RLIMIT_DATA, with room for what the Go runtime reserves, and the CPU by GOMAXPROCS. A memory limit counts for a worker as
+// soon as one of its operators says what it needs: tasks that say nothing are given 64 MiB each. The CPU is limited only
+// if all of its tasks say.
+//
+// Output is rotated by copying it, since processes keep the file open: a line that is written between the copy and the
+// cut is lost.
+package supervisor

@@ -1,0 +1,62 @@
+package supervisor
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// A procStat is what the system says of a process.
+type procStat struct {
+	state   byte
+	session int
+	born    uint64 // in ticks of the system's clock since it started
+}
+
+// statOf reports false if there is no such process.
+func statOf(pid int) (s procStat, there bool) {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return s, false
+	}
+	// The name of the program stands in brackets, and may hold anything.
+	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	if len(fields) < 20 {
+		return s, false
+	}
+	s.state = fields[0][0]
+	s.session, _ = strconv.Atoi(string(fields[3]))
+	s.born, err = strconv.ParseUint(string(fields[19]), 10, 64)
+	return s, err == nil
+}
+
+// sweep kills all processes of a session. Nobody can join it but by being forked in it.
+func sweep(session int) {
+	_ = unix.Kill(-session, unix.SIGKILL) // the group of its leader; others are looked for
+	for range 10 {
+		left := false
+		entries, _ := os.ReadDir("/proc")
+		for _, e := range entries {
+			pid, err := strconv.Atoi(e.Name())
+			if err != nil {
+				continue
+			}
+			if s, there := statOf(pid); there && s.session == session && s.state != 'Z' {
+				_ = unix.Kill(pid, unix.SIGKILL)
+				left = true
+			}
+		}
+		if !left {
+			return
+		}
+	}
+}
+
+// bootID names this run of the system: a process id of another means nothing.
+func bootID() string {
+	text, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return string(bytes.TrimSpace(text))
+}
