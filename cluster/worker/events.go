@@ -60,7 +60,11 @@ func (w *worker) asyncError(err error) {
 	w.log.Warn("line", zap.Error(err))
 }
 
+// denied tells of the 1st, 2nd, 4th, 8th … time only: beats are denied twice a second, and events may be too.
 func (w *worker) denied(err error) {
+	if n := w.denials.Add(1); n&(n-1) != 0 {
+		return
+	}
 	w.log.Error("denied by the server's permissions", zap.Error(err))
 	w.tell(cluster.Event{Kind: cluster.Denied, Text: oneLine(err)})
 }

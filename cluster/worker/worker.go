@@ -88,6 +88,7 @@ type worker struct {
 	local    atomic.Pointer[tasks]         // that are to run here
 	revision atomic.Uint64                 // of the last order that has been followed to its end
 	beatNow  chan struct{}                 // something is worth a beat at once; one is enough
+	denials  atomic.Uint64                 // by the server's permissions
 
 	mu      sync.Mutex // the loop changes members, others look
 	members map[msgid.Alias]*member
