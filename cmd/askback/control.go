@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/msgid"
+)
+
+func killCommand() *cobra.Command {
+	var wait time.Duration
+	o := &oneTopology{
+		use: "kill NAME", short: "End a topology",
+		long: `Kill stops a topology's spouts at once, and ends its workers and deletes its log after --wait, so that what is under way
+can come to its end. Killed twice, the earlier moment counts.`,
+		example: `  askback kill wordcount
+  askback kill wordcount --wait 0s    now`,
+		flags: func(cmd *cobra.Command) {
+			cmd.Flags().DurationVar(&wait, "wait", 30*time.Second, "how long what is under way may take")
+		},
+	}
+	o.check = func([]string) error {
+		if wait < 0 {
+			return fmt.Errorf("--wait %v: want 0s or more", wait)
+		}
+		return nil
+	}
+	o.run = func(ctx context.Context, s *session, args []string) error {
+		r, err := ask[cluster.Record](ctx, s, cluster.Operate, cluster.VerbKill, cluster.KillRequest{Name: args[0], Wait: wait})
+		if err != nil {
+			return err
+		}
+		return s.print(r, func() error {
+			left := time.Until(r.KillAt)
+			if r.KillAt.IsZero() || left < 100*time.Millisecond {
+				return s.say("%s ends now", args[0])
+			}
+			return s.say("%s emits nothing more, and ends in %s; --wait 0s ends it now", args[0], span(left))
+		})
+	}
+	return o.command()
+}
+
+func activateCommand() *cobra.Command {
+	return nameCommand("activate", cluster.VerbActivate, "Let a topology's spouts emit",
+		"Activate lets the spouts of a topology emit that was deactivated, or submitted with --inactive.")
+}
+
+func deactivateCommand() *cobra.Command {
+	return nameCommand("deactivate", cluster.VerbDeactivate, "Let a topology's spouts emit nothing",
+		"Deactivate keeps a topology's spouts from emitting. Its tasks live on, and finish what is under way.")
+}
+
+// nameCommand is a request that needs nothing but the name.
+func nameCommand(use, verb, short, long string) *cobra.Command {
+	o := &oneTopology{use: use + " NAME", short: short, long: long}
+	o.run = func(ctx context.Context, s *session, args []string) error {
+		r, err := ask[cluster.Record](ctx, s, cluster.Operate, verb, cluster.NameRequest{Name: args[0]})
+		if err != nil {
+			return err
+		}
+		return s.print(r, func() error { return s.say("%s is %s", args[0], r.Status) })
+	}
+	return o.command()
+}
+
+func rebalanceCommand() *cobra.Command {
+	var workers int
+	o := &oneTopology{
+		use: "rebalance NAME", short: "Place a topology's tasks afresh",
+		long: `Rebalance spreads a topology over the supervisors as they are now, with another number of workers if --workers says
+so. Tasks that move are restored from their logs, as after a failure; the others go on.`,
+		example: `  askback rebalance wordcount --workers 4`,
+		flags: func(cmd *cobra.Command) {
+			cmd.Flags().IntVar(&workers, "workers", 0, "how many workers it is to have (default: as many as before)")
+		},
+	}
+	o.check = func([]string) error {
+		if workers < 0 {
+			return fmt.Errorf("--workers %d: want 1 or more", workers)
+		}
+		return nil
+	}
+	o.run = func(ctx context.Context, s *session, args []string) error {
+		r, err := ask[cluster.Record](ctx, s, cluster.Operate, cluster.VerbRebalance, cluster.RebalanceRequest{Name: args[0], Workers: workers})
+		if err != nil {
+			return err
+		}
+		return s.print(r, func() error {
+			if r.Shortage != "" {
+				fmt.Fprintln(s.err, printable("short: "+r.Shortage))
+			}
+			return s.say("%s is spread over %s; \"askback describe %[1]s\" shows where", args[0], plural(r.Workers, "worker"))
+		})
+	}
+	return o.command()
+}
+
+func restartCommand() *cobra.Command {
+	o := &oneTopology{
+		use: "restart NAME TASK", short: "Restart one task of a topology",
+		long: `Restart ends a task as a crash would. It is restored from its log, and asks its sources for what it missed; no other
+task restarts. "askback explain" shows how that went.`,
+		example: `  askback restart wordcount count.1`,
+		more:    1, complete: tasksOf,
+	}
+	var task msgid.Alias
+	o.check = func(args []string) (err error) {
+		task, err = msgid.ParseAlias(args[1])
+		return err
+	}
+	o.run = func(ctx context.Context, s *session, args []string) error {
+		r, err := ask[cluster.Record](ctx, s, cluster.Operate, cluster.VerbRestart, cluster.RestartRequest{Name: args[0], Task: task})
+		if err != nil {
+			return err
+		}
+		return s.print(r, func() error { return s.say("%v restarts; \"askback explain %s\" shows how", task, args[0]) })
+	}
+	return o.command()
+}
+
+var levels = []string{"debug", "info", "warn", "error"}
+
+func levelCommand() *cobra.Command {
+	var length time.Duration
+	o := &oneTopology{
+		use: "log-level NAME LEVEL", short: "Change for a while how much a topology logs",
+		long: `Log-level makes the workers of a topology log at level debug, info, warn or error, and after --for as before.`,
+		more: 1, complete: func(*session, context.Context, string) []string { return levels },
+		example: `  askback log-level wordcount debug --for 1m`,
+		flags: func(cmd *cobra.Command) {
+			cmd.Flags().DurationVar(&length, "for", 10*time.Minute, "how long")
+		},
+	}
+	o.check = func(args []string) error {
+		if !slices.Contains(levels, args[1]) {
+			return fmt.Errorf("level %.40q: there are debug, info, warn and error", args[1])
+		}
+		if length <= 0 {
+			return fmt.Errorf("--for %v: want more than 0, such as 10m", length)
+		}
+		return nil
+	}
+	o.run = func(ctx context.Context, s *session, args []string) error {
+		r, err := ask[cluster.Record](ctx, s, cluster.Operate, cluster.VerbLevel, cluster.LevelRequest{Name: args[0], Level: args[1], For: length})
+		if err != nil {
+			return err
+		}
+		return s.print(r, func() error {
+			return s.say("%s logs at level %s for %s", args[0], r.Level.Name, span(length))
+		})
+	}
+	return o.command()
+}
+
+func removeCommand() *cobra.Command {
+	var c clientFlags
+	cmd := &cobra.Command{
+		Use: "remove-host NAME", Short: "Forget a supervisor that is gone for good", GroupID: groupCluster,
+		Long: `Remove-host makes nimbus forget a supervisor that will not come back. Its workers' tasks have moved before: this only
+takes it off the list. One that lives joins again by itself.`,
+		Args: exactly(1),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			return c.completing(cmd, func(ctx context.Context, s *session) (names []string) {
+				list, _ := ask[cluster.ListReply](ctx, s, cluster.View, cluster.VerbList, struct{}{})
+				for _, h := range list.Hosts {
+					names = append(names, h.Host.Name+"\t"+printable(h.State))
+				}
+				return names
+			})
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := cluster.CheckName("supervisor", args[0], msgid.MaxName); err != nil {
+				return usage(err)
+			}
+			s, err := c.dial(cmd)
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			h, err := ask[cluster.Host](cmd.Context(), s, cluster.Admin, cluster.VerbRemove, cluster.NameRequest{Name: args[0]})
+			if err != nil {
+				return err
+			}
+			return s.print(h, func() error { return s.say("supervisor %s is forgotten", args[0]) })
+		},
+	}
+	c.bind(cmd)
+	return cmd
+}

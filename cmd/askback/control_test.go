@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/msgid"
+)
+
+// Each command asks on the subject of its role what its arguments say, and prints the answer as the contract's JSON.
+func TestRequests(t *testing.T) {
+	s := newStage(t)
+	record := described().Record
+	record.KillAt = time.Now().Add(20 * time.Second)
+	record.Level = cluster.Level{Name: "debug"}
+	for _, verb := range []string{cluster.VerbKill, cluster.VerbActivate, cluster.VerbDeactivate, cluster.VerbRebalance, cluster.VerbRestart, cluster.VerbLevel} {
+		s.answer("askback.api.operate."+verb, record)
+	}
+	s.answer("askback.api.admin.remove", cluster.Host{Name: "host-3"})
+
+	for _, c := range []struct {
+		args  string
+		check func() bool
+		says  string
+	}{
+		{"kill words --wait 9s", func() bool {
+			return question[cluster.KillRequest](s) == cluster.KillRequest{Name: "words", Wait: 9 * time.Second}
+		}, "ends in"},
+		{"activate words", func() bool { return question[cluster.NameRequest](s).Name == "words" }, "words is active"},
+		{"deactivate words", func() bool { return question[cluster.NameRequest](s).Name == "words" }, "words is active"},
+		{"rebalance words --workers 4", func() bool {
+			return question[cluster.RebalanceRequest](s) == cluster.RebalanceRequest{Name: "words", Workers: 4}
+		}, "2 workers"},
+		{"restart words count.1", func() bool {
+			return question[cluster.RestartRequest](s) == cluster.RestartRequest{Name: "words", Task: msgid.Alias{Operator: "count", Index: 1}}
+		}, "count.1 restarts"},
+		{"log-level words debug --for 2m", func() bool {
+			return question[cluster.LevelRequest](s) == cluster.LevelRequest{Name: "words", Level: "debug", For: 2 * time.Minute}
+		}, "level debug"},
+		{"remove-host host-3", func() bool { return question[cluster.NameRequest](s).Name == "host-3" }, "host-3 is forgotten"},
+	} {
+		out, progress, err := s.run(t.Context(), strings.Fields(c.args)...)
+		if err != nil || !strings.Contains(out, c.says) {
+			t.Errorf("%s: %v, %s%s; want %q", c.args, err, out, progress, c.says)
+			continue
+		}
+		if !c.check() {
+			t.Errorf("%s asked %s", c.args, s.last)
+		}
+		out, _, err = s.run(t.Context(), append(strings.Fields(c.args), "--json")...)
+		if err != nil || !strings.Contains(compactJSON(t, out), `"name":"`) || strings.HasPrefix(c.args, "remove") == strings.Contains(out, `"instance"`) {
+			t.Errorf("%s --json: %v, %s", c.args, err, out)
+		}
+	}
+}
+
+// Names and values that cannot be are refused before anybody is asked, with the rule.
+func TestBadArguments(t *testing.T) {
+	long := strings.Repeat("x", 5<<10)
+	for _, name := range []string{"a.>", "../x", "a\nb", long, "", "a b", "*", "\x00"} {
+		for _, args := range [][]string{
+			{"kill", name}, {"describe", name}, {"logs", name}, {"tap", name, "a>b"}, {"explain", name}, {"submit", "/bin/true", "--name", name + "/"},
+			{"restart", "words", name}, {"remove-host", name}, {"tap", "words", name + ">b"}, {"tap", "words", "a:" + name + ">b"}, {"logs", "words", "--task", name + "."},
+		} {
+			_, _, err := compared(t.Context(), append(args, "--server", "nats://127.0.0.1:1")...)
+			if exitStatus(err) != exitUsage || len(err.Error()) > 2000 {
+				t.Errorf("%.40q: status %d, %.300v", args, exitStatus(err), err)
+			}
+		}
+	}
+	for _, c := range []struct{ args, want string }{
+		{"kill", "kill NAME"},
+		{"kill a b", "kill NAME"},
+		{"kill words --wait -1s", "0s or more"},
+		{"kill words --wait soon", "soon"},
+		{"list --timeout 0s", "--timeout"},
+		{"list --nonsense", "--nonsense"},
+		{"fly", "unknown command"},
+		{"log-level words loud", "debug, info, warn and error"},
+		{"log-level words info --for 0s", "10m"},
+		{"rebalance words --workers -1", "1 or more"},
+		{"tap words a-b", "source>target"},
+		{"tap words a>b --sample half", "1/100"},
+		{"tap words a>b --sample 1/0", "1/100"},
+		{"logs words --tail 0", "1 or more"},
+		{"explain words --limit 0", "1 or more"},
+		{"submit", "submit BINARY"},
+		{"submit /bin/true --workers 0", "1 or more"},
+		{"settings mars", "nimbus"},
+		{"auth init /nowhere --servers -", "DNS name"},
+		{"auth add /nowhere a --role king", "operate"},
+	} {
+		_, _, err := compared(t.Context(), strings.Fields(c.args)...)
+		if exitStatus(err) != exitUsage || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: status %d, %v, want something with %q", c.args, exitStatus(err), err, c.want)
+		}
+	}
+}
+
+// What goes wrong is told apart by the exit status, and said with what to do.
+func TestFailures(t *testing.T) {
+	s := newStage(t)
+	for code, want := range map[cluster.ErrCode]int{
+		cluster.CodeNotFound: exitNotFound, cluster.CodeConflict: exitConflict, cluster.CodeBadRequest: exitUsage, cluster.CodeInternal: exitError,
+	} {
+		name := "words" + string(code)
+		s.answer("prefix"+string(code)+".api.view.describe", &cluster.RequestError{Code: code, Text: "nothing about " + name})
+		_, _, err := s.run(t.Context(), "describe", name, "--prefix", "prefix"+string(code))
+		if exitStatus(err) != want || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: status %d, %v", code, exitStatus(err), err)
+		}
+	}
+
+	_, progress, err := s.run(t.Context(), "list", "--timeout", "1s")
+	if exitStatus(err) != exitUnreachable || !errors.Is(err, cluster.ErrNoNimbus) || !strings.Contains(err.Error(), "--prefix") {
+		t.Errorf("without nimbus: status %d, %v", exitStatus(err), err)
+	}
+	if !strings.Contains(progress, "waiting for a nimbus") {
+		t.Errorf("it is not said what is waited for: %q", progress)
+	}
+
+	_, _, err = compared(t.Context(), "list", "--server", "nats://127.0.0.1:1")
+	if exitStatus(err) != exitUnreachable || !strings.Contains(err.Error(), "askback dev") || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("without server: status %d, %v", exitStatus(err), err)
+	}
+	_, _, err = compared(t.Context(), "list", "--server", "nats://192.0.2.1:4222")
+	if exitStatus(err) != exitDenied || !errors.Is(err, cluster.ErrInsecure) {
+		t.Errorf("outside loopback: status %d, %v", exitStatus(err), err)
+	}
+	_, _, err = compared(t.Context(), "list", "--server", "nats://me:canary@127.0.0.1:1")
+	if err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("a secret in an address: %v", err)
+	}
+
+	ctx, stop := context.WithCancel(t.Context())
+	time.AfterFunc(100*time.Millisecond, stop)
+	if _, _, err = s.run(ctx, "list"); exitStatus(err) != exitInterrupted {
+		t.Errorf("interrupted: status %d, %v", exitStatus(err), err)
+	}
+}
+
+// A nimbus that comes while it is waited for answers.
+func TestLateNimbus(t *testing.T) {
+	s := newStage(t)
+	time.AfterFunc(time.Second, func() { s.answer("askback.api.view.list", cluster.ListReply{Leader: "late", Epoch: 7}) })
+	out, progress, err := s.run(t.Context(), "list")
+	if err != nil || !strings.Contains(out, "late leads, epoch 7") || !strings.Contains(progress, "waiting") {
+		t.Error(out, progress, err)
+	}
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/cluster/auth"
+)
+
+// Exit statuses. Scripts tell by them what went wrong.
+const (
+	exitError       = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitConflict    = 4
+	exitUnreachable = 5
+	exitDenied      = 6
+	exitInterrupted = 130 // as a shell says of a command that Ctrl-C ended
+)
+
+const exitHelp = `Exit statuses: 0 it was done, 1 it failed, 2 the command line or a name is wrong, 3 there is no such topology, 4 it
+exists or is not in a state for this, 5 nobody answers or there is no room (try later), 6 it is not permitted.`
+
+// Errors of this program, for its exit status.
+var (
+	errUsage       = errors.New("usage")
+	errUnreachable = errors.New("the cluster cannot be reached")
+	errDenied      = errors.New("not permitted")
+)
+
+// A usageError says that the command line is wrong. It prints as what it wraps.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() []error { return []error{e.error, errUsage} }
+
+func usage(err error) error { return usageError{err} }
+
+// exitStatus returns what a shell is to be told of an error.
+func exitStatus(err error) int {
+	refused := (*cluster.RequestError)(nil)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.Is(err, errUsage), errors.Is(err, cluster.ErrName), errors.Is(err, auth.ErrOptions), strings.HasPrefix(err.Error(), "unknown command"):
+		return exitUsage
+	case errors.Is(err, errDenied), errors.Is(err, cluster.ErrInsecure), errors.Is(err, cluster.ErrCredentials):
+		return exitDenied
+	case errors.Is(err, errUnreachable), errors.Is(err, cluster.ErrNoNimbus):
+		return exitUnreachable
+	case errors.As(err, &refused):
+		switch refused.Code {
+		case cluster.CodeNotFound:
+			return exitNotFound
+		case cluster.CodeConflict:
+			return exitConflict
+		case cluster.CodeUnavailable:
+			return exitUnreachable
+		case cluster.CodeBadRequest:
+			return exitUsage
+		}
+	}
+	return exitError
+}
+
+// exactly is cobra.ExactArgs, which says what is wanted.
+func exactly(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usage(fmt.Errorf("want %q, got %d arguments", cmd.UseLine(), len(args)))
+		}
+		return nil
+	}
+}

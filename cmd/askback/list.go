@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/msgid"
+)
+
+func listCommand() *cobra.Command {
+	var c clientFlags
+	cmd := &cobra.Command{
+		Use: "list", Short: "Show topologies and supervisors", GroupID: groupTopologies, Args: exactly(0),
+		Long: `List shows which topologies there are, how many of their tasks are well, and which supervisors have joined.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := c.dial(cmd)
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			list, err := ask[cluster.ListReply](cmd.Context(), s, cluster.View, cluster.VerbList, struct{}{})
+			if err != nil {
+				return err
+			}
+			return s.print(list, func() error { return writeList(s, &list) })
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	c.bind(cmd)
+	return cmd
+}
+
+func writeList(s *session, list *cluster.ListReply) error {
+	var rows [][]string
+	for _, t := range list.Topologies {
+		note := t.Reason
+		if t.Shortage != "" {
+			note = strings.TrimPrefix(note+" · short: "+t.Shortage, " · ")
+		}
+		rows = append(rows, []string{
+			t.Name, string(t.Status), fmt.Sprint(t.Workers), fmt.Sprintf("%d of %d", t.Healthy, t.Tasks), ago(t.Submitted), note,
+		})
+	}
+	if len(rows) == 0 {
+		fmt.Fprintln(s.out, "no topology runs; \"askback submit\" submits one")
+	} else if err := writeTable(s.out, []string{"TOPOLOGY", "STATUS", "WORKERS", "TASKS WELL", "SUBMITTED", ""}, rows); err != nil {
+		return err
+	}
+	rows = nil
+	for _, h := range list.Hosts {
+		rows = append(rows, []string{
+			h.Host.Name, h.State, fmt.Sprintf("%d of %d", h.Used, h.Host.Slots), size(h.Host.Memory), ago(h.Heard), strings.Join(h.Host.Tags, ","),
+		})
+	}
+	fmt.Fprintln(s.out)
+	if len(rows) == 0 {
+		fmt.Fprintln(s.out, "no supervisor has joined, so nothing can run; start one (see \"supervisor --help\")")
+	} else if err := writeTable(s.out, []string{"SUPERVISOR", "STATE", "SLOTS USED", "MEMORY", "HEARD", "TAGS"}, rows); err != nil {
+		return err
+	}
+	return s.say("\nnimbus %s leads, epoch %d", list.Leader, list.Epoch)
+}
+
+func describeCommand() *cobra.Command {
+	o := &oneTopology{
+		use: "describe NAME", short: "Show a topology's workers and tasks",
+		long: `Describe shows how each worker and task of a topology stands: where it runs, which incarnation it is, what it has
+consumed, emitted and replayed, and what it waits for.`,
+	}
+	o.run = func(ctx context.Context, s *session, args []string) error {
+		d, err := s.find(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		return s.print(d, func() error { return writeDescription(s, &d) })
+	}
+	return o.command()
+}
+
+func writeDescription(s *session, d *cluster.Description) error {
+	r := &d.Record
+	what := fmt.Sprintf("%s is %s since %s", r.Instance, r.Status, r.Since.Local().Format("2006-01-02 15:04:05"))
+	if r.Reason != "" {
+		what += ": " + r.Reason
+	}
+	_ = s.say("%s", what)
+	_ = s.say("%s with strategy %s · durability %s · artefact %.12s (%s)",
+		plural(len(r.Spec.Tasks()), "task"), r.Spec.Strategy, r.Durability, r.Artefact.SHA256, size(r.Artefact.Size))
+	if r.Shortage != "" {
+		_ = s.say("short: %s", r.Shortage)
+	}
+	var workers, tasks [][]string
+	for _, w := range d.Workers {
+		workers = append(workers, workerRow(&w))
+		tasks = append(tasks, taskRows(&w)...)
+	}
+	slices.SortFunc(tasks, func(a, b []string) int {
+		x, _ := msgid.ParseAlias(a[0])
+		y, _ := msgid.ParseAlias(b[0])
+		return x.Compare(y)
+	})
+	fmt.Fprintln(s.out)
+	if err := writeTable(s.out, []string{"WORKER", "STATE", "HEARD", "PID", "TASKS", "MEMORY", "RESTARTS", "LIMITS", ""}, workers); err != nil {
+		return err
+	}
+	fmt.Fprintln(s.out)
+	return writeTable(s.out, []string{"TASK", "WORKER", "STATE", "INCARNATION", "CONSUMED", "EMITTED", "MISSED", "REPLAYED", "RETAINED", ""}, tasks)
+}
+
+func place(s cluster.Seat) string { return fmt.Sprintf("%s/%d", s.Supervisor, s.Slot) }
+
+func workerRow(w *cluster.WorkerNow) []string {
+	row := []string{place(w.Seat), w.State, ago(w.Heard), "", fmt.Sprint(len(w.Tasks)), "", "", "", ""}
+	if p := w.Process; p != nil {
+		row[3], row[6], row[7], row[8] = fmt.Sprint(p.PID), fmt.Sprint(p.Restarts), p.Limits, p.Error
+	}
+	if b := w.Beat; b != nil {
+		row[3], row[5] = fmt.Sprint(b.PID), size(b.Memory)
+	}
+	return row
+}
+
+// taskRows are the tasks that a worker is to run, as it tells them; the others are not there yet.
+func taskRows(w *cluster.WorkerNow) (rows [][]string) {
+	told := map[msgid.Alias]*cluster.Task{}
+	if w.Beat != nil {
+		for i := range w.Beat.Tasks {
+			told[w.Beat.Tasks[i].Alias] = &w.Beat.Tasks[i]
+		}
+	}
+	for _, alias := range w.Tasks {
+		t := told[alias]
+		if t == nil {
+			rows = append(rows, []string{alias.String(), place(w.Seat), "unknown", "", "", "", "", "", "", "not told of yet"})
+			continue
+		}
+		c := &t.Counters
+		rows = append(rows, []string{
+			alias.String(), place(w.Seat), t.State, fmt.Sprint(t.Incarnation), grouped(c.Consumed), grouped(c.Emitted),
+			grouped(c.Missed), grouped(c.Replayed), size(int64(t.Retained)), taskNote(t),
+		})
+	}
+	return rows
+}
+
+func taskNote(t *cluster.Task) string {
+	var notes []string
+	if t.Total > 0 {
+		notes = append(notes, fmt.Sprintf("%.0f %% read", 100*float64(t.Done)/float64(t.Total)))
+	}
+	if t.Blocked != "" {
+		notes = append(notes, "no credit on "+t.Blocked)
+	}
+	if t.LogError != "" {
+		notes = append(notes, "CHECKPOINT_FAILING: "+t.LogError)
+	}
+	if t.Error != "" {
+		notes = append(notes, "failed last by: "+t.Error)
+	}
+	return strings.Join(notes, " · ")
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/cluster/client"
+)
+
+func submitCommand() *cobra.Command {
+	var c clientFlags
+	var s client.Submission
+	cmd := &cobra.Command{
+		Use: "submit BINARY", Short: "Run a topology program on the cluster", GroupID: groupTopologies,
+		Long: `Submit uploads a topology program and runs it on the cluster until its input has ended, or until it is killed. The
+program is an executable whose main calls askback.Main ("askback new" writes one). It is asked here what it is, so it
+must run on this machine too. What follows -- is given to it, here and on every worker.
+
+It is uploaded once: the cluster knows programs by their SHA-256. The program does the same by itself: ./wordcount submit`,
+		Example: `  askback submit ./wordcount --name words --workers 2
+  askback submit ./wordcount --inactive -- --strategy barrier`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if n := cmd.ArgsLenAtDash(); n >= 0 {
+				s.Args, args = args[n:], args[:n]
+			}
+			return exactly(1)(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if s.Name != "" {
+				if err := topologyName(s.Name); err != nil {
+					return err
+				}
+			}
+			if s.Workers < 1 {
+				return usage(fmt.Errorf("--workers %d: want 1 or more", s.Workers))
+			}
+			if err := c.table.Resolve(); err != nil {
+				return usage(err)
+			}
+			s.Path, s.Patience, s.Progress = args[0], c.timeout, uploading(cmd.ErrOrStderr())
+			r, err := submitted(cmd.Context(), &c, s, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			out := &session{json: c.json, out: cmd.OutOrStdout()}
+			return out.print(r, func() error {
+				if r.Shortage != "" {
+					fmt.Fprintln(cmd.ErrOrStderr(), printable("short: "+r.Shortage))
+				}
+				name := r.Spec.Name
+				return out.say("%s is %s with %s in %s; \"askback describe %s\" shows how it stands", r.Instance, r.Status,
+					plural(len(r.Spec.Tasks()), "task"), plural(r.Workers, "worker"), name)
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&s.Name, "name", "", "what it is called in the cluster (default: as the program calls it)")
+	flags.IntVar(&s.Workers, "workers", 1, "how many worker processes to spread its tasks over")
+	flags.StringSliceVar(&s.Tags, "tags", nil, "only on supervisors that have these tags")
+	flags.BoolVar(&s.Inactive, "inactive", false, `let its spouts wait for "askback activate"`)
+	c.bind(cmd)
+	return cmd
+}
+
+// submitted submits, and says while it takes long that it does.
+func submitted(ctx context.Context, c *clientFlags, s client.Submission, progress io.Writer) (*cluster.Record, error) {
+	told := time.AfterFunc(patience+time.Second, func() { fmt.Fprintln(progress, "waiting for a nimbus …") })
+	defer told.Stop()
+	r, err := client.Submit(ctx, &c.Connection, s)
+	switch {
+	case errors.Is(err, cluster.ErrNoNimbus) && ctx.Err() == nil:
+		return nil, noNimbus(c.timeout, err)
+	case err != nil:
+		return nil, connecting(err)
+	}
+	return r, nil
+}
+
+// uploading tells of an upload that takes long, a line each second.
+func uploading(out io.Writer) func(done, all int64) {
+	said := time.Now()
+	return func(done, all int64) {
+		if time.Since(said) > time.Second && all > 0 {
+			said = time.Now()
+			fmt.Fprintf(out, "uploaded %.0f of %.0f MB\n", float64(done)/1e6, float64(all)/1e6)
+		}
+	}
+}
