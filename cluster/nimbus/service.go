@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 	"go.uber.org/zap"
 
@@ -82,33 +83,41 @@ func asks(subject string) from {
 	return parts[3 : len(parts)-1]
 }
 
-// A reply is answered once.
+// A reply is answered once. It does not answer by way of micro.Request, which belongs to its handler's goroutine: the
+// loop answers later.
 type reply struct {
-	req micro.Request
+	nc  *nats.Conn
+	to  string // "": nobody wants to know
 	log *zap.Logger
 }
 
 // send answers with a value, or with an error.
 func (r reply) send(value any, err error) {
-	if err == nil {
-		if err = r.req.RespondJSON(value); err != nil {
-			r.log.Warn("an answer was not sent", zap.String("to", r.req.Subject()), zap.Error(err))
-		}
+	if r.to == "" {
 		return
 	}
-	refused := &cluster.RequestError{Code: cluster.CodeInternal, Text: err.Error()}
-	_ = errors.As(err, &refused)
-	// A header is one line.
-	text := strings.NewReplacer("\r", " ", "\n", " ").Replace(refused.Text)
-	if err := r.req.Error(string(refused.Code), text, nil); err != nil {
-		r.log.Warn("an answer was not sent", zap.String("to", r.req.Subject()), zap.Error(err))
+	m := nats.NewMsg(r.to)
+	if err == nil {
+		m.Data, err = json.Marshal(value)
+	}
+	if err != nil {
+		refused := &cluster.RequestError{Code: cluster.CodeInternal, Text: err.Error()}
+		_ = errors.As(err, &refused)
+		m.Header.Set(micro.ErrorCodeHeader, string(refused.Code))
+		m.Header.Set(micro.ErrorHeader, oneLine(refused.Text))
+	}
+	if err := r.nc.PublishMsg(m); err != nil {
+		r.log.Warn("an answer was not sent", zap.Error(err))
 	}
 }
+
+// oneLine makes a text fit for a header.
+func oneLine(text string) string { return strings.NewReplacer("\r", " ", "\n", " ").Replace(text) }
 
 // handle returns a handler that reads a question, and has the loop decide about it.
 func handle[Q any](t *term, most int, decide func(ctx context.Context, who from, q *Q, r reply)) micro.Handler {
 	return micro.HandlerFunc(func(req micro.Request) {
-		r := reply{req, t.log}
+		r := reply{t.nc, req.Reply(), t.log}
 		q := new(Q)
 		if err := read(req.Data(), most, q); err != nil {
 			r.send(nil, err)
