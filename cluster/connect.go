@@ -203,6 +203,11 @@ func Answerable(reply string) bool {
 	return strings.HasPrefix(reply, "_INBOX.") || strings.HasPrefix(reply, "_R_.")
 }
 
+// Redirected reports whether a message is what JetStream has read from a stream, and not what somebody has published.
+// Nothing here is sent so. A worker may ask for what its own log holds, and have the answer sent to where it may not
+// publish: whoever hears orders ignores those.
+func Redirected(m *nats.Msg) bool { return m.Header.Get("Nats-Stream") != "" }
+
 // Loopback reports whether a host is this machine without a network between.
 func Loopback(host string) bool {
 	ip := net.ParseIP(host)

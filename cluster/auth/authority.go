@@ -11,7 +11,7 @@ import (
 
 // keys are those of a new cluster.
 type keys struct {
-	operator, system, account, signing pair
+	operator, system, account, workers, signing pair
 }
 
 // A pair is a key with its public form.
@@ -25,7 +25,7 @@ func newKeys() (k keys, err error) {
 	for _, one := range []struct {
 		to   *pair
 		make func() (nkeys.KeyPair, error)
-	}{{&k.operator, nkeys.CreateOperator}, {&k.system, nkeys.CreateAccount}, {&k.account, nkeys.CreateAccount}, {&k.signing, nkeys.CreateAccount}} {
+	}{{&k.operator, nkeys.CreateOperator}, {&k.system, nkeys.CreateAccount}, {&k.account, nkeys.CreateAccount}, {&k.workers, nkeys.CreateAccount}, {&k.signing, nkeys.CreateAccount}} {
 		if *one.to, err = newPair(one.make); err != nil {
 			return keys{}, err
 		}
@@ -57,11 +57,11 @@ func (p pair) GoString() string { return p.public }
 
 // tokens are the JWTs that servers need.
 type tokens struct {
-	operator, system, account string
+	operator, system, account, workers string
 }
 
 // issue makes the JWTs of the operator and its accounts.
-func (k keys) issue(name string) (t tokens, err error) {
+func (k keys) issue(name string, p cluster.Subjects) (t tokens, err error) {
 	operator := jwt.NewOperatorClaims(k.operator.public)
 	operator.Name = name
 	operator.SystemAccount = k.system.public
@@ -73,19 +73,61 @@ func (k keys) issue(name string) (t tokens, err error) {
 	if t.system, err = system.Encode(k.operator.KeyPair); err != nil {
 		return t, fmt.Errorf("%w: system account: %w", ErrIssue, err)
 	}
-	account := jwt.NewAccountClaims(k.account.public)
-	account.Name = "ASKBACK"
-	account.SigningKeys.Add(k.signing.public)
+	account := newAccount(k.account.public, "ASKBACK")
 	account.Limits.JetStreamLimits = jwt.JetStreamLimits{
 		MemoryStorage: jwt.NoLimit, DiskStorage: jwt.NoLimit, Streams: jwt.NoLimit, Consumer: jwt.NoLimit,
 	}
-	// Who was issued without permissions may do nothing, and not everything.
-	account.DefaultPermissions.Pub.Deny.Add(">")
-	account.DefaultPermissions.Sub.Deny.Add(">")
+	workers := newAccount(k.workers.public, "WORKERS")
+	workers.SigningKeys.Add(k.signing.public)
+	join(account, workers, p)
 	if t.account, err = account.Encode(k.operator.KeyPair); err != nil {
 		return t, fmt.Errorf("%w: account: %w", ErrIssue, err)
 	}
+	if t.workers, err = workers.Encode(k.operator.KeyPair); err != nil {
+		return t, fmt.Errorf("%w: workers' account: %w", ErrIssue, err)
+	}
 	return t, nil
+}
+
+func newAccount(key, name string) *jwt.AccountClaims {
+	a := jwt.NewAccountClaims(key)
+	a.Name = name
+	// Who was issued without permissions may do nothing, and not everything.
+	a.DefaultPermissions.Pub.Deny.Add(">")
+	a.DefaultPermissions.Sub.Deny.Add(">")
+	return a
+}
+
+// join lets through, between the accounts, what workers and the others have to say to each other. See package doc for
+// why there are two.
+func join(account, workers *jwt.AccountClaims, p cluster.Subjects) {
+	// No two of these subjects overlap, whatever the names: the server would see a cycle, and drop one.
+	for _, service := range []struct {
+		subject string
+		answers jwt.ResponseType
+	}{
+		{string(p) + ".*.log.*.*", jwt.ResponseTypeSingleton},
+		{"$JS.API.DIRECT.GET.>", jwt.ResponseTypeStream}, // a batch
+		{string(p) + ".api.worker.*.*.*.*", jwt.ResponseTypeSingleton},
+		{p.Event("*"), jwt.ResponseTypeSingleton},
+		// Not a stream: what a worker has JetStream answer in its name passes on to streams, and not to services.
+		{string(p) + ".beat.worker.*.*.*", jwt.ResponseTypeSingleton},
+	} {
+		pass(account, workers, jwt.Service, service.subject, service.answers)
+	}
+	for _, api := range workerAPI {
+		from := jwt.Subject("$JS.API." + api + ".*")
+		account.Exports.Add(&jwt.Export{Name: string(from), Subject: from, Type: jwt.Service, ResponseType: jwt.ResponseTypeSingleton})
+		workers.Imports.Add(&jwt.Import{Name: string(from), Subject: from, Account: account.Subject, Type: jwt.Service, LocalSubject: jwt.RenamingSubject(mapped(p, api, "$1"))})
+		workers.AddMapping(from, jwt.WeightedMapping{Subject: jwt.Subject(mapped(p, api, "$1"))})
+	}
+	pass(workers, account, jwt.Service, string(p)+".worker.*.*.*.*", jwt.ResponseTypeSingleton)
+	pass(workers, account, jwt.Stream, string(p)+".*.data.*.*.*.*", "") // tap
+}
+
+func pass(from, to *jwt.AccountClaims, kind jwt.ExportType, subject string, answers jwt.ResponseType) {
+	from.Exports.Add(&jwt.Export{Name: subject, Subject: jwt.Subject(subject), Type: kind, ResponseType: answers})
+	to.Imports.Add(&jwt.Import{Name: subject, Subject: jwt.Subject(subject), Account: from.Subject, Type: kind})
 }
 
 // A user is one to be made. Its permissions depend on its key.

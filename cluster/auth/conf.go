@@ -39,6 +39,7 @@ func conf(o *Options, n int, k keys, t tokens) string {
 	line("resolver_preload: {")
 	line("  %s: %q", k.system.public, t.system)
 	line("  %s: %q", k.account.public, t.account)
+	line("  %s: %q", k.workers.public, t.workers)
 	line("}")
 	line("")
 	line("jetstream {")

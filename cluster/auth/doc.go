@@ -7,25 +7,37 @@
 //
 // # The nouns
 //
-// The operator is whose accounts the NATS servers believe. The account is the cluster: users of one account do not see
-// another's subjects. Users are nimbus, supervisors, workers and people; each has a key of its own, and a JWT that says
-// what it may publish and what it may listen to. A server checks both without asking anybody.
+// The operator is whose accounts the NATS servers believe. There are two accounts, and what is published in one is not
+// seen in the other, but for what they pass to each other. The cluster's account has nimbus, supervisors and people, and
+// all of JetStream. The workers' account has workers, and no JetStream: what they ask of their log goes over. Users have a
+// key each, and a JWT that says what they may publish and what they may listen to; servers check it without asking
+// anybody.
 //
-//	who          is made by       may publish                                        may listen to
-//	worker       nimbus's key     tuples from its tasks, their log, its beat         tuples to its tasks, its orders
-//	supervisor   account's key    its beat, orders to its workers, events            its requests, beats of its workers
-//	nimbus       account's key    the bucket, JetStream's API, orders, events        requests, beats
-//	view         account's key    requests that look                                 –
-//	operate      account's key    requests that change, artefacts                    tuples (tap)
-//	admin        account's key    requests that concern hosts                        as operate
+//	who         account   made by          may publish                                  may listen to
+//	worker      workers   nimbus's key     tuples from its tasks, their log, its beat   tuples to its tasks, its orders
+//	supervisor  cluster   cluster's key    its beat, orders to its workers, events      its requests, beats of its workers
+//	nimbus      cluster   cluster's key    the bucket, JetStream's API, events          requests, beats
+//	view        cluster   cluster's key    requests that look                           –
+//	operate     cluster   cluster's key    requests that change, artefacts              tuples (tap)
+//	admin       cluster   cluster's key    requests that concern hosts                  tuples (tap)
 //
-// and all of them to their own inbox. What is denied is told to who tried, as an asynchronous error of its connection,
-// and is in the server's log.
+// and all of them listen to their own inbox. What is denied is told to who tried, as an asynchronous error of its
+// connection, and is in the server's log.
+//
+// # Why two accounts
+//
+// Permissions bind what a client publishes, not where it asks to be answered: NATS does not check reply subjects. In one
+// account, a worker that may append to its own log could name "$KV.…" as reply subject of an append, and the server's
+// answer would overwrite a record; or "$JS.API.STREAM.PURGE.…", and it would purge another's log. Between accounts the
+// server answers by a subject that it makes up, and brings the answer back to the account that asked, where it ends. So
+// a worker can misdirect answers to other workers only. Those show themselves: what is read from a stream has a header
+// (cluster.Redirected), tuples have no headers at all, and JetStream's other answers are no orders and no frames.
 //
 // # The caller's duties
 //
 // Keep what is marked offline away from all servers. Give each file to its owner only. Renew certificates before they
-// end. An Issuer gives workers a limited time: hand them a new JWT before it is over.
+// end. An Issuer gives workers a limited time: hand them a new JWT before it is over. Who answers requests must look at
+// the reply subject first: cluster.Answerable.
 //
 // # Caveats
 //
@@ -33,12 +45,7 @@
 // configurations, where revocations can be put. A worker's tasks are safe from an earlier worker of the same seat by the
 // task log's fence, not by permissions.
 //
-// Permissions bind what a client publishes, not where it asks to be answered: NATS does not check reply subjects. So
-// whoever may ask JetStream a question can have the answer sent to a subject that it may not publish to. Workers may
-// ask about their own log only, and such an answer always has headers (Nats-Stream, Status) or is JSON of JetStream's;
-// tuples, signals, orders and beats never have headers, so receivers that ignore messages with headers are safe from
-// it. Who answers requests with more rights than its asker must look at the reply subject first: cluster.Answerable.
-// Only accounts of their own would keep hostile topologies apart completely.
-//
-// Purging is granted for a topology's log as a whole: its workers could purge each other's entries.
+// Purging is granted for a topology's log as a whole, and so is reading it: the workers of one topology trust each other
+// that far. Supervisors answer people, so they may publish to any inbox; whose answers they could forge, they would have
+// to guess.
 package auth

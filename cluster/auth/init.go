@@ -80,14 +80,15 @@ func (s *draft) fill(o *Options) error {
 	if err != nil {
 		return err
 	}
-	t, err := k.issue(o.Prefix)
+	t, err := k.issue(o.Prefix, cluster.Subjects(o.Prefix))
 	if err != nil {
 		return err
 	}
 	s.add(true, "offline/operator.nk", "the operator's key: whose accounts the servers believe", k.operator.seed())
 	s.add(true, "offline/system.nk", "the system account's key", k.system.seed())
-	s.add(true, accountFile, "the account's key: makes supervisors and people", k.account.seed())
-	issuer, err := json.Marshal(issuerFile{Account: k.account.public, Seed: k.signing.seed()})
+	s.add(true, accountFile, "the cluster's account's key: makes supervisors and people", k.account.seed())
+	s.add(true, "offline/workers.nk", "the workers' account's key", k.workers.seed())
+	issuer, err := json.Marshal(issuerFile{Account: k.workers.public, Seed: k.signing.seed()})
 	if err != nil {
 		return fmt.Errorf("auth: %w", err)
 	}

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/askback/askback/cluster"
 	"github.com/askback/askback/cluster/auth"
 )
@@ -215,27 +213,12 @@ func TestNoSeedIsPrinted(t *testing.T) {
 	}
 }
 
-// Three servers find each other by TLS, and keep three replicas.
+// Three servers find each other by TLS, and keep three replicas; what holds with one server holds with them.
 func TestThreeServers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts three servers")
 	}
 	y := newYard(t, 3)
-	nimbus := y.as(t, "nimbus")
-	js, err := jetstream.New(nimbus.Conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.Now().Add(3 * patience); ; time.Sleep(100 * time.Millisecond) {
-		_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "x", Subjects: []string{"askback.event.>"}, Replicas: 3})
-		if err == nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-	}
-	if _, err := js.Publish(t.Context(), p.Event("cluster"), []byte("x")); err != nil {
-		t.Error(err)
-	}
+	t.Run("across accounts", func(t *testing.T) { across(t, y, 3) })
+	t.Run("redirect", func(t *testing.T) { redirect(t, y, 3) })
 }

@@ -18,25 +18,23 @@ import (
 // ErrIssue: a JWT cannot be issued. The message says what is wrong with what was asked for.
 var ErrIssue = errors.New("auth: cannot issue")
 
-// An Issuer issues workers. Nimbus has it. It cannot issue people that supervisors trust: an artefact's Trust holds the
-// account's own key, and this is another.
+// An Issuer issues workers. Nimbus has it. It cannot issue people, nor anybody else of the cluster's account: workers
+// have an account of their own.
 type Issuer struct {
 	p       cluster.Subjects
 	account string
 	key     string
-	answers []string
 	// pair is a function, so that the seed is in no field that something prints.
 	pair func() (nkeys.KeyPair, error)
 }
 
-// NewIssuer returns the issuer of an account with the seed of one of its signing keys. Workers may answer requests of
-// users with the keys answers: nimbus's own.
-func NewIssuer(p cluster.Subjects, account string, seed []byte, answers ...string) (*Issuer, error) {
+// NewIssuer returns the issuer of the workers' account with the seed of one of its signing keys.
+func NewIssuer(p cluster.Subjects, account string, seed []byte) (*Issuer, error) {
 	if !nkeys.IsValidPublicAccountKey(account) {
 		return nil, fmt.Errorf("%w: what is given is no account's public key", ErrIssue) // it may be a seed: not repeated
 	}
 	seed = bytes.Clone(bytes.TrimSpace(seed))
-	i := &Issuer{p: p, account: account, answers: answers, pair: func() (nkeys.KeyPair, error) { return nkeys.FromSeed(seed) }}
+	i := &Issuer{p: p, account: account, pair: func() (nkeys.KeyPair, error) { return nkeys.FromSeed(seed) }}
 	pair, err := i.pair()
 	if err != nil {
 		return nil, fmt.Errorf("%w: the signing key's seed: %w", ErrIssue, err)
@@ -49,7 +47,7 @@ func NewIssuer(p cluster.Subjects, account string, seed []byte, answers ...strin
 }
 
 // ReadIssuer reads the file issuer.json that Init makes.
-func ReadIssuer(path string, p cluster.Subjects, answers ...string) (*Issuer, error) {
+func ReadIssuer(path string, p cluster.Subjects) (*Issuer, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("auth: issuer: %w", err)
@@ -58,11 +56,11 @@ func ReadIssuer(path string, p cluster.Subjects, answers ...string) (*Issuer, er
 	if err := json.Unmarshal(text, &f); err != nil {
 		return nil, fmt.Errorf("auth: %s is not what \"askback auth init\" makes: it is no JSON object with account and seed", path)
 	}
-	return NewIssuer(p, f.Account, []byte(f.Seed), answers...)
+	return NewIssuer(p, f.Account, []byte(f.Seed))
 }
 
 type issuerFile struct {
-	Account string `json:"account"` // public
+	Account string `json:"account"` // of the workers; public
 	Seed    string `json:"seed"`    // of the signing key
 }
 
@@ -87,7 +85,7 @@ func (i *Issuer) IssueWorker(key string, seat cluster.Seat, tasks []msgid.Alias,
 	claims.IssuerAccount = i.account
 	claims.Expires = time.Now().Add(ttl).Unix()
 	claims.Tags.Add("role:worker")
-	claims.Permissions = WorkerPermissions(i.p, key, seat, tasks, i.answers...)
+	claims.Permissions = WorkerPermissions(i.p, key, seat, tasks)
 	return encode(claims, i.pair)
 }
 

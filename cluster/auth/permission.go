@@ -15,23 +15,23 @@ import (
 // publish to whatever reply subject a message that it receives has, and a client can send such a message to itself.
 const inboxes = "_INBOX.>"
 
-// WorkerPermissions lets a worker be its tasks, and nothing else. Answers names the keys of those whose requests it
-// answers: nimbus.
-func WorkerPermissions(p cluster.Subjects, key string, seat cluster.Seat, tasks []msgid.Alias, answers ...string) jwt.Permissions {
+// answers are where a request from another account is answered: the server makes up a random subject for each.
+const answers = "_R_.>"
+
+// WorkerPermissions lets a worker be its tasks, and nothing else.
+func WorkerPermissions(p cluster.Subjects, key string, seat cluster.Seat, tasks []msgid.Alias) jwt.Permissions {
 	topology := string(p) + "." + string(seat.Instance) + "."
 	log := natslog.StreamName(string(p), string(seat.Instance))
 	publish := []string{
-		"$JS.API.STREAM.INFO." + log,
-		"$JS.API.STREAM.MSG.GET." + log,
-		"$JS.API.STREAM.PURGE." + log,
 		"$JS.API.DIRECT.GET." + log,
 		"$JS.API.DIRECT.GET." + log + ".>",
 		p.WorkerBeat(seat),
 		p.WorkerAPI(seat, cluster.VerbRenew),
 		p.Event(string(seat.Instance)),
+		answers,
 	}
-	for _, of := range answers {
-		publish = append(publish, cluster.InboxPrefix(of)+".>")
+	for _, api := range workerAPI {
+		publish = append(publish, mapped(p, api, log))
 	}
 	subscribe := []string{inbox(key), p.Worker(seat, "*")}
 	for _, task := range tasks {
@@ -41,6 +41,15 @@ func WorkerPermissions(p cluster.Subjects, key string, seat cluster.Seat, tasks 
 		subscribe = append(subscribe, topology+"*.*.*."+task.String())
 	}
 	return permissions(publish, subscribe)
+}
+
+// workerAPI is what workers ask of JetStream's API, besides direct gets.
+var workerAPI = []string{"STREAM.INFO", "STREAM.MSG.GET", "STREAM.PURGE"}
+
+// mapped is what the subject of a question to JetStream's API becomes in the workers' account. By its own name it would
+// be answered there too: that the account has no JetStream.
+func mapped(p cluster.Subjects, api, stream string) string {
+	return string(p) + ".jetstream." + api + "." + stream
 }
 
 // SupervisorPermissions lets a supervisor see what is decided, fetch artefacts, and speak for itself and to its workers.
@@ -66,7 +75,7 @@ func NimbusPermissions(p cluster.Subjects, key string) jwt.Permissions {
 			string(p) + ".worker.>",
 			p.Host("*", "*"),
 			p.Event("*"),
-			inboxes,
+			inboxes, answers,
 		},
 		[]string{inbox(key), string(p) + ".api.>", string(p) + ".beat.>", p.Changed(">"), services})
 }
