@@ -10,6 +10,7 @@ import (
 // A limiter bounds what workers use.
 type limiter struct {
 	groups *cgroups // nil: rlimits
+	owner  *owner   // of the processes
 }
 
 // reserved is what the Go runtime maps beyond what it uses: heap comes in arenas of 64 MiB.
@@ -34,8 +35,8 @@ func (l *limiter) apply(s cluster.Seat, pid int, n need) (string, error) {
 		}
 		return n.words("by cgroup", "by cgroup"), nil
 	}
-	if err := limitMemory(pid, n.rlimit()); err != nil {
-		return "", err
+	if err := limitMemory(pid, n.rlimit(), l.owner); err != nil {
+		return n.words("by GOMEMLIMIT only ("+oneLine(err)+")", "by GOMAXPROCS"), nil
 	}
 	return n.words("by RLIMIT_DATA", "by GOMAXPROCS"), nil
 }

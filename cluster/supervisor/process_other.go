@@ -34,6 +34,6 @@ func (p *process) signal(syscall.Signal)     {}
 func (p *process) kill()                     {}
 func (p *process) stopped() bool             { return false }
 func bootID() string                         { return "" }
-func limitMemory(pid int, bytes int64) error { return ErrSystem }
+func limitMemory(int, int64, *owner) error   { return ErrSystem }
 func isCgroup2(path string) bool             { return false }
 func lockFile(path string) (*os.File, error) { return nil, ErrSystem }

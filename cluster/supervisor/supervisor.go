@@ -89,7 +89,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	if err != nil && s.cfg.Cgroup != "" && s.cfg.Cgroup != "none" {
 		return err
 	}
-	if s.limits = (&limiter{groups}); groups == nil {
+	if s.limits = (&limiter{groups, s.owner}); groups == nil {
 		s.cfg.Log.Info("limits are set by rlimit", zap.NamedError("because", err))
 	}
 	if err := s.connect(); err != nil {

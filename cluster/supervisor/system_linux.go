@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,19 +18,58 @@ func checkSystem() error {
 	return unix.Close(fd)
 }
 
-// limitMemory bounds the private memory of a process. RLIMIT_AS would count what the Go runtime reserves without ever
-// using it.
-func limitMemory(pid int, bytes int64) error {
+// limitMemory bounds the private memory of a process of a user; 0 is no bound. RLIMIT_AS would count what the Go runtime
+// reserves without ever using it.
+func limitMemory(pid int, bytes int64, of *owner) error {
+	err := limitData(pid, bytes)
+	if errors.Is(err, unix.EPERM) && of != nil { // root in a container may lack the right to limit others
+		err = of.as(func() error { return limitData(pid, bytes) })
+	}
+	if err != nil {
+		return fmt.Errorf("limit the memory of process %d: %w", pid, err)
+	}
+	return nil
+}
+
+func limitData(pid int, bytes int64) error {
 	var old unix.Rlimit
 	if err := unix.Prlimit(pid, unix.RLIMIT_DATA, nil, &old); err != nil {
-		return fmt.Errorf("limit the memory of process %d: %w", pid, err)
+		return err
 	}
 	limit := unix.Rlimit{Cur: old.Max, Max: old.Max}
 	if bytes > 0 {
 		limit.Cur = min(uint64(bytes), old.Max)
 	}
-	if err := unix.Prlimit(pid, unix.RLIMIT_DATA, &limit, nil); err != nil {
-		return fmt.Errorf("limit the memory of process %d: %w", pid, err)
+	if limit == old {
+		return nil
+	}
+	return unix.Prlimit(pid, unix.RLIMIT_DATA, &limit, nil)
+}
+
+// as calls f on a thread whose real user is the owner. What the thread may do stays root's.
+func (o *owner) as(f func() error) error {
+	uid, gid, done := os.Getuid(), os.Getgid(), make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := setReal(int(o.uid), int(o.gid))
+		if err == nil {
+			err = f()
+		}
+		if setReal(uid, gid) == nil {
+			runtime.UnlockOSThread()
+		} // else the thread ends with this goroutine
+		done <- err
+	}()
+	return <-done
+}
+
+// setReal changes the real user and group of this thread only.
+func setReal(uid, gid int) error {
+	if _, _, err := unix.RawSyscall(unix.SYS_SETRESGID, uintptr(gid), ^uintptr(0), ^uintptr(0)); err != 0 {
+		return err
+	}
+	if _, _, err := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(uid), ^uintptr(0), ^uintptr(0)); err != 0 {
+		return err
 	}
 	return nil
 }
