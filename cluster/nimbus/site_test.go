@@ -31,6 +31,7 @@ type site struct {
 	dir     string
 	server  *embed.Server
 	address string
+	urls    string // of the servers
 	nc      *nats.Conn
 	p       cluster.Subjects
 	program cluster.Artefact
@@ -41,7 +42,8 @@ func newSite(t *testing.T) *site {
 	t.Parallel()
 	s := &site{T: t, dir: t.TempDir(), p: cluster.DefaultPrefix}
 	s.start("127.0.0.1:0")
-	s.address = strings.TrimPrefix(s.server.URL(), "nats://")
+	s.urls = s.server.URL()
+	s.address = strings.TrimPrefix(s.urls, "nats://")
 	t.Cleanup(func() { _ = s.server.Stop() })
 	var err error
 	connection := s.connection()
@@ -70,7 +72,7 @@ func (s *site) start(listen string) {
 	}
 }
 
-func (s *site) connection() cluster.Connection { return cluster.Connection{Servers: s.server.URL()} }
+func (s *site) connection() cluster.Connection { return cluster.Connection{Servers: s.urls} }
 
 // nimbus runs one until the returned function is called, which waits.
 func (s *site) nimbus(name string, change func(*nimbus.Config)) (stop func()) {

@@ -110,6 +110,9 @@ func (c *Core) Stored(now time.Time, w *Write, revision uint64) {
 	if t.record == nil || !t.record.KillAt.Equal(w.Record.KillAt) {
 		t.killAt = killAt(now, w.Record)
 	}
+	if t.record != nil && t.record.Status == cluster.Failed && w.Record.Status == cluster.Active {
+		t.forgive()
+	}
 	t.record, t.revision = w.Record, revision
 	t.seat(now)
 	if w.Record.Status == cluster.Completed {

@@ -312,8 +312,21 @@ func TestFails(t *testing.T) {
 	if r.Status != cluster.Failed || r.Reason != "task count.0: failed 5 times in a row, last: boom" || w.places("words") != "a/0" {
 		t.Errorf("%s, %q, %s", r.Status, r.Reason, w.places("words"))
 	}
-	if _, _, err := w.core.Activate(w.now, "words", true); refused(err) != cluster.CodeConflict {
-		t.Errorf("activate: %v", err)
+	if _, _, err := w.core.Activate(w.now, "words", false); refused(err) != cluster.CodeConflict {
+		t.Errorf("deactivate: %v", err)
+	}
+	// It may be tried again: without effect, then with.
+	for _, status := range []cluster.Status{cluster.Failed, cluster.Active} {
+		x, r, err := w.core.Activate(w.now, "words", true)
+		w.write(x)
+		if err != nil || r.Status != cluster.Active || r.Reason != "" {
+			t.Fatalf("activate: %+v, %v", r, err)
+		}
+		w.pass(time.Second)
+		if r = w.core.Record("words"); r.Status != status {
+			t.Errorf("tried again: %s, want %s", r.Status, status)
+		}
+		delete(w.state, count0)
 	}
 }
 

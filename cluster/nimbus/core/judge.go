@@ -61,7 +61,7 @@ func (t *topology) failure() string {
 		if w.refused >= refusals {
 			return short("worker " + slot(p).String() + " cannot run: " + w.process.Error)
 		}
-		if w.beat == nil {
+		if w.beat == nil || w.beat.Revision < t.revision { // it may yet begin again what has failed
 			continue
 		}
 		for _, now := range w.beat.Tasks {
@@ -71,6 +71,13 @@ func (t *topology) failure() string {
 		}
 	}
 	return ""
+}
+
+// forgive has supervisors say anew which workers cannot run.
+func (t *topology) forgive() {
+	for _, w := range t.workers {
+		w.refused = 0
+	}
 }
 
 func failed(now *cluster.Task) string {

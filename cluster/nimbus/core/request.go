@@ -90,21 +90,21 @@ func (t *topology) write(next *cluster.Record, events ...cluster.Event) *Write {
 	return &Write{Name: t.record.Spec.Name, Record: next, Events: events}
 }
 
-// Activate decides that the spouts of a topology emit, or that they do not. Without a Write they do so already.
+// Activate decides that the spouts of a topology emit, or that they do not. Without a Write they do so already. One that
+// has failed may be tried again: if its task still cannot go on, it fails again.
 func (c *Core) Activate(now time.Time, name string, active bool) (*Write, *cluster.Record, error) {
 	t, err := c.find(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	to, from := cluster.Active, cluster.Inactive
-	if !active {
-		to, from = from, to
+	to, from := cluster.Inactive, []cluster.Status{cluster.Active}
+	if active {
+		to, from = cluster.Active, []cluster.Status{cluster.Inactive, cluster.Failed}
 	}
-	switch t.record.Status {
-	case to:
+	if t.record.Status == to {
 		return nil, t.record, nil
-	case from:
-	default:
+	}
+	if !slices.Contains(from, t.record.Status) {
 		return nil, nil, conflict("%s: it cannot become %s", since(t.record), to)
 	}
 	next := t.change()
