@@ -40,7 +40,7 @@ can come to its end. Killed twice, the earlier moment counts.`,
 			if r.KillAt.IsZero() || left < 100*time.Millisecond {
 				return s.say("%s ends now", args[0])
 			}
-			return s.say("%s emits nothing more, and ends in %s; --wait 0s ends it now", args[0], span(left))
+			return s.say("%s emits nothing more, and ends in %s; --wait 0s ends it now", args[0], span(left.Round(time.Second)))
 		})
 	}
 	return o.command()

@@ -63,7 +63,8 @@ func writeList(s *session, list *cluster.ListReply) error {
 	} else if err := writeTable(s.out, []string{"SUPERVISOR", "STATE", "SLOTS USED", "MEMORY", "HEARD", "TAGS"}, rows); err != nil {
 		return err
 	}
-	return s.say("\nnimbus %s leads, epoch %d", list.Leader, list.Epoch)
+	fmt.Fprintln(s.out)
+	return s.say("nimbus %s leads, epoch %d", list.Leader, list.Epoch)
 }
 
 func describeCommand() *cobra.Command {
@@ -117,10 +118,10 @@ func place(s cluster.Seat) string { return fmt.Sprintf("%s/%d", s.Supervisor, s.
 func workerRow(w *cluster.WorkerNow) []string {
 	row := []string{place(w.Seat), w.State, ago(w.Heard), "", fmt.Sprint(len(w.Tasks)), "", "", "", ""}
 	if p := w.Process; p != nil {
-		row[3], row[6], row[7], row[8] = fmt.Sprint(p.PID), fmt.Sprint(p.Restarts), p.Limits, p.Error
+		row[3], row[6], row[7], row[8] = number(p.PID), fmt.Sprint(p.Restarts), p.Limits, p.Error
 	}
 	if b := w.Beat; b != nil {
-		row[3], row[5] = fmt.Sprint(b.PID), size(b.Memory)
+		row[3], row[5] = number(b.PID), size(b.Memory)
 	}
 	return row
 }

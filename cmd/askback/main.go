@@ -64,7 +64,7 @@ learns to complete commands and names of topologies.
 	c.AddCommand(
 		newCommand(), submitCommand(), listCommand(), describeCommand(), explainCommand(), logsCommand(), tapCommand(),
 		activateCommand(), deactivateCommand(), rebalanceCommand(), restartCommand(), levelCommand(), killCommand(),
-		serverCommand(), authCommand(), settingsCommand(), removeCommand(),
+		devCommand(), serverCommand(), authCommand(), settingsCommand(), removeCommand(),
 		simCommand(), benchCommand(), measureCommand(), natsCommand(),
 	)
 	for _, tool := range c.Commands() {

@@ -25,7 +25,8 @@ func printable(text string) string {
 
 // writeTable prints rows below a head, in columns.
 func writeTable(w io.Writer, head []string, rows [][]string) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for i, row := range append([][]string{head}, rows...) {
 		for j := range row {
 			if row[j] = printable(row[j]); row[j] == "" && i > 0 && j < len(row)-1 {
@@ -34,7 +35,23 @@ func writeTable(w io.Writer, head []string, rows [][]string) error {
 		}
 		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for line := range strings.Lines(b.String()) {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// number writes a number that is 0 if it is not known.
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }
 
 // ago says how long something is past.

@@ -49,5 +49,5 @@ func issuer(c *cluster.Connection, path string) (*auth.Issuer, error) {
 	if user.Key() == "" {
 		return nil, fmt.Errorf("--issuer without --creds: an open cluster has no permissions")
 	}
-	return auth.ReadIssuer(path, c.Subjects(), user.Key())
+	return auth.ReadIssuer(path, c.Subjects())
 }

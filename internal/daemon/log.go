@@ -21,13 +21,15 @@ func (l *logging) add(t *settings.Table) {
 	t.Add(&l.format, settings.Setting{Name: "log-format", Unit: "json or text", About: "how it is logged", Otherwise: "text on a terminal, else json"})
 }
 
-// logger returns the logger. It writes each line at once.
-func (l *logging) logger(to io.Writer) (*zap.Logger, error) {
-	level, err := zapcore.ParseLevel(l.level)
+// logger returns the logger.
+func (l *logging) logger(to io.Writer) (*zap.Logger, error) { return NewLogger(l.level, l.format, to) }
+
+// NewLogger returns a logger that writes each line at once. The format "" is what the settings' default is.
+func NewLogger(least, format string, to io.Writer) (*zap.Logger, error) {
+	level, err := zapcore.ParseLevel(least)
 	if err != nil || level > zapcore.ErrorLevel {
-		return nil, fmt.Errorf("log-level %.40q: want debug, info, warn or error", l.level)
+		return nil, fmt.Errorf("log-level %.40q: want debug, info, warn or error", least)
 	}
-	format := l.format
 	if f, ok := to.(*os.File); format == "" {
 		format = "json"
 		if ok && term.IsTerminal(int(f.Fd())) {

@@ -28,7 +28,7 @@ func Main(cmd *cobra.Command) {
 
 // Tables returns the settings of all programs, for the reference.
 func Tables() []*settings.Table {
-	return []*settings.Table{newNimbus().table}
+	return []*settings.Table{newNimbus().table, newSupervisor().table}
 }
 
 // Version says which build this is, and with which others it can talk.
