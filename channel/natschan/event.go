@@ -21,7 +21,8 @@ const (
 	// Denied: the server's permissions forbid a subject, named in Err. What is sent to it is lost. Told for the
 	// 1st, 2nd, 4th, 8th … time only, as is Foreign.
 	Denied
-	// Foreign: a message came on a subject that no task publishes on, named in Err. It is dropped.
+	// Foreign: a message came on a subject that no task publishes on, named in Err, or has headers, which tasks do not
+	// send. It is dropped.
 	Foreign
 	// Failed: any other error that the client library or the server reports.
 	Failed
@@ -66,7 +67,7 @@ type Stats struct {
 	Lost       uint64                 // sends known to be lost: there was no connection, or writing to it failed
 	Dropped    uint64                 // received and dropped since a task did not take them; see SlowConsumer
 	Denied     uint64                 // permission errors that the server reported
-	Foreign    uint64                 // received on subjects that no task publishes on
+	Foreign    uint64                 // received, and not sent by a task
 	Reconnects uint64                 // of both connections
 }
 

@@ -93,16 +93,38 @@ func TestForeign(t *testing.T) {
 			t.Logf("%s: %v", from, err) // the client refuses some itself
 		}
 	}
+	redirected := nats.Msg{Subject: "askback.wc.ctl.split.1.count.3", Header: nats.Header{"Nats-Stream": {"theirs"}}, Data: []byte("?")}
+	if err := tr.Control().PublishMsg(&redirected); err != nil {
+		t.Error(err)
+	}
 	from := join(t, tr, split1)
 	from.send(t, channel.Control, count3, "!")
 	to.wait(t, 1)
 	if got := to.text(); got != "!" {
 		t.Errorf("heard %q", got)
 	}
-	if n := tr.Stats().Foreign; n < 3 {
+	if n := tr.Stats().Foreign; n < 4 {
 		t.Errorf("%d foreign messages counted", n)
 	}
 	log.wait(t, natschan.Foreign)
+}
+
+// A transport that connects anew goes on as before.
+func TestReconnect(t *testing.T) {
+	s := startServer(t, embed.Options{})
+	log := &events{}
+	tr := dial(t, natschan.Config{InProcess: s.InProcess(), Topology: "wc", OnEvent: log.add})
+	from, to := join(t, tr, split1), join(t, tr, count3)
+	if err := tr.Reconnect(); err != nil {
+		t.Fatal(err)
+	}
+	log.wait(t, natschan.Reconnected)
+	for began := time.Now(); to.text() == ""; time.Sleep(10 * time.Millisecond) {
+		from.send(t, channel.Data, count3, "!") // what is sent while there is no connection is lost
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("nothing arrives any more")
+		}
+	}
 }
 
 // A task that does not take its messages loses the newest, counted, and does not stop the others.

@@ -14,7 +14,12 @@ import (
 // listen subscribes to what is said to the worker.
 func (w *worker) listen() error {
 	for verb, f := range map[string]nats.MsgHandler{cluster.VerbOrder: w.onOrder, cluster.VerbCrash: w.onCrash} {
-		if _, err := w.line.Subscribe(w.subjects.Worker(w.launch.Seat, verb), f); err != nil {
+		_, err := w.line.Subscribe(w.subjects.Worker(w.launch.Seat, verb), func(m *nats.Msg) {
+			if !cluster.Redirected(m) {
+				f(m)
+			}
+		})
+		if err != nil {
 			return fmt.Errorf("listen for %s: %w", verb, err)
 		}
 	}

@@ -115,7 +115,7 @@ func counts(n int64) string {
 // A site is a NATS server, the log of one instance, and somebody who listens to its workers.
 type site struct {
 	t        *testing.T
-	server   *embed.Server
+	servers  string
 	nc       *nats.Conn
 	subjects cluster.Subjects
 	instance cluster.Instance
@@ -140,13 +140,20 @@ func newSite(t *testing.T, n int64) *site {
 	nc, err := nats.Connect(server.URL())
 	check(t, err)
 	t.Cleanup(nc.Close)
-	s := &site{t: t, server: server, nc: nc, subjects: "askback", instance: cluster.NewInstance("words"), dir: t.TempDir(), n: n,
+	s := &site{t: t, servers: server.URL(), nc: nc, subjects: "askback", instance: cluster.NewInstance("words"), dir: t.TempDir(), n: n,
 		beats: map[cluster.Seat]cluster.Beat{}, heard: map[string]bool{}}
 	s.spec, err = worker.Describe(counting(s.dir, n), "backtrack", settings, 0)
 	check(t, err)
 	check(t, cluster.Setup(t.Context(), nc, s.subjects, 1))
 	s.makeLog()
-	_, err = nc.Subscribe(s.subjects.WorkerBeats("*"), func(m *nats.Msg) {
+	s.listen()
+	return s
+}
+
+// listen hears beats and events.
+func (s *site) listen() {
+	s.t.Helper()
+	_, err := s.nc.Subscribe(s.subjects.WorkerBeats("*"), func(m *nats.Msg) {
 		var b cluster.Beat
 		if json.Unmarshal(m.Data, &b) == nil {
 			s.mu.Lock()
@@ -154,8 +161,8 @@ func newSite(t *testing.T, n int64) *site {
 			s.mu.Unlock()
 		}
 	})
-	check(t, err)
-	_, err = nc.Subscribe(s.subjects.Event(string(s.instance)), func(m *nats.Msg) {
+	check(s.t, err)
+	_, err = s.nc.Subscribe(s.subjects.Event(string(s.instance)), func(m *nats.Msg) {
 		var e cluster.Event
 		if json.Unmarshal(m.Data, &e) == nil {
 			s.mu.Lock()
@@ -166,8 +173,7 @@ func newSite(t *testing.T, n int64) *site {
 			}
 		}
 	})
-	check(t, err)
-	return s
+	check(s.t, err)
 }
 
 // makeLog does as nimbus does.
@@ -181,7 +187,7 @@ func (s *site) makeLog() {
 func (s *site) launch(slot int, tasks ...string) *cluster.Launch {
 	return &cluster.Launch{
 		Seat:   cluster.Seat{Instance: s.instance, Supervisor: "here", Slot: slot},
-		Prefix: string(s.subjects), Servers: s.server.URL(), Spec: *s.spec,
+		Prefix: string(s.subjects), Servers: s.servers, Spec: *s.spec,
 		Order: s.order(1, tasks...), Durability: "process", Runtime: cluster.Runtime, Detection: cluster.Detection,
 	}
 }
