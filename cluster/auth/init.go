@@ -42,7 +42,7 @@ const (
 )
 
 // Init makes all that a secured cluster needs, in a directory that is not there yet or is empty: keys, an operator, an
-// account, users, certificates, and a configuration for each NATS server. Nothing that it makes is random but the keys.
+// account, users, certificates, and a configuration for each NATS server.
 func Init(dir string, o Options) (*Summary, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
