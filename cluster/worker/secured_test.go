@@ -45,7 +45,7 @@ func TestSecured(t *testing.T) {
 	check(t, err)
 	t.Cleanup(nc.Close)
 	s := &site{t: t, nc: nc, subjects: conn.Subjects(), instance: cluster.NewInstance("words"), dir: t.TempDir(), n: 6000,
-		beats: map[cluster.Seat]cluster.Beat{}, heard: map[string]bool{}, servers: summary.Servers}
+		beats: map[cluster.Seat]cluster.Beat{}, servers: summary.Servers}
 	s.spec, err = worker.Describe(counting(s.dir, s.n), "backtrack", settings, 0)
 	check(t, err)
 	s.until("JetStream is ready", func() bool {
@@ -83,8 +83,12 @@ func TestSecured(t *testing.T) {
 	more := s.order(2, "split.1", "out", "count.0")
 	issueB(&more)
 	s.send(1, more)
+	if _, err := cluster.Request[struct{}](t.Context(), nc, s.subjects.Worker(b.Seat, cluster.VerbCrash), cluster.TaskRequest{Task: alias("count", 0)}); err != nil {
+		t.Error(err)
+	}
 	s.done(0, 1)
-	for _, kind := range []cluster.EventKind{cluster.Denied, cluster.TaskFailed} {
+	s.until("the recovery is told", func() bool { return len(s.happened(cluster.TaskRecovered)) == 1 })
+	for _, kind := range []cluster.EventKind{cluster.Denied, cluster.TaskFailed, cluster.Refused} {
 		if e := s.happened(kind); len(e) > 0 {
 			t.Errorf("%+v", e)
 		}

@@ -123,10 +123,8 @@ type site struct {
 	n        int64  // lines
 	spec     *cluster.Spec
 
-	mu     sync.Mutex
-	beats  map[cluster.Seat]cluster.Beat
-	heard  map[string]bool // events by message id: they may be sent twice
-	events []cluster.Event
+	mu    sync.Mutex
+	beats map[cluster.Seat]cluster.Beat
 }
 
 // settings make snapshots frequent.
@@ -141,7 +139,7 @@ func newSite(t *testing.T, n int64) *site {
 	check(t, err)
 	t.Cleanup(nc.Close)
 	s := &site{t: t, servers: server.URL(), nc: nc, subjects: "askback", instance: cluster.NewInstance("words"), dir: t.TempDir(), n: n,
-		beats: map[cluster.Seat]cluster.Beat{}, heard: map[string]bool{}}
+		beats: map[cluster.Seat]cluster.Beat{}}
 	s.spec, err = worker.Describe(counting(s.dir, n), "backtrack", settings, 0)
 	check(t, err)
 	check(t, cluster.Setup(t.Context(), nc, s.subjects, 1))
@@ -150,7 +148,7 @@ func newSite(t *testing.T, n int64) *site {
 	return s
 }
 
-// listen hears beats and events.
+// listen hears beats.
 func (s *site) listen() {
 	s.t.Helper()
 	_, err := s.nc.Subscribe(s.subjects.WorkerBeats("*"), func(m *nats.Msg) {
@@ -159,18 +157,6 @@ func (s *site) listen() {
 			s.mu.Lock()
 			s.beats[b.Seat] = b
 			s.mu.Unlock()
-		}
-	})
-	check(s.t, err)
-	_, err = s.nc.Subscribe(s.subjects.Event(string(s.instance)), func(m *nats.Msg) {
-		var e cluster.Event
-		if json.Unmarshal(m.Data, &e) == nil {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if id := m.Header.Get(nats.MsgIdHdr); !s.heard[id] {
-				s.heard[id] = true
-				s.events = append(s.events, e)
-			}
 		}
 	})
 	check(s.t, err)
@@ -221,13 +207,19 @@ func (s *site) beat(slot int) cluster.Beat {
 
 // happened returns the events of a kind.
 func (s *site) happened(kind cluster.EventKind) (events []cluster.Event) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, e := range s.events {
+	s.t.Helper()
+	for _, e := range s.events() {
 		if e.Kind == kind {
 			events = append(events, e)
 		}
 	}
+	return events
+}
+
+func (s *site) events() []cluster.Event {
+	s.t.Helper()
+	events, err := cluster.ReadEvents(s.t.Context(), s.nc, s.subjects, string(s.instance), 0)
+	check(s.t, err)
 	return events
 }
 
@@ -241,7 +233,7 @@ func (s *site) until(what string, is func() bool) {
 			for seat, b := range s.beats {
 				s.t.Logf("%s: %+v", seat, b)
 			}
-			s.t.Fatalf("in vain waited until %s; events: %+v", what, s.events)
+			s.t.Fatalf("in vain waited until %s; events: %+v", what, s.events())
 		}
 	}
 }

@@ -32,7 +32,7 @@ func TestTwoWorkers(t *testing.T) {
 		t.Error(err)
 	}
 	if len(s.happened(cluster.TaskRecovered)) > 0 {
-		t.Errorf("nothing was lost, and still: %+v", s.events)
+		t.Errorf("nothing was lost, and still: %+v", s.events())
 	}
 }
 
