@@ -83,6 +83,7 @@ func TestSecured(t *testing.T) {
 	more := s.order(2, "split.1", "out", "count.0")
 	issueB(&more)
 	s.send(1, more)
+	s.under(1, "count.0")
 	if _, err := cluster.Request[struct{}](t.Context(), nc, s.subjects.Worker(b.Seat, cluster.VerbCrash), cluster.TaskRequest{Task: alias("count", 0)}); err != nil {
 		t.Error(err)
 	}
