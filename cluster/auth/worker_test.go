@@ -240,3 +240,19 @@ func table(t *testing.T, c *client, rows []may) {
 		}
 	}
 }
+
+// A worker of very many tasks gets in: its JWT names them all.
+func TestManyTasks(t *testing.T) {
+	y := newYard(t, 1)
+	var tasks []string
+	for i := range 1000 {
+		tasks = append(tasks, fmt.Sprint("an-operator-with-a-rather-long-name.", i))
+	}
+	u := y.worker(t, first, time.Hour, tasks...)
+	t.Logf("its JWT has %d bytes", len(u.JWT()))
+	table(t, y.connect(t, u), []may{
+		{listen, "askback.words-abcdefgh.data.*.*." + tasks[999], true},
+		{publish, "askback.words-abcdefgh.log." + tasks[999], true},
+		{publish, "askback.words-abcdefgh.log.an-operator-with-a-rather-long-name.1000", false},
+	})
+}
