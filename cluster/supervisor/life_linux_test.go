@@ -121,7 +121,7 @@ func TestBackoff(t *testing.T) {
 	began := time.Now()
 	s.put(r)
 	p := s.shows(seatOf(r), waiting, func(p cluster.Process) bool { return p.Restarts >= 4 })
-	if took := time.Since(began); took < 600*time.Millisecond { // at once, 100, 200, 400 ms
+	if took := time.Since(began); took < 300*time.Millisecond { // at once, after 100, after 200 ms
 		t.Errorf("%d restarts in %v", p.Restarts, took)
 	}
 	if p.Error != "exit status 1: the last words" {

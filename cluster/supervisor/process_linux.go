@@ -72,7 +72,7 @@ func startOnce(p *program) (*process, error) {
 	proc := &process{pid: cmd.Process.Pid}
 	if err := proc.watch(); err != nil {
 		_ = cmd.Process.Kill()
-		proc.reap()
+		_ = cmd.Wait()
 		return nil, err
 	}
 	s, _ := statOf(proc.pid) // it is there, if only as a zombie: nobody else reaps it
@@ -102,7 +102,7 @@ func find(pid int, born uint64) (*process, error) {
 	proc := &process{pid: pid, born: born}
 	if s, there := statOf(pid); there && s.born != born {
 		return nil, nil // another has its number, so nothing of it can be left
-	} else if !there || s.session != pid {
+	} else if !there || s.state == 'Z' || s.session != pid {
 		sweep(pid)
 		return nil, nil
 	}
@@ -152,7 +152,8 @@ func readable(fd int) bool {
 	return err == nil && n > 0
 }
 
-// reap returns how the process ended. Another's child is reaped by another: newer systems tell how it ended.
+// reap returns how the process ended. Another's child is reaped by another: until then its exit status may stand in its
+// stat, and afterwards newer systems tell it.
 func (p *process) reap() exit {
 	for {
 		var status unix.WaitStatus
@@ -164,26 +165,23 @@ func (p *process) reap() exit {
 		}
 		break
 	}
-	if p.fd == nil {
-		return exit{}
-	}
 	raw, err := p.fd.SyscallConn()
 	if err != nil {
 		return exit{}
 	}
-	info := unix.PidfdInfo{}
-	for range 20 { // until it is reaped
+	for range 10 {
+		if s, there := statOf(p.pid); there && s.born == p.born && s.exit != 0 { // 0: or we may not see it
+			return exitOf(syscall.WaitStatus(s.exit))
+		}
+		var info unix.PidfdInfo
 		_ = raw.Control(func(fd uintptr) {
 			info = unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
 			err = unix.IoctlPidfdInfo(int(fd), &info)
 		})
-		if err != nil && !errors.Is(err, unix.ESRCH) {
-			break
-		}
 		if err == nil && info.Mask&unix.PIDFD_INFO_EXIT != 0 {
 			return exitOf(syscall.WaitStatus(info.Exit_code))
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(time.Millisecond)
 	}
 	return exit{}
 }

@@ -14,6 +14,7 @@ type procStat struct {
 	state   byte
 	session int
 	born    uint64 // in ticks of the system's clock since it started
+	exit    int    // wait status of one that has ended; 0 also if it is not ours to see
 }
 
 // statOf reports false if there is no such process.
@@ -29,6 +30,9 @@ func statOf(pid int) (s procStat, there bool) {
 	}
 	s.state = fields[0][0]
 	s.session, _ = strconv.Atoi(string(fields[3]))
+	if len(fields) > 49 {
+		s.exit, _ = strconv.Atoi(string(fields[49]))
+	}
 	s.born, err = strconv.ParseUint(string(fields[19]), 10, 64)
 	return s, err == nil
 }
