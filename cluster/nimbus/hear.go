@@ -38,7 +38,7 @@ func (t *term) hear() (stop func(), err error) {
 // onHostBeat takes what a supervisor says of itself; what somebody says of another is dropped.
 func (t *term) onHostBeat(m *nats.Msg) {
 	at, b := time.Now(), &cluster.HostBeat{}
-	if json.Unmarshal(m.Data, b) != nil || !msgid.ValidName(b.Name) || m.Subject != t.subjects.HostBeat(b.Name) {
+	if cluster.Redirected(m) || json.Unmarshal(m.Data, b) != nil || !msgid.ValidName(b.Name) || m.Subject != t.subjects.HostBeat(b.Name) {
 		return
 	}
 	t.heard(func() { t.core.HostBeat(at, b) })
@@ -47,7 +47,7 @@ func (t *term) onHostBeat(m *nats.Msg) {
 // onWorkerBeat takes what a worker says of itself.
 func (t *term) onWorkerBeat(m *nats.Msg) {
 	at, b := time.Now(), &cluster.Beat{}
-	if json.Unmarshal(m.Data, b) != nil || b.Seat.Check() != nil || m.Subject != t.subjects.WorkerBeat(b.Seat) {
+	if cluster.Redirected(m) || json.Unmarshal(m.Data, b) != nil || b.Seat.Check() != nil || m.Subject != t.subjects.WorkerBeat(b.Seat) {
 		return
 	}
 	t.heard(func() { t.core.Beat(at, b) })

@@ -114,9 +114,19 @@ func (r reply) send(value any, err error) {
 // oneLine makes a text fit for a header.
 func oneLine(text string) string { return strings.NewReplacer("\r", " ", "\n", " ").Replace(text) }
 
+// forged reports whether a request is not what it seems: the server does not check where answers are asked to go, and
+// nimbus may publish where others may not.
+func forged(req micro.Request) bool {
+	return req.Reply() != "" && !cluster.Answerable(req.Reply()) || cluster.Redirected(&nats.Msg{Header: nats.Header(req.Headers())})
+}
+
 // handle returns a handler that reads a question, and has the loop decide about it.
 func handle[Q any](t *term, most int, decide func(ctx context.Context, who from, q *Q, r reply)) micro.Handler {
 	return micro.HandlerFunc(func(req micro.Request) {
+		if forged(req) {
+			t.log.Warn("a request whose answer would go where its sender may not publish", zap.String("on", req.Subject()), zap.String("reply", req.Reply()))
+			return
+		}
 		r := reply{t.nc, req.Reply(), t.log}
 		q := new(Q)
 		if err := read(req.Data(), most, q); err != nil {

@@ -32,6 +32,7 @@ type site struct {
 	server  *embed.Server
 	address string
 	urls    string // of the servers
+	keys    string // directory of credentials, if it is secured
 	nc      *nats.Conn
 	p       cluster.Subjects
 	program cluster.Artefact
@@ -114,11 +115,16 @@ type host struct {
 }
 
 // host runs one until halt.
-func (s *site) host(name string) *host {
+func (s *site) host(name string) *host { return s.hostAs(name, s.connection()) }
+
+func (s *site) hostAs(name string, connection cluster.Connection) *host {
 	s.Helper()
 	h := &host{name: name, started: time.Now(), done: make(chan struct{}), records: map[string]cluster.Change{}, state: "running"}
-	connection := s.connection()
-	nc, err := connection.Connect("host "+name, &cluster.User{})
+	user, err := connection.User()
+	if err != nil {
+		s.Fatal(err)
+	}
+	nc, err := connection.Connect("host "+name, user)
 	if err != nil {
 		s.Fatal(err)
 	}
