@@ -139,3 +139,5 @@ func compactJSON(t *testing.T, text string) string {
 	}
 	return b.String()
 }
+
+func natsMessage(data []byte) *nats.Msg { return &nats.Msg{Data: data} }

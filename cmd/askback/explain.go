@@ -127,11 +127,12 @@ func (t *timeline) write(e *cluster.Event) {
 		t.day = day
 		fmt.Fprintln(t.out, day)
 	}
-	who := ""
+	who, text := "", e.Text
 	if e.Seat != nil {
-		who = place(*e.Seat) + "  "
+		// The instance is what all of it is about.
+		who, text = place(*e.Seat)+"  ", strings.ReplaceAll(text, e.Seat.String(), place(*e.Seat))
+		text = strings.TrimPrefix(text, "worker "+place(*e.Seat)+" ")
 	}
-	text := e.Text
 	if e.Recovery != nil {
 		text = fmt.Sprintf("%v, incarnation %d, in %s: %s", e.Recovery.Alias, e.Recovery.Incarnation, ms(e.Recovery.Took), e.Recovery.Cause)
 	} else if e.Task != "" {

@@ -69,7 +69,10 @@ type logs struct {
 	mu    sync.Mutex
 	open  map[cluster.Seat]bool
 	many  bool // than one worker
+	past  bool // workers that may never have been are asked for
 	bad   []error
+
+	written int // lines; of run's goroutine
 }
 
 // A logLine is one line, or what is wrong with a worker's output.
@@ -95,7 +98,9 @@ func (l *logs) run(ctx context.Context, name string) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer func() { stop(); l.group.Wait() }()
 	if l.begin(ctx, &d) == 0 && !l.ask.Follow {
-		return fmt.Errorf("%s has no worker now; \"askback describe %[1]s\" says why", name)
+		if err := l.beginEverywhere(ctx, &d); err != nil {
+			return err
+		}
 	}
 	ended := make(chan struct{})
 	if l.ask.Follow {
@@ -116,6 +121,9 @@ func (l *logs) run(ctx context.Context, name string) error {
 				if err := l.write(<-l.lines); err != nil {
 					return err
 				}
+			}
+			if l.past && l.written == 0 {
+				l.bad = append(l.bad, fmt.Errorf("%s has no worker, and no supervisor keeps anything that one has written", name))
 			}
 			return errors.Join(l.bad...)
 		}
@@ -150,7 +158,11 @@ func (l *logs) begin(ctx context.Context, d *cluster.Description) (n int) {
 		if seat := w.Seat; !l.open[seat] {
 			l.open[seat] = true
 			l.group.Go(func() {
-				if err := l.read(ctx, seat); err != nil {
+				err := l.read(ctx, seat)
+				if refused := (*cluster.RequestError)(nil); l.past && errors.As(err, &refused) && refused.Code == cluster.CodeNotFound {
+					err = nil
+				}
+				if err != nil {
 					l.send(ctx, logLine{Supervisor: seat.Supervisor, Slot: seat.Slot, err: err})
 				}
 				l.mu.Lock()
@@ -162,6 +174,27 @@ func (l *logs) begin(ctx context.Context, d *cluster.Description) (n int) {
 	l.many = l.many || n > 1
 	return n
 }
+
+// beginEverywhere asks all supervisors for what workers have written that are no more.
+func (l *logs) beginEverywhere(ctx context.Context, d *cluster.Description) error {
+	list, err := ask[cluster.ListReply](ctx, l.session, cluster.View, cluster.VerbList, struct{}{})
+	if err != nil {
+		return err
+	}
+	var was cluster.Description
+	for _, h := range list.Hosts {
+		for slot := range min(h.Host.Slots, mostSlots) {
+			seat := cluster.Seat{Instance: d.Record.Instance, Supervisor: h.Host.Name, Slot: slot}
+			was.Workers = append(was.Workers, cluster.WorkerNow{Seat: seat, Tasks: d.Record.Spec.Tasks()})
+		}
+	}
+	l.past = true
+	l.begin(ctx, &was)
+	return nil
+}
+
+// mostSlots bounds how many workers a supervisor is asked for.
+const mostSlots = 64
 
 // read reads the output of one worker, until its supervisor says that this was all.
 func (l *logs) read(ctx context.Context, seat cluster.Seat) error {
@@ -180,13 +213,8 @@ func (l *logs) read(ctx context.Context, seat cluster.Seat) error {
 	if err := l.nc.PublishRequest(l.subjects.Host(seat.Supervisor, cluster.VerbLogs), inbox, body); err != nil {
 		return err
 	}
-	for first := true; ; first = false {
-		// Of a worker that writes nothing nothing comes, for as long as it is followed.
-		wait := l.timeout
-		if l.ask.Follow && !first {
-			wait = time.Hour
-		}
-		one, stop := context.WithTimeout(ctx, wait)
+	for {
+		one, stop := context.WithTimeout(ctx, l.timeout) // while it is followed there is a sign of life each second
 		m, err := sub.NextMsgWithContext(one)
 		stop()
 		switch {
@@ -194,8 +222,6 @@ func (l *logs) read(ctx context.Context, seat cluster.Seat) error {
 			return nil
 		case errors.Is(err, nats.ErrNoResponders):
 			return fmt.Errorf("supervisor %s does not answer; \"askback list\" shows whether it is up", seat.Supervisor)
-		case errors.Is(err, context.DeadlineExceeded) && l.ask.Follow:
-			continue
 		case errors.Is(err, nats.ErrSlowConsumer):
 			err = errors.New("lines were dropped: they came faster than they could be printed")
 			l.send(ctx, logLine{Supervisor: seat.Supervisor, Slot: seat.Slot, err: err})
@@ -203,7 +229,9 @@ func (l *logs) read(ctx context.Context, seat cluster.Seat) error {
 		case err != nil:
 			return fmt.Errorf("supervisor %s has sent no more: %w", seat.Supervisor, err)
 		case m.Header.Get(micro.ErrorHeader) != "":
-			return errors.New(m.Header.Get(micro.ErrorHeader))
+			return &cluster.RequestError{Code: cluster.ErrCode(m.Header.Get(micro.ErrorCodeHeader)), Text: m.Header.Get(micro.ErrorHeader)}
+		case m.Header.Get(cluster.LogsAlive) != "":
+			continue
 		case len(m.Data) == 0:
 			return nil
 		}
@@ -230,6 +258,7 @@ func (l *logs) write(line logLine) error {
 		_, err := fmt.Fprintf(l.err, "%s: %s\n", where, printable(line.err.Error()))
 		return err
 	}
+	l.written++
 	if l.json {
 		return json.NewEncoder(l.out).Encode(line)
 	}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A new module builds, passes its test, and is a topology program.
+func TestNew(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "word-stream")
+	out, _, err := compared(t.Context(), "new", dir)
+	if err != nil || !strings.Contains(out, "go run . --kill 3") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	goes := func(args ...string) string {
+		t.Helper()
+		c := exec.CommandContext(t.Context(), "go", args...)
+		c.Dir = dir
+		c.Env = append(os.Environ(), "GOFLAGS=", "GOPROXY=off", "GOWORK=off") // nothing is to be downloaded
+		out, err := c.CombinedOutput()
+		if err != nil {
+			t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+		return string(out)
+	}
+	if got := goes("run", ".", "--plan"); !strings.Contains(got, "word-stream") || !strings.Contains(got, "count") {
+		t.Errorf("the plan is\n%s", got)
+	}
+	if testing.Short() {
+		return
+	}
+	goes("vet", "./...")
+	if got := goes("test", "-v", "./..."); !strings.Contains(got, "2 tasks were killed") {
+		t.Errorf("no task was killed:\n%s", got)
+	}
+}
+
+// What is there is left alone, and a name that cannot be a topology's is refused.
+func TestNewRefuses(t *testing.T) {
+	full := t.TempDir()
+	if err := os.WriteFile(filepath.Join(full, "mine"), []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ dir, want string }{
+		{full, "is not empty"},
+		{filepath.Join(full, "mine"), "mine"},
+		{filepath.Join(full, "a.b"), "A-Z a-z 0-9"},
+		{filepath.Join(full, strings.Repeat("x", 5<<10)), "A-Z a-z 0-9"},
+	} {
+		_, _, err := compared(t.Context(), "new", c.dir)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%.80s: %v, want something with %q", c.dir, err, c.want)
+		}
+	}
+	if _, _, err := compared(t.Context(), "new", filepath.Join(full, "x"), "--replace", full); err == nil {
+		t.Error("a directory is taken for our source")
+	}
+	if left, err := os.ReadDir(full); err != nil || len(left) != 1 {
+		t.Errorf("%v, %v", left, err)
+	}
+}
