@@ -70,7 +70,7 @@ func (w *worker) options(alias msgid.Alias) task.Options {
 		},
 		Transport:  w.transport,
 		Base:       w.strategy.Base,
-		Lost:       lossOf(w.order.Lost),
+		Lost:       w.loss(),
 		OnRecovery: w.onRecovery,
 		OnFailure: func(err error) {
 			w.tell(cluster.Event{Kind: cluster.TaskFailed, Task: alias.String(), Text: "failed, and is restarted: " + oneLine(err)})
@@ -82,11 +82,15 @@ func (w *worker) options(alias msgid.Alias) task.Options {
 	return o
 }
 
-// lossOf says to a task what its supervisor or nimbus says of its last incarnation. If they say nothing, such as after
-// everything was stopped, it is a recovery all the same.
-func lossOf(l *cluster.Loss) *task.Loss {
-	if l == nil {
+// loss says what became of the last incarnation of a task that is started now, as far as the order says. What it says
+// from before this process began is not of a task that a later order brings.
+func (w *worker) loss() *task.Loss {
+	l := w.order.Lost
+	switch {
+	case w.revision.Load() == 0 && l == nil: // such as after everything was stopped
 		return &task.Loss{Cause: errors.New("started again")}
+	case l == nil || w.revision.Load() > 0 && l.Noted.Before(w.started):
+		return &task.Loss{Cause: errors.New("moved here")}
 	}
 	return &task.Loss{Cause: errors.New(l.Cause), Last: l.Last, Noted: l.Noted}
 }

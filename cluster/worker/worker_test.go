@@ -131,8 +131,12 @@ func TestOrders(t *testing.T) {
 		t.Errorf("the worker ended: %v", a.err)
 	default:
 	}
-	for _, e := range s.happened(cluster.TaskRecovered) {
-		if e.Recovery.Missed != e.Recovery.Replayed {
+	moved := s.happened(cluster.TaskRecovered)
+	if len(moved) < 5 { // count.0, count.1 and split.1, and two of them back
+		t.Errorf("%d tasks tell that they were moved", len(moved))
+	}
+	for _, e := range moved {
+		if e.Recovery.Missed != e.Recovery.Replayed || e.Recovery.Cause != "moved here" {
 			t.Errorf("%+v", e.Recovery)
 		}
 	}
