@@ -53,7 +53,7 @@ func (s *Supervisor) standing() *cluster.HostBeat {
 // onBeat passes a worker's beat on. The subject says whose it is; nobody else may publish there.
 func (s *Supervisor) onBeat(m *nats.Msg) {
 	b := &cluster.Beat{}
-	if json.Unmarshal(m.Data, b) != nil || m.Subject != s.subjects.WorkerBeat(b.Seat) {
+	if cluster.Redirected(m) || json.Unmarshal(m.Data, b) != nil || m.Subject != s.subjects.WorkerBeat(b.Seat) {
 		return
 	}
 	if k := s.keeper(b.Seat); k != nil {

@@ -61,8 +61,8 @@ func (s *Supervisor) serveLogs(ctx context.Context) (stop func(), err error) {
 
 // handle checks a request and answers it on a goroutine of its own.
 func (l *logService) handle(m micro.Request) {
-	if !cluster.Answerable(m.Reply()) {
-		return
+	if !cluster.Answerable(m.Reply()) || cluster.Redirected(&nats.Msg{Header: nats.Header(m.Headers())}) {
+		return // somebody would have us publish where he may not
 	}
 	refuse := func(code cluster.ErrCode, text string) { _ = m.Error(string(code), text, nil) }
 	var ask cluster.LogsRequest
@@ -149,7 +149,7 @@ func (l *logService) follow(f *follower, p *packer, to string) {
 			asked = now
 			_ = l.nc.PublishMsg(alive)
 		}
-		if left(replies) || p.err != nil && !l.nc.IsReconnecting() {
+		if left(replies) || p.err != nil { // who follows hears nothing any more, and asks again
 			return
 		}
 		select {

@@ -65,6 +65,8 @@ func startOnce(p *program) (*process, error) {
 	switch err := cmd.Start(); {
 	case errors.Is(err, unix.ENOEXEC):
 		return nil, fmt.Errorf("%w: build it for this system: %w", errNoProgram, err)
+	case errors.Is(err, unix.EACCES) && p.owner != nil:
+		return nil, fmt.Errorf("start the program: %w: user %s must be able to pass through the directories above it", err, p.owner.name)
 	case err != nil:
 		return nil, fmt.Errorf("start the program: %w", err)
 	}

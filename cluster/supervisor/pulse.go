@@ -51,28 +51,37 @@ func (k *keeper) watch(now time.Time) {
 		k.log.Warn("the output cannot be rotated", zap.Error(err))
 	}
 	r := k.run
-	if r.hung != "" || now.Sub(r.since) < firstBeat && r.heard.IsZero() {
+	if r.hung != "" {
 		return
 	}
 	from, steady := k.pulse.steady(now)
 	if !steady {
 		return
 	}
+	if r.hung = r.hangs(now, from, k.detection(), r.stopped); r.hung != "" {
+		k.log.Warn("hung", zap.Int("pid", r.pid), zap.String("cause", r.hung))
+		k.kill()
+	}
+}
+
+// hangs says why a process is to be taken for hung, "" if it is not. From is since when its beats would have been heard.
+func (r *run) hangs(now, from time.Time, detection time.Duration, stopped func() bool) string {
+	if r.heard.IsZero() && now.Sub(r.since) < firstBeat {
+		return ""
+	}
 	if sign := r.lastSign(); sign.After(from) {
 		from = sign
 	}
-	silent, detection := now.Sub(from), k.detection()
+	silent := now.Sub(from)
 	if silent < detection {
-		return
+		return ""
 	}
-	stopped := r.stopped()
-	if !stopped && silent < detection+reconnects {
-		return
+	text := fmt.Sprintf("silent for %v, and was killed", silent.Round(100*time.Millisecond))
+	if stopped() {
+		return "it was stopped and " + text
 	}
-	r.hung = fmt.Sprintf("it was silent for %v, and was killed", silent.Round(100*time.Millisecond))
-	if stopped {
-		r.hung = fmt.Sprintf("it was stopped and silent for %v, and was killed", silent.Round(100*time.Millisecond))
+	if silent < detection+reconnects {
+		return ""
 	}
-	k.log.Warn("hung", zap.Int("pid", r.pid), zap.Duration("silent", silent))
-	k.kill()
+	return "it was " + text
 }

@@ -129,11 +129,21 @@ func (s *Supervisor) connect() (err error) {
 		nats.ConnectHandler(again), nats.ReconnectHandler(again),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			s.cfg.Log.Warn("NATS is away", zap.Error(err))
+			s.renew()
 		}),
+		nats.ReconnectErrHandler(func(*nats.Conn, error) { s.renew() }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			s.cfg.Log.Warn("NATS", zap.Error(err))
 		}))
 	return err
+}
+
+// renew reads the credentials again, since it may be because they have expired that there is no connection.
+func (s *Supervisor) renew() {
+	if u, err := s.cfg.Connection.User(); err == nil && u.Key() == s.user.Key() && u.JWT() != s.user.JWT() {
+		s.user.SetJWT(u.JWT())
+		s.cfg.Log.Info("new credentials")
+	}
 }
 
 // supervise begins everything, and waits until all has ended.

@@ -207,3 +207,32 @@ func TestPulse(t *testing.T) {
 		t.Error("what was before the pause counts")
 	}
 }
+
+func TestHangs(t *testing.T) {
+	const detection = 3 * time.Second
+	began := time.Now()
+	for _, test := range []struct {
+		name               string
+		heard, from, after time.Duration // since it began; heard 0 is never
+		stopped            bool
+		want               string
+	}{
+		{"beats", 60 * time.Second, 0, 61 * time.Second, false, ""},
+		{"stopped", 60 * time.Second, 0, 63 * time.Second, true, "it was stopped and silent for 3s, and was killed"},
+		{"perhaps it looks for a server", 60 * time.Second, 0, 66 * time.Second, false, ""},
+		{"runs, and is silent", 60 * time.Second, 0, 67 * time.Second, false, "it was silent for 7s, and was killed"},
+		{"the supervisor was late itself", 60 * time.Second, 65 * time.Second, 67 * time.Second, true, ""},
+		{"and then not", 60 * time.Second, 65 * time.Second, 68 * time.Second, true, "it was stopped and silent for 3s, and was killed"},
+		{"has just begun", 0, 0, 9 * time.Second, true, ""},
+		{"never begins", 0, 0, 10 * time.Second, false, "it was silent for 10s, and was killed"},
+	} {
+		r := &run{since: began}
+		if test.heard > 0 {
+			r.heard = began.Add(test.heard)
+		}
+		got := r.hangs(began.Add(test.after), began.Add(test.from), detection, func() bool { return test.stopped })
+		if got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
