@@ -22,7 +22,7 @@ const module = "github.com/askback/askback"
 var house = []string{
 	"msgid", "tuple", "state", "bolt", "spout", "topology", "channel", "checkpoint", "recovery", "backtrack", "strategy", "task",
 	"sim", "cluster/schedule", "cluster", "cluster/artefact", "cluster/auth", "cluster/nimbus/core", "cluster/nimbus", "cluster/supervisor", "cluster/worker",
-	"cluster/client", ".", "journal", "internal", "bench", "cmd", "examples",
+	"cluster/client", ".", "journal", "internal/settings", "internal", "bench", "cmd", "examples",
 }
 
 // machines decide and do not act: time reaches them as a tick, chance as a seed, and the rest as an event. Their
