@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,12 +87,10 @@ func TestThreeServers(t *testing.T) {
 	if err != nil || stream.CachedInfo().Config.Replicas != 3 || stream.CachedInfo().Config.Metadata["askback.cluster"] != "askback" {
 		t.Fatalf("%+v, %v", stream, err)
 	}
-	for _, dies := range all {
-		if dies.Name() == s.nc.ConnectedServerName() {
-			dies.Shutdown()
-			dies.WaitForShutdown()
-		}
-	}
+	name := s.nc.ConnectedServerName()
+	dies := all[slices.IndexFunc(all, func(one *server.Server) bool { return one.Name() == name })]
+	dies.Shutdown()
+	dies.WaitForShutdown()
 	began := time.Now()
 	s.submit("more")
 	t.Logf("answered after %v", time.Since(began))

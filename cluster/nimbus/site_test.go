@@ -124,7 +124,7 @@ func (s *site) hostAs(name string, connection cluster.Connection) *host {
 	if err != nil {
 		s.Fatal(err)
 	}
-	nc, err := connection.Connect("host "+name, user)
+	nc, err := connection.Connect("host "+name, user, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -202,10 +202,13 @@ func say(nc *nats.Conn, subject string, what any) {
 	_ = nc.Publish(subject, data)
 }
 
+// patience is how long anything may take: NATS servers elect a leader of a stream within nine seconds.
+const patience = 30 * time.Second
+
 // ask asks nimbus as a user.
 func ask[A any](s *site, role cluster.Role, verb string, q any) (A, error) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.Context(), patience)
 	defer cancel()
 	return cluster.Request[A](ctx, s.nc, s.p.API(role, verb), q)
 }
@@ -238,7 +241,7 @@ func (s *site) describe(name string) (cluster.Description, error) {
 // until waits until something is so.
 func (s *site) until(what string, so func() bool) {
 	s.Helper()
-	for end := time.Now().Add(15 * time.Second); !so(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); !so(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			s.Fatalf("waited in vain until %s", what)
 		}
