@@ -3,8 +3,11 @@ package client
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/askback/askback/cluster"
 	"github.com/askback/askback/cluster/artefact"
@@ -24,6 +27,9 @@ type Submission struct {
 	// Progress is told how many bytes of the program are uploaded. May be nil.
 	Progress func(done, all int64)
 }
+
+// ErrDenied: the user may not submit. Use credentials of the role operate.
+var ErrDenied = errors.New("client: not permitted, it needs the role operate")
 
 // Submit asks the program what it is, uploads it unless the cluster has it, signs it, and asks nimbus to run it. It
 // returns what nimbus has decided. A refusal is a cluster.RequestError, CodeConflict if a topology of that name exists.
@@ -48,12 +54,27 @@ func Submit(ctx context.Context, conn *cluster.Connection, s Submission) (*clust
 	if err != nil {
 		return nil, err
 	}
-	nc, err := conn.Connect("askback submit", user)
+	ctx, deny := context.WithCancelCause(ctx)
+	defer deny(nil)
+	nc, err := conn.Connect("askback submit", user, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		if errors.Is(err, nats.ErrPermissionViolation) { // which NATS tells of beside what it lets wait
+			deny(fmt.Errorf("%w: %w", ErrDenied, err))
+		}
+	}))
 	if err != nil {
 		return nil, err
 	}
 	defer nc.Close()
-	a, err := artefact.Put(ctx, nc, conn.Subjects(), s.Path, s.Progress)
+	record, err := s.submit(ctx, nc, conn.Subjects(), user, spec)
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrDenied) {
+		err = cause
+	}
+	return record, err
+}
+
+// submit uploads, signs and asks.
+func (s *Submission) submit(ctx context.Context, nc *nats.Conn, subjects cluster.Subjects, user *cluster.User, spec *cluster.Spec) (*cluster.Record, error) {
+	a, err := artefact.Put(ctx, nc, subjects, s.Path, s.Progress)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +83,7 @@ func Submit(ctx context.Context, conn *cluster.Connection, s Submission) (*clust
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.Patience)
 	defer cancel()
-	record, err := cluster.Request[cluster.Record](ctx, nc, conn.Subjects().API(cluster.Operate, cluster.VerbSubmit), cluster.SubmitRequest{
+	record, err := cluster.Request[cluster.Record](ctx, nc, subjects.API(cluster.Operate, cluster.VerbSubmit), cluster.SubmitRequest{
 		Spec: *spec, Artefact: a, Args: s.Args, Workers: s.Workers, Tags: s.Tags, Inactive: s.Inactive, Nonce: rand.Text(),
 	})
 	if err != nil {

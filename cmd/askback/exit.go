@@ -10,6 +10,7 @@ import (
 
 	"github.com/askback/askback/cluster"
 	"github.com/askback/askback/cluster/auth"
+	"github.com/askback/askback/cluster/client"
 )
 
 // Exit statuses. Scripts tell by them what went wrong.
@@ -50,7 +51,7 @@ func exitStatus(err error) int {
 		return exitInterrupted
 	case errors.Is(err, errUsage), errors.Is(err, cluster.ErrName), errors.Is(err, auth.ErrOptions), strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage
-	case errors.Is(err, errDenied), errors.Is(err, cluster.ErrInsecure), errors.Is(err, cluster.ErrCredentials):
+	case errors.Is(err, errDenied), errors.Is(err, client.ErrDenied), errors.Is(err, cluster.ErrInsecure), errors.Is(err, cluster.ErrCredentials):
 		return exitDenied
 	case errors.Is(err, errUnreachable), errors.Is(err, cluster.ErrNoNimbus):
 		return exitUnreachable

@@ -70,7 +70,7 @@ It is uploaded once: the cluster knows programs by their SHA-256. The program do
 
 // submitted submits, and says while it takes long that it does.
 func submitted(ctx context.Context, c *clientFlags, s client.Submission, progress io.Writer) (*cluster.Record, error) {
-	told := time.AfterFunc(patience+time.Second, func() { fmt.Fprintln(progress, "waiting for a nimbus …") })
+	told := time.AfterFunc(patience+time.Second, func() { fmt.Fprintln(progress, "submitting …") })
 	defer told.Stop()
 	r, err := client.Submit(ctx, &c.Connection, s)
 	switch {

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/goleak"
+
+	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/daemon"
+	"github.com/askback/askback/spout"
+	"github.com/askback/askback/topology"
+	"github.com/askback/askback/tuple"
+)
+
+// numbers is the topology that the test binary is.
+func numbers() *topology.Builder {
+	b := topology.New("numbers")
+	b.Spout("all", spout.Generate(0, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Emit() }).Rate(2000)).Fields("n")
+	b.Bolt("even", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+		if t.Int(0)%2 != 0 {
+			return nil
+		}
+		return out.Row().Int(t.Int(0)).Emit()
+	})).Parallel(2).Shuffle("all").Fields("even")
+	b.Bolt("last", bolt.Func(func(tuple.Tuple, bolt.Emitter) error { return nil })).Global("even")
+	return b
+}
+
+// openDir is a directory that workers of another user pass through.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "askback-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// A user types commands.
+type user struct {
+	t    *testing.T
+	args []string // of every command
+}
+
+func (u user) try(args ...string) (string, error) {
+	out, progress, err := compared(u.t.Context(), append(args, u.args...)...)
+	return out + progress, err
+}
+
+func (u user) do(args ...string) string {
+	u.t.Helper()
+	out, err := u.try(args...)
+	if err != nil {
+		u.t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+// described waits until all tasks of the topology are heard, and returns their incarnations and the processes.
+func (u user) described(tasks int) (d cluster.Description) {
+	u.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		out, _, err := compared(u.t.Context(), append([]string{"describe", "numbers", "--json"}, u.args...)...)
+		running := 0
+		if err == nil {
+			d = cluster.Description{}
+			if err := json.Unmarshal([]byte(out), &d); err != nil {
+				u.t.Fatal(err)
+			}
+			for _, w := range d.Workers {
+				if w.Beat != nil && w.State == "running" {
+					for _, task := range w.Beat.Tasks {
+						if task.Counters.Consumed+task.Counters.Emitted > 0 {
+							running++
+						}
+					}
+				}
+			}
+		}
+		if running >= tasks {
+			return d
+		}
+		if time.Now().After(deadline) {
+			u.t.Fatalf("%d of %d tasks run: %v\n%s", running, tasks, err, out)
+		}
+	}
+}
+
+// One command runs a whole cluster: programs are submitted, watched, restarted and explained, and Ctrl-C ends it all. On
+// the same directory they go on.
+func TestDev(t *testing.T) {
+	ignore, dir := goleak.IgnoreCurrent(), openDir(t)
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, stop := begin(t, "Ctrl-C ends", "dev", "--listen", "127.0.0.1:0", "--dir", dir)
+	u := user{t, []string{"--server", address(t, out)}}
+	if got := u.do("submit", program, "--workers", "2"); !strings.Contains(got, "4 tasks in 2 workers") {
+		t.Error(got)
+	}
+	if _, err := u.try("submit", program); exitStatus(err) != exitConflict || !strings.Contains(err.Error(), "numbers") {
+		t.Errorf("submitted twice: status %d, %v", exitStatus(err), err)
+	}
+	before := u.described(4)
+	if got := u.do("tap", "numbers", "even>last", "--count", "2"); strings.Count(got, `"fields":{"even":`) != 2 {
+		t.Error(got)
+	}
+	u.do("restart", "numbers", "even.1")
+	var recovery *cluster.Recovered
+	for deadline := time.Now().Add(20 * time.Second); recovery == nil && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		var reply cluster.ExplainReply
+		if err := json.Unmarshal([]byte(u.do("explain", "numbers", "--json")), &reply); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range reply.Events {
+			recovery = e.Recovery
+		}
+	}
+	if recovery == nil || recovery.Incarnation != 2 || recovery.Missed != recovery.Replayed {
+		t.Errorf("explained as %+v", recovery)
+	}
+	if got := u.do("logs", "numbers", "--task", "even.1"); !strings.Contains(got, `"task":"even.1"`) {
+		t.Errorf("logs are\n%s", got)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	gone(t, &before)
+
+	out, stop = begin(t, "of the last run", "dev", "--listen", "127.0.0.1:0", "--dir", dir)
+	u = user{t, []string{"--server", address(t, out)}}
+	after := u.described(4)
+	u.do("kill", "numbers", "--wait", "0s")
+	if _, err := u.try("describe", "numbers"); exitStatus(err) != exitNotFound {
+		t.Errorf("after kill: status %d, %v", exitStatus(err), err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	gone(t, &after)
+	goleak.VerifyNone(t, ignore)
+}
+
+// gone checks that the workers' processes are no more.
+func gone(t *testing.T, d *cluster.Description) {
+	t.Helper()
+	for _, w := range d.Workers {
+		if pid := w.Beat.PID; !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			t.Errorf("process %d of worker %v lives", pid, w.Seat)
+		}
+	}
+}
+
+// freePort returns a port that was free a moment ago.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// running runs a daemon until the returned function is called.
+func running(t *testing.T, c *cobra.Command, args ...string) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	said, ended := &screen{}, make(chan error, 1)
+	c.SetArgs(args)
+	c.SetErr(said)
+	go func() { ended <- c.ExecuteContext(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("%s: %v", c.Name(), err)
+		}
+		if t.Failed() {
+			t.Logf("%s said\n%s", c.Name(), said)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// With what auth init makes, the same programs make a cluster in which each may do what its credentials say.
+func TestSecured(t *testing.T) {
+	ignore, dir := goleak.IgnoreCurrent(), openDir(t)
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := filepath.Join(dir, "keys")
+	port := freePort(t)
+	made, _, err := compared(t.Context(), "auth", "init", keys, "--servers", fmt.Sprintf("127.0.0.1:%d", port), "--supervisors", "s1")
+	if err != nil || !strings.Contains(made, "supervisor-s1.creds") {
+		t.Fatal(made, err)
+	}
+	if _, _, err := compared(t.Context(), "auth", "init", keys); err == nil || !strings.Contains(err.Error(), "exists") {
+		t.Errorf("keys are made again: %v", err)
+	}
+	conf, err := os.ReadFile(filepath.Join(keys, "server-1.conf"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(keys, "server-1.conf"), append(conf, "\nlog_file: \""+dir+"/nats.log\"\n"...), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, stopServer := begin(t, "NATS server server-1", "server", "--config", filepath.Join(keys, "server-1.conf"))
+	with := func(creds string) []string {
+		return []string{"--server", fmt.Sprintf("tls://127.0.0.1:%d", port), "--ca", filepath.Join(keys, "ca.pem"), "--creds", filepath.Join(keys, creds)}
+	}
+	trust := []string{"--trust", filepath.Join(keys, "trust")}
+	stopNimbus := running(t, daemon.NimbusCommand(), append(append(with("nimbus.creds"), trust...), "--issuer", filepath.Join(keys, "issuer.json"))...)
+	stopSupervisor := running(t, daemon.SupervisorCommand(), append(append(with("supervisor-s1.creds"), trust...),
+		"--name", "s1", "--dir", filepath.Join(dir, "s1"), "--slots", "2", "--stop-workers")...)
+
+	view, operate, admin := user{t, with("view.creds")}, user{t, with("operate.creds")}, user{t, with("admin.creds")}
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(view.do("list"), "s1 "); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the supervisor does not join")
+		}
+	}
+	operate.do("submit", program, "--workers", "2")
+	running := view.described(4)
+	if got := operate.do("tap", "numbers", "even>last", "--count", "2"); strings.Count(got, `"fields":{"even":`) != 2 {
+		t.Error(got)
+	}
+	view.do("logs", "numbers", "--tail", "3")
+	operate.do("restart", "numbers", "even.0")
+	view.do("explain", "numbers")
+	for _, c := range []struct {
+		who  user
+		args string
+	}{
+		{view, "kill numbers"}, {view, "restart numbers even.0"}, {view, "submit " + program + " --name other"}, {view, "tap numbers even>last --for 2s"},
+		{operate, "remove-host s1"}, {user{t, with("nimbus.creds")[:4]}, "list"},
+	} {
+		if out, err := c.who.try(strings.Fields(c.args)...); exitStatus(err) != exitDenied {
+			t.Errorf("%s with %s: status %d, %v\n%s", c.args, c.who.args, exitStatus(err), err, out)
+		}
+	}
+	if _, err := admin.try("remove-host", "s1"); exitStatus(err) != exitConflict {
+		t.Errorf("removing a supervisor that lives: status %d, %v", exitStatus(err), err)
+	}
+	operate.do("kill", "numbers", "--wait", "0s")
+	stopSupervisor()
+	stopNimbus()
+	if err := stopServer(); err != nil {
+		t.Error(err)
+	}
+	gone(t, &running)
+	goleak.VerifyNone(t, ignore)
+	seeds(t, filepath.Join(dir, "nats.log"))
+}
+
+// seeds checks that a log holds no seed of a key.
+func seeds(t *testing.T, path string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil || bytes.Contains(text, []byte("SUA")) || bytes.Contains(text, []byte("SAA")) {
+		t.Errorf("the server's log: %v", err)
+	}
+}
