@@ -15,7 +15,6 @@ import (
 )
 
 func TestLife(t *testing.T) {
-	t.Setenv("SUPERVISORS_SECRET", "canary")
 	s := newSite(t)
 	s.supervise(nil)
 	r := s.record("words", "beat", "--flag=of the user's")
@@ -254,18 +253,22 @@ func TestRefusedArtefact(t *testing.T) {
 func TestNothingIsStartedBeforeJoining(t *testing.T) {
 	s := newSite(t)
 	admit := make(chan struct{})
-	s.answer = func(verb string, _ []byte) any {
+	s.answers(func(string, []byte) any {
 		select {
 		case <-admit:
 			return cluster.JoinReply{}
 		default:
 			return nil
 		}
-	}
+	})
 	s.supervise(nil)
 	r := s.record("words", "beat")
 	s.put(r)
-	s.within(10*time.Second, "three beats", func() bool { return s.last().Name == host && len(s.beats) >= 3 })
+	s.within(10*time.Second, "three beats", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.beats) >= 3
+	})
 	if w := s.last().Workers; len(w) != 0 {
 		t.Errorf("workers before it has joined: %+v", w)
 	}

@@ -26,7 +26,7 @@ func TestLogin(t *testing.T) {
 	seed, _ := pair.Seed()
 	away := false
 	var keys []string
-	s.answer = func(verb string, data []byte) any {
+	s.answers(func(verb string, data []byte) any {
 		if away {
 			return nil
 		}
@@ -39,7 +39,7 @@ func TestLogin(t *testing.T) {
 			return cluster.LoginReply{JWT: "token-" + strings.Repeat("x", len(keys)), Expires: time.Now().Add(time.Hour)}
 		}
 		return cluster.JoinReply{Detection: time.Second}
-	}
+	})
 	s.supervise(func(c *Config) { c.Connection.Login = cluster.Login{JWT: "of the supervisor", Seed: string(seed)} })
 	r := s.record("words", "beat")
 	s.put(r)

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 	case os.Getenv("SUPERVISOR_TEST_CONFIG") != "":
 		beSupervisor(os.Getenv("SUPERVISOR_TEST_CONFIG"))
 	default:
+		_ = os.Setenv("SUPERVISORS_SECRET", "canary") // no worker may inherit it
 		goleak.VerifyTestMain(m)
 	}
 }

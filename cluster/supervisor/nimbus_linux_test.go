@@ -18,9 +18,7 @@ func TestWithNimbus(t *testing.T) {
 	if err := s.leader.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s.mu.Lock()
-	s.answer = func(string, []byte) any { return nil }
-	s.mu.Unlock()
+	s.answers(func(string, []byte) any { return nil })
 	n, err := nimbus.New(nimbus.Config{Connection: *s.connection(), Name: "real", Detection: 2 * time.Second, Log: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)

@@ -42,7 +42,9 @@ type site struct {
 	answer func(verb string, data []byte) any
 }
 
+// newSite starts one. Its tests mostly wait, so they do so side by side.
 func newSite(t *testing.T) *site {
+	t.Parallel()
 	s := &site{T: t, store: t.TempDir(), p: cluster.DefaultPrefix, asked: map[string]int{}}
 	var err error
 	if s.dir, err = os.MkdirTemp("", "supervisor-"); err != nil { // t.TempDir's are closed to other users
@@ -90,12 +92,12 @@ func (s *site) connection() *cluster.Connection {
 
 // listen notes what the supervisor says, and answers as a nimbus would.
 func (s *site) listen() {
-	s.answer = func(verb string, _ []byte) any {
+	s.answers(func(verb string, _ []byte) any {
 		if verb == cluster.VerbJoin {
 			return cluster.JoinReply{Detection: time.Second}
 		}
 		return cluster.LoginReply{}
-	}
+	})
 	for subject, f := range map[string]nats.MsgHandler{
 		s.p.HostBeat("*"): func(m *nats.Msg) {
 			var b cluster.HostBeat
@@ -132,6 +134,13 @@ func (s *site) listen() {
 	}
 }
 
+// answers changes what requests are answered with; nil is no answer.
+func (s *site) answers(f func(verb string, data []byte) any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answer = f
+}
+
 func (s *site) config() Config {
 	return Config{Connection: *s.connection(), Name: host, Dir: s.dir, Slots: 4, StopWait: 500 * time.Millisecond}
 }
@@ -142,7 +151,7 @@ func (s *site) supervise(change func(*Config)) (stop func()) {
 	cfg := s.config()
 	cfg.Log = zap.NewNop()
 	if testing.Verbose() {
-		cfg.Log = zaptest.NewLogger(s, zaptest.WrapOptions(zap.Fields(zap.Int("supervisor", len(s.beats)))))
+		cfg.Log = zaptest.NewLogger(s)
 	}
 	cfg.StopWorkers = true
 	if change != nil {
