@@ -1,0 +1,239 @@
+package clustertest
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/words"
+	"github.com/askback/askback/msgid"
+)
+
+// A run is a word count on the cluster.
+type run struct {
+	f    *fixture
+	name string
+	out  string // where it writes the counts
+
+	seen map[msgid.Alias]msgid.Incarnation // the highest of each task
+	hurt map[msgid.Alias]bool              // tasks whose incarnation may change
+}
+
+// text is what is counted: Go's own source, which is there wherever tests run.
+var text = filepath.Join(runtime.GOROOT(), "src")
+
+// submit starts a word count, and returns when its words flow.
+func (f *fixture) submit(name string) *run {
+	f.t.Helper()
+	r := &run{f: f, name: name, out: filepath.Join(f.dir, name), seen: map[msgid.Alias]msgid.Incarnation{}, hurt: map[msgid.Alias]bool{}}
+	if err := os.Mkdir(r.out, 0o777); err != nil {
+		f.t.Fatal(err)
+	}
+	_ = os.Chmod(r.out, 0o777) // workers run as another user
+	operate[cluster.Record](f, "submit", f.program("wordcount"), "--name", name, "--workers", "3", "--",
+		"-out", r.out, "-rate", "150000", filepath.Join(text, "**", "*.go"))
+	f.eventually(60*time.Second, "lines are read", func() bool { return r.progress() > 0 })
+	return r
+}
+
+// look notes the incarnations of all tasks.
+func (r *run) look() cluster.Description {
+	r.f.t.Helper()
+	d := r.f.describe(r.name)
+	for _, w := range d.Workers {
+		if w.Beat == nil {
+			continue
+		}
+		for _, task := range w.Beat.Tasks {
+			r.seen[task.Alias] = max(r.seen[task.Alias], task.Incarnation)
+		}
+	}
+	return d
+}
+
+// progress returns how much of the input is read, in percent.
+func (r *run) progress() (percent int64) {
+	r.f.t.Helper()
+	var done, total int64
+	for _, w := range r.look().Workers {
+		if w.Beat == nil {
+			continue
+		}
+		for _, task := range w.Beat.Tasks {
+			done, total = done+task.Done, total+task.Total
+		}
+	}
+	if total == 0 {
+		return 0
+	}
+	return 100 * done / total
+}
+
+// worker returns a worker of the run that has tasks, with its process id. It prefers one without the spout.
+func (r *run) worker() (w cluster.WorkerNow) {
+	r.f.t.Helper()
+	r.f.eventually(30*time.Second, "its workers are heard", func() bool {
+		all := r.workers()
+		if len(all) == 0 {
+			return false
+		}
+		w = all[len(all)-1]
+		for _, other := range all {
+			if !slices.Contains(other.Tasks, msgid.Alias{Operator: "lines"}) {
+				w = other
+			}
+		}
+		return true
+	})
+	return w
+}
+
+// workers returns those that beat.
+func (r *run) workers() (all []cluster.WorkerNow) {
+	for _, w := range r.look().Workers {
+		if w.Beat != nil && w.Beat.PID > 0 && len(w.Tasks) > 0 {
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
+// harm notes that a worker's tasks are about to die.
+func (r *run) harm(w cluster.WorkerNow) {
+	for _, a := range w.Tasks {
+		r.hurt[a] = true
+	}
+}
+
+// harmAll notes that any task may die.
+func (r *run) harmAll() {
+	for _, w := range r.look().Workers {
+		r.harm(w)
+	}
+}
+
+// kill is kill -9 of a worker.
+func (r *run) kill(w cluster.WorkerNow) {
+	r.f.t.Helper()
+	r.harm(w)
+	if err := syscall.Kill(w.Beat.PID, syscall.SIGKILL); err != nil {
+		r.f.t.Fatalf("kill worker %v, process %d: %v", w.Seat, w.Beat.PID, err)
+	}
+}
+
+// host returns the number of the supervisor of a seat.
+func (f *fixture) host(s cluster.Seat) int {
+	return int(s.Supervisor[1] - '1')
+}
+
+// settle waits until the run has come to its end, and checks what it has counted and what it tells of its recoveries.
+func (r *run) settle() {
+	f := r.f
+	f.t.Helper()
+	f.eventually(150*time.Second, "the count is complete", func() bool {
+		d := r.look()
+		if d.Record.Status == cluster.Failed {
+			f.t.Fatalf("%s FAILED: %s", r.name, d.Record.Reason)
+		}
+		return d.Record.Status == cluster.Completed
+	})
+	if err := diff(r.result(), expected(f)); err != nil {
+		f.t.Errorf("%s counts wrongly: %v", r.name, err)
+	}
+	recoveries := 0
+	for _, e := range f.explain(r.name) {
+		if e.Recovery == nil {
+			continue
+		}
+		recoveries++
+		if rec := e.Recovery; rec.Missed != rec.Replayed {
+			f.t.Errorf("%v (incarnation %d): missed %d, replayed %d", rec.Alias, rec.Incarnation, rec.Missed, rec.Replayed)
+		}
+		r.seen[e.Recovery.Alias] = max(r.seen[e.Recovery.Alias], e.Recovery.Incarnation)
+	}
+	f.t.Logf("%s: %d recoveries; incarnations %v", r.name, recoveries, r.seen)
+	for _, alias := range slices.SortedFunc(maps.Keys(r.seen), msgid.Alias.Compare) {
+		if inc := r.seen[alias]; inc > 1 && !r.hurt[alias] {
+			f.t.Errorf("%v was not killed, and is at incarnation %d", alias, inc)
+		}
+	}
+	if len(r.hurt) > 0 && recoveries == 0 {
+		f.t.Error("tasks were killed, and no recovery is told")
+	}
+	operate[cluster.Record](f, "kill", r.name, "--wait", "0s")
+	f.eventually(20*time.Second, "it is gone", func() bool {
+		return !slices.ContainsFunc(f.list().Topologies, func(s cluster.Summary) bool { return s.Name == r.name })
+	})
+}
+
+// result returns the file of all counts, sorted by words.
+func (r *run) result() string {
+	r.f.t.Helper()
+	files, err := filepath.Glob(filepath.Join(r.out, "*"))
+	if err != nil {
+		r.f.t.Fatal(err)
+	}
+	var lines []string
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			r.f.t.Fatal(err)
+		}
+		lines = append(lines, strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")...)
+	}
+	slices.Sort(lines)
+	all := filepath.Join(r.f.dir, r.name+".sorted")
+	if err := os.WriteFile(all, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		r.f.t.Fatal(err)
+	}
+	return all
+}
+
+// expected returns the file of the counts of a plain loop.
+func expected(f *fixture) string {
+	f.t.Helper()
+	path := filepath.Join(f.dir, "expected")
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	counts := map[string]int64{}
+	err := filepath.WalkDir(text, func(p string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || filepath.Ext(p) != ".go" {
+			return err
+		}
+		data, err := os.ReadFile(p)
+		for word := range words.Of(data) {
+			counts[string(word)]++
+		}
+		return err
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	var lines []string
+	for word, n := range counts {
+		lines = append(lines, fmt.Sprintf("%s\t%d", word, n))
+	}
+	slices.Sort(lines)
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+	return path
+}
+
+// part runs a part of a test on a cluster that several share: to start one takes longer than to hurt it.
+func (f *fixture) part(t *testing.T, name string, test func(*fixture)) {
+	t.Run(name, func(t *testing.T) {
+		of := *f
+		of.t = t
+		test(&of)
+	})
+}
