@@ -26,9 +26,10 @@
 // lost with a lost message, or with the supervisor itself: processes outlive it, and its next run finds them by the files
 // that it keeps (the process id, when that process was started, and in which run of the system), and adopts them.
 //
-// A process that ends is started again at once, then after 100 ms, doubling up to 10 s; one that has run for 30 s counts
-// as well. It is not started again before its order changes if it says that its tasks run elsewhere, that it is not the
-// program that was submitted, or if the program may not be run.
+// A process that ends is started again at once, then after 100 ms, doubling up to 10 s, until one has run for 30 s. One that
+// somebody has killed is started again at once, unless it had just begun. It is not started again before its order
+// changes if it says that its tasks run elsewhere, or that it is not the program that was submitted, or if the program may
+// not be run.
 //
 // A process that lives but does not beat is killed after the detection time if it is stopped. If it runs, it may be
 // looking for another NATS server, and has four seconds more.

@@ -222,7 +222,8 @@ func (k *keeper) fail(err error) {
 const (
 	leastDelay = 100 * time.Millisecond
 	mostDelay  = 10 * time.Second
-	longRun    = 30 * time.Second // after which the delays begin anew
+	longRun    = 30 * time.Second       // after which the delays begin anew
+	shortRun   = 500 * time.Millisecond // even one that was killed counts
 )
 
 // backOff delays the next start: the first is at once.
@@ -269,7 +270,9 @@ func (k *keeper) onExit(e exit, now time.Time) {
 	}
 	k.restarts++
 	k.trouble = end.cause()
-	k.backOff(now)
+	if k.retry = now; !end.blameless() || now.Sub(r.since) < shortRun {
+		k.backOff(now)
+	}
 	last := now // it lived until it died
 	if r.hung != "" {
 		last = r.lastSign()

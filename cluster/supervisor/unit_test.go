@@ -160,6 +160,26 @@ func TestCauses(t *testing.T) {
 	}
 }
 
+// What has been killed from outside is started again at once; what has killed itself is not.
+func TestBlame(t *testing.T) {
+	killed := exit{known: true, signal: syscall.SIGKILL}
+	for _, test := range []struct {
+		e    ending
+		want bool
+	}{
+		{ending{exit: killed}, true},
+		{ending{exit: killed, oom: true}, false},
+		{ending{exit: killed, hung: "it was silent"}, false},
+		{ending{exit: exit{known: true, signal: syscall.SIGSEGV}}, false},
+		{ending{exit: exit{known: true, code: 1}}, false},
+		{ending{}, false},
+	} {
+		if got := test.e.blameless(); got != test.want {
+			t.Errorf("%+v: %v", test.e, got)
+		}
+	}
+}
+
 func TestReport(t *testing.T) {
 	for want, text := range map[string]string{
 		"panic: no":         "hello\npanic: no\n\ngoroutine 1 [running]:\nmain.main()\n",
