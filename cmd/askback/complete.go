@@ -16,6 +16,7 @@ const completionTime = time.Second
 func (c *clientFlags) completing(cmd *cobra.Command, names func(ctx context.Context, s *session) []string) ([]string, cobra.ShellCompDirective) {
 	ctx, stop := context.WithTimeout(context.Background(), completionTime)
 	defer stop()
+	c.timeout = completionTime
 	s, err := c.dial(cmd)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp

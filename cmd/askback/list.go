@@ -42,9 +42,11 @@ func writeList(s *session, list *cluster.ListReply) error {
 		if t.Shortage != "" {
 			note = strings.TrimPrefix(note+" · short: "+t.Shortage, " · ")
 		}
-		rows = append(rows, []string{
-			t.Name, string(t.Status), fmt.Sprint(t.Workers), fmt.Sprintf("%d of %d", t.Healthy, t.Tasks), ago(t.Submitted), note,
-		})
+		well := fmt.Sprintf("%d of %d", t.Healthy, t.Tasks)
+		if t.Status == cluster.Completed {
+			well = "all done"
+		}
+		rows = append(rows, []string{t.Name, string(t.Status), fmt.Sprint(t.Workers), well, ago(t.Submitted), note})
 	}
 	if len(rows) == 0 {
 		fmt.Fprintln(s.out, "no topology runs; \"askback submit\" submits one")

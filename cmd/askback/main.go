@@ -3,9 +3,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -21,8 +23,14 @@ func main() {
 		context.AfterFunc(ctx, stop) // the second one ends what does not heed the first
 	}
 	if err := c.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "askback:", printable(err.Error()))
-		os.Exit(exitStatus(err))
+		status := exitStatus(err)
+		if status == exitInterrupted {
+			err = errors.New("interrupted")
+		}
+		for line := range strings.SplitSeq(err.Error(), "\n") { // of several errors each has one
+			fmt.Fprintln(os.Stderr, "askback:", printable(line))
+		}
+		os.Exit(status)
 	}
 }
 
