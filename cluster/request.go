@@ -11,33 +11,46 @@ import (
 	"github.com/nats-io/nats.go/micro"
 )
 
-// requestTimeout is how long one try of a request may take.
-const requestTimeout = 2 * time.Second
+// A question that nobody has answered is repeated: who heard it may be a leader that is paused or dead, and its successor
+// does not know of it. Or it takes long to answer, so the pauses grow.
+const (
+	askAgain = 500 * time.Millisecond
+	askMost  = 4 * time.Second
+)
 
-// Request sends a question and returns its answer. While nobody answers, it tries again until ctx ends (then the error
-// is ErrNoNimbus): a new leader may be on its way. So what is asked must bear to be asked twice. An error that it was
-// answered with is a RequestError.
+// Request sends a question and returns its answer. While nobody answers, it asks again until ctx ends (then the error
+// is ErrNoNimbus): a new leader may be on its way. So what is asked must bear to be asked twice; the first answer counts,
+// whichever question it is to. An error that it was answered with is a RequestError.
 func Request[Answer any](ctx context.Context, nc *nats.Conn, subject string, question any) (answer Answer, err error) {
 	body, err := json.Marshal(question)
 	if err != nil {
 		return answer, fmt.Errorf("cluster: request %s: %w", subject, err)
 	}
-	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 500*time.Millisecond) {
-		var reply *nats.Msg
-		one, cancel := context.WithTimeout(ctx, requestTimeout)
-		reply, err = nc.RequestWithContext(one, subject, body)
-		cancel()
-		if err == nil {
-			err = refusal(reply)
-			if refused := (*RequestError)(nil); !errors.As(err, &refused) || refused.Code != CodeUnavailable {
-				if err == nil {
-					err = json.Unmarshal(reply.Data, &answer)
-				}
-				return answer, err
-			}
-		}
+	inbox := nc.NewInbox()
+	answers, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		return answer, fmt.Errorf("cluster: request %s: %w", subject, err)
+	}
+	defer func() { _ = answers.Unsubscribe() }()
+	patience := askAgain
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, askAgain) {
+		err = nc.PublishRequest(subject, inbox, body)
 		if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload) {
 			return answer, fmt.Errorf("cluster: request %s: %w", subject, err)
+		}
+		next := time.Now().Add(pause)
+		if err == nil {
+			var reply *nats.Msg
+			if reply, err = hear(ctx, answers, patience); errors.Is(err, context.DeadlineExceeded) {
+				patience = min(2*patience, askMost)
+			} else if err == nil {
+				if err = refusal(reply); err == nil {
+					return answer, json.Unmarshal(reply.Data, &answer)
+				}
+				if refused := (*RequestError)(nil); errors.As(err, &refused) && refused.Code != CodeUnavailable {
+					return answer, err
+				}
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -45,9 +58,20 @@ func Request[Answer any](ctx context.Context, nc *nats.Conn, subject string, que
 				return answer, err
 			}
 			return answer, fmt.Errorf("%w on %s: %w", ErrNoNimbus, subject, err)
-		case <-time.After(pause):
+		case <-time.After(time.Until(next)):
 		}
 	}
+}
+
+// hear waits for an answer. That nobody listens is what the server answers.
+func hear(ctx context.Context, answers *nats.Subscription, limit time.Duration) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	m, err := answers.NextMsgWithContext(ctx)
+	if err == nil && len(m.Data) == 0 && m.Header.Get("Status") == "503" {
+		err = nats.ErrNoResponders
+	}
+	return m, err
 }
 
 // refusal returns the error that an answer says.
