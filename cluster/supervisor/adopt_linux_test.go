@@ -73,7 +73,7 @@ func TestAdoption(t *testing.T) {
 	s.hears(cluster.WorkerAdopted, "lives on")
 	s.testimony(seat, func(t *testimony) bool { return len(t.Orders) > 0 && t.Orders[len(t.Orders)-1].Revision == revision })
 	now := s.testimony(seatOf(dead), func(t *testimony) bool { return t.PID != dying.PID })
-	if lost := now.Launch.Order.Lost; lost == nil || !strings.Contains(lost.Cause, "while the supervisor was away") {
+	if lost := now.Launch.Order.Lost; lost == nil || !strings.Contains(lost.Cause, "while the supervisor was away") || lost.Noted.Sub(lost.Last) > 5*time.Second {
 		t.Errorf("the loss is %+v", lost)
 	}
 	s.dies(leaving.PID)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // An output is what a worker has written: a file that it appends to, and older ones, "output.1" being the newest of them.
@@ -38,6 +39,14 @@ func (o *output) size() int64 {
 		return 0
 	}
 	return info.Size()
+}
+
+// written returns when something was written last; not before a moment.
+func (o *output) written(earliest time.Time) time.Time {
+	if info, err := os.Stat(o.path); err == nil && info.ModTime().After(earliest) {
+		return info.ModTime()
+	}
+	return earliest
 }
 
 // older returns the path of a rotated file; 0 is the one that is appended to.

@@ -197,8 +197,8 @@ func (p *process) kill() {
 	sweep(p.pid)
 }
 
-// stopped reports whether the process does not run: somebody has stopped it, or it waits for a disk that does not answer.
+// stopped reports whether somebody has stopped the process.
 func (p *process) stopped() bool {
 	s, there := statOf(p.pid)
-	return there && (s.state == 'T' || s.state == 't' || s.state == 'D')
+	return there && (s.state == 'T' || s.state == 't')
 }

@@ -150,7 +150,7 @@ func (k *keeper) adopt(now time.Time) error {
 		k.limits.groups.kill(k.seat)
 		k.dir.drop(k.seat, processFile)
 		k.trouble = "it ended while the supervisor was away"
-		k.loss = &cluster.Loss{Cause: fmt.Sprintf("worker %s: %s", k.seat, k.trouble), Last: state.Started, Noted: now.Round(0)}
+		k.loss = &cluster.Loss{Cause: fmt.Sprintf("worker %s: %s", k.seat, k.trouble), Last: k.out.written(state.Started), Noted: now.Round(0)}
 		k.tell(cluster.WorkerExited, "worker %s, process %d, ended while its supervisor was away", k.seat, state.PID)
 		return nil
 	}
