@@ -53,6 +53,12 @@ func (g *gated) Fail(n uint64) {
 	}
 }
 
+func (g *gated) Hurry(on bool) {
+	if p, ok := g.Spout.(Pacer); ok {
+		p.Hurry(on)
+	}
+}
+
 func (g *gated) Close() error {
 	if c, ok := g.Spout.(io.Closer); ok {
 		return c.Close()

@@ -48,6 +48,7 @@ type generated struct {
 	next            int64
 	begin           time.Time // when the first call since Seek was due; zero until then
 	first           int64     // the number of that call
+	hurry           bool
 }
 
 // Open learns which numbers are this task's.
@@ -89,7 +90,7 @@ func (g *generated) Next(out Emitter) error {
 
 // due returns the first number whose time has not come yet.
 func (g *generated) due() int64 {
-	if g.rate == 0 {
+	if g.rate == 0 || g.hurry {
 		return math.MaxInt64
 	}
 	if g.begin.IsZero() {
@@ -102,6 +103,9 @@ func (g *generated) due() int64 {
 	}
 	return g.first + int64(ahead) + 1
 }
+
+// Hurry implements Pacer. The rate counts from the number on at which the hurry is over.
+func (g *generated) Hurry(on bool) { g.hurry, g.begin = on, time.Time{} }
 
 // Progress counts calls of f.
 func (g *generated) Progress() (done, total int64) {

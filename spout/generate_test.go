@@ -182,6 +182,17 @@ func TestGenerateRate(t *testing.T) {
 		if err := restored.Next(out); err != ErrIdle {
 			t.Errorf("the second call after a restore: %v", err)
 		}
+
+		// What it repeats it does not hold back, and then it goes on from there.
+		restored.(Pacer).Hurry(true)
+		for range 10 {
+			must(t, restored.Next(out))
+		}
+		restored.(Pacer).Hurry(false)
+		must(t, restored.Next(out))
+		if err := restored.Next(out); err != ErrIdle {
+			t.Errorf("the second call after the hurry: %v", err)
+		}
 	})
 }
 

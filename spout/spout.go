@@ -52,6 +52,13 @@ type Acker interface {
 	Fail(n uint64)
 }
 
+// A Pacer holds back, by the clock, what it could emit.
+type Pacer interface {
+	// Hurry(true) says that the task was restored and repeats what its predecessor had emitted: others wait for that, so
+	// nothing is to be held back. Hurry(false) says that it has caught up. It is called on the task's goroutine.
+	Hurry(on bool)
+}
+
 // A spout that implements io.Closer is closed when its task ends or is killed.
 
 // A Source makes the spout of each task. A topology is built from sources, since each task needs its own.

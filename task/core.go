@@ -64,6 +64,7 @@ type Core struct {
 
 	dueAt    recovery.Tick // of the operator's timer
 	pollAt   recovery.Tick // an idle spout is asked again
+	hurried  bool          // the spout was told to hurry
 	scratch  []byte
 	counters Counters
 	done     bool

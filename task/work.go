@@ -210,7 +210,19 @@ func (c *Core) runSpout() bool {
 	return c.poll()
 }
 
+// hurry tells a spout that paces itself whether its task repeats what was emitted before.
+func (c *Core) hurry() {
+	rec := &c.machine.Status().Recovery
+	if on := rec.Restored && !rec.CaughtUp; on != c.hurried {
+		c.hurried = on
+		if p, ok := c.spout.(spout.Pacer); ok {
+			p.Hurry(on)
+		}
+	}
+}
+
 func (c *Core) poll() bool {
+	c.hurry()
 	c.emit.birth = c.cfg.Now().UnixNano()
 	sealed := c.emit.sealed
 	for n := range pollCalls {

@@ -19,6 +19,7 @@ type pace struct {
 	rate  float64
 	begun time.Time
 	out   counter
+	hurry bool
 }
 
 func (p *pace) Open(ctx bolt.Context) error {
@@ -33,11 +34,16 @@ func (p *pace) Next(out spout.Emitter) error {
 	if p.begun.IsZero() {
 		p.begun = time.Now()
 	}
-	if float64(p.out.n) > time.Since(p.begun).Seconds()*p.rate {
+	if !p.hurry && float64(p.out.n) > time.Since(p.begun).Seconds()*p.rate {
 		return spout.ErrIdle
 	}
 	p.out.Emitter = out
 	return p.Spout.Next(&p.out)
+}
+
+// Hurry implements spout.Pacer: what was emitted before is emitted again as fast as can be.
+func (p *pace) Hurry(on bool) {
+	p.hurry, p.begun, p.out.n = on, time.Time{}, 0
 }
 
 func (p *pace) Progress() (done, total int64) {
