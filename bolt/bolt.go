@@ -31,7 +31,8 @@ type Bolt interface {
 	Execute(t tuple.Tuple, out Emitter) error
 }
 
-// A bolt that implements io.Closer is closed when its task ends or is killed.
+// A bolt that implements io.Closer is closed when its task ends or is killed, whatever happened before: Prepare or Restore
+// may have failed.
 
 // A Preparer is told its context before the first tuple, in every incarnation, before state is restored.
 type Preparer interface {

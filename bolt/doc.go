@@ -34,7 +34,7 @@
 //  2. Restore, in a restored task that has a snapshot, and then Commit if it is a Committer.
 //  3. Execute and Tick as tuples and time come; Finish once, when all inputs have ended.
 //  4. Snapshot between two of those calls; Commit when that snapshot is durable, before the next Snapshot.
-//  5. Close, if it is an io.Closer, when the task ends or is killed.
+//  5. Close, if it is an io.Closer, when the task ends or is killed, whatever happened: it may be that Prepare failed.
 //
 // Caveats: see the duties of a bolt at Bolt, above all determinism. An effect outside that is neither repeatable
 // nor a Committer's happens at least once.

@@ -43,7 +43,7 @@
 //  1. Open, if it is an Opener, before everything else.
 //  2. Seek, in a restored task, to the position of its snapshot.
 //  3. Next, again and again. Position between two calls.
-//  4. Close, if it is an io.Closer, whatever happened.
+//  4. Close, if it is an io.Closer, whatever happened: it may be that Open failed.
 //
 // Caveats: input that cannot be read again from a position (a socket, a push) is no spout; write it to a journal
 // first and read that. The number of tasks decides which task reads what, so a position is good only for the

@@ -81,13 +81,21 @@ type Counters struct {
 	Replayed  uint64 // tuples that a spout emitted again, since they were not processed in time
 }
 
-// NewCore makes the task's operator and brings it to where its history ends. Start begins.
+// NewCore makes the task's operator and brings it to where its history ends. If it cannot, it closes the operator. Start
+// begins.
 func NewCore(cfg Config, history *checkpoint.History, env Env) (*Core, error) {
 	cfg.applyDefaults()
 	c := &Core{cfg: cfg, env: env, store: state.NewStore()}
+	restored := false
+	defer func() {
+		if !restored { // the operator may have panicked, and may again
+			_ = guard(cfg.Task.Alias, c.Close)
+		}
+	}()
 	if err := c.restore(history); err != nil {
 		return nil, fmt.Errorf("restore task %v: %w", cfg.Task.Alias, err)
 	}
+	restored = true
 	return c, nil
 }
 

@@ -237,6 +237,9 @@ func (s *Supervisor) incarnate(ctx context.Context) (caughtUp bool, err error) {
 		return err
 	})
 	if err != nil {
+		if r.core != nil {
+			_ = guard(alias, r.core.Close)
+		}
 		return false, s.ended(nil, err)
 	}
 	s.begun(r, history)

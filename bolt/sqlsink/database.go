@@ -84,13 +84,6 @@ func (d *database) close() error {
 	return err
 }
 
-// closeOn closes the database on an error. A task does not close a bolt that it could not make ready.
-func (d *database) closeOn(err *error) {
-	if *err != nil {
-		_ = d.close() // there is an error already
-	}
-}
-
 // claim makes this incarnation the one that may write, and returns the position. It waits for a transaction of an
 // earlier one that is about to commit: both write the same row.
 func (d *database) claim(ctx context.Context) (position string, err error) {

@@ -52,7 +52,6 @@ const heldNumber = "askback_row"
 // Prepare opens the database and learns which batch was the last. It fences what earlier incarnations may still be
 // about to do.
 func (s *held) Prepare(ctx bolt.Context) (err error) {
-	defer s.db.closeOn(&err)
 	if err := s.normalize(); err != nil {
 		return err
 	}
@@ -85,8 +84,7 @@ func (s *held) definition() string {
 }
 
 // Restore goes on after a snapshot. Commit follows.
-func (s *held) Restore(data []byte) (err error) {
-	defer s.db.closeOn(&err)
+func (s *held) Restore(data []byte) error {
 	var b batches
 	if err := json.Unmarshal(data, &b); err != nil || b.After < 0 || b.Last < b.After || b.Rows < 0 {
 		return fmt.Errorf("sqlsink: restore %v: the snapshot %.100q is of no sink with Config.Hold: it must not change in a run", s.task.Alias, data)
@@ -190,12 +188,11 @@ func (s *held) Snapshot() ([]byte, error) {
 }
 
 // Commit moves what the last snapshot closed to the target. Once that has happened it does nothing.
-func (s *held) Commit() (err error) {
-	defer s.db.closeOn(&err)
+func (s *held) Commit() error {
 	if s.moved == s.closed.Last {
 		return nil
 	}
-	err = s.db.retry(func(ctx context.Context) error {
+	err := s.db.retry(func(ctx context.Context) error {
 		return s.db.advance(ctx, batch(s.moved), batch(s.closed.Last), s.move)
 	})
 	if err != nil {

@@ -34,7 +34,6 @@ type sink struct {
 
 // Prepare opens the database and learns the position. It fences what earlier incarnations may still be about to do.
 func (s *sink) Prepare(ctx bolt.Context) (err error) {
-	defer s.db.closeOn(&err)
 	if err := s.normalize(); err != nil {
 		return err
 	}
@@ -62,8 +61,7 @@ func (s *sink) Prepare(ctx bolt.Context) (err error) {
 }
 
 // Restore checks that the database has what the snapshot counts on.
-func (s *sink) Restore(data []byte) (err error) {
-	defer s.db.closeOn(&err)
+func (s *sink) Restore(data []byte) error {
 	counted, err := msgid.ParseSet(string(data))
 	if err != nil {
 		return fmt.Errorf("sqlsink: restore %v: %w", s.task.Alias, err)

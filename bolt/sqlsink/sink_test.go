@@ -339,8 +339,8 @@ func (w *world) has(t *testing.T, c Config, want string) {
 func (w *world) task(t *testing.T, c Config, incarnation msgid.Incarnation) *sink {
 	t.Helper()
 	s := New(c)().(*sink)
-	check(t, s.Prepare(contextOf(incarnation)))
 	t.Cleanup(func() { _ = s.Close() })
+	check(t, s.Prepare(contextOf(incarnation)))
 	return s
 }
 
@@ -349,10 +349,7 @@ func prepare(t *testing.T, c Config, incarnation msgid.Incarnation) error {
 		bolt.Preparer
 		io.Closer
 	})
-	if err := s.Prepare(contextOf(incarnation)); err != nil {
-		return err // and nothing is left open
-	}
-	return s.Close()
+	return errors.Join(s.Prepare(contextOf(incarnation)), s.Close())
 }
 
 func contextOf(incarnation msgid.Incarnation) bolt.Context {
