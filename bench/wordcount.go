@@ -4,7 +4,6 @@ import (
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/words"
 	"github.com/askback/askback/spout"
-	"github.com/askback/askback/state"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )
@@ -14,46 +13,14 @@ import (
 func WordCount(lines spout.Source, parallel int, mode topology.Pessimism, found func(word []byte, n int64)) *topology.Builder {
 	b := topology.New("wordcount")
 	b.Spout("lines", lines).Fields("line")
-	split := b.Bolt("split", func() bolt.Bolt { return split{} }).Parallel(parallel).Shuffle("lines").Fields("word")
+	split := b.Bolt("split", func() bolt.Bolt { return words.Split{} }).Parallel(parallel).Shuffle("lines").Fields("word")
 	if mode != topology.Optimistic {
 		split.Nondeterministic(mode)
 	}
-	b.Bolt("count", func() bolt.Bolt { return &count{} }).Parallel(parallel).GroupBy("split", "word").Fields("word", "n")
+	b.Bolt("count", func() bolt.Bolt { return &words.Count{} }).Parallel(parallel).GroupBy("split", "word").Fields("word", "n")
 	b.Bolt("total", bolt.Func(func(t tuple.Tuple, _ bolt.Emitter) error {
 		found(t.Bytes(0), t.Int(1))
 		return nil
 	})).Global("count")
 	return b
-}
-
-type split struct{}
-
-func (split) Execute(t tuple.Tuple, out bolt.Emitter) error {
-	for word := range words.Of(t.Bytes(0)) {
-		if err := out.Row().Bytes(word).Emit(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-type count struct{ n *state.Map[string, int64] }
-
-func (c *count) Prepare(ctx bolt.Context) (err error) {
-	c.n, err = state.Open[string, int64](ctx, "counts")
-	return err
-}
-
-func (c *count) Execute(t tuple.Tuple, _ bolt.Emitter) error {
-	*c.n.At(t.Bytes(0))++
-	return nil
-}
-
-func (c *count) Finish(out bolt.Emitter) error {
-	for word, n := range c.n.All() {
-		if err := out.Row().String(word).Int(n).Emit(); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -67,13 +67,13 @@ func splitOrPass(t tuple.Tuple, out bolt.Emitter) error {
 	if line := t.Bytes(0); isProbe(line) {
 		return out.Row().Bytes(line).Emit()
 	}
-	return split{}.Execute(t, out)
+	return words.Split{}.Execute(t, out)
 }
 
 // A wordSink counts words, and times probes.
 type wordSink struct {
 	sink
-	count
+	words.Count
 	results []map[string]int64
 	task    int
 }
@@ -83,7 +83,7 @@ func (w *wordSink) Prepare(ctx bolt.Context) error {
 	if err := w.sink.Prepare(ctx); err != nil {
 		return err
 	}
-	return w.count.Prepare(ctx)
+	return w.Count.Prepare(ctx)
 }
 
 func (w *wordSink) Execute(t tuple.Tuple, _ bolt.Emitter) error {
@@ -92,15 +92,15 @@ func (w *wordSink) Execute(t tuple.Tuple, _ bolt.Emitter) error {
 		w.time(int64(binary.BigEndian.Uint64(word[1:])))
 		return nil
 	}
-	*w.n.At(word)++
+	*w.N.At(word)++
 	w.tick()
 	return nil
 }
 
 // Finish hands the counts over.
 func (w *wordSink) Finish(out bolt.Emitter) error {
-	got := make(map[string]int64, w.n.Len())
-	for word, n := range w.n.All() {
+	got := make(map[string]int64, w.N.Len())
+	for word, n := range w.N.All() {
 		got[word] = n
 	}
 	w.results[w.task] = got

@@ -29,12 +29,11 @@ import (
 	"github.com/askback/askback/checkpoint/natslog"
 	"github.com/askback/askback/cluster"
 	"github.com/askback/askback/cluster/worker"
+	"github.com/askback/askback/internal/words"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/recovery"
 	"github.com/askback/askback/spout"
-	"github.com/askback/askback/state"
 	"github.com/askback/askback/topology"
-	"github.com/askback/askback/tuple"
 )
 
 // TestMain lets the test binary be a topology program, whose workers can be killed and paused.
@@ -63,38 +62,10 @@ func line(i int64) string { return fmt.Sprintf("w%d w%d common", i%97, i*i%89) }
 func counting(dir string, n int64) *topology.Builder {
 	b := topology.New("counting")
 	b.Spout("lines", spout.Generate(n, func(i int64, out spout.Emitter) error { return out.Row().String(line(i)).Emit() }).Rate(rate)).Fields("line")
-	b.Bolt("split", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
-		for word := range bytes.FieldsSeq(t.Bytes(0)) {
-			if err := out.Row().Bytes(word).Emit(); err != nil {
-				return err
-			}
-		}
-		return nil
-	})).Parallel(2).Shuffle("lines").Fields("word")
-	b.Bolt("count", func() bolt.Bolt { return &count{} }).Parallel(2).GroupBy("split", "word").Fields("word", "n").CPU(50)
+	b.Bolt("split", func() bolt.Bolt { return words.Split{} }).Parallel(2).Shuffle("lines").Fields("word")
+	b.Bolt("count", func() bolt.Bolt { return &words.Count{} }).Parallel(2).GroupBy("split", "word").Fields("word", "n").CPU(50)
 	b.Bolt("out", bolt.File(filepath.Join(dir, "counts"), bolt.Single())).Global("count")
 	return b
-}
-
-type count struct{ n *state.Map[string, int64] }
-
-func (c *count) Prepare(ctx bolt.Context) (err error) {
-	c.n, err = state.Open[string, int64](ctx, "counts")
-	return err
-}
-
-func (c *count) Execute(t tuple.Tuple, _ bolt.Emitter) error {
-	*c.n.At(t.Bytes(0))++
-	return nil
-}
-
-func (c *count) Finish(out bolt.Emitter) error {
-	for word, n := range c.n.All() {
-		if err := out.Row().String(word).Int(n).Emit(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // counts is what the topology is to write, counted one line after another.

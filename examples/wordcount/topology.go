@@ -22,40 +22,6 @@ func cutBetweenWords(b []byte) int {
 	return 0
 }
 
-// Split emits the words of a line.
-type Split struct{}
-
-func (Split) Execute(t tuple.Tuple, out bolt.Emitter) error {
-	for word := range words.Of(t.Bytes(0)) {
-		if err := out.Row().Bytes(word).Emit(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Count keeps a counter per word and emits the totals when its input ends.
-type Count struct{ n *state.Map[string, int64] }
-
-func (c *Count) Prepare(ctx bolt.Context) (err error) {
-	c.n, err = state.Open[string, int64](ctx, "counts")
-	return err
-}
-
-func (c *Count) Execute(t tuple.Tuple, _ bolt.Emitter) error {
-	*c.n.At(t.Bytes(0))++
-	return nil
-}
-
-func (c *Count) Finish(out bolt.Emitter) error {
-	for word, n := range c.n.All() {
-		if err := out.Row().String(word).Int(n).Emit(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Result gathers the totals.
 type Result struct{ n *state.Map[string, int64] }
 
@@ -89,7 +55,7 @@ func inCluster(lines spout.Source, parallel int, out string) *topology.Builder {
 func counting(lines spout.Source, parallel int) *topology.Builder {
 	b := topology.New("wordcount")
 	b.Spout("lines", lines).Fields("line")
-	b.Bolt("split", func() bolt.Bolt { return Split{} }).Parallel(parallel).Shuffle("lines").Fields("word")
-	b.Bolt("count", func() bolt.Bolt { return &Count{} }).Parallel(parallel).GroupBy("split", "word").Fields("word", "n")
+	b.Bolt("split", func() bolt.Bolt { return words.Split{} }).Parallel(parallel).Shuffle("lines").Fields("word")
+	b.Bolt("count", func() bolt.Bolt { return &words.Count{} }).Parallel(parallel).GroupBy("split", "word").Fields("word", "n")
 	return b
 }
