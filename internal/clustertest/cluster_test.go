@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -43,7 +44,7 @@ func TestMain(m *testing.M) {
 }
 
 // unlessCI skips a test that takes minutes, unless it runs where that does not matter.
-func unlessCI(t *testing.T) {
+func unlessCI(t testing.TB) {
 	t.Helper()
 	if os.Getenv("CI") == "" || testing.Short() {
 		t.Skip("it takes minutes, and root; CI=1 and no -short run it")
@@ -55,19 +56,20 @@ const detection = 2 * time.Second
 
 // A fixture is a cluster of real processes.
 type fixture struct {
-	t        *testing.T
+	t        testing.TB
 	lab      *netlab.Lab
 	op       *netlab.Host
 	programs string
 	dir      string // keys, stores, results
 	servers  string // URLs
+	open     bool   // without credentials, on one host
 
 	natsHosts, nimbusHosts, hosts []*netlab.Host
 	nats, nimbus, supervisors     []*netlab.Process
 }
 
-// start starts a cluster.
-func start(t *testing.T) *fixture {
+// prepare makes what every fixture needs, and the host of the operator.
+func prepare(t testing.TB) *fixture {
 	t.Helper()
 	f := &fixture{t: t, lab: netlab.New(t)} // first: it may skip
 	var err error
@@ -80,6 +82,27 @@ func start(t *testing.T) *fixture {
 	t.Cleanup(func() { _ = os.RemoveAll(f.dir) })
 	_ = os.Chmod(f.dir, 0o755)
 	f.op = f.lab.Host("op")
+	return f
+}
+
+// develop starts a cluster on one host: NATS, nimbus and a supervisor in one process, without TLS.
+func develop(t testing.TB, slots int) *fixture {
+	t.Helper()
+	f := prepare(t)
+	f.servers, f.open = "nats://127.0.0.1:4222", true
+	f.nats = []*netlab.Process{f.op.Start("dev", f.program("askback"), "dev", "--slots", strconv.Itoa(slots),
+		"--dir", filepath.Join(f.dir, "dev"), "--listen", "127.0.0.1:4222")}
+	f.eventually(60*time.Second, "the supervisor is up", func() bool {
+		hosts := f.list().Hosts
+		return len(hosts) == 1 && hosts[0].State == "up"
+	})
+	return f
+}
+
+// start starts a cluster.
+func start(t testing.TB) *fixture {
+	t.Helper()
+	f := prepare(t)
 	var addresses, urls []string
 	for n := range 3 {
 		h := f.lab.Host(fmt.Sprintf("n%d", n+1))
@@ -125,6 +148,9 @@ func (f *fixture) key(name string) string { return filepath.Join(f.keys(), name)
 func (f *fixture) program(name string) string { return filepath.Join(f.programs, name) }
 
 func (f *fixture) connection(who string) []string {
+	if f.open {
+		return []string{"--server", f.servers}
+	}
 	return []string{"--server", f.servers, "--creds", f.key(who + ".creds"), "--ca", f.key("ca.pem")}
 }
 
