@@ -20,7 +20,7 @@ const module = "github.com/askback/askback"
 // house is the order of the packages: each may import those before it. What lies below one of them, such as
 // channel/natschan, is on its floor, unless it has one of its own. The root package is called ".".
 var house = []string{
-	"msgid", "tuple", "state", "bolt", "internal/words", "spout", "topology", "channel", "checkpoint", "recovery", "backtrack", "strategy", "task",
+	"msgid", "tuple", "state", "internal/natstest", "bolt", "internal/words", "spout", "topology", "channel", "checkpoint", "recovery", "backtrack", "strategy", "task",
 	"sim", "cluster/schedule", "cluster", "cluster/artefact", "cluster/auth", "cluster/nimbus/core", "cluster/nimbus", "cluster/supervisor", "cluster/worker",
 	"cluster/client", ".", "journal", "internal/settings", "internal", "bench", "cmd", "examples",
 }
@@ -33,7 +33,7 @@ var machines = []string{"backtrack", "recovery", "recovery/ack", "recovery/acker
 var notForMachines = []string{"context", "crypto/rand", "io/fs", "math/rand", "math/rand/v2", "net", "os", "runtime", "sync", "sync/atomic", "syscall", "time"}
 
 // natsUsers are the places where NATS may be imported, besides tests.
-var natsUsers = []string{"channel/natschan", "checkpoint/natslog", "spout/jetspout", "bolt/jetsink", "journal", "bench", "cluster", "cmd"}
+var natsUsers = []string{"channel/natschan", "checkpoint/natslog", "spout/jetspout", "bolt/jetsink", "journal", "bench", "cluster", "cmd", "internal/natstest"}
 
 // Imports run downward only.
 func TestImportFloors(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/askback/askback/channel/natschan/embed"
+	"github.com/askback/askback/internal/natstest"
 )
 
 // Variables that make the test binary another process: a NATS server, or a nimbus that leads.
@@ -160,7 +161,7 @@ func dial(t *testing.T, url string) *nats.Conn {
 // The server is killed again and again while a leader writes and another process's watch follows. What was written is
 // there; the watch converges; the leader leads on if it can renew its lease in time.
 func TestServerKilled(t *testing.T) {
-	at := fmt.Sprintf("%s 127.0.0.1:%d", t.TempDir(), freePort(t))
+	at := fmt.Sprintf("%s 127.0.0.1:%d", t.TempDir(), natstest.FreePort(t))
 	url := "nats://" + strings.Fields(at)[1]
 	alone := run(t, childServer, at, "ready")
 	nc, other := dial(t, url), dial(t, url)
@@ -213,7 +214,7 @@ func TestMemberKilled(t *testing.T) {
 	var members [3]member
 	var peers []int
 	for i := range members {
-		members[i] = member{Name: fmt.Sprint("s", i), Dir: t.TempDir(), Client: freePort(t), Peer: freePort(t)}
+		members[i] = member{Name: fmt.Sprint("s", i), Dir: t.TempDir(), Client: natstest.FreePort(t), Peer: natstest.FreePort(t)}
 		peers = append(peers, members[i].Peer)
 	}
 	var running [3]*process

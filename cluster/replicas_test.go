@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"strings"
 	"sync"
@@ -14,6 +13,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/askback/askback/internal/natstest"
 )
 
 // trio is a NATS cluster of three.
@@ -31,7 +32,7 @@ func serveThree(t *testing.T) *trio {
 	c := &trio{t: t}
 	var routes, clients [3]int
 	for i := range 3 {
-		routes[i], clients[i] = freePort(t), freePort(t)
+		routes[i], clients[i] = natstest.FreePort(t), natstest.FreePort(t)
 	}
 	for i := range 3 {
 		o := &server.Options{
@@ -107,16 +108,6 @@ func (c *trio) leader() int {
 	}
 	c.t.Fatal("nobody leads the stream")
 	return 0
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func replicas(t *testing.T, nc *nats.Conn, stream string) int {

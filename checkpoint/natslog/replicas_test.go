@@ -11,6 +11,7 @@ import (
 
 	"github.com/askback/askback/checkpoint"
 	"github.com/askback/askback/checkpoint/natslog"
+	"github.com/askback/askback/internal/natstest"
 )
 
 // TestReplicas: with three replicas, entries are read from any of them, and yet nothing acknowledged is missed; the
@@ -21,7 +22,7 @@ func TestReplicas(t *testing.T) {
 	}
 	var servers []*server.Server
 	var urls string
-	ports := []int{freePort(t), freePort(t), freePort(t)}
+	ports := []int{natstest.FreePort(t), natstest.FreePort(t), natstest.FreePort(t)}
 	for i, port := range ports {
 		s := serve(t, func(o *server.Options) {
 			o.ServerName = fmt.Sprint("s", i)

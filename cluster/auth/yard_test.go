@@ -2,7 +2,6 @@ package auth_test
 
 import (
 	"errors"
-	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/askback/askback/cluster"
 	"github.com/askback/askback/cluster/auth"
+	"github.com/askback/askback/internal/natstest"
 	"github.com/askback/askback/msgid"
 )
 
@@ -38,7 +38,7 @@ func newYard(t *testing.T, n int, change ...func(*auth.Options)) *yard {
 	y := &yard{dir: filepath.Join(t.TempDir(), "keys")}
 	o := auth.Options{Supervisors: []string{"host-1", "host-2"}, StoreDir: t.TempDir()}
 	for range n {
-		o.Servers = append(o.Servers, auth.Server{Hosts: []string{"127.0.0.1"}, Port: freePort(t), RoutePort: freePort(t)})
+		o.Servers = append(o.Servers, auth.Server{Hosts: []string{"127.0.0.1"}, Port: natstest.FreePort(t), RoutePort: natstest.FreePort(t)})
 	}
 	for _, f := range change {
 		f(&o)
@@ -49,42 +49,11 @@ func newYard(t *testing.T, n int, change ...func(*auth.Options)) *yard {
 	}
 	for _, f := range y.summary.Files {
 		if strings.HasSuffix(f.Path, ".conf") {
-			y.servers = append(y.servers, serve(t, filepath.Join(y.dir, f.Path)))
+			y.servers = append(y.servers, natstest.Configured(t, filepath.Join(y.dir, f.Path)))
 		}
 	}
-	for _, s := range y.servers {
-		if !s.ReadyForConnections(patience) {
-			t.Fatal("the server is not ready")
-		}
-	}
+	natstest.Ready(t, y.servers...)
 	return y
-}
-
-// serve starts a server as its configuration file says.
-func serve(t *testing.T, conf string) *server.Server {
-	t.Helper()
-	o, err := server.ProcessConfigFile(conf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.NoSigs, o.NoLog = true, true
-	s, err := server.NewServer(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	return s
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // connection returns how to reach the yard.

@@ -3,14 +3,12 @@ package nimbus_test
 import (
 	"context"
 	"encoding/json"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
@@ -18,6 +16,7 @@ import (
 	"github.com/askback/askback/cluster/artefact"
 	"github.com/askback/askback/cluster/auth"
 	"github.com/askback/askback/cluster/nimbus"
+	"github.com/askback/askback/internal/natstest"
 )
 
 // secured starts a server as "askback auth init" configures it, with a nimbus and a supervisor host-1.
@@ -26,7 +25,7 @@ func secured(t *testing.T) *site {
 	s := &site{T: t, dir: t.TempDir(), p: cluster.DefaultPrefix}
 	keys := filepath.Join(s.dir, "keys")
 	made, err := auth.Init(keys, auth.Options{
-		Servers: []auth.Server{{Hosts: []string{"127.0.0.1"}, Port: freePort(t), RoutePort: freePort(t)}}, Supervisors: []string{"host-1"}, StoreDir: t.TempDir(),
+		Servers: []auth.Server{{Hosts: []string{"127.0.0.1"}, Port: natstest.FreePort(t), RoutePort: natstest.FreePort(t)}}, Supervisors: []string{"host-1"}, StoreDir: t.TempDir(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +33,7 @@ func secured(t *testing.T) *site {
 	s.urls, s.keys = made.Servers, keys
 	for _, f := range made.Files {
 		if strings.HasSuffix(f.Path, ".conf") {
-			s.serve(filepath.Join(keys, f.Path))
+			natstest.Ready(t, natstest.Configured(t, filepath.Join(keys, f.Path)))
 		}
 	}
 	issuer, err := auth.ReadIssuer(filepath.Join(keys, "issuer.json"), s.p)
@@ -70,35 +69,6 @@ func (s *site) client(c cluster.Connection) (*nats.Conn, *cluster.User) {
 	}
 	s.Cleanup(nc.Close)
 	return nc, u
-}
-
-// serve starts a server by its configuration file.
-func (s *site) serve(conf string) {
-	s.Helper()
-	o, err := server.ProcessConfigFile(conf)
-	if err != nil {
-		s.Fatal(err)
-	}
-	o.NoSigs, o.NoLog = true, true
-	srv, err := server.NewServer(o)
-	if err != nil {
-		s.Fatal(err)
-	}
-	srv.Start()
-	s.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
-	if !srv.ReadyForConnections(20 * time.Second) {
-		s.Fatal("the server does not start")
-	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // With permissions: who may submits, what is signed runs, and a worker gets what its tasks need.

@@ -2,7 +2,6 @@ package nimbus_test
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,45 +14,28 @@ import (
 
 	"github.com/askback/askback/cluster"
 	"github.com/askback/askback/cluster/artefact"
+	"github.com/askback/askback/internal/natstest"
 )
 
 // servers starts a NATS cluster of three in this process.
 func servers(t *testing.T) (all []*server.Server, urls string) {
 	t.Helper()
-	ports := make([]int, 3)
+	var ports [3]int
 	var routes []*url.URL
 	for i := range ports { // all routes must be known before the first server starts
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ports[i] = l.Addr().(*net.TCPAddr).Port
-		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
+		ports[i] = natstest.FreePort(t)
+		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", ports[i])})
 	}
-	var addresses []string
 	for i, port := range ports {
-		s, err := server.NewServer(&server.Options{
-			ServerName: fmt.Sprintf("s-%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
+		all = append(all, natstest.Serve(t, &server.Options{
+			ServerName: fmt.Sprintf("s-%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT,
 			JetStream: true, StoreDir: filepath.Join(t.TempDir(), "store"),
 			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}, Routes: routes,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Start()
-		t.Cleanup(func() {
-			s.Shutdown()
-			s.WaitForShutdown()
-		})
-		all = append(all, s)
+		}))
 	}
+	natstest.Ready(t, all...)
+	var addresses []string
 	for _, s := range all {
-		if !s.ReadyForConnections(20 * time.Second) {
-			t.Fatal("a server does not start")
-		}
 		addresses = append(addresses, s.ClientURL())
 	}
 	return all, strings.Join(addresses, ",")

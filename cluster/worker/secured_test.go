@@ -2,41 +2,31 @@ package worker_test
 
 import (
 	"context"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
 
 	"github.com/askback/askback/checkpoint/natslog"
 	"github.com/askback/askback/cluster"
 	"github.com/askback/askback/cluster/auth"
 	"github.com/askback/askback/cluster/worker"
+	"github.com/askback/askback/internal/natstest"
 )
 
 // In a secured cluster workers do with the permissions that follow from their tasks, and an order that brings a task
 // brings the JWT for it.
 func TestSecured(t *testing.T) {
-	port := freePort(t)
+	port := natstest.FreePort(t)
 	keys := filepath.Join(t.TempDir(), "keys")
 	summary, err := auth.Init(keys, auth.Options{
 		Supervisors: []string{"here"}, StoreDir: t.TempDir(),
-		Servers: []auth.Server{{Hosts: []string{"127.0.0.1"}, Port: port, RoutePort: freePort(t)}},
+		Servers: []auth.Server{{Hosts: []string{"127.0.0.1"}, Port: port, RoutePort: natstest.FreePort(t)}},
 	})
 	check(t, err)
-	options, err := server.ProcessConfigFile(filepath.Join(keys, "server-1.conf"))
-	check(t, err)
-	options.NoSigs, options.NoLog = true, true
-	nats, err := server.NewServer(options)
-	check(t, err)
-	nats.Start()
-	t.Cleanup(func() { nats.Shutdown(); nats.WaitForShutdown() })
-	if !nats.ReadyForConnections(20 * time.Second) {
-		t.Fatal("the server is not ready")
-	}
+	natstest.Ready(t, natstest.Configured(t, filepath.Join(keys, "server-1.conf")))
 
 	conn := cluster.Connection{Servers: summary.Servers, CA: filepath.Join(keys, "ca.pem"), Creds: filepath.Join(keys, "nimbus.creds")}
 	user, err := conn.User()
@@ -94,12 +84,4 @@ func TestSecured(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
 }

@@ -1,10 +1,11 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/askback/askback/internal/natstest"
 )
 
 // TestBarriersAndServerKilled: tasks are killed and all go back, and the server is killed on the way, with what it had
@@ -13,15 +14,14 @@ func TestBarriersAndServerKilled(t *testing.T) {
 	seed := newSeed(t)
 	dir, want := text(t, seed, 2<<20, 4)
 	out := filepath.Join(t.TempDir(), "counts")
-	store, port := t.TempDir(), freePort(t)
-	s := startServer(t, store, port)
-	p := start(t, args("-strategy", "barrier", "-server", fmt.Sprintf("nats://127.0.0.1:%d", port), "-kill", 6, "-seed", seed, "-passes", 4, "-out", out, dir)...)
+	server := natstest.Start(t)
+	p := start(t, args("-strategy", "barrier", "-server", server.URL(), "-kill", 6, "-seed", seed, "-passes", 4, "-out", out, dir)...)
 	for range 2 {
 		if !p.until(2) {
 			break
 		}
-		s.kill()
-		s = startServer(t, store, port)
+		server.Kill()
+		server.Again()
 	}
 	status, story := p.end()
 	got, err := os.ReadFile(out)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,20 +15,20 @@ import (
 	"github.com/askback/askback/checkpoint/natslog"
 	"github.com/askback/askback/cluster"
 	"github.com/askback/askback/cluster/client"
+	"github.com/askback/askback/internal/natstest"
 )
 
 // The program is asked what it is, and is then a worker: the counts appear in the directory that it was submitted with.
 func TestInCluster(t *testing.T) {
 	seed := newSeed(t)
 	dir, want := text(t, seed, 1<<20, 2)
-	out, port := t.TempDir(), freePort(t)
-	startServer(t, t.TempDir(), port)
+	out, server := t.TempDir(), natstest.Start(t)
 	t.Setenv("WORDCOUNT_TEST_PROGRAM", "1")
 	command := args("-passes", 2, "-parallel", 3, "-rate", 1_000_000, "-out", out, dir)
 	spec, err := client.Describe(t.Context(), os.Args[0], command)
 	check(t, err)
 
-	conn := cluster.Connection{Servers: fmt.Sprintf("nats://127.0.0.1:%d", port)}
+	conn := cluster.Connection{Servers: server.URL()}
 	nc, err := conn.Connect("test", &cluster.User{})
 	check(t, err)
 	defer nc.Close()

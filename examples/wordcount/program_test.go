@@ -6,48 +6,27 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
+	"github.com/askback/askback/internal/natstest"
 )
 
 // TestMain lets the test binary be the program and a NATS server: processes of their own can be killed.
 func TestMain(m *testing.M) {
-	switch dir := os.Getenv("WORDCOUNT_TEST_SERVER"); {
-	case os.Getenv("WORDCOUNT_TEST_PROGRAM") != "":
+	natstest.Main()
+	if os.Getenv("WORDCOUNT_TEST_PROGRAM") != "" {
 		main()
-	case dir != "":
-		serve(dir)
-	default:
-		os.Exit(m.Run())
+		return
 	}
-}
-
-// serve is a NATS server until it is killed, or the test has gone.
-func serve(dir string) {
-	port, _ := strconv.Atoi(os.Getenv("WORDCOUNT_TEST_PORT"))
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoLog: true, NoSigs: true})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	s.Start()
-	if !s.ReadyForConnections(20 * time.Second) {
-		os.Exit(1)
-	}
-	fmt.Println("ready")
-	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(m.Run())
 }
 
 // A program is one run of the word count.
@@ -149,44 +128,6 @@ func (p *program) exactly(kills int, out string, want string) (outcome, string) 
 	return o, story
 }
 
-// A natsServer is a NATS server in a process of its own.
-type natsServer struct {
-	*exec.Cmd
-	stdin io.Closer
-}
-
-func startServer(t *testing.T, dir string, port int) *natsServer {
-	t.Helper()
-	s := &natsServer{Cmd: exec.Command(os.Args[0])}
-	s.Env = append(os.Environ(), "WORDCOUNT_TEST_SERVER="+dir, "WORDCOUNT_TEST_PORT="+strconv.Itoa(port))
-	s.Stderr = os.Stderr
-	in, err := s.StdinPipe()
-	check(t, err)
-	out, err := s.StdoutPipe()
-	check(t, err)
-	s.stdin = in
-	check(t, s.Start())
-	t.Cleanup(s.kill)
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
-		t.Fatalf("the server says %q: %v", line, err)
-	}
-	return s
-}
-
-func (s *natsServer) kill() {
-	_ = s.Process.Kill()
-	_ = s.Wait()
-	_ = s.stdin.Close()
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // newSeed returns the seed of a test, which is told when it fails.
 func newSeed(t *testing.T) uint64 {
 	seed := uint64(time.Now().UnixNano())
@@ -279,15 +220,14 @@ func TestServerKilled(t *testing.T) {
 	seed := newSeed(t)
 	dir, want := text(t, seed, 2<<20, 2)
 	out := filepath.Join(t.TempDir(), "counts")
-	store, port := t.TempDir(), freePort(t)
-	s := startServer(t, store, port)
-	p := start(t, args("-server", fmt.Sprintf("nats://127.0.0.1:%d", port), "-kill", 9, "-seed", seed, "-passes", 2, "-out", out, dir)...)
+	server := natstest.Start(t)
+	p := start(t, args("-server", server.URL(), "-kill", 9, "-seed", seed, "-passes", 2, "-out", out, dir)...)
 	for range 2 {
 		if !p.until(3) {
 			break
 		}
-		s.kill()
-		s = startServer(t, store, port)
+		server.Kill()
+		server.Again()
 	}
 	p.exactly(9, out, want)
 	if !strings.Contains(p.story.String(), "\ntransport ") {
@@ -392,7 +332,7 @@ func TestRefused(t *testing.T) {
 		{"a directory without files", args(empty), empty},
 		{"a glob that is wrong", args(dir + "/[a"), "[a"},
 		{"a directory that is a file", args("-dir", file, file), file},
-		{"a server that is not there", args("-server", fmt.Sprintf("nats://127.0.0.1:%d", freePort(t)), file), "127.0.0.1"},
+		{"a server that is not there", args("-server", fmt.Sprintf("nats://127.0.0.1:%d", natstest.FreePort(t)), file), "127.0.0.1"},
 		{"a server that is no URL", args("-server", "::", file), "::"},
 		{"an unknown strategy", args("-strategy", "hope", file), "hope"},
 		{"an unknown flag", args("-nonsense", file), "-nonsense"},

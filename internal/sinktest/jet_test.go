@@ -9,7 +9,7 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt/jetsink"
-	"github.com/askback/askback/bolt/jetsink/natstest"
+	"github.com/askback/askback/internal/natstest"
 	"github.com/askback/askback/recovery"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"

@@ -6,7 +6,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"go.uber.org/goleak"
 
-	"github.com/askback/askback/bolt/jetsink/natstest"
+	"github.com/askback/askback/internal/natstest"
 )
 
 func TestMain(m *testing.M) {

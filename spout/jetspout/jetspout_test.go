@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/askback/askback/bolt/bolttest"
+	"github.com/askback/askback/internal/natstest"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/spout/jetspout"
 )
@@ -377,7 +378,7 @@ func TestDeletedMessages(t *testing.T) {
 
 // A server that restarts is only a pause.
 func TestServerRestarts(t *testing.T) {
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), natstest.FreePort(t)
 	url, stop := serve(t, dir, port)
 	nc, js := connect(t, url)
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "s", Subjects: []string{"s.>"}}); err != nil {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"testing"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/askback/askback/bolt/bolttest"
+	"github.com/askback/askback/internal/natstest"
 	"github.com/askback/askback/spout"
 )
 
@@ -25,17 +25,9 @@ func serve(t testing.TB, dir string, port int) (url string, stop func()) {
 	if port == 0 {
 		port = server.RANDOM_PORT
 	}
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoLog: true, NoSigs: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
-		t.Fatal("the server is not ready")
-	}
-	stop = func() { s.Shutdown(); s.WaitForShutdown() }
-	t.Cleanup(stop)
-	return s.ClientURL(), stop
+	s := natstest.Serve(t, &server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir})
+	natstest.Ready(t, s)
+	return s.ClientURL(), func() { s.Shutdown(); s.WaitForShutdown() }
 }
 
 func connect(t testing.TB, url string) (*nats.Conn, jetstream.JetStream) {
@@ -119,14 +111,4 @@ func idle(t testing.TB, s spout.Spout, d time.Duration) {
 			t.Fatal(err)
 		}
 	}
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
 }

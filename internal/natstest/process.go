@@ -1,12 +1,9 @@
-// Package natstest runs a real NATS server in a process of its own, for tests that kill it. The process is the test binary
-// itself, so TestMain must call Main.
 package natstest
 
 import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -36,7 +33,7 @@ func Main() {
 		os.Exit(1)
 	}
 	s.Start()
-	if !s.ReadyForConnections(20 * time.Second) {
+	if !s.ReadyForConnections(patience) {
 		os.Exit(1)
 	}
 	fmt.Println("ready")
@@ -44,7 +41,7 @@ func Main() {
 	os.Exit(0)
 }
 
-// A Server is a NATS server with JetStream, on one port and one store for all its lives.
+// A Server is a NATS server with JetStream in a process of its own, on one port and one store for all its lives.
 type Server struct {
 	t     testing.TB
 	dir   string
@@ -56,13 +53,7 @@ type Server struct {
 // Start starts a server. It ends with the test.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
-	s := &Server{t: t, dir: t.TempDir(), port: port}
+	s := &Server{t: t, dir: t.TempDir(), port: FreePort(t)}
 	s.Again()
 	t.Cleanup(s.Kill)
 	return s
@@ -91,17 +82,20 @@ func (s *Server) Again() {
 	}
 }
 
-// Kill ends the server as kill -9 does.
+// Kill ends the server as kill -9 does. It may be repeated.
 func (s *Server) Kill() {
 	_ = s.cmd.Process.Kill()
 	_ = s.cmd.Wait() // it says only that it was killed
 	_ = s.stdin.Close()
 }
 
+// URL returns where clients find it.
+func (s *Server) URL() string { return "nats://127.0.0.1:" + strconv.Itoa(s.port) }
+
 // Connect returns a connection that outlives the server's deaths, and ends with the test.
 func (s *Server) Connect() (*nats.Conn, jetstream.JetStream) {
 	s.t.Helper()
-	nc, err := nats.Connect("nats://127.0.0.1:"+strconv.Itoa(s.port), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond),
+	nc, err := nats.Connect(s.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // it would print what Kill does
 	if err != nil {
 		s.t.Fatal(err)
