@@ -138,7 +138,7 @@ func (t *timeline) write(e *cluster.Event) {
 	} else if e.Task != "" {
 		who += e.Task + "  "
 	}
-	fmt.Fprintf(t.out, "%s  %-*s%s\n", at.Format("15:04:05.000"), indent-14, printable(string(e.Kind)), printable(who+text))
+	fmt.Fprintf(t.out, "%s  %-*s %s\n", at.Format("15:04:05.000"), indent-15, printable(string(e.Kind)), printable(who+text))
 	if e.Recovery != nil {
 		t.recovery(e.Recovery)
 	}

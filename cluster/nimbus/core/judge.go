@@ -116,19 +116,19 @@ func (c *Core) complete(now time.Time, t *topology) bool {
 	return n > 0 && n == len(t.record.Spec.Tasks())
 }
 
-// summary tells what a topology has done.
+// summary tells what a topology has done. The counters are those of the processes that have come to the end: what was
+// done before a worker was lost is told by the events.
 func (t *topology) summary(now time.Time) string {
 	var sum recovery.Counters
-	tasks, restarts := 0, 0
+	tasks := 0
 	for _, w := range t.workers {
 		for i := range w.beat.Tasks {
 			sum.Add(w.beat.Tasks[i].Counters)
-			restarts += w.beat.Tasks[i].Restarts
 			tasks++
 		}
 	}
-	return fmt.Sprintf("all %d tasks complete after %v; by those that completed them, %d tuples consumed, %d emitted, %d tasks restarted, %d missed, %d replayed",
-		tasks, now.Sub(t.record.Submitted).Round(time.Millisecond), sum.Consumed, sum.Emitted, restarts, sum.Missed, sum.Replayed)
+	return fmt.Sprintf("all %d tasks complete after %v; the last processes have consumed %d tuples and emitted %d",
+		tasks, now.Sub(t.record.Submitted).Round(time.Millisecond), sum.Consumed, sum.Emitted)
 }
 
 // askAgain returns the same record once more if a worker gave up a task that is nevertheless its own: it has been
