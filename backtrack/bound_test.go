@@ -90,8 +90,8 @@ func TestAskIsBounded(t *testing.T) {
 	}
 }
 
-// TestTrimForgets: trimmed frames are not referred to any more, or a long run would keep them all.
-func TestTrimForgets(t *testing.T) {
+// TestTrim: of what is stable nothing is retained, and recovery.Retention forgets it.
+func TestTrim(t *testing.T) {
 	d := drive(machine(t, ports(), recovery.History{Incarnation: 1}))
 	for n := range msgid.Seq(1000) {
 		d.seal(0, 1)
@@ -103,12 +103,7 @@ func TestTrimForgets(t *testing.T) {
 	if d.failed || out.stable != 999 {
 		t.Fatalf("failed %v, stable #%d", d.failed, out.stable)
 	}
-	if len(out.frames)-out.head != 1 || cap(out.frames) > 64 || d.retained != out.frames[out.head].frame.Len() {
-		t.Errorf("%d frames of capacity %d, %d bytes are retained for one tuple", len(out.frames), cap(out.frames), d.retained)
-	}
-	for _, r := range out.frames[:out.head] {
-		if r.frame.Raw != nil {
-			t.Error("a trimmed frame is still referred to")
-		}
+	if out.kept.Len() != 1 || d.retained != out.kept.At(0).Frame.Len() {
+		t.Errorf("%d frames, %d bytes are retained for one tuple", out.kept.Len(), d.retained)
 	}
 }

@@ -158,14 +158,13 @@ func TestSnapshotRoundTrip(t *testing.T) {
 			if out.stable != old.stable || out.stableInc != old.stableInc {
 				t.Fatalf("stable %d of %d, was %d of %d", out.stable, out.stableInc, old.stable, old.stableInc)
 			}
-			kept := old.frames[old.head:]
-			if len(out.frames) != len(kept) {
-				t.Fatalf("output %d retains %d frames, did %d", o, len(out.frames), len(kept))
+			if out.kept.Len() != old.kept.Len() {
+				t.Fatalf("output %d retains %d frames, did %d", o, out.kept.Len(), old.kept.Len())
 			}
-			for k := range kept {
-				f := &out.frames[k].frame
-				if f.First != kept[k].frame.First || !bytes.Equal(f.Payload(), kept[k].frame.Payload()) || f.Incarnation != 2 {
-					t.Fatalf("frame %d is restored as %+v", k, f.Header)
+			for k := range out.kept.Len() {
+				was, is := &old.kept.At(k).Frame, &out.kept.At(k).Frame
+				if is.First != was.First || !bytes.Equal(is.Payload(), was.Payload()) || is.Incarnation != 2 {
+					t.Fatalf("frame %d is restored as %+v", k, is.Header)
 				}
 			}
 		}

@@ -220,7 +220,7 @@ func (m *Machine) onDue(at uint64) {
 // tells; the first that is not sent may wait for credit, or for its target to be there.
 func (m *Machine) gated() bool {
 	for o := range m.out {
-		if out := &m.out[o]; out.sent < len(out.frames) && out.frames[len(out.frames)-1].gate > m.order.durable {
+		if out := &m.out[o]; out.sent < out.kept.Len() && out.kept.At(out.kept.Len()-1).Gate > m.order.durable {
 			return true
 		}
 	}

@@ -2,7 +2,6 @@ package backtrack
 
 import (
 	"fmt"
-	"sort"
 
 	"github.com/askback/askback/channel"
 	"github.com/askback/askback/msgid"
@@ -25,10 +24,8 @@ type output struct {
 	released msgid.Seq
 	stable   msgid.Seq
 
-	frames []retained // above stable, oldest first, beginning at head
-	head   int
-	sent   int    // frames[head:sent] are released
-	end    uint64 // bytes emitted since this incarnation began, the offset of the next frame
+	kept recovery.Retention // above stable, each with the order position that led to it: it may go when that is durable (O2)
+	sent int                // as many of them, the oldest, are released
 
 	open        bool              // the target has said what it has; nothing is published before
 	consumed    msgid.Seq         // flow control: the target has consumed up to here
@@ -51,13 +48,6 @@ type output struct {
 	fresh     bool // the target has told of a new wave since our last snapshot
 }
 
-// A retained frame is the very slice that was published.
-type retained struct {
-	frame channel.Frame
-	gate  uint64 // the order position that led to it: it may go when that is durable (O2)
-	at    uint64 // offset of its first byte
-}
-
 // onSealed keeps a new frame, and releases what may go.
 func (m *Machine) onSealed(o int, f channel.Frame) {
 	out := &m.out[o]
@@ -66,16 +56,15 @@ func (m *Machine) onSealed(o int, f channel.Frame) {
 		m.compare(o, f)
 	}
 	m.status.Counters.Emitted += uint64(f.Count)
-	at := out.end
-	out.end += uint64(f.Len())
 	if out.consumed >= f.Last() {
-		out.credit = out.end
+		out.credit = out.kept.End() + uint64(f.Len())
 	}
-	if f.Last() <= out.stable {
+	if f.Last() <= out.stable { // regenerated, and the target never needs it again
+		out.kept.Skip(f)
 		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: f})
-		return // regenerated, and the target never needs it again
+		return
 	}
-	out.push(retained{frame: f, gate: m.order.pos, at: at})
+	out.kept.Push(f, m.order.pos)
 	m.retained += f.Len()
 	m.pump(o)
 	m.appendOrder(false)
@@ -88,19 +77,19 @@ func (m *Machine) pump(o int) {
 	if !out.open {
 		return
 	}
-	for out.sent < len(out.frames) {
-		r := &out.frames[out.sent]
-		if r.gate > m.order.durable && m.bug != EarlyRelease { // O2
+	for out.sent < out.kept.Len() {
+		r := out.kept.At(out.sent)
+		if r.Gate > m.order.durable && m.bug != EarlyRelease { // O2
 			break
 		}
-		if r.frame.Last() > out.released {
-			if r.at >= out.credit+uint64(m.cfg.Window) && m.bug != NoCredit {
+		if r.Frame.Last() > out.released {
+			if r.Offset >= out.credit+uint64(m.cfg.Window) && m.bug != NoCredit {
 				break
 			}
-			out.released = r.frame.Last()
+			out.released = r.Frame.Last()
 			out.markDelay = m.cfg.MarkEvery
 			out.markAt = m.now + out.markDelay
-			m.do.Add(recovery.Action{Kind: recovery.Publish, Port: o, Frame: r.frame})
+			m.do.Add(recovery.Action{Kind: recovery.Publish, Port: o, Frame: r.Frame})
 		}
 		out.sent++
 	}
@@ -115,19 +104,19 @@ func (m *Machine) resend(o int) {
 	out := &m.out[o]
 	for len(out.wanted) > 0 {
 		want := out.wanted[0]
-		k := out.find(want.First)
+		k := out.kept.Find(want.First)
 		if k >= out.sent {
 			return // not regenerated yet
 		}
-		r := &out.frames[k]
-		if want.First < r.frame.First { // below what is retained: overtaken by an ACK
-			out.wanted.Remove(seqRange(want.First, r.frame.First-1))
+		r := out.kept.At(k)
+		if want.First < r.Frame.First { // below what is retained: overtaken by an ACK
+			out.wanted.Remove(seqRange(want.First, r.Frame.First-1))
 			continue
 		}
-		if r.at >= out.credit+uint64(m.cfg.Window) {
+		if r.Offset >= out.credit+uint64(m.cfg.Window) {
 			return
 		}
-		f := r.frame
+		f := r.Frame
 		part := seqRange(max(want.First, f.First), min(want.Last, f.Last()))
 		out.wanted.Remove(part)
 		if part.First > f.First || part.Last < f.Last() {
@@ -140,12 +129,6 @@ func (m *Machine) resend(o int) {
 		m.status.Counters.Resent += uint64(f.Count)
 		m.do.Add(recovery.Action{Kind: recovery.Resend, Port: o, Frame: f})
 	}
-}
-
-// find returns the index in frames of the frame that holds s, or of the first one above it.
-func (out *output) find(s msgid.Seq) int {
-	live := out.frames[out.head:]
-	return out.head + sort.Search(len(live), func(k int) bool { return live[k].frame.Last() >= s })
 }
 
 // onHello: the target was restored, at a position (R3). It is answered with the high-water mark, in order with
@@ -202,8 +185,8 @@ func (m *Machine) note(o int, sig *channel.Signal) {
 	out.have, out.haveSum = sig.Have, sig.Sum
 	if out.have > out.emitted {
 		m.compareEnd()
-	} else if k := out.find(out.have); k < len(out.frames) && out.frames[k].frame.First <= out.have {
-		m.compare(o, out.frames[k].frame)
+	} else if k := out.kept.Find(out.have); k < out.kept.Len() && out.kept.At(k).Frame.First <= out.have {
+		m.compare(o, out.kept.At(k).Frame)
 	} else {
 		out.have = 0 // it is stable
 	}
@@ -280,14 +263,9 @@ func (m *Machine) onAck(o int, sig *channel.Signal) {
 	m.checkDone()
 }
 
-// setConsumed notes the target's position, and its offset in bytes: that of the frame that follows it.
+// setConsumed notes the target's position, and its offset in bytes.
 func (out *output) setConsumed(s msgid.Seq) {
-	out.consumed = s
-	if k := out.find(s + 1); k < len(out.frames) {
-		out.credit = out.frames[k].at
-	} else {
-		out.credit = out.end
-	}
+	out.consumed, out.credit = s, out.kept.After(s)
 }
 
 // trim drops what a durable snapshot of the target covers (I5: and nothing above it).
@@ -298,28 +276,16 @@ func (m *Machine) trim(o int, stable msgid.Seq) {
 	}
 	out.stable = stable
 	out.released = max(out.released, stable)
-	for out.head < len(out.frames) && out.frames[out.head].frame.Last() <= stable {
-		f := out.frames[out.head].frame
+	dropped := out.kept.Trim(stable, func(f *channel.Frame) {
 		m.retained -= f.Len()
-		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: f})
-		out.frames[out.head] = retained{}
-		out.head++
-	}
-	out.sent = max(out.sent, out.head)
-	if out.head*2 >= len(out.frames) {
-		n := copy(out.frames, out.frames[out.head:])
-		clear(out.frames[n:])
-		out.frames = out.frames[:n]
-		out.sent -= out.head
-		out.head = 0
-	}
+		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: *f})
+	})
+	out.sent = max(0, out.sent-dropped)
 	out.wanted = out.wanted.Minus(msgid.Ranges{seqRange(1, stable)})
 	if out.open && stable >= out.emitted && stable >= out.released {
 		out.markAt = 0 // nothing is left to be asked for; but a target that has not answered is greeted again
 	}
 }
-
-func (out *output) push(r retained) { out.frames = append(out.frames, r) }
 
 // onAsk notes what the target asks for: the released part, of what no ACK has overtaken (S2, S4).
 func (m *Machine) onAsk(o int, sig *channel.Signal) {
@@ -385,7 +351,7 @@ func (m *Machine) urge() {
 	}
 	for o := range m.out {
 		out := &m.out[o]
-		if out.open && out.head < len(out.frames) && m.now >= out.urgedAt {
+		if out.open && out.kept.Len() > 0 && m.now >= out.urgedAt {
 			out.urgedAt = m.now + m.urgeEvery()
 			m.mark(o, channel.Urge)
 		}
@@ -442,7 +408,7 @@ func (m *Machine) blocked() int {
 // full returns the output at a bound, or -1.
 func (m *Machine) full() int {
 	for o := range m.out {
-		if out := &m.out[o]; out.end >= out.credit+uint64(m.cfg.Window) && m.bug != NoCredit {
+		if out := &m.out[o]; out.kept.End() >= out.credit+uint64(m.cfg.Window) && m.bug != NoCredit {
 			return o
 		}
 	}
@@ -451,10 +417,8 @@ func (m *Machine) full() int {
 	}
 	most, port := uint64(0), -1
 	for o := range m.out {
-		if out := &m.out[o]; out.head < len(out.frames) {
-			if n := out.end - out.frames[out.head].at; n > most {
-				most, port = n, o
-			}
+		if n := m.out[o].kept.Bytes(); n > most {
+			most, port = n, o
 		}
 	}
 	return port

@@ -3,6 +3,7 @@ package backtrack
 import (
 	"fmt"
 
+	"github.com/askback/askback/channel"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/recovery"
 )
@@ -11,8 +12,9 @@ import (
 // retained goes on being retained, under the new incarnation's name; what it released is asked of its targets,
 // since only they know (see output).
 func (m *Machine) restore(h recovery.History) error {
+	frames := make([][]channel.Frame, len(m.out))
 	for k, part := range h.Chain {
-		if err := m.apply(part, k == 0); err != nil {
+		if err := m.apply(part, frames, k == 0); err != nil {
 			return fmt.Errorf("snapshot %d of %d: %w", k+1, len(h.Chain), err)
 		}
 	}
@@ -35,26 +37,10 @@ func (m *Machine) restore(h recovery.History) error {
 	for o := range m.out {
 		out := &m.out[o]
 		out.released, out.consumed, out.saved, out.begun = out.stable, out.stable, out.emitted, out.stable
-		kept, next := out.frames[:0], out.stable+1
-		for _, r := range out.frames {
-			if r.frame.Last() <= out.stable {
-				continue
-			}
-			if r.frame.Channel != out.port.Number || r.frame.First > next || r.frame.First < next && len(kept) > 0 {
-				return fmt.Errorf("%w: a frame #%d-%d of channel %d is where #%d of %v is expected",
-					errSnapshot, r.frame.First, r.frame.Last(), r.frame.Channel, next, out.port.ID)
-			}
-			next = r.frame.Last() + 1
-			r.frame.Restamp(m.cfg.Incarnation)
-			r.at = out.end
-			out.end += uint64(r.frame.Len())
-			m.retained += r.frame.Len()
-			kept = append(kept, r)
+		if err := out.kept.Restore(frames[o], out.port, m.cfg.Incarnation, out.stable, max(out.stable, out.emitted)); err != nil {
+			return fmt.Errorf("%w: %w", errSnapshot, err)
 		}
-		if next != max(out.stable, out.emitted)+1 {
-			return fmt.Errorf("%w: %v is retained up to #%d, and was emitted up to #%d", errSnapshot, out.port.ID, next-1, out.emitted)
-		}
-		out.frames = kept
+		m.retained += int(out.kept.Bytes())
 	}
 	m.status.Recovery.Restored = h.Incarnation > 1
 	return nil

@@ -3,7 +3,6 @@ package backtrack
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"github.com/askback/askback/channel"
 	"github.com/askback/askback/checkpoint"
@@ -256,34 +255,19 @@ func (m *Machine) Capture(dst []byte, full bool) []byte {
 		dst = binary.LittleEndian.AppendUint32(dst, out.capturedSum)
 		dst = binary.AppendUvarint(dst, uint64(min(out.stable, out.captured)))
 		dst = binary.AppendUvarint(dst, uint64(out.stableInc))
-		from, to := out.head, out.find(out.captured+1)
+		from, to := 0, out.kept.Find(out.captured+1)
 		if !full {
-			from = max(from, out.find(out.saved+1))
+			from = min(to, out.kept.Find(out.saved+1))
 		}
-		frames := out.frames[min(from, to):to]
-		dst = slices.Grow(dst, sizeOf(frames))
-		dst = binary.AppendUvarint(dst, uint64(len(frames)))
-		for k := range frames {
-			raw := frames[k].frame.Raw
-			dst = binary.AppendUvarint(dst, uint64(len(raw)))
-			dst = append(dst, raw...)
-		}
+		dst = out.kept.Append(dst, from, to)
 	}
 	return dst
 }
 
-// sizeOf returns how many bytes frames take in a snapshot, at most.
-func sizeOf(frames []retained) (n int) {
-	for k := range frames {
-		n += frames[k].frame.Len() + binary.MaxVarintLen64
-	}
-	return n + binary.MaxVarintLen64
-}
-
 var errSnapshot = fmt.Errorf("backtrack: snapshot: %w", checkpoint.ErrDamaged)
 
-// apply reads what Capture gave into a machine that is being restored.
-func (m *Machine) apply(part []byte, full bool) error {
+// apply reads what Capture gave into a machine that is being restored, and adds the frames to those of each output.
+func (m *Machine) apply(part []byte, frames [][]channel.Frame, full bool) error {
 	d := recovery.Decode(part)
 	if v := d.Byte(); v != snapshotVersion {
 		return fmt.Errorf("%w: version %d, this build reads %d", errSnapshot, v, snapshotVersion)
@@ -307,9 +291,14 @@ func (m *Machine) apply(part []byte, full bool) error {
 		return fmt.Errorf("%w: it has another number of outputs", errSnapshot)
 	}
 	for o := range m.out {
-		if err := m.applyOutput(d, &m.out[o], full); err != nil {
+		if full {
+			frames[o] = nil
+		}
+		more, err := m.applyOutput(d, &m.out[o])
+		if err != nil {
 			return err
 		}
+		frames[o] = append(frames[o], more...)
 	}
 	if !d.Done() {
 		return fmt.Errorf("%w: cut short or too long", errSnapshot)
@@ -317,27 +306,17 @@ func (m *Machine) apply(part []byte, full bool) error {
 	return nil
 }
 
-func (m *Machine) applyOutput(d *recovery.Decoder, out *output, full bool) error {
+func (m *Machine) applyOutput(d *recovery.Decoder, out *output) ([]channel.Frame, error) {
 	if n := d.Uvarint(); n != uint64(out.port.Number) {
-		return fmt.Errorf("%w: channel %d stands where %v is expected", errSnapshot, n, out.port.ID)
+		return nil, fmt.Errorf("%w: channel %d stands where %v is expected", errSnapshot, n, out.port.ID)
 	}
 	out.emitted = msgid.Seq(d.Uvarint())
 	out.sum = d.Uint32()
 	out.stable = msgid.Seq(d.Uvarint())
 	out.stableInc = msgid.Incarnation(d.Uvarint())
-	if full {
-		out.frames = nil
+	frames, err := d.Frames()
+	if err != nil {
+		return nil, fmt.Errorf("%w: retained frames of %v: %w", errSnapshot, out.port.ID, err)
 	}
-	for range d.Uvarint() {
-		raw := d.Bytes(d.Uvarint())
-		if d.Bad() {
-			return fmt.Errorf("%w: cut short", errSnapshot)
-		}
-		f, err := channel.Decode(append([]byte(nil), raw...))
-		if err != nil {
-			return fmt.Errorf("%w: retained frame of %v: %w", errSnapshot, out.port.ID, err)
-		}
-		out.push(retained{frame: f})
-	}
-	return nil
+	return frames, nil
 }

@@ -284,7 +284,7 @@ func (m *Machine) Status() *recovery.Status {
 // the hard bound of retention, the one that retains most. It returns -1 if there is none.
 func (m *Machine) blocked() int {
 	for o := range m.out {
-		if out := &m.out[o]; out.end >= out.credit+uint64(m.cfg.Window) {
+		if out := &m.out[o]; out.kept.End() >= out.credit+uint64(m.cfg.Window) {
 			return o
 		}
 	}
@@ -293,10 +293,8 @@ func (m *Machine) blocked() int {
 	}
 	most, port := uint64(0), -1
 	for o := range m.out {
-		if out := &m.out[o]; out.head < len(out.frames) {
-			if n := out.end - out.frames[out.head].at; n > most {
-				most, port = n, o
-			}
+		if n := m.out[o].kept.Bytes(); n > most {
+			most, port = n, o
 		}
 	}
 	return port

@@ -2,7 +2,6 @@ package ack
 
 import (
 	"math"
-	"sort"
 
 	"github.com/askback/askback/channel"
 	"github.com/askback/askback/msgid"
@@ -32,22 +31,14 @@ type output struct {
 	stableInc msgid.Incarnation // of the target that said so
 	captured  recovery.Position // emitted at the snapshot being stored
 
-	frames []retained // above stable, oldest first, beginning at head
-	head   int
-	end    uint64 // bytes emitted since this incarnation began: the offset of the next frame
-	credit uint64 // the offset of acked
+	kept   recovery.Retention // above stable
+	credit uint64             // the offset of acked
 	cut    place
 	lent   []piece // in flight, of our own making
 
 	at    recovery.Tick // when to send again, to mark or to greet; 0: never
 	delay recovery.Tick
 	fresh bool // more is stable than at our last snapshot
-}
-
-// A retained frame is the very slice that the operator's emitter sealed.
-type retained struct {
-	frame channel.Frame
-	at    uint64 // offset of its first byte
 }
 
 // A piece is a part of a frame, in a buffer that is used again when it is acknowledged.
@@ -61,14 +52,9 @@ func (m *Machine) onSealed(o int, f channel.Frame) {
 	out := &m.out[o]
 	out.emitted, out.sum = f.Last(), f.After
 	m.status.Counters.Emitted += uint64(f.Count)
-	out.push(f)
+	out.kept.Push(f, 0)
 	m.retained += f.Len()
 	m.pump(o)
-}
-
-func (out *output) push(f channel.Frame) {
-	out.frames = append(out.frames, retained{f, out.end})
-	out.end += uint64(f.Len())
 }
 
 // pump sends in order what the window lets go (A1), and no more than a window of bytes. What was sent before goes on the replay subject, and what is new
@@ -87,7 +73,7 @@ func (m *Machine) pump(o int) {
 		case out.acked < out.resent:
 			return
 		}
-		if r := &out.frames[out.find(out.sent+1)]; r.at >= out.credit+uint64(m.cfg.Window) {
+		if r := out.kept.At(out.kept.Find(out.sent + 1)); r.Offset >= out.credit+uint64(m.cfg.Window) {
 			return
 		}
 		f, err := m.next(out, most)
@@ -118,12 +104,6 @@ func (m *Machine) limit(out *output) msgid.Seq {
 		last--
 	}
 	return min(last, out.acked+msgid.Seq(m.cfg.AckWindow))
-}
-
-// find returns the index in frames of the frame that holds s, or of the first one above it.
-func (out *output) find(s msgid.Seq) int {
-	live := out.frames[out.head:]
-	return out.head + sort.Search(len(live), func(k int) bool { return live[k].frame.Last() >= s })
 }
 
 // onPosition: the target says where it stands, as one of our incarnations counted.
@@ -217,32 +197,19 @@ func (m *Machine) rewind(out *output, s msgid.Seq) {
 	m.takeBack(out)
 }
 
-// acknowledge notes what the target has consumed, and its offset in bytes: that of the frame that follows.
+// acknowledge notes what the target has consumed, and its offset in bytes.
 func (out *output) acknowledge(s msgid.Seq) {
-	out.acked = s
-	if k := out.find(s + 1); k < len(out.frames) {
-		out.credit = out.frames[k].at
-	} else {
-		out.credit = out.end
-	}
+	out.acked, out.credit = s, out.kept.After(s)
 }
 
 // trim drops what a durable snapshot of the target covers (A4).
 func (m *Machine) trim(o int, stable msgid.Seq) {
 	out := &m.out[o]
 	out.stable, out.fresh = stable, true
-	for out.head < len(out.frames) && out.frames[out.head].frame.Last() <= stable {
-		f := out.frames[out.head].frame
+	out.kept.Trim(stable, func(f *channel.Frame) {
 		m.retained -= f.Len()
-		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: f})
-		out.frames[out.head] = retained{}
-		out.head++
-	}
-	if out.head*2 >= len(out.frames) {
-		n := copy(out.frames, out.frames[out.head:])
-		clear(out.frames[n:])
-		out.frames, out.head = out.frames[:n], 0
-	}
+		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: *f})
+	})
 }
 
 // greet asks the target where it stands.

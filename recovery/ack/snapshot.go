@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/askback/askback/channel"
 	"github.com/askback/askback/checkpoint"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/recovery"
@@ -203,13 +202,7 @@ func (m *Machine) Capture(dst []byte, _ bool) []byte {
 		dst = binary.LittleEndian.AppendUint32(dst, out.captured.Sum)
 		dst = binary.AppendUvarint(dst, uint64(min(out.stable, out.captured.Seq)))
 		dst = binary.AppendUvarint(dst, uint64(out.stableInc))
-		frames := out.frames[out.head:max(out.head, out.find(out.captured.Seq+1))]
-		dst = binary.AppendUvarint(dst, uint64(len(frames)))
-		for k := range frames {
-			raw := frames[k].frame.Raw
-			dst = binary.AppendUvarint(dst, uint64(len(raw)))
-			dst = append(dst, raw...)
-		}
+		dst = out.kept.Append(dst, 0, out.kept.Find(out.captured.Seq+1))
 	}
 	return dst
 }
@@ -263,27 +256,13 @@ func (m *Machine) restoreOutput(d *recovery.Decoder, out *output) error {
 	out.emitted, out.sum = msgid.Seq(d.Uvarint()), d.Uint32()
 	out.stable, out.stableInc = msgid.Seq(d.Uvarint()), msgid.Incarnation(d.Uvarint())
 	out.begun, out.floor, out.acked, out.sent = out.emitted, out.stable, out.stable, out.stable
-	next := out.stable + 1
-	for range d.Uvarint() {
-		raw := d.Bytes(d.Uvarint())
-		if d.Bad() {
-			return fmt.Errorf("%w: cut short", errSnapshot)
-		}
-		f, err := channel.Decode(append([]byte(nil), raw...))
-		if err != nil {
-			return fmt.Errorf("%w: retained frame of %v: %w", errSnapshot, out.port.ID, err)
-		}
-		if f.Channel != out.port.Number || f.First > next || f.First < next && len(out.frames) > 0 {
-			return fmt.Errorf("%w: a frame #%d-%d of channel %d is where #%d of %v is expected",
-				errSnapshot, f.First, f.Last(), f.Channel, next, out.port.ID)
-		}
-		next = f.Last() + 1
-		f.Restamp(m.cfg.Incarnation)
-		out.push(f)
-		m.retained += f.Len()
+	frames, err := d.Frames()
+	if err != nil {
+		return fmt.Errorf("%w: retained frames of %v: %w", errSnapshot, out.port.ID, err)
 	}
-	if next != out.emitted+1 {
-		return fmt.Errorf("%w: %v is retained up to #%d, and was emitted up to #%d", errSnapshot, out.port.ID, next-1, out.emitted)
+	if err := out.kept.Restore(frames, out.port, m.cfg.Incarnation, out.stable, out.emitted); err != nil {
+		return fmt.Errorf("%w: %w", errSnapshot, err)
 	}
+	m.retained += int(out.kept.Bytes())
 	return nil
 }
