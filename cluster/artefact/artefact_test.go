@@ -130,7 +130,7 @@ func TestPutFetch(t *testing.T) {
 	if b, err := os.ReadFile(got); err != nil || !bytes.Equal(b, want) {
 		t.Fatalf("%d bytes, %v", len(b), err)
 	}
-	if info, _ := os.Stat(got); info.Mode() != 0o555 {
+	if info, _ := os.Stat(got); info.Mode() != 0o511 {
 		t.Errorf("mode %v", info.Mode())
 	}
 	if got := files(t, dir); len(got) != 1 || got[0] != a.SHA256 {
@@ -223,7 +223,7 @@ func TestCacheIsNotTrusted(t *testing.T) {
 			_ = os.Chmod(path, 0o755)
 			b, _ := os.ReadFile(path)
 			b[7]++
-			return errors.Join(os.WriteFile(path, b, 0o755), os.Chmod(path, 0o555))
+			return errors.Join(os.WriteFile(path, b, 0o755), os.Chmod(path, 0o511))
 		},
 		"link":      func() error { return errors.Join(os.Remove(path), os.Symlink("/bin/true", path)) },
 		"directory": func() error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) },
@@ -241,7 +241,7 @@ func TestCacheIsNotTrusted(t *testing.T) {
 				t.Fatal(err)
 			}
 			info, err := os.Lstat(path)
-			if sha, _, _ := artefact.Sum(path); err != nil || info.Mode() != 0o555 || sha != a.SHA256 {
+			if sha, _, _ := artefact.Sum(path); err != nil || info.Mode() != 0o511 || sha != a.SHA256 {
 				t.Errorf("%v %s %v", info, sha, err)
 			}
 		})

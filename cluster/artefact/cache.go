@@ -15,7 +15,7 @@ import (
 	"github.com/askback/askback/cluster"
 )
 
-// A Cache keeps artefacts in a directory, as executable files that nobody writes to. Make it with NewCache. Its methods
+// A Cache keeps artefacts in a directory, as executable files that nobody writes to and others cannot read. Make it with NewCache. Its methods
 // may be called from several goroutines; a directory belongs to one Cache.
 type Cache struct {
 	dir string
@@ -99,8 +99,10 @@ func (c *Cache) intact(path string, a cluster.Artefact) bool {
 	return false
 }
 
-// executable is the mode of a file in the cache.
-const executable = 0o555
+// executable is the mode of a file in the cache. Who may run a program that he may not read gets a process into which
+// nobody of his rights can look: so workers that are the same user, of different topologies, do not find each other's
+// keys in /proc. Nor can they read each other's programs.
+const executable = 0o511
 
 // download writes the artefact to a file beside, and gives it its name when its digest is right.
 func (c *Cache) download(ctx context.Context, path string, a cluster.Artefact) (err error) {
