@@ -156,6 +156,9 @@ func (t *tap) rest(dropped int) {
 
 // take reads one frame. It never waits.
 func (t *tap) take(m *nats.Msg) {
+	if cluster.Redirected(m) {
+		return // no task has sent it
+	}
 	f, err := channel.Decode(m.Data)
 	if err != nil || f.Plan != t.plan {
 		t.damaged.Add(1)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/askback/askback/channel"
 	"github.com/askback/askback/cluster"
 	"github.com/askback/askback/tuple"
@@ -102,6 +104,18 @@ func TestTapSkips(t *testing.T) {
 	}
 	if len(tp.lines) != 2 || tp.skipped.Load() != 13 {
 		t.Errorf("%d lines, %d skipped, want 2 and 13", len(tp.lines), tp.skipped.Load())
+	}
+}
+
+// What the server has read from a stream, because somebody has asked it to answer there, is not shown: no task sent it.
+func TestTapIgnoresRedirected(t *testing.T) {
+	d := described()
+	tp := &tap{route: route{from: "split", to: "count", source: -1, target: -1}, every: 1, lines: make(chan []byte, 8), plan: 4711, sources: 2, edge: &d.Record.Spec.Edges[1]}
+	m := natsMessage(frame(t, 4711, 3, 5))
+	m.Header = nats.Header{"Nats-Stream": {"P-words"}}
+	tp.take(m)
+	if len(tp.lines) != 0 || tp.damaged.Load() != 0 {
+		t.Errorf("%d lines, %d damaged, want none", len(tp.lines), tp.damaged.Load())
 	}
 }
 
