@@ -152,6 +152,9 @@ func (c *Core) Unchanged(h *cluster.Host) bool {
 
 // Remove decides whether a supervisor may be forgotten. Removed is told when it is.
 func (c *Core) Remove(now time.Time, name string) (*cluster.Host, error) {
+	if err := cluster.CheckName("supervisor", name, msgid.MaxName); err != nil {
+		return nil, badRequest("%v", err)
+	}
 	h := c.hosts[name]
 	switch {
 	case h == nil:

@@ -61,4 +61,7 @@ func TestRemoveHost(t *testing.T) {
 	if _, err := w.core.Remove(w.now, "a"); refused(err) != cluster.CodeNotFound {
 		t.Errorf("again: %v", err)
 	}
+	if _, err := w.core.Remove(w.now, strings.Repeat("x", 5<<10)); refused(err) != cluster.CodeBadRequest || len(err.Error()) > 500 {
+		t.Errorf("a name that cannot be: %v", err)
+	}
 }
