@@ -15,8 +15,12 @@ import (
 	"github.com/askback/askback/cluster"
 )
 
-// cgroups are those of workers, below one that the supervisor may write to.
-type cgroups struct{ base string }
+// cgroups are those of workers, below one that the supervisor may write to. A worker cannot leave its own, so with it all
+// is killed that it has forked, whatever that has done.
+type cgroups struct {
+	base   string
+	limits bool // memory and CPU too; otherwise they only hold together what belongs together
+}
 
 // errNoCgroups says why limits are set otherwise.
 var errNoCgroups = errors.New("supervisor: no cgroups")
@@ -26,12 +30,15 @@ const leaf = "supervisor"
 
 // openCgroups returns the cgroups that a setting names, see Config.Cgroup, or why there are none.
 func openCgroups(setting string) (*cgroups, error) {
-	const root = "/sys/fs/cgroup"
+	root := "/sys/fs/cgroup"
 	if setting == "none" {
 		return nil, fmt.Errorf("%w: by configuration", errNoCgroups)
 	}
 	base := setting
 	if base == "" {
+		if hybrid := filepath.Join(root, "unified"); !isCgroup2(root) && isCgroup2(hybrid) { // which has no controllers
+			root = hybrid
+		}
 		if !isCgroup2(root) {
 			return nil, fmt.Errorf("%w: %s is not cgroup v2", errNoCgroups, root)
 		}
@@ -44,11 +51,29 @@ func openCgroups(setting string) (*cgroups, error) {
 			base = filepath.Dir(base)
 		}
 	}
-	g := &cgroups{base}
-	if err := g.enable(os.Getpid(), setting == ""); err != nil {
+	g := &cgroups{base: base, limits: true}
+	err := g.enable(os.Getpid(), setting == "")
+	if errors.Is(err, errNoController) && g.kills() {
+		g.limits, err = false, nil
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoCgroups, err)
 	}
 	return g, nil
+}
+
+// errNoController: memory and CPU are not limited by these cgroups.
+var errNoController = errors.New("supervisor: no controller")
+
+// kills reports whether cgroups can be made and killed.
+func (g *cgroups) kills() bool {
+	probe := filepath.Join(g.base, "probe-"+strconv.Itoa(os.Getpid()))
+	if err := os.Mkdir(probe, 0o755); err != nil {
+		return false
+	}
+	defer func() { _ = os.Remove(probe) }()
+	_, err := os.Stat(filepath.Join(probe, "cgroup.kill"))
+	return err == nil
 }
 
 // ownCgroup finds the path in /proc/self/cgroup, "0::/system.slice/askback.service".
@@ -69,7 +94,7 @@ func (g *cgroups) enable(pid int, move bool) error {
 	}
 	for _, needed := range []string{"memory", "cpu"} {
 		if !slices.Contains(strings.Fields(string(text)), needed) {
-			return fmt.Errorf("%s lacks the %s controller", g.base, needed)
+			return fmt.Errorf("%w: %s lacks %s", errNoController, g.base, needed)
 		}
 	}
 	on := func() error { return write(filepath.Join(g.base, "cgroup.subtree_control"), "+memory +cpu") }
@@ -89,15 +114,22 @@ func (g *cgroups) enable(pid int, move bool) error {
 
 func write(path, text string) error { return os.WriteFile(path, []byte(text), 0o644) }
 
+// of names the supervisor too: another on the same host may have the same base.
 func (g *cgroups) of(s cluster.Seat) string {
-	return filepath.Join(g.base, "worker-"+string(s.Instance)+"-"+strconv.Itoa(s.Slot))
+	return filepath.Join(g.base, "worker-"+s.Supervisor+"-"+string(s.Instance)+"-"+strconv.Itoa(s.Slot))
 }
 
-// put puts a process into the cgroup of its seat, with the limits of its need.
+// put puts a process into the cgroup of its seat, with the limits of its need if cgroups limit.
 func (g *cgroups) put(s cluster.Seat, pid int, n need) error {
 	dir := g.of(s)
 	if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
 		return fmt.Errorf("limit %s: %w", s, err)
+	}
+	if !g.limits {
+		if err := write(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(pid)); err != nil {
+			return fmt.Errorf("hold together %s: %w", s, err)
+		}
+		return nil
 	}
 	memory, cpu := "max", "max 100000"
 	if n.Memory > 0 {

@@ -52,8 +52,8 @@ type Config struct {
 	// RunAs is the user that workers are. Default, when run as root: askback-worker if there is one, else nobody. Others
 	// than root can have workers run as themselves only.
 	RunAs string
-	// Cgroup is the cgroup v2 directory below which each worker has its own; default the supervisor's own cgroup, and
-	// rlimits if that cannot be used. "none" is rlimits.
+	// Cgroup is the cgroup v2 directory below which each worker has its own; default the supervisor's own cgroup. If that
+	// cannot be used, or lacks the controllers memory and cpu, limits are rlimits. "none" is no cgroups, and rlimits.
 	Cgroup string
 	// Trust says whose artefacts may run; the zero value is an open cluster: everybody's.
 	Trust artefact.Trust

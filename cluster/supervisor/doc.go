@@ -51,10 +51,17 @@
 // what it can. All workers of a host are the same user: what belongs to one topology only should not be readable by
 // files of the host.
 //
+// The kernel lets nobody look into a worker: its program cannot be read by who runs it. Workers of one user can still send
+// each other signals, and use up what they share.
+//
 // A worker is told its limits by cgroup v2 where the supervisor may write to its own cgroup; else memory is limited by
 // RLIMIT_DATA, with room for what the Go runtime reserves, and the CPU by GOMAXPROCS. A memory limit counts for a worker as
 // soon as one of its operators says what it needs: tasks that say nothing are given 64 MiB each. The CPU is limited only
 // if all of its tasks say.
+//
+// What a worker has forked is killed with it. Where there is a cgroup v2 (5.14 or newer, with or without controllers) that is
+// all of it. Where there is none, a process that has left the worker's session lives on if its parent has ended, or if the
+// worker has ended by itself.
 //
 // Output is rotated by copying it, since processes keep the file open: a line that is written between the copy and the
 // cut is lost.

@@ -77,6 +77,7 @@ type run struct {
 	loginFrom uint64 // revision of the order that brings the present login; 0: it was started with it
 	stopping  bool
 	killAt    time.Time // when stopping
+	left      strays    // what it had forked elsewhere when it was told to stop
 	hung      string    // why it was killed
 	oomKills  uint64    // of its cgroup before
 	written   int64     // length of the output before
@@ -238,7 +239,7 @@ func (k *keeper) stop(now time.Time) {
 	switch {
 	case !r.stopping:
 		k.log.Info("stopping", zap.Int("pid", r.pid))
-		r.stopping, r.killAt = true, now.Add(k.cfg.StopWait)
+		r.stopping, r.killAt, r.left = true, now.Add(k.cfg.StopWait), r.strays()
 		r.signal(syscall.SIGTERM)
 	case !now.Before(r.killAt):
 		k.kill()
@@ -256,6 +257,7 @@ func (k *keeper) kill() {
 func (k *keeper) onExit(e exit, now time.Time) {
 	r := k.run
 	k.limits.groups.kill(k.seat)
+	r.left.kill()
 	k.dir.drop(k.seat, processFile)
 	end := &ending{exit: e, hung: r.hung, limit: size(r.state.Need.Memory), report: k.out.report(r.written)}
 	end.oom = r.state.Need.Memory > 0 && (end.report.oom || k.limits.groups.oomKills(k.seat) > r.oomKills)

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -157,30 +156,32 @@ func TestFinalExits(t *testing.T) {
 	}
 }
 
-// Row 47.
-func TestStubbornWorkerAndItsChildren(t *testing.T) {
+// Row 47: whether a worker ends when it is told to or must be killed, nothing is left of what it has forked, also not
+// where there are no cgroups.
+func TestWorkersChildren(t *testing.T) {
 	s := newSite(t)
-	s.supervise(nil)
-	r := s.record("words", "stubborn")
-	s.put(r)
-	was := s.shows(seatOf(r), running, nil)
-	var family []int
-	s.within(10*time.Second, "two children", func() bool {
-		family = family[:0]
-		stats, _ := filepath.Glob("/proc/[0-9]*")
-		for _, path := range stats {
-			pid, _ := strconv.Atoi(filepath.Base(path))
-			if s, there := statOf(pid); there && s.session == was.PID {
-				family = append(family, pid)
+	s.supervise(func(c *Config) { c.Cgroup = "none" })
+	for _, kind := range []string{"stubborn", "messy"} {
+		r := s.record("words", kind)
+		s.put(r)
+		was := s.shows(seatOf(r), running, nil)
+		var family []int
+		s.within(10*time.Second, "three children", func() bool {
+			family = []int{was.PID}
+			for pid, child := range everybody() {
+				if child.parent == was.PID {
+					family = append(family, pid)
+				}
 			}
+			return len(family) == 4
+		})
+		if err := s.leader.DeleteRecord(t.Context(), "words"); err != nil {
+			t.Fatal(err)
 		}
-		return len(family) == 3
-	})
-	if err := s.leader.DeleteRecord(t.Context(), "words"); err != nil {
-		t.Fatal(err)
-	}
-	for _, pid := range family {
-		s.dies(pid)
+		for _, pid := range family {
+			s.dies(pid)
+		}
+		s.within(10*time.Second, "no worker", func() bool { return len(s.last().Workers) == 0 })
 	}
 }
 

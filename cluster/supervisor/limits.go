@@ -9,7 +9,7 @@ import (
 
 // A limiter bounds what workers use.
 type limiter struct {
-	groups *cgroups // nil: rlimits
+	groups *cgroups // nil: none. Unless they limit, rlimits do
 	owner  *owner   // of the processes
 }
 
@@ -21,11 +21,13 @@ func (l *limiter) env(n need) (env []string) {
 	if n.Memory > 0 {
 		env = append(env, "GOMEMLIMIT="+strconv.FormatInt(n.Memory/10*9, 10))
 	}
-	if n.CPU > 0 && l.groups == nil { // in a cgroup the runtime sees its share
+	if n.CPU > 0 && !l.byCgroup() { // in a cgroup the runtime sees its share
 		env = append(env, "GOMAXPROCS="+strconv.FormatInt((n.CPU+99)/100, 10))
 	}
 	return env
 }
+
+func (l *limiter) byCgroup() bool { return l.groups != nil && l.groups.limits }
 
 // apply limits a process, and may be called again when its need has changed. It says how, in words.
 func (l *limiter) apply(s cluster.Seat, pid int, n need) (string, error) {
@@ -33,6 +35,8 @@ func (l *limiter) apply(s cluster.Seat, pid int, n need) (string, error) {
 		if err := l.groups.put(s, pid, n); err != nil {
 			return "", err
 		}
+	}
+	if l.byCgroup() {
 		return n.words("by cgroup", "by cgroup"), nil
 	}
 	if err := limitMemory(pid, n.rlimit(), l.owner); err != nil {

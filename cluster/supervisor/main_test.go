@@ -87,9 +87,11 @@ func beWorker(args []string) int {
 		return code
 	case "panic":
 		panic("the worker's own fault")
-	case "stubborn": // with two children, one of a process group of its own
-		signal.Ignore(syscall.SIGTERM)
-		for _, attr := range []*syscall.SysProcAttr{{}, {Setpgid: true}} {
+	case "stubborn", "messy": // with three children, of its process group, of one and of a session of their own
+		if args[0] == "stubborn" {
+			signal.Ignore(syscall.SIGTERM)
+		}
+		for _, attr := range []*syscall.SysProcAttr{{}, {Setpgid: true}, {Setsid: true}} {
 			child := exec.Command("/proc/self/exe", "child")
 			child.Env, child.SysProcAttr = os.Environ(), attr
 			in, out, _ := os.Pipe()

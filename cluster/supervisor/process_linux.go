@@ -191,11 +191,16 @@ func (p *process) reap() exit {
 // signal sends a signal to the process and to those that it forked into its process group.
 func (p *process) signal(s syscall.Signal) { _ = unix.Kill(-p.pid, s) }
 
-// kill kills the process and all of its session.
+// kill kills the process, all of its session, and what it has forked elsewhere.
 func (p *process) kill() {
+	left := straysOf(p.pid)
 	p.signal(unix.SIGKILL)
+	left.kill()
 	sweep(p.pid)
 }
+
+// strays returns what the process has forked into other sessions: once it has ended they are nobody's.
+func (p *process) strays() strays { return straysOf(p.pid) }
 
 // stopped reports whether somebody has stopped the process.
 func (p *process) stopped() bool {

@@ -24,6 +24,10 @@ type process struct {
 	born uint64
 }
 
+type strays struct{}
+
+func (strays) kill() {}
+
 func checkSystem() error { return ErrSystem }
 
 func start(*program) (*process, error)       { return nil, ErrSystem }
@@ -33,6 +37,7 @@ func (p *process) wait() (exit, bool)        { return exit{}, false }
 func (p *process) signal(syscall.Signal)     {}
 func (p *process) kill()                     {}
 func (p *process) stopped() bool             { return false }
+func (p *process) strays() strays            { return strays{} }
 func bootID() string                         { return "" }
 func limitMemory(int, int64, *owner) error   { return ErrSystem }
 func isCgroup2(path string) bool             { return false }

@@ -12,6 +12,7 @@ import (
 // A procStat is what the system says of a process.
 type procStat struct {
 	state   byte
+	parent  int
 	session int
 	born    uint64 // in ticks of the system's clock since it started
 	exit    int    // wait status of one that has ended; 0 also if it is not ours to see
@@ -29,6 +30,7 @@ func statOf(pid int) (s procStat, there bool) {
 		return s, false
 	}
 	s.state = fields[0][0]
+	s.parent, _ = strconv.Atoi(string(fields[1]))
 	s.session, _ = strconv.Atoi(string(fields[3]))
 	if len(fields) > 49 {
 		s.exit, _ = strconv.Atoi(string(fields[49]))
@@ -37,18 +39,57 @@ func statOf(pid int) (s procStat, there bool) {
 	return s, err == nil
 }
 
+// everybody returns all processes.
+func everybody() map[int]procStat {
+	all := map[int]procStat{}
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			if s, there := statOf(pid); there && s.state != 'Z' {
+				all[pid] = s
+			}
+		}
+	}
+	return all
+}
+
+// strays are processes that a process has forked, or those have, and that have left its session: by when they were born.
+type strays map[int]uint64
+
+// straysOf returns them. One whose parent has ended is not among them.
+func straysOf(leader int) strays {
+	all, found := everybody(), strays{}
+	below := map[int]bool{leader: true}
+	for grown := true; grown; {
+		grown = false
+		for pid, s := range all {
+			if below[s.parent] && !below[pid] {
+				below[pid], grown = true, true
+				if s.session != leader {
+					found[pid] = s.born
+				}
+			}
+		}
+	}
+	return found
+}
+
+// kill kills those that are still there.
+func (all strays) kill() {
+	for pid, born := range all {
+		if s, there := statOf(pid); there && s.born == born {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+	}
+}
+
 // sweep kills all processes of a session. Nobody can join it but by being forked in it.
 func sweep(session int) {
 	_ = unix.Kill(-session, unix.SIGKILL) // the group of its leader; others are looked for
 	for range 10 {
 		left := false
-		entries, _ := os.ReadDir("/proc")
-		for _, e := range entries {
-			pid, err := strconv.Atoi(e.Name())
-			if err != nil {
-				continue
-			}
-			if s, there := statOf(pid); there && s.session == session && s.state != 'Z' {
+		for pid, s := range everybody() {
+			if s.session == session {
 				_ = unix.Kill(pid, unix.SIGKILL)
 				left = true
 			}

@@ -89,8 +89,8 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	if err != nil && s.cfg.Cgroup != "" && s.cfg.Cgroup != "none" {
 		return err
 	}
-	if s.limits = (&limiter{groups, s.owner}); groups == nil {
-		s.cfg.Log.Info("limits are set by rlimit", zap.NamedError("because", err))
+	if s.limits = (&limiter{groups, s.owner}); !s.limits.byCgroup() {
+		s.cfg.Log.Info("limits are set by rlimit", zap.Bool("cgroups", groups != nil), zap.NamedError("because", err))
 	}
 	if err := s.connect(); err != nil {
 		return err

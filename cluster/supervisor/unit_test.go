@@ -123,11 +123,11 @@ func TestCgroups(t *testing.T) {
 	for file, want := range map[string]string{
 		"memory.max": "536870912", "cpu.max": "250000 100000", "cgroup.procs": "123", "memory.oom.group": "1",
 	} {
-		if got := read("worker-words-aaaaaaaa-2", file); got != want {
+		if got := read("worker-me-words-aaaaaaaa-2", file); got != want {
 			t.Errorf("%s is %q, want %q", file, got, want)
 		}
 	}
-	if err := g.put(seat, 123, need{}); err != nil || read("worker-words-aaaaaaaa-2", "memory.max") != "max" {
+	if err := g.put(seat, 123, need{}); err != nil || read("worker-me-words-aaaaaaaa-2", "memory.max") != "max" {
 		t.Errorf("no limit: %v", err)
 	}
 	if err := write(filepath.Join(g.of(seat), "memory.events"), "low 0\noom 3\noom_kill 2\noom_group_kill 1\n"); err != nil {
@@ -137,8 +137,12 @@ func TestCgroups(t *testing.T) {
 		t.Errorf("%d OOM kills, want 2", n)
 	}
 	g.kill(seat)
-	if got := read("worker-words-aaaaaaaa-2", "cgroup.kill"); got != "1" {
+	if got := read("worker-me-words-aaaaaaaa-2", "cgroup.kill"); got != "1" {
 		t.Errorf("cgroup.kill %q", got)
+	}
+	other := seat
+	if other.Supervisor = "you"; g.of(other) == g.of(seat) {
+		t.Errorf("two supervisors have the same cgroup, %s", g.of(seat))
 	}
 	if got := ownCgroup("3:cpu:/x\n0::/system.slice/askback.service\n"); got != "/system.slice/askback.service" {
 		t.Errorf("own cgroup %q", got)
