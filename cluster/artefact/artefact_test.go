@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -296,6 +297,27 @@ func TestFetchCancelled(t *testing.T) {
 	if got := files(t, dir); len(got) != 1 {
 		t.Errorf("the cache holds %v", got)
 	}
+}
+
+// What has just been stored may be missing where one asks: a replica is behind.
+func TestLate(t *testing.T) {
+	nc, _ := store(t)
+	path := program(t, 1000)
+	sha, size, err := artefact.Sum(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		time.Sleep(200 * time.Millisecond)
+		if _, err := artefact.Put(t.Context(), nc, p, path, nil); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := artefact.Get(t.Context(), nc, p, cluster.Artefact{SHA256: sha, Size: size}, io.Discard); err != nil {
+		t.Error(err)
+	}
+	wait.Wait()
 }
 
 func TestMissing(t *testing.T) {

@@ -27,18 +27,9 @@ func Get(ctx context.Context, nc *nats.Conn, p cluster.Subjects, a cluster.Artef
 	if err := check(a); err != nil {
 		return err
 	}
-	store, err := open(ctx, nc, p)
+	object, err := Find(ctx, nc, p, a)
 	if err != nil {
 		return err
-	}
-	info, err := store.GetInfo(ctx, a.SHA256)
-	if errors.Is(err, jetstream.ErrObjectNotFound) {
-		return fmt.Errorf("%w: %s; submit the topology again", ErrMissing, short(a.SHA256))
-	} else if err != nil {
-		return fmt.Errorf("artefact: look for %s: %w", short(a.SHA256), err)
-	}
-	if info.NUID == "" || info.Size != uint64(a.Size) {
-		return fmt.Errorf("%w: %s has %d bytes in the object store, %d were submitted; submit it again", ErrMismatch, short(a.SHA256), info.Size, a.Size)
 	}
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -49,7 +40,7 @@ func Get(ctx context.Context, nc *nats.Conn, p cluster.Subjects, a cluster.Artef
 		return fmt.Errorf("artefact: object store %s: %w", p.Artefacts(), err)
 	}
 	hash, got := sha256.New(), int64(0)
-	subject := "$O." + p.Artefacts() + ".C." + info.NUID
+	subject := "$O." + p.Artefacts() + ".C." + object
 	for seq := uint64(0); got < a.Size; {
 		m, err := chunk(ctx, stream, seq+1, subject)
 		if err != nil {
@@ -68,6 +59,42 @@ func Get(ctx context.Context, nc *nats.Conn, p cluster.Subjects, a cluster.Artef
 		return fmt.Errorf("%w: %s: the object store holds something else (%s, at least %d bytes); submit it again", ErrMismatch, short(a.SHA256), short(sum), got)
 	}
 	return nil
+}
+
+// settled is for how long something that is not there may yet come: any replica answers.
+const settled = 2 * time.Second
+
+// Find returns which object an artefact is in the object store, which is not read yet.
+func Find(ctx context.Context, nc *nats.Conn, p cluster.Subjects, a cluster.Artefact) (object string, err error) {
+	if err := check(a); err != nil {
+		return "", err
+	}
+	store, err := open(ctx, nc, p)
+	if err != nil {
+		return "", err
+	}
+	until := time.Now().Add(settled)
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
+		info, err := store.GetInfo(ctx, a.SHA256)
+		switch {
+		case err == nil && info.NUID != "" && info.Size == uint64(a.Size):
+			return info.NUID, nil
+		case err == nil:
+			err = fmt.Errorf("%w: %s has %d bytes in the object store, %d were submitted; submit it again", ErrMismatch, short(a.SHA256), info.Size, a.Size)
+		case errors.Is(err, jetstream.ErrObjectNotFound):
+			err = fmt.Errorf("%w: %s; submit the topology again", ErrMissing, short(a.SHA256))
+		default:
+			return "", fmt.Errorf("artefact: look for %s: %w", short(a.SHA256), err)
+		}
+		if time.Now().After(until) {
+			return "", err
+		}
+		select {
+		case <-ctx.Done():
+			return "", err
+		case <-time.After(pause):
+		}
+	}
 }
 
 // chunk returns the first chunk at or after seq.

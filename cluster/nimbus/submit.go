@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/jwt/v2"
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go"
 
 	"github.com/askback/askback/cluster"
 	"github.com/askback/askback/cluster/artefact"
@@ -97,9 +97,7 @@ func (t *term) inspect(ctx context.Context, q *cluster.SubmitRequest) error {
 	trust.Now = time.Now()
 	err := artefact.Verify(q.Artefact, q.Spec.Name, trust)
 	if err == nil {
-		err = t.verified.check(ctx, t.js, t.subjects, q.Artefact, func() error {
-			return artefact.Get(ctx, t.nc, t.subjects, q.Artefact, io.Discard)
-		})
+		err = t.verified.check(ctx, t.nc, t.subjects, q.Artefact)
 	}
 	for _, theirs := range []error{artefact.ErrDigest, artefact.ErrMissing, artefact.ErrMismatch, artefact.ErrSignature, artefact.ErrUntrusted} {
 		if errors.Is(err, theirs) {
@@ -134,8 +132,8 @@ type verified struct {
 // maxVerified bounds how many are remembered.
 const maxVerified = 1000
 
-func (v *verified) check(ctx context.Context, js jetstream.JetStream, p cluster.Subjects, a cluster.Artefact, read func() error) error {
-	object, err := lookUp(ctx, js, p, a)
+func (v *verified) check(ctx context.Context, nc *nats.Conn, p cluster.Subjects, a cluster.Artefact) error {
+	object, err := artefact.Find(ctx, nc, p, a)
 	if err != nil {
 		return err
 	}
@@ -145,7 +143,7 @@ func (v *verified) check(ctx context.Context, js jetstream.JetStream, p cluster.
 	if known {
 		return nil
 	}
-	if err := read(); err != nil {
+	if err := artefact.Get(ctx, nc, p, a, io.Discard); err != nil {
 		return err
 	}
 	v.mu.Lock()
@@ -155,19 +153,4 @@ func (v *verified) check(ctx context.Context, js jetstream.JetStream, p cluster.
 	}
 	v.seen[a.SHA256] = object
 	return nil
-}
-
-// lookUp returns which object an artefact is.
-func lookUp(ctx context.Context, js jetstream.JetStream, p cluster.Subjects, a cluster.Artefact) (string, error) {
-	store, err := js.ObjectStore(ctx, p.Artefacts())
-	if err != nil {
-		return "", fmt.Errorf("nimbus: object store %s: %w", p.Artefacts(), err)
-	}
-	info, err := store.GetInfo(ctx, a.SHA256)
-	if errors.Is(err, jetstream.ErrObjectNotFound) {
-		return "", fmt.Errorf("%w: %.12s; upload it before it is submitted", artefact.ErrMissing, a.SHA256)
-	} else if err != nil {
-		return "", fmt.Errorf("nimbus: look for artefact %.12s: %w", a.SHA256, err)
-	}
-	return fmt.Sprintf("%s %d", info.NUID, a.Size), nil
 }

@@ -84,7 +84,7 @@ func TestSubmitWithoutProgram(t *testing.T) {
 	q := s.request("words", "n")
 	q.Artefact.SHA256 = strings.Repeat("ab", 32)
 	_, err := ask[cluster.Record](s, cluster.Operate, cluster.VerbSubmit, q)
-	if code(err) != cluster.CodeBadRequest || !strings.Contains(err.Error(), "not in the object store: abababababab; upload it") {
+	if code(err) != cluster.CodeBadRequest || !strings.Contains(err.Error(), "not in the object store: abababababab; submit") {
 		t.Errorf("missing: %v", err)
 	}
 	q = s.request("words", "n")
