@@ -120,6 +120,9 @@ func (g *cgroups) of(s cluster.Seat) string {
 }
 
 // put puts a process into the cgroup of its seat, with the limits of its need if cgroups limit.
+//
+// To start it there (CLONE_INTO_CGROUP) would be faster, and nothing could be forked before. But Linux 6.18 kills at once
+// what is started in a cgroup that has been killed before.
 func (g *cgroups) put(s cluster.Seat, pid int, n need) error {
 	dir := g.of(s)
 	if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {

@@ -80,7 +80,10 @@ func (k *keeper) exec(r *run, path, jwt string) error {
 		return err
 	}
 	r.state.PID, r.state.Born = r.pid, r.born
-	if r.state.Limits, err = k.limits.apply(k.seat, r.pid, r.state.Need); err == nil {
+	if err = k.dir.put(k.seat, processFile, &r.state); err == nil { // first, since to limit it may take tens of milliseconds
+		r.state.Limits, err = k.limits.apply(k.seat, r.pid, r.state.Need)
+	}
+	if err == nil {
 		err = k.dir.put(k.seat, processFile, &r.state)
 	}
 	if err != nil { // unlimited, or unknown to the next run of the supervisor: better not
