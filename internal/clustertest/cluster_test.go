@@ -27,7 +27,8 @@ var programs = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator),
-		"./cmd/askback", "./cmd/nimbus", "./cmd/supervisor", "./examples/wordcount")
+		"./cmd/askback", "./cmd/nimbus", "./cmd/supervisor", "./examples/wordcount",
+		"./internal/clustertest/hostile")
 	build.Dir = filepath.Join("..", "..")
 	if out, err := build.CombinedOutput(); err != nil {
 		return dir, fmt.Errorf("build: %w: %s", err, out)
@@ -66,6 +67,8 @@ type fixture struct {
 
 	natsHosts, nimbusHosts, hosts []*netlab.Host
 	nats, nimbus, supervisors     []*netlab.Process
+
+	nimbusArgs, supervisorArgs []string // of those that are started from now on, besides the usual
 }
 
 // prepare makes what every fixture needs, and the host of the operator.
@@ -159,14 +162,14 @@ func (f *fixture) startNATS(n int) {
 }
 
 func (f *fixture) startNimbus(n int) {
-	f.nimbus[n] = f.nimbusHosts[n].Start("nimbus", append([]string{f.program("nimbus"), "--name", fmt.Sprintf("m%d", n+1),
-		"--detection", detection.String(), "--trust", f.key("trust"), "--issuer", f.key("issuer.json")}, f.connection("nimbus")...)...)
+	f.nimbus[n] = f.nimbusHosts[n].Start("nimbus", slices.Concat([]string{f.program("nimbus"), "--name", fmt.Sprintf("m%d", n+1),
+		"--detection", detection.String(), "--trust", f.key("trust"), "--issuer", f.key("issuer.json")}, f.connection("nimbus"), f.nimbusArgs)...)
 }
 
 func (f *fixture) startSupervisor(n int) {
 	name := fmt.Sprintf("s%d", n+1)
-	f.supervisors[n] = f.hosts[n].Start("supervisor", append([]string{f.program("supervisor"), "--name", name, "--slots", "2",
-		"--dir", filepath.Join(f.dir, name), "--trust", f.key("trust")}, f.connection("supervisor-"+name)...)...)
+	f.supervisors[n] = f.hosts[n].Start("supervisor", slices.Concat([]string{f.program("supervisor"), "--name", name, "--slots", "2",
+		"--dir", filepath.Join(f.dir, name), "--trust", f.key("trust")}, f.connection("supervisor-"+name), f.supervisorArgs)...)
 }
 
 // askback runs the command line on the operator's host.

@@ -1,0 +1,208 @@
+package clustertest
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/netlab"
+	"github.com/askback/askback/msgid"
+)
+
+// TestOperate does to a topology under load what operators do.
+func TestOperate(t *testing.T) {
+	unlessCI(t)
+	f := start(t)
+	for _, deed := range []struct {
+		name string
+		test func(*fixture)
+	}{
+		{"rebalance from one worker to three", (*fixture).rebalanced},
+		{"deactivate and activate", (*fixture).deactivated},
+		{"logs", (*fixture).logged},
+		{"log-level", (*fixture).leveled},
+		{"tap", (*fixture).tapped},
+	} {
+		f.part(t, deed.name, deed.test)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// submitTo starts a word count in that many workers, and returns when its words flow.
+func (f *fixture) submitTo(name string, workers, rate int) *run {
+	f.t.Helper()
+	r := &run{f: f, name: name, out: f.shared(name), seen: map[msgid.Alias]msgid.Incarnation{}, hurt: map[msgid.Alias]bool{}}
+	operate[cluster.Record](f, "submit", f.program("wordcount"), "--name", name, "--workers", strconv.Itoa(workers), "--",
+		"-out", r.out, "-rate", strconv.Itoa(rate), filepath.Join(text, "**", "*.go"))
+	f.eventually(60*time.Second, "lines are read", func() bool { return r.progress() > 0 })
+	return r
+}
+
+// shared makes a directory that workers may write to, who are another user.
+func (f *fixture) shared(name string) string {
+	f.t.Helper()
+	dir := filepath.Join(f.dir, name)
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, 0o777)); err != nil {
+		f.t.Fatal(err)
+	}
+	return dir
+}
+
+func (f *fixture) rebalanced() {
+	r := f.submitTo("rebalanced", 1, 150_000)
+	r.harmAll()
+	operate[cluster.Record](f, "rebalance", r.name, "--workers", "3")
+	f.eventually(20*time.Second, "three workers run", func() bool { return len(r.workers()) == 3 })
+	r.settle()
+}
+
+// deactivated: while a topology is inactive its spout emits nothing.
+func (f *fixture) deactivated() {
+	r := f.submit("deactivated")
+	operate[cluster.Record](f, "deactivate", r.name)
+	was := r.emitted("lines")
+	f.eventually(10*time.Second, "the spout is quiet", func() bool {
+		before := was
+		time.Sleep(2 * cluster.BeatEvery)
+		was = r.emitted("lines")
+		return was == before
+	})
+	if p := r.progress(); p >= 100 {
+		f.t.Fatalf("%d %% are read already: there is nothing to hold back", p)
+	}
+	time.Sleep(3 * time.Second)
+	if now := r.emitted("lines"); now != was {
+		f.t.Errorf("it has emitted %d while it was inactive", now-was)
+	}
+	operate[cluster.Record](f, "activate", r.name)
+	r.settle()
+}
+
+// emitted returns what the first task of an operator has emitted.
+func (r *run) emitted(operator string) uint64 {
+	r.f.t.Helper()
+	for _, w := range r.look().Workers {
+		if w.Beat == nil {
+			continue
+		}
+		for _, t := range w.Beat.Tasks {
+			if t.Alias == (msgid.Alias{Operator: operator}) {
+				return t.Counters.Emitted
+			}
+		}
+	}
+	return 0
+}
+
+// logged: --task shows lines of that task only, and --follow those of a process that has just begun.
+func (f *fixture) logged() {
+	r := f.submit("logged")
+	out, err := f.askback("view", "logs", r.name, "--task", "count.0", "--json")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	n := 0
+	for text := range strings.Lines(string(out)) {
+		var shown struct{ Line string }
+		var line struct{ Task string }
+		if err := json.Unmarshal([]byte(text), &shown); err != nil {
+			f.t.Fatalf("%q: %v", text, err)
+		}
+		if err := json.Unmarshal([]byte(shown.Line), &line); err != nil || line.Task != "count.0" {
+			f.t.Errorf("of another task: %q", shown.Line)
+		}
+		n++
+	}
+	if n == 0 {
+		f.t.Error("count.0 has logged nothing")
+	}
+
+	follow := f.command("view", "logs", r.name, "--follow")
+	f.eventually(10*time.Second, "the beginning is shown", func() bool { return strings.Count(follow.Tail(1<<20), "worker begins") == 3 })
+	r.kill(r.worker())
+	f.eventually(20*time.Second, "the next process is shown", func() bool { return strings.Count(follow.Tail(1<<20), "worker begins") == 4 })
+	for _, pid := range pidsOf(f.op, "logs") {
+		_ = syscall.Kill(pid, syscall.SIGINT)
+	}
+	<-follow.Ended()
+	r.settle()
+}
+
+// command starts the command line on the operator's host.
+func (f *fixture) command(as string, args ...string) *netlab.Process {
+	f.t.Helper()
+	return f.op.Start(args[0], append(append([]string{f.program("askback"), args[0]}, f.connection(as)...), args[1:]...)...)
+}
+
+// leveled: what is below the level is not logged for a while.
+func (f *fixture) leveled() {
+	r := f.submit("leveled")
+	recovered := func() int {
+		out, err := f.askback("view", "logs", r.name, "--task", "count.1")
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		return strings.Count(string(out), "task recovered")
+	}
+	restart := func(times int) {
+		r.hurt[msgid.Alias{Operator: "count", Index: 1}] = true
+		operate[cluster.Record](f, "restart", r.name, "count.1")
+		f.eventually(20*time.Second, "it is back", func() bool {
+			n := 0
+			for _, e := range f.explain(r.name) {
+				if e.Recovery != nil && e.Task == "count.1" {
+					n++
+				}
+			}
+			return n == times
+		})
+	}
+	const length = 8 * time.Second
+	operate[cluster.Record](f, "log-level", r.name, "error", "--for", length.String())
+	since := time.Now()
+	time.Sleep(time.Second) // the order is on its way
+	restart(1)
+	if n := recovered(); n != 0 {
+		f.t.Errorf("at level error %d recoveries are logged", n)
+	}
+	time.Sleep(time.Until(since.Add(length + 2*cluster.BeatEvery)))
+	restart(2)
+	f.eventually(5*time.Second, "what happens later is logged", func() bool { return recovered() == 1 })
+	r.settle()
+}
+
+// tapped: tuples are shown as they pass, to those who may see them.
+func (f *fixture) tapped() {
+	r := f.submit("tapped")
+	out, err := f.askback("operate", "tap", r.name, "lines>split", "--sample", "1/100", "--count", "5")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	n := 0
+	for text := range strings.Lines(string(out)) {
+		var shown struct {
+			ID     string
+			Fields struct{ Line *string }
+		}
+		if err := json.Unmarshal([]byte(text), &shown); err != nil || shown.ID == "" || shown.Fields.Line == nil {
+			f.t.Errorf("%q: %v", text, err)
+		}
+		n++
+	}
+	if n != 5 {
+		f.t.Errorf("%d tuples instead of 5", n)
+	}
+	if out, err := f.askback("view", "tap", r.name, "lines>split", "--for", "2s"); err == nil || !strings.Contains(err.Error(), "operate") {
+		f.t.Errorf("who may only look sees tuples: %v\n%s", err, out)
+	}
+	r.settle()
+}
