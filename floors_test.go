@@ -33,7 +33,7 @@ var machines = []string{"backtrack", "recovery", "recovery/ack", "recovery/acker
 var notForMachines = []string{"context", "crypto/rand", "io/fs", "math/rand", "math/rand/v2", "net", "os", "runtime", "sync", "sync/atomic", "syscall", "time"}
 
 // natsUsers are the places where NATS may be imported, besides tests.
-var natsUsers = []string{"channel/natschan", "checkpoint/natslog", "spout/jetspout", "bolt/jetsink", "journal", "bench", "cluster", "cmd", "internal/natstest"}
+var natsUsers = []string{"channel/natschan", "checkpoint/natslog", "spout/jetspout", "bolt/jetsink", "journal", "bench", "cluster", "cmd", "internal/natstest", "internal/clustertest/hostile"}
 
 // Imports run downward only.
 func TestImportFloors(t *testing.T) {
