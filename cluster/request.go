@@ -45,7 +45,11 @@ func Request[Answer any](ctx context.Context, nc *nats.Conn, subject string, que
 				patience = min(2*patience, askMost)
 			} else if err == nil {
 				if err = refusal(reply); err == nil {
-					return answer, json.Unmarshal(reply.Data, &answer)
+					data, err := unpack(reply)
+					if err != nil {
+						return answer, fmt.Errorf("cluster: request %s: %w", subject, err)
+					}
+					return answer, json.Unmarshal(data, &answer)
 				}
 				if refused := (*RequestError)(nil); errors.As(err, &refused) && refused.Code != CodeUnavailable {
 					return answer, err

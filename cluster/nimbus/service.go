@@ -100,7 +100,11 @@ func (r reply) send(value any, err error) {
 	if err == nil {
 		m.Data, err = json.Marshal(value)
 	}
+	if err == nil {
+		err = cluster.Pack(m, r.nc.MaxPayload())
+	}
 	if err != nil {
+		m.Data = nil
 		refused := &cluster.RequestError{Code: cluster.CodeInternal, Text: err.Error()}
 		_ = errors.As(err, &refused)
 		m.Header.Set(micro.ErrorCodeHeader, string(refused.Code))
