@@ -141,8 +141,11 @@ func (e *Events) send(ctx context.Context) bool {
 	}
 }
 
-// ReadEvents returns the newest events of an instance, or of ClusterEvents, oldest first, and at most limit. A limit of 0
-// is 1000.
+// maxEventsRead bounds what is read of one instance, in bytes: a worker may write what it likes.
+const maxEventsRead = 8 << 20
+
+// ReadEvents returns the newest events of an instance, or of ClusterEvents, oldest first, and at most limit, or fewer if
+// they are very long. A limit of 0 is 1000.
 func ReadEvents(ctx context.Context, nc *nats.Conn, p Subjects, of string, limit int) ([]Event, error) {
 	if of == "" {
 		of = ClusterEvents
@@ -155,20 +158,24 @@ func ReadEvents(ctx context.Context, nc *nats.Conn, p Subjects, of string, limit
 	}
 	limit = min(limit, eventsEach)
 	var found []Event
+	var bytes []int // of each
+	total := 0
 	_, err := walk(ctx, nc, p.Events(), p.Event(of), 0, func(m message) error {
 		var e Event
 		if json.Unmarshal(m.data, &e) != nil {
 			return nil // a worker may write what it likes there
 		}
-		if found = append(found, e); len(found) > 2*limit {
-			found = append(found[:0], found[len(found)-limit:]...)
+		found, bytes, total = append(found, e), append(bytes, len(m.data)), total+len(m.data)
+		for len(found) > limit || total > maxEventsRead {
+			total -= bytes[0]
+			found, bytes = found[1:], bytes[1:]
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cluster: events of %s: %w", of, err)
 	}
-	return found[max(0, len(found)-limit):], nil
+	return found, nil
 }
 
 // shorten cuts a text that is too long.

@@ -51,6 +51,17 @@ func TestEvents(t *testing.T) {
 			t.Errorf("%s, limit %d: %d events, %v", c.of, c.limit, len(events), err)
 		}
 	}
+	if reply, err := nc.Request(prefix.Event(string(a)), make([]byte, eventBytes+1), 5*time.Second); err != nil || !strings.Contains(string(reply.Data), "exceed") {
+		t.Errorf("a long one is not refused: %v", err)
+	}
+	for range maxEventsRead/(60<<10) + 1 {
+		if _, err := nc.Request(prefix.Event(string(a)), []byte(`{"text":"`+strings.Repeat("x", 60<<10)+`"}`), 5*time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if events, err := ReadEvents(limit(t), nc, prefix, string(a), 0); err != nil || len(events) != maxEventsRead/(60<<10) {
+		t.Errorf("of a worker that writes much: %d events, %v", len(events), err)
+	}
 	if events, err := ReadEvents(limit(t), nc, prefix, "nobody-12345678", 0); err != nil || len(events) != 0 {
 		t.Errorf("of nobody: %v, %v", events, err)
 	}

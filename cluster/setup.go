@@ -15,6 +15,7 @@ const (
 	eventsEach  = 2000                // of one instance
 	eventsAge   = 30 * 24 * time.Hour // of any
 	eventsBytes = 256 << 20           // of all
+	eventBytes  = 64 << 10            // of one: a topology's worker that floods them takes half of all, and pushes nobody out
 	// markerTTL is how long an expired lease leaves a mark, and deletedTTL how long a deleted key does. Whoever watches
 	// and was away for longer finds out by its audit.
 	markerTTL  = time.Minute
@@ -87,6 +88,7 @@ func stores(js jetstream.JetStream, p Subjects) []kept {
 				MaxMsgsPerSubject: eventsEach,
 				MaxAge:            eventsAge,
 				MaxBytes:          eventsBytes,
+				MaxMsgSize:        eventBytes,
 				AllowDirect:       true,
 			})
 			return err
