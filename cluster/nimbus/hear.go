@@ -2,6 +2,7 @@ package nimbus
 
 import (
 	"encoding/json"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -41,7 +42,7 @@ func (t *term) onHostBeat(m *nats.Msg) {
 	if cluster.Redirected(m) || json.Unmarshal(m.Data, b) != nil || !msgid.ValidName(b.Name) || m.Subject != t.subjects.HostBeat(b.Name) {
 		return
 	}
-	t.heard(func() { t.core.HostBeat(at, b) })
+	t.heard(m.Subject, func() { t.core.HostBeat(at, b) })
 }
 
 // onWorkerBeat takes what a worker says of itself.
@@ -50,13 +51,47 @@ func (t *term) onWorkerBeat(m *nats.Msg) {
 	if cluster.Redirected(m) || json.Unmarshal(m.Data, b) != nil || b.Seat.Check() != nil || m.Subject != t.subjects.WorkerBeat(b.Seat) {
 		return
 	}
-	t.heard(func() { t.core.Beat(at, b) })
+	t.heard(m.Subject, func() { t.core.Beat(at, b) })
 }
 
-func (t *term) heard(beat func()) {
-	select {
-	case t.beats <- beat:
-	default:
+// Sounds are beats that wait for the loop: the newest of each subject, so that nobody who floods his takes the room of
+// others.
+type sounds struct {
+	mu     sync.Mutex
+	newest map[string]func()
+	order  chan string // subjects; what finds it full is missed
+}
+
+func newSounds() *sounds {
+	return &sounds{newest: map[string]func(){}, order: make(chan string, maxBeats)}
+}
+
+// put reports false if there is no room.
+func (s *sounds) put(subject string, beat func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.newest[subject] == nil {
+		select {
+		case s.order <- subject:
+		default:
+			return false
+		}
+	}
+	s.newest[subject] = beat
+	return true
+}
+
+// take returns the newest beat of a subject that was next in order.
+func (s *sounds) take(subject string) (beat func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	beat = s.newest[subject]
+	delete(s.newest, subject)
+	return beat
+}
+
+func (t *term) heard(subject string, beat func()) {
+	if !t.sounds.put(subject, beat) {
 		t.missed.Add(1)
 	}
 }

@@ -27,7 +27,7 @@ type term struct {
 	core   *core.Core
 
 	steps  chan step     // requests, and results of what took long; who finds it full is told to try again
-	beats  chan func()   // what is heard; what finds it full is counted as missed
+	sounds *sounds       // what is heard; what finds no room is counted as missed
 	missed atomic.Uint64 // beats
 	slow   chan struct{} // one for each thing that may take long at a time
 	ended  chan struct{} // closed when the loop has ended
@@ -47,7 +47,7 @@ type teller interface{ Tell(cluster.Event) }
 // Bounds of what waits for the loop.
 const (
 	maxSteps = 256
-	maxBeats = 8192 // of 2,000 workers for two seconds
+	maxBeats = 8192 // of as many workers and supervisors
 	maxSlow  = 16
 )
 
@@ -61,7 +61,7 @@ func newTerm(n *Nimbus, nc *nats.Conn, js jetstream.JetStream, bucket cluster.Wr
 	return &term{
 		Nimbus: n, nc: nc, js: js, bucket: bucket, events: events,
 		core:  core.New(core.Config{Detection: n.cfg.Detection, Grace: n.cfg.grace()}),
-		steps: make(chan step, maxSteps), beats: make(chan func(), maxBeats), slow: make(chan struct{}, maxSlow),
+		steps: make(chan step, maxSteps), sounds: newSounds(), slow: make(chan struct{}, maxSlow),
 		ended: make(chan struct{}), waiting: map[*core.Submission][]reply{},
 	}
 }
@@ -118,8 +118,8 @@ func (t *term) loop(ctx context.Context) {
 	for awake := time.Now(); ctx.Err() == nil; awake = time.Now() {
 		select {
 		case <-ctx.Done():
-		case beat := <-t.beats:
-			beat()
+		case subject := <-t.sounds.order:
+			t.sounds.take(subject)()
 		case do := <-t.steps:
 			if time.Since(awake) >= t.cfg.Lease { // others may have been asked since: their answers count
 				t.depose(errAsleep)
@@ -148,8 +148,8 @@ func (t *term) loop(ctx context.Context) {
 
 // onTick decides, after all that has been heard.
 func (t *term) onTick(ctx context.Context) {
-	for range len(t.beats) {
-		(<-t.beats)()
+	for range len(t.sounds.order) {
+		t.sounds.take(<-t.sounds.order)()
 	}
 	if t.missed.Swap(0) > 0 {
 		t.core.Listening(time.Now())

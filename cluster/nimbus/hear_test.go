@@ -1,0 +1,34 @@
+package nimbus
+
+import (
+	"fmt"
+	"testing"
+)
+
+// Who floods his beats is heard with the newest, and takes nobody's room.
+func TestSounds(t *testing.T) {
+	s := newSounds()
+	heard := ""
+	for i := range 10 * maxBeats {
+		if !s.put("flood", func() { heard += fmt.Sprintf("flood %d ", i) }) {
+			t.Fatal("no room for the one that floods")
+		}
+	}
+	if !s.put("other", func() { heard += "other" }) {
+		t.Fatal("no room for another")
+	}
+	for range len(s.order) {
+		s.take(<-s.order)()
+	}
+	if want := fmt.Sprintf("flood %d other", 10*maxBeats-1); heard != want {
+		t.Errorf("heard %q, want %q", heard, want)
+	}
+	for i := range maxBeats {
+		if !s.put(fmt.Sprint(i), func() {}) {
+			t.Fatalf("no room for number %d", i)
+		}
+	}
+	if s.put("one more", func() {}) {
+		t.Error("there is no end of room")
+	}
+}
