@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -50,15 +52,21 @@ func (s *Supervisor) standing() *cluster.HostBeat {
 	return b
 }
 
-// onBeat passes a worker's beat on. The subject says whose it is; nobody else may publish there.
+// onBeat passes a worker's beat on. The subject says whose it is; nobody else may publish there. It is read by the seat's
+// own keeper, so that a worker that floods its beats keeps nobody from hearing the others.
 func (s *Supervisor) onBeat(m *nats.Msg) {
-	b := &cluster.Beat{}
-	if cluster.Redirected(m) || json.Unmarshal(m.Data, b) != nil || m.Subject != s.subjects.WorkerBeat(b.Seat) {
-		return
+	if k := s.keeper(s.beating(m.Subject)); k != nil && !cluster.Redirected(m) {
+		newest(k.beats, m)
 	}
-	if k := s.keeper(b.Seat); k != nil {
-		newest(k.beats, b)
+}
+
+// beating returns the seat of "P.beat.worker.I.S.N".
+func (s *Supervisor) beating(subject string) (seat cluster.Seat) {
+	if parts := strings.Split(subject, "."); len(parts) == 6 {
+		seat.Instance, seat.Supervisor = cluster.Instance(parts[3]), parts[4]
+		seat.Slot, _ = strconv.Atoi(parts[5])
 	}
+	return seat
 }
 
 const (

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"github.com/askback/askback/cluster"
@@ -33,7 +34,7 @@ type keeper struct {
 
 	// The inbox. Of wishes and beats the newest counts; of the others at most one is under way.
 	wishes chan wish
-	beats  chan *cluster.Beat
+	beats  chan *nats.Msg
 	ready  chan prepared
 	exits  chan exit
 
@@ -88,7 +89,7 @@ func (s *Supervisor) newKeeper(seat cluster.Seat) *keeper {
 		Supervisor: s, seat: seat,
 		log:    s.cfg.Log.With(zap.String("worker", seat.String())),
 		out:    &output{s.dir.output(seat), s.cfg.MaxLog, s.cfg.LogFiles},
-		wishes: make(chan wish, 1), beats: make(chan *cluster.Beat, 1), ready: make(chan prepared, 1), exits: make(chan exit, 1),
+		wishes: make(chan wish, 1), beats: make(chan *nats.Msg, 1), ready: make(chan prepared, 1), exits: make(chan exit, 1),
 	}
 	if l := (&login{}); s.dir.get(seat, loginFile, l) {
 		k.login = l

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"github.com/askback/askback/checkpoint"
@@ -221,7 +222,11 @@ func (k *keeper) instruct(now time.Time) {
 }
 
 // onBeat notes what a worker says of itself. A beat of another process is that of one that is being killed.
-func (k *keeper) onBeat(b *cluster.Beat) {
+func (k *keeper) onBeat(m *nats.Msg) {
+	var b cluster.Beat
+	if json.Unmarshal(m.Data, &b) != nil || b.Seat != k.seat {
+		return
+	}
 	if r := k.run; r != nil && b.PID == r.pid {
 		r.heard, r.revision = time.Now(), b.Revision
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/askback/askback/cluster"
 	"github.com/askback/askback/msgid"
 )
@@ -146,6 +148,25 @@ func TestCgroups(t *testing.T) {
 	}
 	if got := ownCgroup("3:cpu:/x\n0::/system.slice/askback.service\n"); got != "/system.slice/askback.service" {
 		t.Errorf("own cgroup %q", got)
+	}
+}
+
+// A beat goes to the keeper of the seat that its subject names, unread.
+func TestBeatsReachTheirKeeper(t *testing.T) {
+	seat := cluster.Seat{Instance: "words-aaaaaaaa", Supervisor: "me", Slot: 2}
+	s := &Supervisor{subjects: "askback"}
+	k := &keeper{seat: seat, beats: make(chan *nats.Msg, 1)}
+	s.keepers = map[cluster.Seat]*keeper{seat: k}
+	for subject, heard := range map[string]bool{
+		s.subjects.WorkerBeat(seat): true, "askback.beat.worker.words-aaaaaaaa.me.1": false, "askback.beat.worker": false, "": false,
+		"askback.beat.worker.words-aaaaaaaa.you.2": false,
+	} {
+		s.onBeat(&nats.Msg{Subject: subject, Data: []byte("not even JSON")})
+		if got := len(k.beats) == 1; got != heard {
+			t.Errorf("%q is heard: %v", subject, got)
+		} else if got {
+			k.onBeat(<-k.beats)
+		}
 	}
 }
 
