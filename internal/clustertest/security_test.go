@@ -20,13 +20,14 @@ import (
 // faults. All workers' permissions hold for ten seconds only.
 func TestSecurity(t *testing.T) {
 	unlessCI(t)
+	group := cgroup(t) // before the hosts, since it must outlive their processes
 	f := start(t)
 	f.nimbusArgs = []string{"--login-for", "10s"}
 	for n := range f.nimbus {
 		f.nimbus[n].Kill()
 		f.startNimbus(n)
 	}
-	f.supervisorArgs = []string{"--cgroup", cgroup(t)}
+	f.supervisorArgs = []string{"--cgroup", group}
 	for n := range f.supervisors {
 		f.supervisors[n].Kill()
 		f.startSupervisor(n)
@@ -64,9 +65,15 @@ func cgroup(t *testing.T) string {
 	}
 	dir := filepath.Join(at, filepath.Base(at))
 	t.Cleanup(func() {
-		left, _ := filepath.Glob(filepath.Join(dir, "worker-*")) // of those who were killed with the test
-		for _, worker := range left {
-			_ = os.Remove(worker)
+		for range 100 { // who is killed takes a moment to leave
+			left, _ := filepath.Glob(filepath.Join(dir, "worker-*"))
+			for _, worker := range left {
+				_ = os.Remove(worker)
+			}
+			if len(left) == 0 {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
 		}
 		if err := errors.Join(os.Remove(dir), syscall.Unmount(at, 0), os.Remove(at)); err != nil {
 			t.Error(err)
