@@ -53,10 +53,11 @@ type input struct {
 	dropped      bool      // the bounded store was full since the last ASK
 }
 
-// hello tells the source where this incarnation was restored (R3).
+// hello tells the source where this incarnation was restored (R3). It is repeated much sooner than an ASK: nothing but a
+// mark is sent for it, and the first answer may be lost between NATS servers that have not heard yet who listens.
 func (m *Machine) hello(i int) {
 	in := &m.in[i]
-	in.helloDelay = max(in.helloDelay, m.cfg.RetryEvery/2)
+	in.helloDelay = max(in.helloDelay, m.cfg.RetryEvery/16)
 	in.helloAt = m.now + in.helloDelay
 	in.helloDelay = backoff(in.helloDelay, m.cfg.RetryMax)
 	m.signal(i, in.port.Number, channel.Signal{Kind: channel.Hello, Seq: in.stable, Have: in.accepted, Sum: in.acceptedSum}, false)

@@ -73,8 +73,8 @@ type Config struct {
 	// SnapshotEvery is the interval, in milliseconds, at which sinks start a wave of snapshots, or a coordinator
 	// begins a checkpoint after the last one. Default 1000.
 	SnapshotEvery Tick
-	// RetryEvery is the first delay, in milliseconds, before an ASK or a hello without effect is repeated; it
-	// doubles up to RetryMax. Defaults 250 and 2000.
+	// RetryEvery is the first delay, in milliseconds, before an ASK without effect is repeated; it doubles up to
+	// RetryMax. What costs less is repeated sooner. Defaults 250 and 2000.
 	RetryEvery, RetryMax Tick
 	// AckWindow is how many tuples of a channel may be unacknowledged. Only strategy ack waits so. Default 1.
 	AckWindow int
