@@ -77,7 +77,7 @@ func (o *Origin) read(ctx context.Context, cfg Config, opt checkpoint.Options) (
 		return nil, nil, err
 	}
 	// Frames that its snapshot retains have become stable since: else it would not have stood still.
-	if st := m.Status(); st.Replaying || print(st) != o.Print {
+	if st := m.Status(); st.Replaying || fingerprint(st) != o.Print {
 		return nil, nil, damaged("it is not where it was then")
 	}
 	if len(own) == 0 || own[0] != coreVersion {
@@ -117,8 +117,8 @@ func (c *Core) adopt(begin *seed) error {
 	return c.resume(begin.own)
 }
 
-// print is a fingerprint of where all of a task's channels are. It is never 0.
-func print(st *recovery.Status) uint64 {
+// fingerprint is one of where all of a task's channels are. It is never 0.
+func fingerprint(st *recovery.Status) uint64 {
 	h := fnv.New64a()
 	var b [12]byte
 	for _, side := range [][]recovery.Position{st.Inputs, st.Outputs} {

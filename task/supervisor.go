@@ -329,7 +329,7 @@ func (s *Supervisor) publish(r *runner) {
 	i.Rooted = i.Rooted || st.Counters.Snapshots > 0
 	i.Keeps, i.Quiet = r.core.keeps(), 0
 	if number, still := r.core.still(); still {
-		i.Quiet, i.Print = number, print(st)
+		i.Quiet, i.Print = number, fingerprint(st)
 	}
 	i.Dropped, i.Retained = r.box.lost(), st.Retained
 	i.Done, i.Total = r.progress()

@@ -23,6 +23,9 @@ import (
 // moment until after it, all stood still at that moment, nothing was on its way, and it stays so. Until the third step
 // nothing has happened, and the topology can go on as it was.
 
+// maxStands bounds how many tasks a record says of where they stood.
+const maxStands = 10_000
+
 // stillFor is how long a topology may take to come to a standstill.
 const stillFor = 30 * time.Second
 
@@ -68,6 +71,9 @@ func (c *Core) Reshapes(now time.Time, q *cluster.RebalanceRequest) (seat cluste
 // mayReshape returns an error if one of the operators cannot have another number of tasks, or a task is in the way.
 func (c *Core) mayReshape(now time.Time, t *topology, parallel map[string]int) error {
 	spec := &t.record.Spec
+	if n := len(spec.Tasks()); n > maxStands {
+		return conflict("topology %s has %d tasks: of more than %d the numbers cannot change", spec.Name, n, maxStands)
+	}
 	for _, name := range slices.Sorted(maps.Keys(parallel)) {
 		switch o := spec.Operator(name); {
 		case o == nil:
