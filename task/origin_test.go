@@ -168,16 +168,26 @@ func TestOrigin(t *testing.T) {
 
 // What is not as it was at the standstill is not gone on from.
 func TestOriginElse(t *testing.T) {
-	b, _ := tallied(100, &atomic.Int64{})
+	var limit atomic.Int64
+	limit.Store(50)
+	b, _ := tallied(100, &limit)
 	plan, err := b.Build()
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := openPlan(t, plan, memlog.Options{}, func(o *task.Options) {
-		o.From = &task.Origin{Log: memlog.New(memlog.Options{}), Plan: plan, Print: 7}
-		o.Failures = 1
-	})
-	if err := h.fails(); !errors.Is(err, checkpoint.ErrDamaged) || !strings.Contains(err.Error(), "has no snapshot") {
-		t.Errorf("%v", err)
+	var quiet atomic.Uint64
+	h := openPlan(t, plan, memlog.Options{}, func(o *task.Options) { o.Config.Quiet = quiet.Load })
+	h.until("half is read", func() bool { return h.tasks["numbers.0"].Info().Done >= 50 })
+	prints := h.still(&quiet)
+	h.stop()
+	for says, log := range map[string]*memlog.Log{"it has no snapshot": memlog.New(memlog.Options{}), "it is not where it was then": h.log} {
+		h := openPlan(t, plan, memlog.Options{}, func(o *task.Options) {
+			o.From = &task.Origin{Log: log, Plan: plan, Print: prints[o.Config.Task.Alias] + 1}
+			o.Failures = 1
+		})
+		if err := h.fails(); !errors.Is(err, checkpoint.ErrDamaged) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want %q", err, says)
+		}
+		h.stop()
 	}
 }
