@@ -307,6 +307,7 @@ func (m *Machine) Status() *recovery.Status {
 	s.Owing = m.owes()
 	s.Starved = m.starved()
 	s.Finished = m.ended
+	s.Clean = m.clean()
 	s.Retained = m.retained
 	s.Wake = m.wake()
 	s.Queued, s.Waiting = 0, 0

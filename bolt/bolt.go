@@ -67,6 +67,14 @@ type Committer interface {
 	Commit() error
 }
 
+// A Movable sink does not mind if its topology goes on by another name, which Task.Topology is: nothing outside that
+// says how far it is goes by that name. A Committer that is not Movable keeps a cluster from changing the parallelism of
+// any operator of its topology.
+type Movable interface {
+	Committer
+	Movable()
+}
+
 // A Context tells a task who it is and gives it what replay can repeat.
 type Context interface {
 	// Task says who the task is.

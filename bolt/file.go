@@ -194,6 +194,9 @@ func (s *fileSink) Snapshot() ([]byte, error) {
 	return json.Marshal(fileState{Part: s.state.Part, Segments: segments, Closed: s.state.Closed})
 }
 
+// Movable says that the files do not depend on the topology's name.
+func (s *fileSink) Movable() {}
+
 // Commit gives the parts that the last snapshot closed their names.
 func (s *fileSink) Commit() error {
 	if len(s.state.Closed) == 0 {

@@ -33,6 +33,7 @@ const (
 	// Requests to a worker.
 	VerbOrder = "order" // Order, not answered: the next Beat shows it
 	VerbCrash = "crash" // TaskRequest: the task is ended as by a crash, and restored
+	VerbSpec  = "spec"  // SpecRequest, Spec: what its program would be with other numbers of tasks
 )
 
 // LogsAlive is the header of a message that is neither lines nor their end: see VerbLogs.
@@ -94,6 +95,15 @@ type KillRequest struct {
 type RebalanceRequest struct {
 	Name    string `json:"name"`
 	Workers int    `json:"workers,omitempty"` // 0: as many as before
+	// Parallel are other numbers of tasks, of operators that keep nothing. The topology comes to a standstill for that,
+	// and goes on as another instance. It has begun when this is answered: Record.Reshape says so until it is done, or
+	// given up, which Record.Reason then says.
+	Parallel map[string]int `json:"parallel,omitempty"`
+}
+
+// A SpecRequest asks what a program would be with other numbers of tasks.
+type SpecRequest struct {
+	Parallel map[string]int `json:"parallel"`
 }
 
 // A RestartRequest asks to end one task as by a crash.

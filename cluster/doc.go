@@ -15,6 +15,8 @@
 //     is one key of the bucket, so that each decision is one write.
 //   - An Instance names one submission, "wordcount-3k9x2m7q". Subjects, log and permissions belong to it: what is left of
 //     an earlier submission of the same name cannot touch a later one.
+//   - A Reshape is another Instance that a topology is to become, with other numbers of tasks, and an Origin what it was
+//     before.
 //   - An Order is what a supervisor tells a worker: the tasks it is to run, and how. A Beat is what a worker tells of
 //     itself, and a HostBeat what a supervisor tells.
 //   - An Event is something worth explaining afterwards.

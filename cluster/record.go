@@ -144,7 +144,11 @@ type Record struct {
 	Placement  []Placed  `json:"placement,omitempty"`
 	Shortage   string    `json:"shortage,omitempty"` // what was asked for and is not there
 	Level      Level     `json:"level,omitzero"`
-	Epoch      uint64    `json:"epoch"` // of the nimbus that wrote it
+	// Parallel are the numbers of tasks that are others than the program declares, by operator.
+	Parallel map[string]int `json:"parallel,omitempty"`
+	Reshape  *Reshape       `json:"reshape,omitempty"` // the topology comes to a standstill, to become another
+	From     *Origin        `json:"from,omitempty"`    // what it was before, until all its tasks have snapshots of their own
+	Epoch    uint64         `json:"epoch"`             // of the nimbus that wrote it
 }
 
 // A Placed says which tasks a worker is to run.

@@ -21,16 +21,19 @@ const (
 // A Launch is what a worker is told when it is started: JSON on file descriptor 3, which is then closed. It is the only
 // way by which a secret reaches a worker.
 type Launch struct {
-	Seat       Seat          `json:"seat"`
-	Prefix     string        `json:"prefix"`
-	Servers    string        `json:"servers"`      // URLs, separated by commas
-	CA         []byte        `json:"ca,omitempty"` // PEM
-	Login      Login         `json:"login,omitzero"`
-	Spec       Spec          `json:"spec"`
-	Order      Order         `json:"order"`
-	Durability string        `json:"durability"`
-	Runtime    string        `json:"runtime"`
-	Detection  time.Duration `json:"detection"`
+	Seat    Seat   `json:"seat"`
+	Prefix  string `json:"prefix"`
+	Servers string `json:"servers"`      // URLs, separated by commas
+	CA      []byte `json:"ca,omitempty"` // PEM
+	Login   Login  `json:"login,omitzero"`
+	Spec    Spec   `json:"spec"`
+	Order   Order  `json:"order"`
+	// Parallel and From are those of the Record.
+	Parallel   map[string]int `json:"parallel,omitempty"`
+	From       *Origin        `json:"from,omitempty"`
+	Durability string         `json:"durability"`
+	Runtime    string         `json:"runtime"`
+	Detection  time.Duration  `json:"detection"`
 }
 
 // RoleVariable is the environment variable by which a topology program is told to be something else than a local run:
@@ -63,8 +66,9 @@ type Order struct {
 	Revision uint64        `json:"revision"`
 	Epoch    uint64        `json:"epoch"`
 	Tasks    []msgid.Alias `json:"tasks"`
-	Active   bool          `json:"active"` // whether spouts emit
-	Stop     bool          `json:"stop"`   // the worker is not wanted any more, and ends
+	Active   bool          `json:"active"`          // whether spouts emit
+	Still    bool          `json:"still,omitempty"` // whether timers do not fire either, so that all comes to a standstill
+	Stop     bool          `json:"stop"`            // the worker is not wanted any more, and ends
 	Level    Level         `json:"level,omitzero"`
 	// Lost says why the tasks are not where they were.
 	Lost *Loss `json:"lost,omitempty"`
@@ -98,6 +102,9 @@ type Task struct {
 	Error       string            `json:"error,omitempty"`     // why it failed last
 	LogError    string            `json:"log_error,omitempty"` // why its log takes nothing: CHECKPOINT_FAILING
 	Counters    recovery.Counters `json:"counters"`
+	Keeps       string            `json:"keeps,omitempty"`        // what its operator keeps
+	Rooted      bool              `json:"rooted,omitempty"`       // it has a snapshot of its own, and needs no Origin
+	Still       uint64            `json:"still,string,omitempty"` // where it stands still, as the order wants; 0: it does not
 }
 
 // A HostBeat is what a supervisor tells of itself every BeatEvery.

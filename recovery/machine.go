@@ -129,6 +129,7 @@ type Status struct {
 	Starved   int        // the input port that recorded order waits for; -1: none
 	Owing     bool       // it regenerates what its targets have consumed before, whatever its bounds say
 	Finished  bool       // the operator has finished
+	Clean     bool       // nothing is on its way to it or from it, and a durable snapshot covers all; not every strategy says so
 	Inputs    []Position // consumed, for each input
 	Outputs   []Position // emitted, for each output
 	Tentative bool       // what it did since the last checkpoint may be rolled back, by a strategy that does

@@ -61,6 +61,9 @@ type Opener interface{ State() *Store }
 // State makes a Store its own Opener, for tests and for use without a topology.
 func (s *Store) State() *Store { return s }
 
+// Used reports whether a map was opened, or restored.
+func (s *Store) Used() bool { return len(s.tables) > 0 || len(s.kept) > 0 }
+
 // NewStore returns an empty store.
 func NewStore() *Store { return &Store{seed: maphash.MakeSeed(), epoch: 1} }
 

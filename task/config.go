@@ -33,9 +33,16 @@ type Config struct {
 	// LocalFor is for how many tuples of an edge what Local says is relied on. Default 16384.
 	LocalFor uint64
 
+	// Quiet returns a number other than 0 when spouts are not to be polled and timers not to fire, so that the topology
+	// comes to a standstill. A task that stands still tells the number; see Info. It is asked often, from all tasks'
+	// goroutines. Default: they always are.
+	Quiet func() uint64
+
 	Now  func() time.Time // the wall clock; default time.Now
 	Rand func() uint64    // where ctx.Rand takes fresh values; default: a generator seeded by the system
 	Log  *zap.Logger      // default: none
+
+	seed *seed // what the task begins with, unless its history has a snapshot
 
 	// OnDead is told of each tuple that goes to the dead letters of an operator without such a stream.
 	OnDead func(DeadLetter)

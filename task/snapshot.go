@@ -151,6 +151,10 @@ func (c *Core) restore(h *checkpoint.History) error {
 		if err := c.decode(own[len(own)-1]); err != nil {
 			return err
 		}
+	} else if c.cfg.seed != nil {
+		if err := c.adopt(c.cfg.seed); err != nil {
+			return err
+		}
 	}
 	if c.trees = newTrees(c); c.trees != nil {
 		c.emit.trees = c.trees
@@ -202,6 +206,11 @@ func (c *Core) decode(b []byte) error {
 			b = rest
 		}
 	}
+	return c.resume(b)
+}
+
+// resume has the operator go on from a position, or with its state.
+func (c *Core) resume(b []byte) error {
 	if c.spout != nil {
 		return c.spout.Seek(b)
 	}

@@ -23,6 +23,7 @@ type Options struct {
 	Log       checkpoint.Log     // nil: the strategy keeps no log, and a restarted task begins empty
 	LogOption checkpoint.Options // how the log is written
 	Base      *recovery.Base     // from which snapshot the task is restored; nil: the newest
+	From      *Origin            // what the task begins with; nil: with nothing
 
 	// Failures is how many times in a row a task may fail, without having got further in between, before it is
 	// FAILED for good. Default 5.
@@ -73,6 +74,10 @@ type Info struct {
 	Core        Counters
 	Dropped     uint64 // messages dropped by a full inbox
 	Retained    int    // bytes kept for resending
+	Rooted      bool   // its own log has a snapshot, so that Options.From is not needed any more
+	Keeps       Keeps  // what its operator keeps
+	Quiet       uint64 // what Config.Quiet returned when the task was found to stand still; 0: it does not
+	Print       uint64 // where its channels were then; equal ones are equal
 	Blocked     string // the channel without credit, if there is one
 	Starved     string // the channel that recorded order waits for, if there is one
 	Since       time.Time
@@ -217,11 +222,9 @@ func (s *Supervisor) incarnate(ctx context.Context) (caughtUp bool, err error) {
 	history := &checkpoint.History{}
 	s.begunAt = time.Now()
 	var writer *checkpoint.Writer
+	cfg := s.opt.Config
 	if s.opt.Log != nil {
-		opt := s.opt.LogOption
-		opt.AtLeast = max(opt.AtLeast, s.Info().Incarnation+1) // a log that went back has forgotten some
-		writer, history, err = Open(ctx, s.opt.Log, alias, s.opt.Base, opt)
-		if err != nil {
+		if writer, history, cfg.seed, err = s.open(ctx); err != nil {
 			return false, s.ended(nil, err)
 		}
 		s.failing.Store(nil)
@@ -230,7 +233,7 @@ func (s *Supervisor) incarnate(ctx context.Context) (caughtUp bool, err error) {
 	}
 	r := &runner{box: newInbox(), publish: s.publish, failing: &s.failing}
 	err = guard(alias, func() (err error) {
-		r.core, err = NewCore(s.opt.Config, history, r)
+		r.core, err = NewCore(cfg, history, r)
 		if err == nil && s.opt.Log == nil && s.position != nil && r.core.spout != nil {
 			err = r.core.spout.Seek(s.position)
 		}
@@ -258,6 +261,8 @@ func (s *Supervisor) begun(r *runner, h *checkpoint.History) {
 	defer s.mu.Unlock()
 	s.current, s.loaded, s.reported = r, time.Now(), false
 	s.info.Incarnation = h.Incarnation
+	s.info.Rooted = s.info.Rooted || len(h.Chain) > 0
+	s.info.Keeps, s.info.Quiet = r.core.keeps(), 0
 	s.info.Done, s.info.Total = r.progress()
 	if s.first {
 		s.info.Resumed, s.info.ResumedAt = h.Restarted, 0
@@ -321,6 +326,11 @@ func (s *Supervisor) publish(r *runner) {
 	i.Counters.Add(st.Counters)
 	i.Core = s.goneCore
 	i.Core.add(r.core.Counters())
+	i.Rooted = i.Rooted || st.Counters.Snapshots > 0
+	i.Keeps, i.Quiet = r.core.keeps(), 0
+	if number, still := r.core.still(); still {
+		i.Quiet, i.Print = number, fingerprint(st)
+	}
 	i.Dropped, i.Retained = r.box.lost(), st.Retained
 	i.Done, i.Total = r.progress()
 	i.Blocked, i.Starved, i.LogError = "", "", s.logError()

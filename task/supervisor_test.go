@@ -36,7 +36,7 @@ type house struct {
 	plan  *topology.Plan
 	log   *memlog.Log
 	tasks map[string]*task.Supervisor
-	stop  context.CancelFunc
+	stop  func()     // and waits
 	ended chan error // one for each task
 
 	mu         sync.Mutex
@@ -59,7 +59,7 @@ func openPlan(t *testing.T, plan *topology.Plan, log memlog.Options, adjust func
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	net := memchan.New(memchan.Config{})
-	h := &house{t: t, plan: plan, log: memlog.New(log), tasks: map[string]*task.Supervisor{}, stop: stop, ended: make(chan error, len(plan.Tasks))}
+	h := &house{t: t, plan: plan, log: memlog.New(log), tasks: map[string]*task.Supervisor{}, ended: make(chan error, len(plan.Tasks))}
 	var all sync.WaitGroup
 	for _, k := range plan.Tasks {
 		opt := task.Options{
@@ -82,7 +82,8 @@ func openPlan(t *testing.T, plan *topology.Plan, log memlog.Options, adjust func
 			time.Sleep(100 * time.Microsecond)
 		}
 	})
-	t.Cleanup(func() { stop(); all.Wait() })
+	h.stop = func() { stop(); all.Wait() }
+	t.Cleanup(h.stop)
 	return h
 }
 

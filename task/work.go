@@ -26,6 +26,10 @@ func (c *Core) Work() bool {
 			return captured
 		}
 		c.pollAt = 0
+		if c.spout != nil && c.quiet() != 0 {
+			c.pollAt = c.now + quietPoll
+			return captured
+		}
 		c.step(recovery.Event{Kind: recovery.Ready})
 	}
 	if c.err != nil {
@@ -52,6 +56,9 @@ func (c *Core) Work() bool {
 	}
 	return true
 }
+
+// quietPoll is how often a spout task looks whether it is still to be quiet, in milliseconds.
+const quietPoll = 10
 
 // begin notes what the operator is to do; Work does it.
 func (c *Core) begin(a recovery.Action) {

@@ -10,8 +10,9 @@ import (
 // A Builder collects the operators of a topology. Its methods and those of its nodes never fail: Build says all
 // that is wrong, at once. One goroutine builds a topology.
 type Builder struct {
-	name  string
-	nodes []*Node
+	name     string
+	nodes    []*Node
+	override map[string]int // tasks of operators, in place of what was declared
 }
 
 // New begins a topology. A name here, as every name in a topology, is 1 to 64 of A-Z a-z 0-9 _ -.

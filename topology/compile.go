@@ -26,8 +26,9 @@ func (b *Builder) BuildWith(x *Extension) (*Plan, error) {
 	c := compiler{plan: &Plan{Name: b.name}, byName: make(map[string]*Operator)}
 	c.topology(b)
 	for _, n := range b.nodes {
-		c.operator(n)
+		c.operator(b.overridden(n))
 	}
+	c.overrides(b)
 	for i, n := range b.nodes {
 		c.inputs(c.plan.Operators[i], n)
 	}

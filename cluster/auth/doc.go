@@ -3,7 +3,7 @@
 //
 //	summary, err := auth.Init("keys", auth.Options{Servers: servers, Supervisors: []string{"host-1"}}) // once
 //	issuer, err := auth.ReadIssuer("keys/issuer.json", subjects, user.Key())                            // nimbus
-//	token, err := issuer.IssueWorker(key, seat, tasks, 24*time.Hour)
+//	token, err := issuer.IssueWorker(key, seat, tasks, "", 24*time.Hour)
 //
 // # The nouns
 //

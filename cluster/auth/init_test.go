@@ -162,8 +162,8 @@ func TestNoSeedIsPrinted(t *testing.T) {
 		t.Fatal(err)
 	}
 	i := y.issuer(t)
-	_, bad := i.IssueWorker(f.Seed, first, nil, time.Hour)
-	_, bad2 := i.IssueWorker(u.Key(), first, nil, 0)
+	_, bad := i.IssueWorker(f.Seed, first, nil, "", time.Hour)
+	_, bad2 := i.IssueWorker(u.Key(), first, nil, "", 0)
 	_, bad3 := auth.NewIssuer(p, f.Account, []byte(f.Seed+"x"))
 	_, bad4 := auth.NewIssuer(p, f.Seed, []byte(f.Seed))
 	if err := os.WriteFile(filepath.Join(dir, "bad.json"), append([]byte("{"), text...), 0o600); err != nil {

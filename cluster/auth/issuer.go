@@ -64,13 +64,17 @@ type issuerFile struct {
 	Seed    string `json:"seed"`    // of the signing key
 }
 
-// IssueWorker returns the JWT of a worker's public key, which may be those tasks in that seat for ttl.
-func (i *Issuer) IssueWorker(key string, seat cluster.Seat, tasks []msgid.Alias, ttl time.Duration) (string, error) {
+// IssueWorker returns the JWT of a worker's public key, which may be those tasks in that seat for ttl. From is the instance
+// that the topology was before, if its log is still needed.
+func (i *Issuer) IssueWorker(key string, seat cluster.Seat, tasks []msgid.Alias, from cluster.Instance, ttl time.Duration) (string, error) {
 	if !nkeys.IsValidPublicUserKey(key) {
 		return "", fmt.Errorf("%w: what is given is no user's public key", ErrIssue) // it may be a seed: not repeated
 	}
 	if err := seat.Check(); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrIssue, err)
+	}
+	if from != "" && (from.Check() != nil || from.Name() != seat.Instance.Name()) {
+		return "", fmt.Errorf("%w: %.80q is no earlier instance of %s", ErrIssue, string(from), seat.Instance)
 	}
 	for _, task := range tasks {
 		if !msgid.ValidName(task.Operator) || task.Index < 0 {
@@ -85,7 +89,7 @@ func (i *Issuer) IssueWorker(key string, seat cluster.Seat, tasks []msgid.Alias,
 	claims.IssuerAccount = i.account
 	claims.Expires = time.Now().Add(ttl).Unix()
 	claims.Tags.Add("role:worker")
-	claims.Permissions = WorkerPermissions(i.p, key, seat, tasks)
+	claims.Permissions = WorkerPermissions(i.p, key, seat, tasks, from)
 	return encode(claims, i.pair)
 }
 

@@ -18,8 +18,9 @@ const inboxes = "_INBOX.>"
 // answers are where a request from another account is answered: the server makes up a random subject for each.
 const answers = "_R_.>"
 
-// WorkerPermissions lets a worker be its tasks, and nothing else.
-func WorkerPermissions(p cluster.Subjects, key string, seat cluster.Seat, tasks []msgid.Alias) jwt.Permissions {
+// WorkerPermissions lets a worker be its tasks, and nothing else. From, unless it is "", is the instance that its topology
+// was before, whose log it may read.
+func WorkerPermissions(p cluster.Subjects, key string, seat cluster.Seat, tasks []msgid.Alias, from cluster.Instance) jwt.Permissions {
 	topology := string(p) + "." + string(seat.Instance) + "."
 	log := natslog.StreamName(string(p), string(seat.Instance))
 	publish := []string{
@@ -32,6 +33,10 @@ func WorkerPermissions(p cluster.Subjects, key string, seat cluster.Seat, tasks 
 	}
 	for _, api := range workerAPI {
 		publish = append(publish, mapped(p, api, log))
+	}
+	if from != "" {
+		old := natslog.StreamName(string(p), string(from))
+		publish = append(publish, "$JS.API.DIRECT.GET."+old, "$JS.API.DIRECT.GET."+old+".>", mapped(p, "STREAM.INFO", old), mapped(p, "STREAM.MSG.GET", old))
 	}
 	subscribe := []string{inbox(key), p.Worker(seat, "*")}
 	for _, task := range tasks {

@@ -31,7 +31,7 @@ func TestExpiredJWT(t *testing.T) {
 				nats.DisconnectErrHandler(func(*nats.Conn, error) { lost <- struct{}{} }),
 				nats.ReconnectHandler(func(*nats.Conn) { back <- struct{}{} }))
 			renew := func() {
-				token, err := y.issuer(t).IssueWorker(u.Key(), first, aliases(t, "count.1", "count.2"), time.Hour)
+				token, err := y.issuer(t).IssueWorker(u.Key(), first, aliases(t, "count.1", "count.2"), "", time.Hour)
 				if err != nil {
 					t.Error(err)
 				}

@@ -7,11 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nkeys"
+
 	"github.com/askback/askback/channel"
 	"github.com/askback/askback/channel/natschan"
 	"github.com/askback/askback/checkpoint"
 	"github.com/askback/askback/checkpoint/natslog"
 	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/cluster/auth"
 )
 
 var (
@@ -123,6 +126,41 @@ func TestWorkersWork(t *testing.T) {
 	}
 	if pos, err := theirs.Append(short, aliases(t, "split.0")[0], 0, nil); !errors.Is(err, checkpoint.ErrUnknown) {
 		t.Error(pos, err)
+	}
+}
+
+// A worker whose topology was another instance may read that one's log, and nothing else of it.
+func TestWorkerReadsOrigin(t *testing.T) {
+	y := newYard(t, 1)
+	before := cluster.Instance("words-ijklmnop")
+	pair, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _ := pair.PublicKey()
+	seed, _ := pair.Seed()
+	token, err := y.issuer(t).IssueWorker(key, first, aliases(t, "count.1"), before, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := cluster.NewUser(cluster.Login{JWT: token, Seed: string(seed)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const i = "askback.words-ijklmnop."
+	table(t, y.connect(t, u), []may{
+		{publish, "$JS.API.STREAM.INFO.askback-words-ijklmnop", true},
+		{publish, "$JS.API.DIRECT.GET.askback-words-ijklmnop." + i + "log.count.1", true},
+		{publish, "$JS.API.STREAM.PURGE.askback-words-ijklmnop", false},
+		{publish, "$JS.API.STREAM.DELETE.askback-words-ijklmnop", false},
+		{publish, i + "log.count.1", false},
+		{publish, i + "data.count.1.top.0", false},
+		{listen, i + "data.*.*.count.1", false},
+	})
+	for _, bad := range []cluster.Instance{other, "words", "*", "words-abcd.>xx"} {
+		if _, err := y.issuer(t).IssueWorker(key, first, nil, bad, time.Hour); !errors.Is(err, auth.ErrIssue) {
+			t.Errorf("from %q: %v", bad, err)
+		}
 	}
 }
 

@@ -119,7 +119,7 @@ func (y *yard) worker(t *testing.T, seat cluster.Seat, ttl time.Duration, tasks 
 	}
 	key, _ := pair.PublicKey()
 	seed, _ := pair.Seed()
-	token, err := y.issuer(t).IssueWorker(key, seat, aliases(t, tasks...), ttl)
+	token, err := y.issuer(t).IssueWorker(key, seat, aliases(t, tasks...), "", ttl)
 	if err != nil {
 		t.Fatal(err)
 	}

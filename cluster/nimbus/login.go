@@ -14,7 +14,7 @@ import (
 
 // An Issuer gives a worker's key the permissions that its tasks need, for a time. It does not block.
 type Issuer interface {
-	IssueWorker(key string, seat cluster.Seat, tasks []msgid.Alias, ttl time.Duration) (jwt string, err error)
+	IssueWorker(key string, seat cluster.Seat, tasks []msgid.Alias, from cluster.Instance, ttl time.Duration) (jwt string, err error)
 }
 
 // login gives a supervisor permissions for a worker that is placed with it.
@@ -34,14 +34,18 @@ func (t *term) renew(_ context.Context, who from, q *cluster.LoginRequest) (*clu
 }
 
 func (t *term) issue(q *cluster.LoginRequest) (*cluster.LoginReply, error) {
-	tasks, _, err := t.core.Tasks(q.Seat)
+	tasks, record, err := t.core.Tasks(q.Seat)
 	if err != nil || t.cfg.Issuer == nil {
 		return &cluster.LoginReply{}, err
 	}
 	if !nkeys.IsValidPublicUserKey(q.Key) {
 		return nil, &cluster.RequestError{Code: cluster.CodeBadRequest, Text: fmt.Sprintf("%.80q is no user's public key", q.Key)}
 	}
-	token, err := t.cfg.Issuer.IssueWorker(q.Key, q.Seat, tasks, t.cfg.LoginFor)
+	from := cluster.Instance("")
+	if record.From != nil {
+		from = record.From.Instance
+	}
+	token, err := t.cfg.Issuer.IssueWorker(q.Key, q.Seat, tasks, from, t.cfg.LoginFor)
 	if err != nil {
 		return nil, fmt.Errorf("nimbus: issue a login for %v: %w", q.Seat, err)
 	}

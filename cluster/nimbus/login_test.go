@@ -16,7 +16,7 @@ import (
 
 type issuer struct{}
 
-func (issuer) IssueWorker(key string, seat cluster.Seat, tasks []msgid.Alias, _ time.Duration) (string, error) {
+func (issuer) IssueWorker(key string, seat cluster.Seat, tasks []msgid.Alias, _ cluster.Instance, _ time.Duration) (string, error) {
 	return fmt.Sprintf("%s %v %v", key[:1], seat, tasks), nil
 }
 

@@ -42,9 +42,13 @@ func (t *term) deactivate(ctx context.Context, _ from, q *cluster.NameRequest) (
 	return t.commit(ctx, w, r, err)
 }
 
-func (t *term) rebalance(ctx context.Context, _ from, q *cluster.RebalanceRequest) (*cluster.Record, error) {
-	w, r, err := t.core.Rebalance(time.Now(), q)
-	return t.commit(ctx, w, r, err)
+func (t *term) rebalance(ctx context.Context, _ from, q *cluster.RebalanceRequest, r reply) {
+	if len(q.Parallel) > 0 {
+		t.reshape(ctx, q, r)
+		return
+	}
+	w, record, err := t.core.Rebalance(time.Now(), q)
+	r.send(t.commit(ctx, w, record, err))
 }
 
 func (t *term) level(ctx context.Context, _ from, q *cluster.LevelRequest) (*cluster.Record, error) {

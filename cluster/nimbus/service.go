@@ -61,7 +61,7 @@ func (t *term) endpoints() []endpoint {
 		user(cluster.Operate, cluster.VerbKill, handle(t, maxRequest, answering(t.kill))),
 		user(cluster.Operate, cluster.VerbActivate, handle(t, maxRequest, answering(t.activate))),
 		user(cluster.Operate, cluster.VerbDeactivate, handle(t, maxRequest, answering(t.deactivate))),
-		user(cluster.Operate, cluster.VerbRebalance, handle(t, maxRequest, answering(t.rebalance))),
+		user(cluster.Operate, cluster.VerbRebalance, handle(t, maxRequest, t.rebalance)),
 		user(cluster.Operate, cluster.VerbRestart, handle(t, maxRequest, t.restart)),
 		user(cluster.Operate, cluster.VerbLevel, handle(t, maxRequest, answering(t.level))),
 		user(cluster.View, cluster.VerbList, handle(t, maxRequest, answering(t.list))),

@@ -100,6 +100,7 @@ func (k *keeper) launch(o *cluster.Order, jwt string) ([]byte, error) {
 	r := k.want.record
 	l := &cluster.Launch{
 		Seat: k.seat, Prefix: string(k.subjects), Servers: k.servers, CA: k.authority, Spec: r.Spec, Order: *o,
+		Parallel: r.Parallel, From: r.From,
 		Durability: r.Durability, Runtime: cluster.Runtime, Detection: k.detection(),
 	}
 	if k.login != nil {

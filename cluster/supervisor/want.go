@@ -41,7 +41,7 @@ func (w *want) order(lost *cluster.Loss, jwt string) *cluster.Order {
 	}
 	return &cluster.Order{
 		Instance: r.Instance, Revision: w.revision, Epoch: r.Epoch, Tasks: w.placed.Tasks,
-		Active: r.Status == cluster.Active, Level: r.Level, Lost: lost, JWT: jwt,
+		Active: r.Status == cluster.Active, Still: r.Reshape != nil, Level: r.Level, Lost: lost, JWT: jwt,
 	}
 }
 

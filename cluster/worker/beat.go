@@ -46,7 +46,7 @@ func (w *worker) standing() *cluster.Beat {
 	b.Revision = w.revision.Load()
 	for _, t := range w.plan.Tasks {
 		if m := w.members[t.Alias]; m != nil && !m.fenced() { // a fenced one has not FAILED, but runs elsewhere
-			b.Tasks = append(b.Tasks, m.standing())
+			b.Tasks = append(b.Tasks, m.standing(w.still.Load()))
 		}
 	}
 	if len(b.Tasks) > 0 { // so the transport is there
@@ -57,11 +57,15 @@ func (w *worker) standing() *cluster.Beat {
 	return b
 }
 
-func (m *member) standing() cluster.Task {
+// standing is how the task stands, and whether it stands still as the order of a revision wants.
+func (m *member) standing(still uint64) cluster.Task {
 	i := m.Info()
 	t := cluster.Task{
 		Alias: i.Alias, State: i.State.String(), Incarnation: i.Incarnation, Restarts: i.Restarts, Done: i.Done, Total: i.Total,
-		Retained: i.Retained, Blocked: i.Blocked, Counters: i.Counters,
+		Retained: i.Retained, Blocked: i.Blocked, Counters: i.Counters, Keeps: string(i.Keeps), Rooted: i.Rooted,
+	}
+	if still != 0 && i.Quiet == still {
+		t.Still = i.Print
 	}
 	if i.Err != nil {
 		t.Error = oneLine(i.Err)

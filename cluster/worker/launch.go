@@ -42,6 +42,11 @@ func readLaunch(r io.Reader) (*cluster.Launch, error) {
 	if l.Order.Instance != l.Seat.Instance {
 		return nil, fmt.Errorf("worker: the order is for instance %.80q, the seat is of %s", string(l.Order.Instance), l.Seat.Instance)
 	}
+	if l.From != nil {
+		if err := l.From.Check(l.Seat.Instance); err != nil {
+			return nil, err
+		}
+	}
 	return l, nil
 }
 
@@ -52,14 +57,23 @@ func planOf(b *topology.Builder, l *cluster.Launch) (*topology.Plan, *strategy.S
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	plan, err := b.BuildWith(s.Extension)
+	plan, err := versionOf(b.Override(l.Parallel), s, l.Spec.Plan)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrRefused, err)
-	}
-	if plan.Version != l.Spec.Plan {
-		return nil, nil, fmt.Errorf("%w: the plan of topology %q is version %016x here, and %016x was submitted: do its arguments, environment or files differ on this host?",
-			ErrRefused, plan.Name, plan.Version, l.Spec.Plan)
+		return nil, nil, err
 	}
 	plan.Name = string(l.Seat.Instance)
 	return plan, s, nil
+}
+
+// versionOf builds a plan, which must have a version.
+func versionOf(b *topology.Builder, s *strategy.Strategy, version uint64) (*topology.Plan, error) {
+	plan, err := b.BuildWith(s.Extension)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if plan.Version != version {
+		return nil, fmt.Errorf("%w: the plan of topology %q is version %016x here, and %016x was submitted: do its arguments, environment or files differ on this host?",
+			ErrRefused, plan.Name, plan.Version, version)
+	}
+	return plan, nil
 }

@@ -101,7 +101,12 @@ func (w *worker) take(o *cluster.Order) error {
 		}
 	}
 	w.local.Store(&local)
-	w.active.Store(o.Active)
+	w.active.Store(o.Active && !o.Still)
+	if o.Still {
+		w.still.Store(o.Revision)
+	} else {
+		w.still.Store(0)
+	}
 	level := o.Level
 	w.level.Store(&level)
 	w.log.set(level)

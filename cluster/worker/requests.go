@@ -13,7 +13,7 @@ import (
 
 // listen subscribes to what is said to the worker.
 func (w *worker) listen() error {
-	for verb, f := range map[string]nats.MsgHandler{cluster.VerbOrder: w.onOrder, cluster.VerbCrash: w.onCrash} {
+	for verb, f := range map[string]nats.MsgHandler{cluster.VerbOrder: w.onOrder, cluster.VerbCrash: w.onCrash, cluster.VerbSpec: w.onSpec} {
 		_, err := w.line.Subscribe(w.subjects.Worker(w.launch.Seat, verb), func(m *nats.Msg) {
 			if !cluster.Redirected(m) {
 				f(m)
@@ -62,6 +62,28 @@ func (w *worker) onCrash(m *nats.Msg) {
 	default:
 		w.answer(m, nats.Header{}, "{}")
 	}
+}
+
+// onSpec says what the program would be with other numbers of tasks.
+func (w *worker) onSpec(m *nats.Msg) {
+	var ask cluster.SpecRequest
+	if err := json.Unmarshal(m.Data, &ask); err != nil {
+		w.refuse(m, cluster.CodeBadRequest, "the request is not JSON as it should be")
+		return
+	}
+	is := &w.launch.Spec
+	spec, err := Describe(w.builder.Override(ask.Parallel), is.Strategy, is.Settings, is.FrameSize)
+	if err != nil {
+		w.refuse(m, cluster.CodeConflict, oneLine(err))
+		return
+	}
+	spec.Name = is.Name
+	text, err := json.Marshal(spec)
+	if err != nil {
+		w.refuse(m, cluster.CodeInternal, oneLine(err))
+		return
+	}
+	w.answer(m, nats.Header{}, string(text))
 }
 
 // refuse answers with an error, as services do.

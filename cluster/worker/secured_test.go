@@ -58,7 +58,7 @@ func TestSecured(t *testing.T) {
 		seed, err := pair.Seed()
 		check(t, err)
 		issue := func(o *cluster.Order) {
-			o.JWT, err = issuer.IssueWorker(key, l.Seat, o.Tasks, time.Hour)
+			o.JWT, err = issuer.IssueWorker(key, l.Seat, o.Tasks, "", time.Hour)
 			check(t, err)
 		}
 		issue(&l.Order)

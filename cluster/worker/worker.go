@@ -63,6 +63,8 @@ func status(err error) int {
 // A worker is one run of Run. The loop owns what is not said to be anybody else's.
 type worker struct {
 	launch   *cluster.Launch
+	builder  *topology.Builder
+	before   *topology.Plan // of launch.From; nil: there is none
 	plan     *topology.Plan
 	strategy *strategy.Strategy
 	user     *cluster.User
@@ -75,6 +77,7 @@ type worker struct {
 	events    *cluster.Events
 	transport *natschan.Transport
 	tasklog   checkpoint.Log // nil: the strategy has none
+	origin    checkpoint.Log // of launch.From
 
 	order  cluster.Order                 // that is in force
 	mail   atomic.Pointer[cluster.Order] // the newest that has come
@@ -84,6 +87,7 @@ type worker struct {
 	stale  bool                          // the transport may have connected with a JWT that has been replaced
 
 	active   atomic.Bool                   // spouts emit
+	still    atomic.Uint64                 // revision of the order by which all is to stand still; 0: it is not
 	level    atomic.Pointer[cluster.Level] // of the log
 	local    atomic.Pointer[tasks]         // that are to run here
 	revision atomic.Uint64                 // of the last order that has been followed to its end
@@ -101,12 +105,17 @@ func newWorker(b *topology.Builder, l *cluster.Launch, out io.Writer) (*worker, 
 		return nil, err
 	}
 	w := &worker{
-		launch: l, plan: plan, strategy: chosen, started: time.Now(), log: newLogger(out),
+		launch: l, builder: b, plan: plan, strategy: chosen, started: time.Now(), log: newLogger(out),
 		conn:    &cluster.Connection{Servers: l.Servers, Prefix: l.Prefix, CAPEM: l.CA, Login: l.Login},
 		wake:    make(chan struct{}, 1),
 		beatNow: make(chan struct{}, 1),
 		opened:  make(chan error, 1),
 		members: map[msgid.Alias]*member{},
+	}
+	if l.From != nil {
+		if w.before, err = versionOf(b.Override(l.From.Parallel), chosen, l.From.Plan); err != nil {
+			return nil, err
+		}
 	}
 	w.subjects = w.conn.Subjects()
 	if w.user, err = w.conn.User(); err != nil {
@@ -214,15 +223,27 @@ func (w *worker) open(ctx context.Context) error {
 	if err != nil || w.transport == nil || w.strategy.Log == nil {
 		return err
 	}
-	return w.insist(ctx, "open the log", func() error {
-		log, err := natslog.Open(ctx, w.transport.Control(), natslog.Options{
+	if w.launch.From != nil {
+		if w.origin, err = w.openLog(ctx, string(w.launch.From.Instance)); err != nil {
+			return err
+		}
+	}
+	w.tasklog, err = w.openLog(ctx, instance)
+	return err
+}
+
+// openLog opens the log of an instance. It returns nil if ctx ends first.
+func (w *worker) openLog(ctx context.Context, instance string) (log checkpoint.Log, err error) {
+	err = w.insist(ctx, "open the log", func() error {
+		opened, err := natslog.Open(ctx, w.transport.Control(), natslog.Options{
 			Prefix: string(w.subjects), Topology: instance, Durability: natslog.Durability(w.launch.Durability), Attach: true,
 		})
 		if err == nil {
-			w.tasklog = log
+			log = opened
 		}
 		return err
 	})
+	return log, err
 }
 
 // insist tries until it is done, ctx has ended (it returns nil), or trying again would not help.

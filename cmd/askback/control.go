@@ -69,38 +69,6 @@ func nameCommand(use, verb, short, long string) *cobra.Command {
 	return o.command()
 }
 
-func rebalanceCommand() *cobra.Command {
-	var workers int
-	o := &oneTopology{
-		use: "rebalance NAME", short: "Place a topology's tasks afresh",
-		long: `Rebalance spreads a topology over the supervisors as they are now, with another number of workers if --workers says
-so. Tasks that move are restored from their logs, as after a failure; the others go on.`,
-		example: `  askback rebalance wordcount --workers 4`,
-		flags: func(cmd *cobra.Command) {
-			cmd.Flags().IntVar(&workers, "workers", 0, "how many workers it is to have (default: as many as before)")
-		},
-	}
-	o.check = func([]string) error {
-		if workers < 0 {
-			return fmt.Errorf("--workers %d: want 1 or more", workers)
-		}
-		return nil
-	}
-	o.run = func(ctx context.Context, s *session, args []string) error {
-		r, err := ask[cluster.Record](ctx, s, cluster.Operate, cluster.VerbRebalance, cluster.RebalanceRequest{Name: args[0], Workers: workers})
-		if err != nil {
-			return err
-		}
-		return s.print(r, func() error {
-			if r.Shortage != "" {
-				fmt.Fprintln(s.err, printable("short: "+r.Shortage))
-			}
-			return s.say("%s is spread over %s; \"askback describe %[1]s\" shows where", args[0], plural(r.Workers, "worker"))
-		})
-	}
-	return o.command()
-}
-
 func restartCommand() *cobra.Command {
 	o := &oneTopology{
 		use: "restart NAME TASK", short: "Restart one task of a topology",

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -33,8 +34,11 @@ func TestRequests(t *testing.T) {
 		{"activate words", func() bool { return question[cluster.NameRequest](s).Name == "words" }, "words is active"},
 		{"deactivate words", func() bool { return question[cluster.NameRequest](s).Name == "words" }, "words is active"},
 		{"rebalance words --workers 4", func() bool {
-			return question[cluster.RebalanceRequest](s) == cluster.RebalanceRequest{Name: "words", Workers: 4}
+			return reflect.DeepEqual(question[cluster.RebalanceRequest](s), cluster.RebalanceRequest{Name: "words", Workers: 4})
 		}, "2 workers"},
+		{"rebalance words --parallel split=4 --parallel out=1", func() bool {
+			return reflect.DeepEqual(question[cluster.RebalanceRequest](s), cluster.RebalanceRequest{Name: "words", Parallel: map[string]int{"split": 4, "out": 1}})
+		}, "tasks"},
 		{"restart words count.1", func() bool {
 			return question[cluster.RestartRequest](s) == cluster.RestartRequest{Name: "words", Task: msgid.Alias{Operator: "count", Index: 1}}
 		}, "count.1 restarts"},
@@ -83,6 +87,10 @@ func TestBadArguments(t *testing.T) {
 		{"log-level words loud", "debug, info, warn and error"},
 		{"log-level words info --for 0s", "10m"},
 		{"rebalance words --workers -1", "1 or more"},
+		{"rebalance words --parallel split", "such as split=4"},
+		{"rebalance words --parallel split=2 --parallel split=3", "once for each operator"},
+		{"rebalance words --parallel split=0", "want 1 to"},
+		{"rebalance words --parallel split=2 --workers 2", "one after the other"},
 		{"tap words a-b", "source>target"},
 		{"tap words a>b --sample half", "1/100"},
 		{"tap words a>b --sample 1/0", "1/100"},

@@ -39,6 +39,7 @@ func TestFaults(t *testing.T) {
 		{"41 the same name submitted twice", (*fixture).submittedTwice},
 		{"42 kill and rebalance race submit", (*fixture).raced},
 		{"rolling restart of everything", (*fixture).rollingRestart},
+		{"parallelism changed under load", (*fixture).reshaped},
 	} {
 		f.part(t, fault.name, fault.test)
 		if t.Failed() {
@@ -50,6 +51,24 @@ func TestFaults(t *testing.T) {
 func (f *fixture) workerKilled() {
 	r := f.submit("worker-killed")
 	r.kill(r.worker())
+	r.settle()
+}
+
+// reshaped changes the number of tasks that split lines, up and down, and kills a worker each time as soon as the topology
+// goes on.
+func (f *fixture) reshaped() {
+	r := f.submit("reshaped")
+	for _, n := range []int{4, 1} {
+		before := r.look().Record
+		r.harmAll()
+		operate[cluster.Record](f, "rebalance", r.name, "--parallel", fmt.Sprintf("split=%d", n))
+		after := r.look().Record
+		if after.Instance == before.Instance || after.Spec.Operator("split").Parallel != n {
+			f.t.Errorf("%s with %d tasks of split has become %s with %d, want %d", before.Instance, before.Spec.Operator("split").Parallel,
+				after.Instance, after.Spec.Operator("split").Parallel, n)
+		}
+		r.kill(r.worker())
+	}
 	r.settle()
 }
 

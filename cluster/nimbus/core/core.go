@@ -36,6 +36,7 @@ type topology struct {
 	revision uint64
 	workers  map[schedule.Slot]*worker // one for each placement
 	killAt   time.Time                 // as this process's clock runs: the wall's may jump
+	shut     time.Time                 // when it began to come to a standstill, likewise
 }
 
 // A Write is what is to become of a record.
@@ -92,8 +93,10 @@ func (c *Core) Load(now time.Time, records []cluster.Change, hosts []cluster.Hos
 func (c *Core) Stored(now time.Time, w *Write, revision uint64) {
 	c.settled = nil
 	t := c.topologies[w.Name]
+	if t != nil {
+		c.leave(now, t.record, w.Record)
+	}
 	if t != nil && (w.Record == nil || w.Record.Instance != t.record.Instance) {
-		c.end(now, t.record)
 		delete(c.topologies, w.Name)
 		t = nil
 	}
@@ -109,6 +112,9 @@ func (c *Core) Stored(now time.Time, w *Write, revision uint64) {
 	}
 	if t.record == nil || !t.record.KillAt.Equal(w.Record.KillAt) {
 		t.killAt = killAt(now, w.Record)
+	}
+	if w.Record.Reshape != nil && (t.record == nil || t.record.Reshape == nil) {
+		t.shut = now
 	}
 	if t.record != nil && t.record.Status == cluster.Failed && w.Record.Status == cluster.Active {
 		t.forgive()

@@ -35,7 +35,7 @@ func (c *Core) keeps(i cluster.Instance) bool {
 		return true
 	}
 	t := c.topologies[i.Name()]
-	return t != nil && t.record.Instance == i && t.record.Status.Running()
+	return t != nil && speaks(t.record, i) && t.record.Status.Running()
 }
 
 // Ended returns the instances whose logs can be deleted.

@@ -23,7 +23,9 @@ func (c *Core) judge(now time.Time) (writes []Write) {
 				w = t.remove(now)
 			}
 		case cluster.Active, cluster.Inactive:
-			w = c.judgeTasks(now, t)
+			if w = c.judgeTasks(now, t); w == nil {
+				w = c.judgeReshape(now, t)
+			}
 		}
 		if w == nil {
 			w = t.askAgain(now)
@@ -38,13 +40,13 @@ func (c *Core) judge(now time.Time) (writes []Write) {
 func (c *Core) judgeTasks(now time.Time, t *topology) *Write {
 	if reason := t.failure(); reason != "" {
 		next := t.change()
-		next.Status, next.Since, next.Reason = cluster.Failed, wall(now), reason
+		next.Status, next.Since, next.Reason, next.Reshape = cluster.Failed, wall(now), reason, nil
 		return t.write(next, cluster.Event{At: next.Since, Kind: cluster.StatusChanged, Text: "failed: " + reason})
 	}
 	if c.complete(now, t) {
 		next := t.change()
 		next.Status, next.Since, next.Reason = cluster.Completed, wall(now), t.summary(now)
-		next.Placement, next.Shortage = nil, ""
+		next.Placement, next.Shortage, next.Reshape = nil, "", nil
 		return t.write(next, cluster.Event{At: next.Since, Kind: cluster.StatusChanged, Text: "completed: " + next.Reason})
 	}
 	return nil

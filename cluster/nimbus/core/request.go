@@ -55,7 +55,7 @@ func (c *Core) Kill(now time.Time, q *cluster.KillRequest) (*Write, *cluster.Rec
 
 // killing turns a record into one that ends.
 func (t *topology) killing(now time.Time, next *cluster.Record) *cluster.Record {
-	next.Status, next.Since, next.Reason = cluster.Killing, wall(now), ""
+	next.Status, next.Since, next.Reason, next.Reshape = cluster.Killing, wall(now), "", nil
 	return next
 }
 
@@ -101,6 +101,9 @@ func (c *Core) Activate(now time.Time, name string, active bool) (*Write, *clust
 	if active {
 		to, from = cluster.Active, []cluster.Status{cluster.Inactive, cluster.Failed}
 	}
+	if t.record.Reshape != nil {
+		return nil, nil, unavailable("%s comes to a standstill for other numbers of tasks: try again in a moment", name)
+	}
 	if t.record.Status == to {
 		return nil, t.record, nil
 	}
@@ -123,6 +126,9 @@ func (c *Core) Rebalance(now time.Time, q *cluster.RebalanceRequest) (*Write, *c
 	}
 	if t.record.Status == cluster.Completed || t.record.Status == cluster.Killing {
 		return nil, nil, conflict("%s: it cannot be placed afresh", since(t.record))
+	}
+	if t.record.Reshape != nil {
+		return nil, nil, unavailable("%s comes to a standstill for other numbers of tasks: try again in a moment", q.Name)
 	}
 	if !c.ready(now) {
 		return nil, nil, unavailable("nimbus has just begun to lead, and waits to hear from its supervisors")

@@ -33,13 +33,16 @@ type world struct {
 	dead     map[string]bool            // workers that do not beat, by seat, and supervisors, by name
 	process  map[string]cluster.Process // what supervisors say of workers, by seat
 	events   []cluster.Event
+	keeps    map[string]string      // what operators keep
+	stands   map[msgid.Alias]uint64 // where tasks stand still when they are to
+	rooted   bool                   // all tasks have snapshots of their own
 }
 
 func newWorld(f fatal, hosts ...string) *world {
 	w := &world{
 		fatal: f, now: time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC), records: map[string]cluster.Change{}, hosts: map[string]cluster.Host{},
 		silent: map[string]bool{}, state: map[msgid.Alias]string{}, problem: map[msgid.Alias]string{}, dead: map[string]bool{},
-		process: map[string]cluster.Process{},
+		process: map[string]cluster.Process{}, keeps: map[string]string{}, stands: map[msgid.Alias]uint64{},
 	}
 	w.lead()
 	for _, name := range hosts {
@@ -118,7 +121,11 @@ func (w *world) beat(name string) {
 				if state == "" {
 					state = "running"
 				}
-				b.Tasks = append(b.Tasks, cluster.Task{Alias: alias, State: state, Error: w.problem[alias]})
+				t := cluster.Task{Alias: alias, State: state, Error: w.problem[alias], Incarnation: 1, Keeps: w.keeps[alias.Operator], Rooted: w.rooted}
+				if r.Record.Reshape != nil {
+					t.Still = w.stands[alias]
+				}
+				b.Tasks = append(b.Tasks, t)
 			}
 			w.core.Beat(w.now, b)
 		}

@@ -1,0 +1,22 @@
+package backtrack
+
+// clean reports whether this task, as far as it knows, has nothing to do and nothing to lose: all that it consumed and
+// emitted is covered by durable snapshots, its own and its targets'. If that is so of all tasks at one moment, and no
+// spout emits and no timer fires, it stays so.
+func (m *Machine) clean() bool {
+	s := &m.snap
+	if m.working || m.ended || m.failed || s.dirty || s.storing || s.lost || m.order.inFlight || len(m.order.replay) > 0 || m.retained > 0 {
+		return false
+	}
+	for i := range m.in {
+		if in := &m.in[i]; in.accepted > in.consumed || in.queued > 0 || len(in.asked) > 0 {
+			return false
+		}
+	}
+	for o := range m.out {
+		if out := &m.out[o]; out.stable < out.emitted || out.released > out.emitted {
+			return false
+		}
+	}
+	return true
+}
