@@ -62,13 +62,14 @@ type Core struct {
 	capture *capture
 	chain   int // snapshots since the last full one, that one included
 
-	dueAt    recovery.Tick // of the operator's timer
-	pollAt   recovery.Tick // an idle spout is asked again
-	hurried  bool          // the spout was told to hurry
-	scratch  []byte
-	counters Counters
-	done     bool
-	err      error
+	dueAt     recovery.Tick // of the operator's timer
+	pollAt    recovery.Tick // an idle spout is asked again
+	hurried   bool          // the spout was told to hurry
+	unhurried bool          // it need not, any more
+	scratch   []byte
+	counters  Counters
+	done      bool
+	err       error
 }
 
 // Counters count what a core dropped or gave up.

@@ -217,15 +217,18 @@ func (c *Core) runSpout() bool {
 	return c.poll()
 }
 
-// hurry tells a spout that paces itself whether its task repeats what was emitted before.
+// hurry tells a spout that paces itself whether its task repeats what was emitted before. When that is over it is over
+// for good.
 func (c *Core) hurry() {
-	rec := &c.machine.Status().Recovery
-	if on := rec.Restored && !rec.CaughtUp; on != c.hurried {
-		c.hurried = on
-		if p, ok := c.spout.(spout.Pacer); ok {
-			p.Hurry(on)
-		}
+	if c.unhurried {
+		return
 	}
+	rec := &c.machine.Status().Recovery
+	on := rec.Restored && !rec.CaughtUp
+	if p, ok := c.spout.(spout.Pacer); ok && on != c.hurried {
+		p.Hurry(on)
+	}
+	c.hurried, c.unhurried = on, !on
 }
 
 func (c *Core) poll() bool {
