@@ -136,7 +136,9 @@ func TestOrders(t *testing.T) {
 		t.Errorf("%d tasks tell that they were moved", len(moved))
 	}
 	for _, e := range moved {
-		if e.Recovery.Missed != e.Recovery.Replayed || e.Recovery.Cause != "moved here" {
+		// Replayed need not be what was missed here: sources move as well, while those before them live and answer
+		// too, and what a source emits anew comes by itself.
+		if e.Recovery.Cause != "moved here" {
 			t.Errorf("%+v", e.Recovery)
 		}
 	}
