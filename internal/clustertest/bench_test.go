@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/askback/askback/cluster"
-	"github.com/askback/askback/msgid"
 )
 
 // The figures of docs/cluster.md. Each benchmark is one experiment:
@@ -78,23 +77,10 @@ var fixtures = []struct {
 	{"3 NATS servers, TLS", start},
 }
 
-// newRun makes the place for what a word count writes.
-func (f *fixture) newRun(name string) *run {
-	f.t.Helper()
-	r := &run{f: f, name: name, out: filepath.Join(f.dir, name), seen: map[msgid.Alias]msgid.Incarnation{}, hurt: map[msgid.Alias]bool{}}
-	if err := os.Mkdir(r.out, 0o777); err != nil {
-		f.t.Fatal(err)
-	}
-	_ = os.Chmod(r.out, 0o777) // workers run as another user
-	return r
-}
-
 // submitArgs starts a word count with arguments of its own, and returns when its words are counted.
 func (f *fixture) submitArgs(name string, workers int, args ...string) *run {
 	f.t.Helper()
-	r := f.newRun(name)
-	operate[cluster.Record](f, slices.Concat([]string{"submit", f.program("wordcount"), "--name", name, "--workers",
-		strconv.Itoa(workers), "--", "-out", r.out}, args)...)
+	r := f.begin(name, workers, args...)
 	f.eventually(60*time.Second, "words are counted", func() bool {
 		for _, w := range r.look().Workers {
 			if w.Beat != nil && slices.ContainsFunc(w.Beat.Tasks, func(t cluster.Task) bool {

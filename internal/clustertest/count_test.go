@@ -1,12 +1,14 @@
 package clustertest
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,16 +38,41 @@ var text = func() string {
 	return filepath.Join(strings.TrimSpace(string(root)), "src")
 }()
 
-// submit starts a word count, and returns when its words flow.
-func (f *fixture) submit(name string) *run {
+// newRun makes the place for what a word count writes.
+func (f *fixture) newRun(name string) *run {
 	f.t.Helper()
-	r := &run{f: f, name: name, out: filepath.Join(f.dir, name), seen: map[msgid.Alias]msgid.Incarnation{}, hurt: map[msgid.Alias]bool{}}
-	if err := os.Mkdir(r.out, 0o777); err != nil {
+	return &run{f: f, name: name, out: f.shared(name), seen: map[msgid.Alias]msgid.Incarnation{}, hurt: map[msgid.Alias]bool{}}
+}
+
+// shared makes a directory that workers may write to, who are another user.
+func (f *fixture) shared(name string) string {
+	f.t.Helper()
+	dir := filepath.Join(f.dir, name)
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, 0o777)); err != nil {
 		f.t.Fatal(err)
 	}
-	_ = os.Chmod(r.out, 0o777) // workers run as another user
-	operate[cluster.Record](f, "submit", f.program("wordcount"), "--name", name, "--workers", "3", "--",
-		"-out", r.out, "-rate", "150000", filepath.Join(text, "**", "*.go"))
+	return dir
+}
+
+// begin submits a word count with arguments of its own.
+func (f *fixture) begin(name string, workers int, args ...string) *run {
+	f.t.Helper()
+	r := f.newRun(name)
+	operate[cluster.Record](f, slices.Concat([]string{"submit", f.program("wordcount"), "--name", name, "--workers",
+		strconv.Itoa(workers), "--", "-out", r.out}, args)...)
+	return r
+}
+
+// submit starts a word count of some seconds in three workers, and returns when its words flow.
+func (f *fixture) submit(name string) *run {
+	f.t.Helper()
+	return f.submitTo(name, 3, 150_000)
+}
+
+// submitTo starts a word count in that many workers, of so many lines a second, and returns when its words flow.
+func (f *fixture) submitTo(name string, workers, rate int) *run {
+	f.t.Helper()
+	r := f.begin(name, workers, "-rate", strconv.Itoa(rate), filepath.Join(text, "**", "*.go"))
 	f.eventually(60*time.Second, "lines are read", func() bool { return r.progress() > 0 })
 	return r
 }

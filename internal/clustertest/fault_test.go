@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/netlab"
 )
 
 // TestFaults hurts a cluster in the ways of the table of faults, one after another. The numbers are the table's.
@@ -215,26 +216,19 @@ func (f *fixture) storeWiped() {
 	r.settle()
 }
 
-func (f *fixture) cutOff() {
-	r := f.submit("cut-off")
-	w := r.worker()
-	host := f.host(w.Seat)
-	r.harm(w)
-	f.hosts[host].Down()
-	f.eventually(30*time.Second, "its tasks are elsewhere", func() bool { return !r.has(w.Seat) })
-	f.hosts[host].Up()
-	f.up(host)
-	r.settle()
-}
+func (f *fixture) cutOff() { f.unheard("cut-off", (*netlab.Host).Down, (*netlab.Host).Up) }
 
-func (f *fixture) mute() {
-	r := f.submit("mute")
+func (f *fixture) mute() { f.unheard("mute", (*netlab.Host).Mute, (*netlab.Host).Unmute) }
+
+// unheard has a host not be heard until its tasks are elsewhere.
+func (f *fixture) unheard(name string, begin, end func(*netlab.Host)) {
+	r := f.submit(name)
 	w := r.worker()
 	host := f.host(w.Seat)
 	r.harm(w)
-	f.hosts[host].Mute()
+	begin(f.hosts[host])
 	f.eventually(30*time.Second, "its tasks are elsewhere", func() bool { return !r.has(w.Seat) })
-	f.hosts[host].Unmute()
+	end(f.hosts[host])
 	f.up(host)
 	r.settle()
 }
@@ -265,10 +259,8 @@ func (f *fixture) submittedTwice() {
 
 // raced has several commands race. Whatever wins, the topology is there or not, and the cluster goes on.
 func (f *fixture) raced() {
+	out := f.shared("raced")
 	for range 3 {
-		out := filepath.Join(f.dir, "raced")
-		_ = os.Mkdir(out, 0o777)
-		_ = os.Chmod(out, 0o777)
 		done := make(chan error, 4)
 		for _, args := range [][]string{
 			{"submit", f.program("wordcount"), "--name", "raced", "--json", "--", "-out", out, "-rate", "1000", text},

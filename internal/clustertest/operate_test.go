@@ -2,10 +2,6 @@ package clustertest
 
 import (
 	"encoding/json"
-	"errors"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,26 +31,6 @@ func TestOperate(t *testing.T) {
 			return
 		}
 	}
-}
-
-// submitTo starts a word count in that many workers, and returns when its words flow.
-func (f *fixture) submitTo(name string, workers, rate int) *run {
-	f.t.Helper()
-	r := &run{f: f, name: name, out: f.shared(name), seen: map[msgid.Alias]msgid.Incarnation{}, hurt: map[msgid.Alias]bool{}}
-	operate[cluster.Record](f, "submit", f.program("wordcount"), "--name", name, "--workers", strconv.Itoa(workers), "--",
-		"-out", r.out, "-rate", strconv.Itoa(rate), filepath.Join(text, "**", "*.go"))
-	f.eventually(60*time.Second, "lines are read", func() bool { return r.progress() > 0 })
-	return r
-}
-
-// shared makes a directory that workers may write to, who are another user.
-func (f *fixture) shared(name string) string {
-	f.t.Helper()
-	dir := filepath.Join(f.dir, name)
-	if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, 0o777)); err != nil {
-		f.t.Fatal(err)
-	}
-	return dir
 }
 
 func (f *fixture) rebalanced() {
