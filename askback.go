@@ -10,13 +10,13 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/askback/askback/channel/natschan"
-	"github.com/askback/askback/channel/natschan/embed"
-	"github.com/askback/askback/checkpoint"
-	"github.com/askback/askback/checkpoint/natslog"
-	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/internal/channel/natschan"
+	"github.com/askback/askback/internal/channel/natschan/embed"
+	"github.com/askback/askback/internal/checkpoint"
+	"github.com/askback/askback/internal/checkpoint/natslog"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/strategy"
-	"github.com/askback/askback/task"
 	"github.com/askback/askback/topology"
 )
 

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/askback/askback"
-	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/internal/recovery"
 )
 
 // Under strategy ack nothing is lost when tasks are killed; some may count again.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
-	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"

@@ -18,7 +18,7 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
-	"github.com/askback/askback/channel/natschan/embed"
+	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"

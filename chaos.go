@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/spout"
-	"github.com/askback/askback/task"
 	"github.com/askback/askback/topology"
 )
 

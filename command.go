@@ -18,10 +18,10 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"github.com/askback/askback/channel/natschan"
-	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/channel/natschan"
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/strategy"
-	"github.com/askback/askback/task"
 	"github.com/askback/askback/topology"
 )
 

@@ -1,10 +1,10 @@
 package askback
 
 import (
-	"github.com/askback/askback/channel"
-	"github.com/askback/askback/channel/natschan"
+	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/channel/natschan"
+	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/msgid"
-	"github.com/askback/askback/task"
 	"github.com/askback/askback/topology"
 )
 

@@ -18,22 +18,30 @@ import (
 const module = "github.com/askback/askback"
 
 // house is the order of the packages: each may import those before it. What lies below one of them, such as
-// channel/natschan, is on its floor, unless it has one of its own. The root package is called ".".
+// internal/channel/natschan, is on its floor, unless it has one of its own. The root package is called ".".
 var house = []string{
-	"msgid", "tuple", "state", "internal/natstest", "bolt", "internal/words", "spout", "topology", "channel", "checkpoint", "recovery", "backtrack", "strategy", "task",
-	"sim", "cluster/schedule", "cluster", "cluster/artefact", "cluster/auth", "cluster/nimbus/core", "cluster/nimbus", "cluster/supervisor", "cluster/worker",
-	"cluster/client", ".", "journal", "internal/settings", "internal", "bench", "cmd", "examples",
+	"msgid", "tuple", "state", "internal/natstest", "internal/pgtest", "bolt", "internal/words", "spout", "topology",
+	"internal/channel", "internal/checkpoint", "internal/recovery", "strategy", "internal/task", "internal/sim",
+	"internal/cluster/schedule", "internal/cluster", "internal/cluster/artefact", "internal/cluster/auth",
+	"internal/cluster/nimbus/core", "internal/cluster/nimbus", "internal/cluster/supervisor", "internal/cluster/worker",
+	"internal/cluster/client", ".", "journal", "internal/settings", "internal", "bench", "cmd", "examples",
 }
 
 // machines decide and do not act: time reaches them as a tick, chance as a seed, and the rest as an event. Their
 // tests are free.
-var machines = []string{"backtrack", "recovery", "recovery/ack", "recovery/acker", "recovery/barrier", "recovery/none", "cluster/schedule"}
+var machines = []string{
+	"internal/recovery", "internal/recovery/backtrack", "internal/recovery/ack", "internal/recovery/acker",
+	"internal/recovery/barrier", "internal/recovery/none", "internal/cluster/schedule",
+}
 
 // notForMachines are packages of the standard library by which a machine could reach beyond itself.
 var notForMachines = []string{"context", "crypto/rand", "io/fs", "math/rand", "math/rand/v2", "net", "os", "runtime", "sync", "sync/atomic", "syscall", "time"}
 
 // natsUsers are the places where NATS may be imported, besides tests.
-var natsUsers = []string{"channel/natschan", "checkpoint/natslog", "spout/jetspout", "bolt/jetsink", "journal", "bench", "cluster", "cmd", "internal/natstest", "internal/clustertest/hostile"}
+var natsUsers = []string{
+	"internal/channel/natschan", "internal/checkpoint/natslog", "spout/jetspout", "bolt/jetsink", "journal", "bench",
+	"internal/cluster", "cmd", "internal/natstest", "internal/clustertest/hostile",
+}
 
 // Imports run downward only.
 func TestImportFloors(t *testing.T) {

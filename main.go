@@ -9,8 +9,8 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/askback/askback/cluster"
-	"github.com/askback/askback/cluster/worker"
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/worker"
 	"github.com/askback/askback/topology"
 )
 

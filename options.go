@@ -6,10 +6,10 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/askback/askback/channel/natschan"
-	"github.com/askback/askback/checkpoint/natslog"
-	"github.com/askback/askback/recovery"
-	"github.com/askback/askback/task"
+	"github.com/askback/askback/internal/channel/natschan"
+	"github.com/askback/askback/internal/checkpoint/natslog"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/task"
 )
 
 // An Option sets something of a run.

@@ -14,12 +14,12 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/askback/askback/channel/natschan/embed"
-	"github.com/askback/askback/checkpoint/natslog"
-	"github.com/askback/askback/cluster"
-	"github.com/askback/askback/cluster/artefact"
-	"github.com/askback/askback/cluster/worker"
-	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/internal/channel/natschan/embed"
+	"github.com/askback/askback/internal/checkpoint/natslog"
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/artefact"
+	"github.com/askback/askback/internal/cluster/worker"
+	"github.com/askback/askback/internal/recovery"
 )
 
 // as runs this test binary as a topology program that a cluster has started in a role.

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/askback/askback/cluster"
-	"github.com/askback/askback/cluster/client"
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/client"
 	"github.com/askback/askback/topology"
 )
 

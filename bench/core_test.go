@@ -3,13 +3,13 @@ package bench
 import (
 	"testing"
 
-	"github.com/askback/askback/backtrack"
-	"github.com/askback/askback/channel"
-	"github.com/askback/askback/checkpoint"
+	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/checkpoint"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/recovery/backtrack"
+	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/internal/words"
 	"github.com/askback/askback/msgid"
-	"github.com/askback/askback/recovery"
-	"github.com/askback/askback/task"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )

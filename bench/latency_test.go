@@ -9,8 +9,8 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/spout"
-	"github.com/askback/askback/task"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )

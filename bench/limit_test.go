@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/askback/askback/channel/natschan/embed"
+	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/words"
 	"github.com/askback/askback/tuple"
 )

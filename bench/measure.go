@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"github.com/askback/askback"
-	"github.com/askback/askback/channel"
-	"github.com/askback/askback/channel/natschan"
+	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/channel/natschan"
+	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/strategy"
-	"github.com/askback/askback/task"
 )
 
 const (

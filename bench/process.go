@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/askback/askback/channel/natschan/embed"
+	"github.com/askback/askback/internal/channel/natschan/embed"
 )
 
 // A process is a child of this one. It ends when its standard input does, so that it never outlives us.

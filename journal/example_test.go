@@ -12,7 +12,7 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
-	"github.com/askback/askback/channel/natschan/embed"
+	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/journal"
 	"github.com/askback/askback/spout/jetspout"
 	"github.com/askback/askback/topology"

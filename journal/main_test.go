@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
-	"github.com/askback/askback/channel/natschan/embed"
+	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/journal"
 )
 

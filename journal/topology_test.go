@@ -11,7 +11,7 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
-	"github.com/askback/askback/channel/natschan/embed"
+	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/words"
 	"github.com/askback/askback/journal"
 	"github.com/askback/askback/spout/jetspout"

@@ -14,7 +14,7 @@ import (
 
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/bolt/bolttest"
-	"github.com/askback/askback/bolt/sqlsink/pgtest"
+	"github.com/askback/askback/internal/pgtest"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/tuple"
 )

@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/askback/askback/cluster"
-	"github.com/askback/askback/cluster/auth"
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/auth"
 	"github.com/askback/askback/internal/settings"
 )
 

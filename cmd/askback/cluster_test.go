@@ -13,10 +13,10 @@ import (
 	"github.com/nats-io/nats.go/micro"
 	"go.uber.org/goleak"
 
-	"github.com/askback/askback/channel/natschan/embed"
-	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/channel/natschan/embed"
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/msgid"
-	"github.com/askback/askback/recovery"
 )
 
 // A stage is a NATS server on which tests play nimbus and supervisors.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/cluster"
 )
 
 // completionTime is how long somebody who has pressed the tabulator waits.

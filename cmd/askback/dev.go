@@ -13,9 +13,9 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
-	"github.com/askback/askback/cluster"
-	"github.com/askback/askback/cluster/nimbus"
-	"github.com/askback/askback/cluster/supervisor"
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/nimbus"
+	"github.com/askback/askback/internal/cluster/supervisor"
 	"github.com/askback/askback/internal/daemon"
 )
 

@@ -19,7 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/askback/askback/bolt"
-	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/daemon"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"

@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/askback/askback/cluster"
-	"github.com/askback/askback/cluster/auth"
-	"github.com/askback/askback/cluster/client"
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/auth"
+	"github.com/askback/askback/internal/cluster/client"
 )
 
 // Exit statuses. Scripts tell by them what went wrong.

@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 	"github.com/spf13/cobra"
 
-	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/msgid"
 )
 

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
-	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/cluster"
 )
 
 // keeper plays a supervisor that keeps output.

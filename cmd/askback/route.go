@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/msgid"
 )
 

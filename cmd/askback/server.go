@@ -14,8 +14,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/spf13/cobra"
 
-	"github.com/askback/askback/channel/natschan/embed"
-	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/channel/natschan/embed"
+	"github.com/askback/askback/internal/cluster"
 )
 
 func serverCommand() *cobra.Command {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/askback/askback/sim"
+	"github.com/askback/askback/internal/sim"
 	"github.com/askback/askback/strategy"
 )
 

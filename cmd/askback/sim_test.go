@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/askback/askback/sim"
+	"github.com/askback/askback/internal/sim"
 )
 
 func execute(args ...string) (string, error) {

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/askback/askback/cluster"
-	"github.com/askback/askback/cluster/client"
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/client"
 )
 
 func submitCommand() *cobra.Command {

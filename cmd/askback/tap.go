@@ -14,8 +14,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
-	"github.com/askback/askback/channel"
-	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/tuple"
 )
 

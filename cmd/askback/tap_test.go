@@ -9,8 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/askback/askback/channel"
-	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/tuple"
 )
 

@@ -12,9 +12,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/askback/askback/checkpoint/natslog"
-	"github.com/askback/askback/cluster"
-	"github.com/askback/askback/cluster/client"
+	"github.com/askback/askback/internal/checkpoint/natslog"
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/client"
 	"github.com/askback/askback/internal/natstest"
 )
 

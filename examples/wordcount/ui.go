@@ -13,9 +13,9 @@ import (
 	"golang.org/x/term"
 
 	"github.com/askback/askback"
-	"github.com/askback/askback/channel/natschan"
+	"github.com/askback/askback/internal/channel/natschan"
+	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/strategy"
-	"github.com/askback/askback/task"
 )
 
 // A ui tells what happens: a progress bar on the terminal, and a line for each event. With -json the story goes

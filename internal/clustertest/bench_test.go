@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/cluster"
 )
 
 // The figures of docs/cluster.md. Each benchmark is one experiment:

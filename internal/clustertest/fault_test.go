@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/netlab"
 )
 

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/cluster"
 )
 
 // hungry: a worker that wants too much memory is killed, which is told with the limit; when it wants less it goes on.

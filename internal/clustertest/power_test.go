@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/cluster"
 )
 
 // TestPowerCut is row 16: all NATS servers lose what they have acknowledged in the last seconds, as a power cut has it

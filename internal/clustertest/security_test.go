@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/cluster"
 )
 
 // TestSecurity has programs that harm, users who may not, and stores that lie. The numbers are those of the table of

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/askback/askback/cluster"
-	"github.com/askback/askback/cluster/artefact"
-	"github.com/askback/askback/cluster/auth"
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/artefact"
+	"github.com/askback/askback/internal/cluster/auth"
 	"github.com/askback/askback/internal/settings"
 )
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/daemon"
 	"github.com/askback/askback/internal/settings"
 )

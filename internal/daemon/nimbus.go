@@ -7,9 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/askback/askback/checkpoint/natslog"
-	"github.com/askback/askback/cluster"
-	"github.com/askback/askback/cluster/nimbus"
+	"github.com/askback/askback/internal/checkpoint/natslog"
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/nimbus"
 	"github.com/askback/askback/internal/settings"
 )
 

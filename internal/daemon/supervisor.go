@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/askback/askback/cluster/supervisor"
+	"github.com/askback/askback/internal/cluster/supervisor"
 	"github.com/askback/askback/internal/settings"
 )
 

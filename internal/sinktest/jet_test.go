@@ -10,7 +10,7 @@ import (
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt/jetsink"
 	"github.com/askback/askback/internal/natstest"
-	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )

@@ -8,8 +8,8 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt/sqlsink"
-	"github.com/askback/askback/bolt/sqlsink/pgtest"
-	"github.com/askback/askback/recovery"
+	"github.com/askback/askback/internal/pgtest"
+	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/topology"
 )
 

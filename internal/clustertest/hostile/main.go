@@ -15,7 +15,7 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
-	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"

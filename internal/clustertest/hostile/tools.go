@@ -17,7 +17,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/askback/askback/cluster"
+	"github.com/askback/askback/internal/cluster"
 )
 
 // tool does one of:

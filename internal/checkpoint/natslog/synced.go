@@ -1,0 +1,110 @@
+package natslog
+
+import (
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/askback/askback/internal/checkpoint"
+)
+
+// Synced implements checkpoint.Syncer. Under Power it is everything; under Process it is what was appended two
+// sync intervals ago, counted from when this log was opened. It forgets what it knew when the epoch changes: purging
+// then waits once more.
+func (l *Log) Synced() checkpoint.Pos { return l.sync.synced() }
+
+// Epoch implements checkpoint.Epocher. It changes when the connection was lost, when a request was not answered,
+// and when positions are seen to go back, for then the server may have lost power. In a cluster it can miss that
+// another server, with the only replica of the stream, lost power while this log was idle; three replicas do not
+// lose what is acknowledged unless two of them lose power.
+func (l *Log) Epoch() uint64 {
+	l.sync.mu.Lock()
+	defer l.sync.mu.Unlock()
+	return l.sync.epoch()
+}
+
+// syncMarks remembers how far the stream was at which time. Positions are the stream's, so one mark serves all
+// aliases.
+type syncMarks struct {
+	nc       *nats.Conn
+	always   bool
+	interval time.Duration
+	now      func() time.Time
+
+	mu        sync.Mutex
+	last      checkpoint.Pos
+	marks     []mark // oldest first, a sixteenth of the interval apart, so at most some 34
+	doubts    uint64 // requests without an answer, positions that went back
+	forgotten uint64 // the epoch whose marks these are not older than
+}
+
+type mark struct {
+	at  time.Time
+	pos checkpoint.Pos
+}
+
+func (s *syncMarks) init(nc *nats.Conn, opt Options) {
+	s.nc, s.always, s.interval, s.now = nc, opt.Durability == Power, opt.SyncInterval, time.Now
+	s.forgotten = s.epoch()
+}
+
+// newest returns the newest position heard of.
+func (s *syncMarks) newest() checkpoint.Pos {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
+
+// note takes note of an append at pos that began when the newest position was seen.
+func (s *syncMarks) note(seen, pos checkpoint.Pos) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if pos <= seen {
+		s.doubts++
+		s.last = 0
+	}
+	s.last = max(s.last, pos)
+	now := s.now()
+	s.ripen(now)
+	if n := len(s.marks); n == 0 || now.Sub(s.marks[n-1].at) >= s.interval/16 {
+		s.marks = append(s.marks, mark{now, pos})
+	}
+}
+
+func (s *syncMarks) synced() checkpoint.Pos {
+	if s.always {
+		return ^checkpoint.Pos(0)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	s.ripen(now)
+	if len(s.marks) > 0 && s.ripe(s.marks[0], now) {
+		return s.marks[0].pos
+	}
+	return 0
+}
+
+// doubt takes note of a request without an answer.
+func (s *syncMarks) doubt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doubts++
+}
+
+func (s *syncMarks) epoch() uint64 { return s.nc.Stats().Reconnects + s.doubts }
+
+// ripen drops the marks that a newer ripe one replaces, and all of an earlier epoch.
+func (s *syncMarks) ripen(now time.Time) {
+	if e := s.epoch(); e != s.forgotten {
+		s.forgotten, s.marks = e, nil
+	}
+	for len(s.marks) > 1 && s.ripe(s.marks[1], now) {
+		s.marks = s.marks[1:]
+	}
+}
+
+// ripe reports whether the server must have synced what m stands for: one interval until the next sync begins, and
+// as much again for a slow disk.
+func (s *syncMarks) ripe(m mark, now time.Time) bool { return now.Sub(m.at) >= 2*s.interval }

@@ -1,0 +1,129 @@
+package auth
+
+import (
+	"strconv"
+
+	"github.com/nats-io/jwt/v2"
+
+	"github.com/askback/askback/internal/checkpoint/natslog"
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/msgid"
+)
+
+// inboxes are where anybody's answers arrive. Who may publish there can answer requests; what it could forge are answers
+// to requests whose random inboxes it would have to guess. NATS's own way, allow_responses, is worse: it lets a client
+// publish to whatever reply subject a message that it receives has, and a client can send such a message to itself.
+const inboxes = "_INBOX.>"
+
+// answers are where a request from another account is answered: the server makes up a random subject for each.
+const answers = "_R_.>"
+
+// WorkerPermissions lets a worker be its tasks, and nothing else. From, unless it is "", is the instance that its topology
+// was before, whose log it may read.
+func WorkerPermissions(p cluster.Subjects, key string, seat cluster.Seat, tasks []msgid.Alias, from cluster.Instance) jwt.Permissions {
+	topology := string(p) + "." + string(seat.Instance) + "."
+	log := natslog.StreamName(string(p), string(seat.Instance))
+	publish := []string{
+		"$JS.API.DIRECT.GET." + log,
+		"$JS.API.DIRECT.GET." + log + ".>",
+		p.WorkerBeat(seat),
+		p.WorkerAPI(seat, cluster.VerbRenew),
+		p.Event(string(seat.Instance)),
+		answers,
+	}
+	for _, api := range workerAPI {
+		publish = append(publish, mapped(p, api, log))
+	}
+	if from != "" {
+		old := natslog.StreamName(string(p), string(from))
+		publish = append(publish, "$JS.API.DIRECT.GET."+old, "$JS.API.DIRECT.GET."+old+".>", mapped(p, "STREAM.INFO", old), mapped(p, "STREAM.MSG.GET", old))
+	}
+	subscribe := []string{inbox(key), p.Worker(seat, "*")}
+	for _, task := range tasks {
+		publish = append(publish,
+			topology+"*."+task.String()+".*.*", // data, ctl and replay, from this task to any
+			topology+"log."+task.String())
+		subscribe = append(subscribe, topology+"*.*.*."+task.String())
+	}
+	return permissions(publish, subscribe)
+}
+
+// workerAPI is what workers ask of JetStream's API, besides direct gets.
+var workerAPI = []string{"STREAM.INFO", "STREAM.MSG.GET", "STREAM.PURGE"}
+
+// mapped is what the subject of a question to JetStream's API becomes in the workers' account. By its own name it would
+// be answered there too: that the account has no JetStream.
+func mapped(p cluster.Subjects, api, stream string) string {
+	return string(p) + ".jetstream." + api + "." + stream
+}
+
+// SupervisorPermissions lets a supervisor see what is decided, fetch artefacts, and speak for itself and to its workers.
+func SupervisorPermissions(p cluster.Subjects, key, name string) jwt.Permissions {
+	return permissions(
+		append(append(reads("KV_"+p.Bucket()), reads("OBJ_"+p.Artefacts())...),
+			p.HostBeat(name),
+			p.HostAPI(name, "*"),
+			p.Event("*"),
+			string(p)+".worker.*."+name+".*."+cluster.VerbOrder,
+			inboxes),
+		[]string{inbox(key), p.Host(name, "*"), p.WorkerBeats(name), p.Changed(">"), services})
+}
+
+// NimbusPermissions lets a nimbus decide: it makes and deletes streams, writes the bucket, and answers requests. It may
+// not publish tuples, nor what workers and supervisors say.
+func NimbusPermissions(p cluster.Subjects, key string) jwt.Permissions {
+	return permissions(
+		[]string{
+			"$JS.API.>", "$JS.ACK.>", "$JS.FC.>",
+			"$KV." + p.Bucket() + ".>",
+			"$O." + p.Artefacts() + ".>",
+			string(p) + ".worker.>",
+			p.Host("*", "*"),
+			p.Event("*"),
+			inboxes, answers,
+		},
+		[]string{inbox(key), string(p) + ".api.>", string(p) + ".beat.>", p.Changed(">"), services})
+}
+
+// RolePermissions lets a user ask for what his role allows.
+func RolePermissions(p cluster.Subjects, key string, role cluster.Role) jwt.Permissions {
+	publish := []string{p.API(cluster.View, "*"), p.Host("*", cluster.VerbLogs)}
+	subscribe := []string{inbox(key)}
+	if role >= cluster.Operate {
+		store := p.Artefacts()
+		publish = append(publish, p.API(cluster.Operate, "*"), "$O."+store+".>", "$JS.API.STREAM.PURGE.OBJ_"+store)
+		publish = append(publish, reads("OBJ_"+store)...)
+		subscribe = append(subscribe, string(p)+".*.data.>") // tap
+	}
+	if role >= cluster.Admin {
+		publish = append(publish, p.API(cluster.Admin, "*"), services)
+	}
+	return permissions(publish, subscribe)
+}
+
+// services is where NATS services are asked what they are. They answer to any reply subject, with all their rights, so
+// not everybody may ask.
+const services = "$SRV.>"
+
+// inbox is where a user's answers arrive.
+func inbox(key string) string { return cluster.InboxPrefix(key) + ".>" }
+
+// reads returns what is asked to read a stream without a consumer. The right to make consumers would be the right to
+// have the server deliver what is in the stream to any subject.
+func reads(stream string) []string {
+	return []string{
+		"$JS.API.STREAM.INFO." + stream,
+		"$JS.API.STREAM.MSG.GET." + stream,
+		"$JS.API.DIRECT.GET." + stream,
+		"$JS.API.DIRECT.GET." + stream + ".>",
+	}
+}
+
+func permissions(publish, subscribe []string) jwt.Permissions {
+	return jwt.Permissions{Pub: jwt.Permission{Allow: publish}, Sub: jwt.Permission{Allow: subscribe}}
+}
+
+// seatName is how servers show a worker.
+func seatName(s cluster.Seat) string {
+	return "worker " + string(s.Instance) + " " + s.Supervisor + "/" + strconv.Itoa(s.Slot)
+}

@@ -1,0 +1,22 @@
+package client
+
+import (
+	"os"
+
+	"github.com/askback/askback/internal/cluster"
+)
+
+// Environment variables that say how to reach a cluster.
+const (
+	ServerVariable = "ASKBACK_SERVER" // URLs, separated by commas
+	CredsVariable  = "ASKBACK_CREDS"  // path of the user's credentials
+	CAVariable     = "ASKBACK_CA"     // path of the authority's certificate
+	PrefixVariable = "ASKBACK_PREFIX" // of all subjects
+)
+
+// FromEnvironment returns how the environment says to reach a cluster. What is not set is empty: its default.
+func FromEnvironment() cluster.Connection {
+	return cluster.Connection{
+		Servers: os.Getenv(ServerVariable), Creds: os.Getenv(CredsVariable), CA: os.Getenv(CAVariable), Prefix: os.Getenv(PrefixVariable),
+	}
+}

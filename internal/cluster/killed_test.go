@@ -1,0 +1,287 @@
+package cluster
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/askback/askback/internal/channel/natschan/embed"
+	"github.com/askback/askback/internal/natstest"
+)
+
+// Variables that make the test binary another process: a NATS server, or a nimbus that leads.
+const (
+	childServer = "ASKBACK_TEST_SERVER" // its store and address
+	childMember = "ASKBACK_TEST_MEMBER" // the server's options, one of a cluster
+	childLeader = "ASKBACK_TEST_LEADER" // the server's URL
+)
+
+// child is what the test binary does as another process.
+func child() bool {
+	var err error
+	switch alone, member, leader := os.Getenv(childServer), os.Getenv(childMember), os.Getenv(childLeader); {
+	case alone != "":
+		dir, listen, _ := strings.Cut(alone, " ")
+		_, err = embed.Start(embed.Options{Dir: dir, Listen: listen})
+	case member != "":
+		err = serveMember(member)
+	case leader != "":
+		err = leadAndWrite(leader)
+	default:
+		return false
+	}
+	if err != nil {
+		fmt.Println(err)
+		return true
+	}
+	fmt.Println("ready")
+	_, _ = io.Copy(io.Discard, os.Stdin) // until the test ends
+	return true
+}
+
+// A member is one server of a cluster.
+type member struct {
+	Name, Dir    string
+	Client, Peer int // ports
+	Peers        []int
+}
+
+func serveMember(text string) error {
+	var m member
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		return err
+	}
+	o := &server.Options{
+		ServerName: m.Name, Host: "127.0.0.1", Port: m.Client, JetStream: true, StoreDir: m.Dir, NoLog: true, NoSigs: true,
+		Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: m.Peer},
+	}
+	for _, port := range m.Peers {
+		o.Routes = append(o.Routes, server.RoutesFromStr(fmt.Sprintf("nats://127.0.0.1:%d", port))...)
+	}
+	s, err := server.NewServer(o)
+	if err != nil {
+		return err
+	}
+	s.Start()
+	return nil
+}
+
+// leadAndWrite leads and writes without a pause, and says how it ended.
+func leadAndWrite(url string) error {
+	nc, err := nats.Connect(url, nats.MaxReconnects(-1))
+	if err != nil {
+		return err
+	}
+	l, err := Campaign(context.Background(), nc, prefix, "paused", shortTTL)
+	if err != nil {
+		return err
+	}
+	fmt.Println("leads")
+	go func() {
+		for i := 1; ; i++ {
+			if _, err := l.PutRecord(context.Background(), record("x", i)); err != nil {
+				fmt.Println("deposed:", errors.Is(err, ErrDeposed), err)
+				return
+			}
+		}
+	}()
+	return nil
+}
+
+// A process is a child of the test.
+type process struct {
+	*exec.Cmd
+	said *bufio.Scanner
+}
+
+// run starts a child and waits until it has said something.
+func run(t *testing.T, variable, value, want string) *process {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), variable+"="+value)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe() // the child ends when the test does, however it does
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{cmd, bufio.NewScanner(out)}
+	t.Cleanup(func() { _ = in.Close(); p.kill() })
+	p.says(t, want)
+	return p
+}
+
+// says waits for a line that begins so.
+func (p *process) says(t *testing.T, want string) string {
+	t.Helper()
+	for p.said.Scan() {
+		if strings.HasPrefix(p.said.Text(), want) {
+			return p.said.Text()
+		}
+	}
+	t.Fatalf("the child ended without saying %q", want)
+	return ""
+}
+
+func (p *process) kill() {
+	_ = p.Process.Kill()
+	_ = p.Wait()
+}
+
+// dial connects to a server that may be gone for a while.
+func dial(t *testing.T, url string) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond), nats.ReconnectBufSize(-1),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // servers are killed
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// The server is killed again and again while a leader writes and another process's watch follows. What was written is
+// there; the watch converges; the leader leads on if it can renew its lease in time.
+func TestServerKilled(t *testing.T) {
+	at := fmt.Sprintf("%s 127.0.0.1:%d", t.TempDir(), natstest.FreePort(t))
+	url := "nats://" + strings.Fields(at)[1]
+	alone := run(t, childServer, at, "ready")
+	nc, other := dial(t, url), dial(t, url)
+	if err := Setup(limit(t), nc, prefix, 0); err != nil {
+		t.Fatal(err)
+	}
+	l := lead(t, nc, "a", 10*time.Second)
+	w := watching(t, OpenReader(other, prefix))
+	last := 0
+	for range 5 {
+		stop := make(chan struct{})
+		done := make(chan error, 1)
+		go func() {
+			for {
+				select {
+				case <-stop:
+					done <- nil
+					return
+				default:
+				}
+				if _, err := l.PutRecord(limit(t), record("x", last+1)); err != nil {
+					done <- err
+					return
+				}
+				last++
+			}
+		}()
+		time.Sleep(100 * time.Millisecond)
+		alone.kill()
+		alone = run(t, childServer, at, "ready")
+		time.Sleep(200 * time.Millisecond)
+		close(stop)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		w.sees(t, map[string]int{"x": last})
+	}
+	if l.Err() != nil {
+		t.Error(l.Err())
+	}
+	t.Logf("%d writes", last)
+}
+
+// Of three servers, the one that leads the bucket is killed, again and again. Nimbus leads again as soon as NATS has
+// elected another; no write that was acknowledged is lost; who watches sees it, also through the server that was killed.
+func TestMemberKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts three servers, and waits for elections")
+	}
+	var members [3]member
+	var peers []int
+	for i := range members {
+		members[i] = member{Name: fmt.Sprint("s", i), Dir: t.TempDir(), Client: natstest.FreePort(t), Peer: natstest.FreePort(t)}
+		peers = append(peers, members[i].Peer)
+	}
+	var running [3]*process
+	start := func(i int) {
+		members[i].Peers = peers
+		text, _ := json.Marshal(members[i])
+		running[i] = run(t, childMember, string(text), "ready")
+	}
+	var urls []string
+	for i := range members {
+		start(i)
+		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", members[i].Client))
+	}
+	nc := dial(t, strings.Join(urls, ","))
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ctx := limit(t); Setup(ctx, nc, prefix, 3) != nil; {
+		if sleep(ctx, 50*time.Millisecond) != nil {
+			t.Fatal("the cluster does not start")
+		}
+	}
+	var watchers [3]*watcher
+	for i := range watchers {
+		watchers[i] = watching(t, OpenReader(dial(t, urls[i]+","+urls[(i+1)%3]), prefix))
+	}
+	l := lead(t, nc, "a", 0)
+	for round := range 2 {
+		want := round + 1
+		put(t, l, record("x", -want))
+		victim := 0
+		for ctx := limit(t); ; {
+			s, err := js.Stream(ctx, "KV_"+prefix.Bucket())
+			if err == nil && s.CachedInfo().Cluster.Leader != "" {
+				victim = int(s.CachedInfo().Cluster.Leader[1] - '0')
+				break
+			}
+			if sleep(ctx, 50*time.Millisecond) != nil {
+				t.Fatal(err)
+			}
+		}
+		running[victim].kill()
+		began := time.Now()
+		for ctx := limit(t); ; { // as a nimbus does
+			if l.Err() != nil {
+				if l, err = Campaign(ctx, nc, prefix, "a", 0); err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = l.Close() }()
+				records, err := l.Records(ctx)
+				if err != nil || len(records) != 1 || records[0].Record.Workers != -want {
+					t.Fatalf("a write is lost: %+v, %v", records, err)
+				}
+			}
+			if _, err := l.PutRecord(ctx, record("x", want)); err == nil {
+				break
+			} else if !errors.Is(err, ErrDeposed) {
+				t.Fatal(err)
+			}
+		}
+		wrote := time.Since(began)
+		for _, w := range watchers {
+			w.sees(t, map[string]int{"x": want})
+		}
+		t.Logf("server %d: epoch %d wrote after %v, seen after %v", victim, l.Epoch(), wrote.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+		start(victim)
+		settled(t, js)
+	}
+}

@@ -1,0 +1,205 @@
+package core
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/schedule"
+)
+
+// A Config says how a Core judges.
+type Config struct {
+	Detection time.Duration // silence after which a supervisor and its workers are given up; default cluster.Detection
+	// Grace is how long nothing must have been heard of a topology's workers, after its end, before its log is
+	// deleted. It must exceed what a supervisor gives its workers to stop, and the lease. Default 10 s.
+	Grace time.Duration
+}
+
+// A Core is what the leading nimbus knows.
+type Core struct {
+	cfg        Config
+	began      time.Time // when it was loaded first
+	listening  time.Time // silence before does not count
+	decided    time.Time // when Decide was called last
+	topologies map[string]*topology
+	hosts      map[string]*host
+	pending    map[string]*Submission
+	ending     map[cluster.Instance]*ending
+	settled    []string        // who was heard and who lost when the scheduler had nothing to change; nil: it is to be asked
+	events     []cluster.Event // of the cluster, to be told
+}
+
+// A topology is a record, and what is known beyond it.
+type topology struct {
+	record   *cluster.Record
+	revision uint64
+	workers  map[schedule.Slot]*worker // one for each placement
+	killAt   time.Time                 // as this process's clock runs: the wall's may jump
+	shut     time.Time                 // when it began to come to a standstill, likewise
+}
+
+// A Write is what is to become of a record.
+type Write struct {
+	Name   string
+	Record *cluster.Record // nil: it is to be removed
+	Events []cluster.Event // which tell of it when it is written
+}
+
+// New returns a Core that knows nothing.
+func New(cfg Config) *Core {
+	if cfg.Detection <= 0 {
+		cfg.Detection = cluster.Detection
+	}
+	if cfg.Grace <= 0 {
+		cfg.Grace = 10 * time.Second
+	}
+	return &Core{
+		cfg: cfg, topologies: map[string]*topology{}, hosts: map[string]*host{},
+		pending: map[string]*Submission{}, ending: map[cluster.Instance]*ending{},
+	}
+}
+
+// Load replaces what is written by what was read. What was heard stays.
+func (c *Core) Load(now time.Time, records []cluster.Change, hosts []cluster.Host) {
+	if c.began.IsZero() {
+		c.began, c.listening, c.decided = now, now, now
+	}
+	known := map[string]bool{}
+	for _, r := range records {
+		if r.Record != nil {
+			known[r.Name] = true
+			c.Stored(now, &Write{Name: r.Name, Record: r.Record}, r.Revision)
+		}
+	}
+	for name := range c.topologies {
+		if !known[name] {
+			c.Stored(now, &Write{Name: name}, 0)
+		}
+	}
+	joined := map[string]bool{}
+	for i := range hosts {
+		joined[hosts[i].Name] = true
+		c.joined(&hosts[i])
+	}
+	for name := range c.hosts {
+		if !joined[name] {
+			delete(c.hosts, name)
+		}
+	}
+}
+
+// Stored is told when a Write is in the bucket, at a revision.
+func (c *Core) Stored(now time.Time, w *Write, revision uint64) {
+	c.settled = nil
+	t := c.topologies[w.Name]
+	if t != nil {
+		c.leave(now, t.record, w.Record)
+	}
+	if t != nil && (w.Record == nil || w.Record.Instance != t.record.Instance) {
+		delete(c.topologies, w.Name)
+		t = nil
+	}
+	if w.Record == nil {
+		return
+	}
+	if s := c.pending[w.Name]; s != nil && s.Instance == w.Record.Instance {
+		delete(c.pending, w.Name)
+	}
+	if t == nil {
+		t = &topology{workers: map[schedule.Slot]*worker{}}
+		c.topologies[w.Name] = t
+	}
+	if t.record == nil || !t.record.KillAt.Equal(w.Record.KillAt) {
+		t.killAt = killAt(now, w.Record)
+	}
+	if w.Record.Reshape != nil && (t.record == nil || t.record.Reshape == nil) {
+		t.shut = now
+	}
+	if t.record != nil && t.record.Status == cluster.Failed && w.Record.Status == cluster.Active {
+		t.forgive()
+	}
+	t.record, t.revision = w.Record, revision
+	t.seat(now)
+	if w.Record.Status == cluster.Completed {
+		c.end(now, w.Record)
+	}
+}
+
+// killAt returns when a topology is to end. The wall clock may have jumped since that was written, so it is no later
+// than was asked for then.
+func killAt(now time.Time, r *cluster.Record) time.Time {
+	left := min(r.KillAt.Sub(now), r.KillAt.Sub(r.Since))
+	return now.Add(max(0, left))
+}
+
+// seat makes the workers those of the placement. One that stays remains known.
+func (t *topology) seat(now time.Time) {
+	was := t.workers
+	t.workers = make(map[schedule.Slot]*worker, len(t.record.Placement))
+	for i := range t.record.Placement {
+		at := slot(&t.record.Placement[i])
+		if t.workers[at] = was[at]; was[at] == nil {
+			t.workers[at] = &worker{since: now}
+		}
+	}
+}
+
+func slot(p *cluster.Placed) schedule.Slot {
+	return schedule.Slot{Supervisor: p.Supervisor, Number: p.Slot}
+}
+
+// Listening tells that messages may not have arrived until now.
+func (c *Core) Listening(now time.Time) { c.listening = now }
+
+// silence returns for how long something has not been heard that is there since a moment.
+func (c *Core) silence(now, since, heard time.Time) time.Duration {
+	return now.Sub(latest(since, heard, c.listening))
+}
+
+func latest(times ...time.Time) (last time.Time) {
+	for _, t := range times {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
+}
+
+// wall returns a moment as it is written.
+func wall(now time.Time) time.Time { return now.UTC().Round(0) }
+
+// Record returns the record of that name, or nil.
+func (c *Core) Record(name string) *cluster.Record {
+	if t := c.topologies[name]; t != nil {
+		return t.record
+	}
+	return nil
+}
+
+// Decide returns what is to be written now. After that was done it may have more to say.
+//
+// Detection is as exact as it is called: ten times a second will do. If it has not been called for long, nimbus has
+// been asleep, and does not take that for the silence of others.
+func (c *Core) Decide(now time.Time) []Write {
+	if now.Sub(c.decided) > c.cfg.Detection/2 {
+		c.Listening(now)
+	}
+	c.decided = now
+	c.noticeSilence(now)
+	if writes := c.judge(now); len(writes) > 0 {
+		return writes
+	}
+	return c.place(now)
+}
+
+func (c *Core) tell(now time.Time, kind cluster.EventKind, format string, args ...any) {
+	c.events = append(c.events, cluster.Event{At: wall(now), Kind: kind, Text: fmt.Sprintf(format, args...)})
+}
+
+// Events returns what has happened to supervisors since it was called last.
+func (c *Core) Events() []cluster.Event {
+	events := c.events
+	c.events = nil
+	return events
+}

@@ -1,0 +1,172 @@
+package core
+
+import (
+	"slices"
+	"time"
+
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/msgid"
+)
+
+// A host is a supervisor that has joined.
+type host struct {
+	cluster.Host
+	heard time.Time // zero: never by this leader
+	beat  *cluster.HostBeat
+	lost  bool   // its silence was told
+	other *rival // another process that wants to be it
+}
+
+// A rival is a process that asks to join by a name that has been another's.
+type rival struct {
+	started time.Time
+	since   time.Time
+}
+
+// HostBeat tells what a supervisor said of itself, as it arrived at a moment.
+func (c *Core) HostBeat(now time.Time, b *cluster.HostBeat) {
+	h := c.hosts[b.Name]
+	if h == nil || !h.Started.IsZero() && !h.Started.Equal(b.Started) {
+		return // it has yet to join
+	}
+	if h.lost {
+		h.lost = false
+		c.tell(now, cluster.HostJoined, "supervisor %s is heard again", b.Name)
+	}
+	h.heard, h.beat = now, b
+	c.processes(b)
+}
+
+// up reports whether a host is heard, so that workers may be placed there.
+func (c *Core) up(now time.Time, h *host) bool {
+	return !h.heard.IsZero() && c.silence(now, h.heard, h.heard) < c.cfg.Detection
+}
+
+// ready reports whether the hosts that live have been heard since nimbus began to lead.
+func (c *Core) ready(now time.Time) bool {
+	if now.Sub(c.began) >= 2*cluster.BeatEvery {
+		return true
+	}
+	for _, h := range c.hosts {
+		if h.heard.IsZero() {
+			return false
+		}
+	}
+	return len(c.hosts) > 0
+}
+
+// noticeSilence tells of hosts that are not heard any more.
+func (c *Core) noticeSilence(now time.Time) {
+	for _, h := range c.hosts {
+		if !h.lost && !h.heard.IsZero() && !c.up(now, h) {
+			h.lost = true
+			c.tell(now, cluster.HostLost, "supervisor %s has been silent for %v", h.Name, c.silence(now, h.heard, h.heard).Round(100*time.Millisecond))
+		}
+	}
+}
+
+// Bounds of what a supervisor may say of itself.
+const (
+	maxSlots = 10_000
+	maxTags  = 100
+)
+
+// Join decides whether a supervisor may join. It returns the host as it is to be stored; Joined is told when it is.
+func (c *Core) Join(now time.Time, h *cluster.Host) (*cluster.Host, error) {
+	if err := checkHost(h); err != nil {
+		return nil, err
+	}
+	joined := *h
+	joined.Joined = wall(now)
+	old := c.hosts[h.Name]
+	if old == nil {
+		return &joined, nil
+	}
+	if !old.Started.IsZero() && !h.Started.IsZero() && !old.Started.Equal(h.Started) {
+		if err := c.replace(now, old, h); err != nil {
+			return nil, err
+		}
+	}
+	return &joined, nil
+}
+
+// replace returns an error unless the process that has had a host's name is gone. Both would start each worker, so
+// that can take three beats.
+func (c *Core) replace(now time.Time, old *host, h *cluster.Host) error {
+	if old.other == nil || !old.other.started.Equal(h.Started) {
+		old.other = &rival{started: h.Started, since: now}
+	}
+	if old.heard.Sub(old.other.since) > cluster.BeatEvery/5 { // what arrives sooner may have been on its way
+		return conflict("supervisor %s is run by another process already, which was started %s and is alive: stop it, or give this one another name",
+			h.Name, old.Started.Format(time.RFC3339))
+	}
+	if c.silence(now, c.began, old.heard) < 3*cluster.BeatEvery {
+		return unavailable("supervisor %s was heard a moment ago as another process: waiting until that is gone", h.Name)
+	}
+	return nil
+}
+
+func checkHost(h *cluster.Host) error {
+	if h.Runtime != cluster.Runtime {
+		return conflict("supervisor %.80q has runtime %.20q, and this nimbus has %q: upgrade the older of the two", h.Name, h.Runtime, cluster.Runtime)
+	}
+	if err := cluster.CheckName("supervisor", h.Name, msgid.MaxName); err != nil {
+		return badRequest("%v", err)
+	}
+	if h.Slots < 0 || h.Slots > maxSlots || h.CPU < 0 || h.Memory < 0 || len(h.Tags) > maxTags {
+		return badRequest("supervisor %s has %d slots, %d %% of a core, %d bytes and %d tags: want 0 to %d slots, nothing negative, and at most %d tags",
+			h.Name, h.Slots, h.CPU, h.Memory, len(h.Tags), maxSlots, maxTags)
+	}
+	for _, tag := range h.Tags {
+		if err := cluster.CheckName("tag", tag, msgid.MaxName); err != nil {
+			return badRequest("%v", err)
+		}
+	}
+	return nil
+}
+
+// Joined is told when a host is in the bucket.
+func (c *Core) Joined(now time.Time, joined *cluster.Host) {
+	if c.hosts[joined.Name] == nil {
+		c.tell(now, cluster.HostJoined, "supervisor %s joined with %d slots", joined.Name, joined.Slots)
+	}
+	c.joined(joined)
+}
+
+func (c *Core) joined(joined *cluster.Host) {
+	c.settled = nil
+	h := c.hosts[joined.Name]
+	if h == nil {
+		h = &host{}
+		c.hosts[joined.Name] = h
+	}
+	h.Host, h.other = *joined, nil
+}
+
+// Unchanged reports whether a host has joined as it says already.
+func (c *Core) Unchanged(h *cluster.Host) bool {
+	old := c.hosts[h.Name]
+	return old != nil && old.Slots == h.Slots && old.CPU == h.CPU && old.Memory == h.Memory && old.Runtime == h.Runtime &&
+		old.Started.Equal(h.Started) && slices.Equal(old.Tags, h.Tags)
+}
+
+// Remove decides whether a supervisor may be forgotten. Removed is told when it is.
+func (c *Core) Remove(now time.Time, name string) (*cluster.Host, error) {
+	if err := cluster.CheckName("supervisor", name, msgid.MaxName); err != nil {
+		return nil, badRequest("%v", err)
+	}
+	h := c.hosts[name]
+	switch {
+	case h == nil:
+		return nil, notFound("no supervisor is called %s", name)
+	case c.up(now, h) || !c.ready(now):
+		return nil, conflict("supervisor %s is up: stop it first, or it would join again", name)
+	}
+	return &h.Host, nil
+}
+
+// Removed is told when a host is no longer in the bucket.
+func (c *Core) Removed(name string) {
+	c.settled = nil
+	delete(c.hosts, name)
+}

@@ -1,0 +1,146 @@
+package core
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/task"
+)
+
+// judge returns the changes of status that follow from the time and from what workers tell.
+func (c *Core) judge(now time.Time) (writes []Write) {
+	for _, name := range slices.Sorted(maps.Keys(c.topologies)) {
+		t := c.topologies[name]
+		var w *Write
+		switch t.record.Status {
+		case cluster.Killing:
+			if !now.Before(t.killAt) {
+				w = t.remove(now)
+			}
+		case cluster.Active, cluster.Inactive:
+			if w = c.judgeTasks(now, t); w == nil {
+				w = c.judgeReshape(now, t)
+			}
+		}
+		if w == nil {
+			w = t.askAgain(now)
+		}
+		if w != nil {
+			writes = append(writes, *w)
+		}
+	}
+	return writes
+}
+
+func (c *Core) judgeTasks(now time.Time, t *topology) *Write {
+	if reason := t.failure(); reason != "" {
+		next := t.change()
+		next.Status, next.Since, next.Reason, next.Reshape = cluster.Failed, wall(now), reason, nil
+		return t.write(next, cluster.Event{At: next.Since, Kind: cluster.StatusChanged, Text: "failed: " + reason})
+	}
+	if c.complete(now, t) {
+		next := t.change()
+		next.Status, next.Since, next.Reason = cluster.Completed, wall(now), t.summary(now)
+		next.Placement, next.Shortage, next.Reshape = nil, "", nil
+		return t.write(next, cluster.Event{At: next.Since, Kind: cluster.StatusChanged, Text: "completed: " + next.Reason})
+	}
+	return nil
+}
+
+// maxReason bounds a reason, in bytes: an error may hold a stack.
+const maxReason = 2000
+
+// failure returns why a topology cannot go on, "" if it can.
+func (t *topology) failure() string {
+	for i := range t.record.Placement {
+		p := &t.record.Placement[i]
+		w := t.workers[slot(p)]
+		if w.refused >= refusals {
+			return short("worker " + slot(p).String() + " cannot run: " + w.process.Error)
+		}
+		if w.beat == nil || w.beat.Revision < t.revision { // it may yet begin again what has failed
+			continue
+		}
+		for _, now := range w.beat.Tasks {
+			if now.State == task.Failed.String() && slices.Contains(p.Tasks, now.Alias) && !fenced(now.Error) {
+				return short(failed(&now))
+			}
+		}
+	}
+	return ""
+}
+
+// forgive has supervisors say anew which workers cannot run.
+func (t *topology) forgive() {
+	for _, w := range t.workers {
+		w.refused = 0
+	}
+}
+
+func failed(now *cluster.Task) string {
+	if strings.Contains(now.Error, now.Alias.String()) {
+		return now.Error
+	}
+	return "task " + now.Alias.String() + ": " + now.Error
+}
+
+func short(reason string) string {
+	if len(reason) > maxReason {
+		return strings.ToValidUTF8(reason[:maxReason], "") + " …"
+	}
+	return reason
+}
+
+// complete reports whether all tasks of a topology have come to their end, and nothing is left to do but to answer
+// peers.
+func (c *Core) complete(now time.Time, t *topology) bool {
+	n := 0
+	for i := range t.record.Placement {
+		p := &t.record.Placement[i]
+		w := t.workers[slot(p)]
+		if w.beat == nil || w.beat.Revision != t.revision || c.silence(now, w.heard, w.heard) >= c.cfg.Detection {
+			return false
+		}
+		for _, alias := range p.Tasks {
+			if !slices.ContainsFunc(w.beat.Tasks, func(its cluster.Task) bool {
+				return its.Alias == alias && its.State == task.Complete.String()
+			}) {
+				return false
+			}
+		}
+		n += len(p.Tasks)
+	}
+	return n > 0 && n == len(t.record.Spec.Tasks())
+}
+
+// summary tells what a topology has done. The counters are those of the processes that have come to the end: what was
+// done before a worker was lost is told by the events.
+func (t *topology) summary(now time.Time) string {
+	var sum recovery.Counters
+	tasks := 0
+	for _, w := range t.workers {
+		for i := range w.beat.Tasks {
+			sum.Add(w.beat.Tasks[i].Counters)
+			tasks++
+		}
+	}
+	return fmt.Sprintf("all %d tasks complete after %v; the last processes have consumed %d tuples and emitted %d",
+		tasks, now.Sub(t.record.Submitted).Round(time.Millisecond), sum.Consumed, sum.Emitted)
+}
+
+// askAgain returns the same record once more if a worker gave up a task that is nevertheless its own: it has been
+// elsewhere meanwhile, and its supervisor waits for another order.
+func (t *topology) askAgain(now time.Time) *Write {
+	for _, w := range t.workers {
+		if w.process != nil && w.process.State == "failed" && fenced(w.process.Error) && now.Sub(w.since) > 4*cluster.BeatEvery {
+			w.since, w.process = now, nil
+			return t.write(t.change())
+		}
+	}
+	return nil
+}

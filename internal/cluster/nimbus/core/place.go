@@ -1,0 +1,264 @@
+package core
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/schedule"
+	"github.com/askback/askback/msgid"
+	grouping "github.com/askback/askback/topology"
+)
+
+// losses says of each lost worker why, by its seat.
+type losses map[cluster.Seat]*cluster.Loss
+
+// place returns the records whose placement changes. The scheduler is asked only if somebody is heard or given up who
+// was not when it had nothing to change; Stored and Joined forget when that was.
+func (c *Core) place(now time.Time) (writes []Write) {
+	if !c.ready(now) {
+		return nil
+	}
+	lost, heard := c.losses(now), c.whoIsUp(now)
+	for seat := range maps.Keys(lost) {
+		heard = append(heard, seat.String())
+	}
+	slices.Sort(heard)
+	if c.settled != nil && slices.Equal(heard, c.settled) {
+		return nil
+	}
+	assignment := schedule.Schedule(c.situation(now, lost))
+	for _, t := range c.inOrder() {
+		if w := c.apply(now, t, &assignment, lost); w != nil {
+			writes = append(writes, *w)
+		}
+	}
+	if len(writes) == 0 {
+		c.settled = append([]string{}, heard...)
+	}
+	return writes
+}
+
+// losses returns all workers that are given up.
+func (c *Core) losses(now time.Time) losses {
+	all := losses{}
+	for _, t := range c.topologies {
+		for i := range t.record.Placement {
+			p := &t.record.Placement[i]
+			if loss, gone := c.lost(now, p, t.workers[slot(p)]); gone {
+				all[t.record.Seat(p)] = loss
+			}
+		}
+	}
+	return all
+}
+
+// whoIsUp returns the hosts that are heard.
+func (c *Core) whoIsUp(now time.Time) (names []string) {
+	for name, h := range c.hosts {
+		if c.up(now, h) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// inOrder returns the topologies that run in the order of their submission.
+func (c *Core) inOrder() []*topology {
+	all := slices.Collect(maps.Values(c.topologies))
+	all = slices.DeleteFunc(all, func(t *topology) bool { return !t.record.Status.Running() })
+	slices.SortFunc(all, func(a, b *topology) int {
+		return cmp.Or(a.record.Submitted.Compare(b.record.Submitted), cmp.Compare(a.record.Spec.Name, b.record.Spec.Name))
+	})
+	return all
+}
+
+// situation returns what the scheduler is to know.
+func (c *Core) situation(now time.Time, lost losses) (s schedule.State) {
+	for _, name := range slices.Sorted(maps.Keys(c.hosts)) {
+		h := c.hosts[name]
+		slots := make([]int, h.Slots)
+		for i := range slots {
+			slots[i] = i
+		}
+		s.Supervisors = append(s.Supervisors, schedule.Supervisor{
+			Name: name, Slots: slots, Room: schedule.Resources{CPU: h.CPU, Memory: h.Memory}, Tags: h.Tags, Gone: !c.up(now, h),
+		})
+	}
+	for _, t := range c.inOrder() {
+		s.Topologies = append(s.Topologies, t.asks())
+		for i := range t.record.Placement {
+			p := &t.record.Placement[i]
+			s.Workers = append(s.Workers, schedule.Worker{
+				Topology: t.record.Spec.Name, Slot: slot(p), Tasks: p.Tasks, Lost: lost[t.record.Seat(p)] != nil,
+			})
+		}
+	}
+	return s
+}
+
+// asks returns what a topology asks of the scheduler.
+func (t *topology) asks() schedule.Topology {
+	spec := &t.record.Spec
+	s := schedule.Topology{
+		Name: spec.Name, Tasks: spec.Tasks(), Workers: t.record.Workers, Tags: t.record.Tags,
+		Rebalance: t.record.Rebalance, Needs: map[string]schedule.Resources{},
+	}
+	first, n := map[string]int{}, 0
+	for _, o := range spec.Operators {
+		s.Needs[o.Name] = schedule.Resources{CPU: o.CPU, Memory: o.Memory}
+		first[o.Name] = n
+		n += o.Parallel
+	}
+	for _, e := range spec.Edges {
+		weight := weight(&e)
+		for source := range spec.Operator(e.From).Parallel {
+			for target := range e.Targets {
+				s.Channels = append(s.Channels, schedule.Channel{Source: first[e.From] + source, Target: first[e.To] + target, Weight: weight})
+			}
+		}
+	}
+	return s
+}
+
+// weight returns the traffic of one channel of an edge, if each task sends a thousand along it. Nothing is known of the
+// real traffic before a topology runs, and nothing moves later because it differs.
+func weight(e *cluster.Edge) int64 {
+	switch e.Grouping {
+	case grouping.All.String(), grouping.LocalOrShuffle.String():
+		return 1000 // each target takes all; of a local one that is so if it is at hand
+	}
+	return max(1, 1000/int64(e.Targets))
+}
+
+// apply returns the record of a topology as an assignment wants it, or nil if it is so already.
+func (c *Core) apply(now time.Time, t *topology, a *schedule.Assignment, lost losses) *Write {
+	next := t.change()
+	next.Placement = t.placement(now, a, lost)
+	next.Shortage = shortage(t.record.Spec.Name, a)
+	next.Rebalance = false // it is in force now, or refused
+	moved := !slices.EqualFunc(next.Placement, t.record.Placement, samePlace)
+	var events []cluster.Event
+	if moved {
+		events = append(events, t.lossEvents(now, next, lost)...)
+		events = append(events, cluster.Event{At: wall(now), Kind: cluster.Assigned, Text: describePlacement(next.Placement)})
+	}
+	if next.Shortage != t.record.Shortage && next.Shortage != "" {
+		events = append(events, cluster.Event{At: wall(now), Kind: cluster.Assigned, Text: next.Shortage})
+	}
+	if !moved && next.Shortage == t.record.Shortage && next.Rebalance == t.record.Rebalance {
+		return nil
+	}
+	if !moved {
+		next.Placement = t.record.Placement
+	}
+	return t.write(next, events...)
+}
+
+func samePlace(a, b cluster.Placed) bool {
+	return a.Supervisor == b.Supervisor && a.Slot == b.Slot && slices.Equal(a.Tasks, b.Tasks)
+}
+
+// placement returns a topology's part of an assignment. Tasks of a lost worker that find no place stay where they
+// were: nobody else can run them, and if the worker comes back, nothing has happened to it.
+func (t *topology) placement(now time.Time, a *schedule.Assignment, lost losses) (all []cluster.Placed) {
+	placed := map[msgid.Alias]bool{}
+	for _, w := range a.Workers {
+		if w.Topology != t.record.Spec.Name {
+			continue
+		}
+		p := cluster.Placed{Supervisor: w.Slot.Supervisor, Slot: w.Slot.Number, Tasks: w.Tasks}
+		p.Lost = t.cameFrom(now, &p, lost)
+		all = append(all, p)
+		for _, alias := range w.Tasks {
+			placed[alias] = true
+		}
+	}
+	for i := range t.record.Placement {
+		p := t.record.Placement[i]
+		if lost[t.record.Seat(&p)] == nil {
+			continue
+		}
+		p.Tasks = slices.DeleteFunc(slices.Clone(p.Tasks), func(alias msgid.Alias) bool { return placed[alias] })
+		if len(p.Tasks) > 0 {
+			all = append(all, p)
+		}
+	}
+	slices.SortFunc(all, func(a, b cluster.Placed) int { return slot(&a).Compare(slot(&b)) })
+	return all
+}
+
+// cameFrom says why tasks of a worker were elsewhere before; nil if none was.
+func (t *topology) cameFrom(now time.Time, p *cluster.Placed, lost losses) (why *cluster.Loss) {
+	for i := range t.record.Placement {
+		old := &t.record.Placement[i]
+		if slot(old) == slot(p) {
+			why = old.Lost
+		}
+		if samePlace(*old, *p) {
+			return why
+		}
+	}
+	for i := range t.record.Placement {
+		old := &t.record.Placement[i]
+		if slot(old) == slot(p) || !slices.ContainsFunc(old.Tasks, func(a msgid.Alias) bool { return slices.Contains(p.Tasks, a) }) {
+			continue
+		}
+		if loss := lost[t.record.Seat(old)]; loss != nil {
+			return loss
+		}
+		why = &cluster.Loss{Cause: "rebalanced", Last: wall(now), Noted: wall(now)}
+	}
+	return why
+}
+
+// lossEvents tells of the workers whose tasks move because they are lost.
+func (t *topology) lossEvents(now time.Time, next *cluster.Record, lost losses) (events []cluster.Event) {
+	for i := range t.record.Placement {
+		p := &t.record.Placement[i]
+		seat := t.record.Seat(p)
+		if loss := lost[seat]; loss != nil && !slices.ContainsFunc(next.Placement, func(n cluster.Placed) bool { return samePlace(*p, n) }) {
+			events = append(events, cluster.Event{At: wall(now), Kind: cluster.WorkerLost, Seat: &seat, Text: loss.Cause + ": its tasks move"})
+		}
+	}
+	return events
+}
+
+// maxPlaces bounds how many workers an event names.
+const maxPlaces = 20
+
+func describePlacement(all []cluster.Placed) string {
+	if len(all) == 0 {
+		return "placed nowhere"
+	}
+	var b strings.Builder
+	b.WriteString("placed in")
+	for i := range all {
+		if i == maxPlaces {
+			fmt.Fprintf(&b, " and %d more", len(all)-i)
+			break
+		}
+		fmt.Fprintf(&b, " %s (%d tasks)", slot(&all[i]), len(all[i].Tasks))
+	}
+	return b.String()
+}
+
+// shortage says in words what a topology did not get.
+func shortage(name string, a *schedule.Assignment) string {
+	var all []string
+	for _, s := range a.Shortages {
+		if s.Topology != name {
+			continue
+		}
+		text := s.Reason
+		if n := len(s.Waiting); n > 0 {
+			text = fmt.Sprintf("%d tasks wait: %s", n, text)
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, "; ")
+}

@@ -1,0 +1,250 @@
+package core_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/msgid"
+)
+
+// A submission is known by its nonce: the same one is answered again, another of its name is refused.
+func TestSubmitTwice(t *testing.T) {
+	w := newWorld(t, "a")
+	s, first, _, err := w.core.Admit(request("words", 1))
+	if err != nil || !first {
+		t.Fatal(err)
+	}
+	if again, first, _, err := w.core.Admit(request("words", 1)); again != s || first || err != nil {
+		t.Errorf("the same while it is prepared: %v, %v", first, err)
+	}
+	other := request("words", 1)
+	other.Nonce = "other"
+	if _, _, _, err := w.core.Admit(other); refused(err) != cluster.CodeConflict {
+		t.Errorf("another while it is prepared: %v", err)
+	}
+	w.write(w.core.Accept(w.now, s, "", "process"))
+	if _, _, r, err := w.core.Admit(request("words", 1)); r != w.core.Record("words") || err != nil {
+		t.Errorf("the same afterwards: %v", err)
+	}
+	_, _, _, err = w.core.Admit(other)
+	if refused(err) != cluster.CodeConflict || !strings.Contains(err.Error(), "exists: words has been running since 2026-11-21T08:00:00Z; kill it first") {
+		t.Errorf("another afterwards: %v", err)
+	}
+	// A submission that comes to nothing leaves its name free.
+	s, _, _, _ = w.core.Admit(request("more", 1))
+	w.core.Reject(s)
+	if _, first, _, err := w.core.Admit(request("more", 2)); !first || err != nil {
+		t.Errorf("after a rejection: %v", err)
+	}
+}
+
+func TestRefusesBadSubmissions(t *testing.T) {
+	for name, spoil := range map[string]func(*cluster.SubmitRequest){
+		"name with a dot":      func(q *cluster.SubmitRequest) { q.Spec.Name = "a.>" },
+		"path":                 func(q *cluster.SubmitRequest) { q.Spec.Name = "../x" },
+		"line break":           func(q *cluster.SubmitRequest) { q.Spec.Name = "a\nb" },
+		"5 KB":                 func(q *cluster.SubmitRequest) { q.Spec.Name = strings.Repeat("x", 5000) },
+		"operator with a star": func(q *cluster.SubmitRequest) { q.Spec.Operators[0].Name = "*" },
+		"no operators":         func(q *cluster.SubmitRequest) { q.Spec.Operators = nil },
+		"edge to nowhere":      func(q *cluster.SubmitRequest) { q.Spec.Edges[0].To = "nobody" },
+		"no digest":            func(q *cluster.SubmitRequest) { q.Artefact.SHA256 = "abc" },
+		"upper case digest":    func(q *cluster.SubmitRequest) { q.Artefact.SHA256 = strings.Repeat("AB", 32) },
+		"no nonce":             func(q *cluster.SubmitRequest) { q.Nonce = "" },
+		"bad tag":              func(q *cluster.SubmitRequest) { q.Tags = []string{"a b"} },
+		"zero byte":            func(q *cluster.SubmitRequest) { q.Args = []string{"a\x00b"} },
+		"many workers":         func(q *cluster.SubmitRequest) { q.Workers = 1 << 30 },
+	} {
+		w := newWorld(t, "a")
+		q := request("words", 1)
+		spoil(q)
+		if _, _, _, err := w.core.Admit(q); refused(err) != cluster.CodeBadRequest || len(err.Error()) > 300 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestKill(t *testing.T) {
+	w := newWorld(t, "a")
+	w.submit("words", 1)
+	r := w.kill("words", 10*time.Second)
+	if r.Status != cluster.Killing || !r.KillAt.Equal(w.now.Add(10*time.Second)) {
+		t.Errorf("killed: %s at %v", r.Status, r.KillAt)
+	}
+	if again := w.kill("words", 20*time.Second); again != r {
+		t.Error("a later kill moved the end")
+	}
+	w.kill("words", 5*time.Second)
+	w.pass(4900 * time.Millisecond)
+	if got := w.places("words"); got != "a/0" {
+		t.Fatalf("ended early: %s", got)
+	}
+	w.pass(200 * time.Millisecond)
+	if got := w.places("words"); got != "gone" {
+		t.Fatalf("after its time: %s", got)
+	}
+	if again := w.kill("words", 0); again.Instance != r.Instance {
+		t.Error("a kill whose answer was lost cannot be asked again")
+	}
+	if _, _, err := w.core.Kill(w.now, &cluster.KillRequest{Name: "other"}); refused(err) != cluster.CodeNotFound {
+		t.Errorf("kill of nothing: %v", err)
+	}
+}
+
+// The log of what has ended is deleted when its workers are quiet, not before.
+func TestLogsOfTheEnded(t *testing.T) {
+	w := newWorld(t, "a")
+	r := w.submit("words", 1)
+	w.core.Found(w.now, []cluster.Instance{r.Instance, "left-abcdefgh"})
+	w.kill("words", 0)
+	if r2 := w.submit("words", 1); r2.Instance == r.Instance {
+		t.Fatal("the next one of its name is the same instance")
+	}
+	w.pass(9 * time.Second)
+	w.core.Beat(w.now, &cluster.Beat{Seat: cluster.Seat{Instance: r.Instance, Supervisor: "a"}})
+	w.pass(2 * time.Second)
+	if got := fmt.Sprint(w.core.Ended(w.now)); got != "[left-abcdefgh]" {
+		t.Errorf("ended: %s", got)
+	}
+	w.core.Deleted("left-abcdefgh")
+	w.pass(9 * time.Second)
+	if got := fmt.Sprint(w.core.Ended(w.now)); got != fmt.Sprintf("[%s]", r.Instance) {
+		t.Errorf("ended: %s", got)
+	}
+	if logs := w.core.Logs(); len(logs) != 1 || logs[0] != w.core.Record("words") {
+		t.Errorf("logs of %v", logs)
+	}
+}
+
+// A wall clock that jumps does not end a topology early, nor keep it.
+func TestKillDespiteClock(t *testing.T) {
+	for _, jump := range []time.Duration{-time.Hour, time.Hour} {
+		w := newWorld(t, "a")
+		w.submit("words", 1)
+		w.kill("words", 10*time.Second)
+		change := w.records["words"]
+		moved := *change.Record
+		moved.Since, moved.KillAt = moved.Since.Add(jump), moved.KillAt.Add(jump)
+		w.records["words"] = cluster.Change{Name: "words", Record: &moved, Revision: change.Revision}
+		w.lead()
+		w.pass(11 * time.Second)
+		if got := w.places("words"); got != "gone" {
+			t.Errorf("clock moved by %v: %s", -jump, got)
+		}
+	}
+}
+
+func TestActivate(t *testing.T) {
+	w := newWorld(t, "a")
+	w.submit("words", 1)
+	for _, active := range []bool{false, false, true, true} {
+		x, r, err := w.core.Activate(w.now, "words", active)
+		w.write(x)
+		if err != nil || (r.Status == cluster.Active) != active {
+			t.Errorf("activate %v: %v, %v", active, r, err)
+		}
+	}
+	w.kill("words", time.Second)
+	if _, _, err := w.core.Activate(w.now, "words", true); refused(err) != cluster.CodeConflict {
+		t.Errorf("activate what ends: %v", err)
+	}
+}
+
+func TestRebalance(t *testing.T) {
+	w := newWorld(t, "a")
+	w.submit("words", 2)
+	w.join("b", 2)
+	w.pass(time.Second)
+	if got := w.places("words"); got != "a/0 a/1" {
+		t.Fatalf("moved by itself: %s", got)
+	}
+	x, r, err := w.core.Rebalance(w.now, &cluster.RebalanceRequest{Name: "words", Workers: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write(x)
+	w.pass(time.Second)
+	if got := w.places("words"); got != "a/0 a/1 b/0 b/1" || w.core.Record("words") != r || r.Rebalance || r.Workers != 4 {
+		t.Errorf("placed in %s, %+v", got, r)
+	}
+	if r.Placement[2].Lost == nil || r.Placement[2].Lost.Cause != "rebalanced" {
+		t.Errorf("tasks moved because of %+v", r.Placement[2].Lost)
+	}
+	// What cannot be is refused, and all stays as it was.
+	w.kill("words", 0)
+	q := request("big", 2)
+	q.Spec.Operators[0].Memory = 1 << 30
+	s, _, _, _ := w.core.Admit(q)
+	w.write(w.core.Accept(w.now, s, "", "process"))
+	w.settle()
+	w.silent["a"], w.silent["b"] = true, true
+	w.pass(5 * time.Second)
+	if _, _, err := w.core.Rebalance(w.now, &cluster.RebalanceRequest{Name: "big", Workers: 1}); refused(err) != cluster.CodeConflict || w.core.Record("big").Workers != 2 {
+		t.Errorf("without supervisors: %v", err)
+	}
+}
+
+func TestLevel(t *testing.T) {
+	w := newWorld(t, "a")
+	w.submit("words", 1)
+	x, r, err := w.core.Level(w.now, &cluster.LevelRequest{Name: "words", Level: "debug", For: time.Minute})
+	if err != nil || x == nil || r.Level.Name != "debug" || !r.Level.Until.Equal(w.now.Add(time.Minute)) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, q := range []cluster.LevelRequest{{Name: "words", Level: "loud"}, {Name: "words", Level: "debug", For: -1}} {
+		if _, _, err := w.core.Level(w.now, &q); refused(err) != cluster.CodeBadRequest {
+			t.Errorf("%+v: %v", q, err)
+		}
+	}
+}
+
+// Permissions follow the placement.
+func TestTasksOfASeat(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	r := w.submit("words", 2)
+	if tasks, _, err := w.core.Tasks(r.Seat(&r.Placement[0])); err != nil || len(tasks) != 2 {
+		t.Errorf("%v, %v", tasks, err)
+	}
+	for seat, code := range map[cluster.Seat]cluster.ErrCode{
+		{Instance: r.Instance, Supervisor: "a", Slot: 1}:          cluster.CodeConflict,
+		{Instance: "words-abcdefgh", Supervisor: "a", Slot: 0}:    cluster.CodeNotFound,
+		{Instance: "words", Supervisor: "a", Slot: 0}:             cluster.CodeBadRequest,
+		{Instance: r.Instance, Supervisor: "a.>", Slot: 0}:        cluster.CodeBadRequest,
+		{Instance: r.Instance, Supervisor: "b", Slot: 1_000_0000}: cluster.CodeConflict,
+	} {
+		if _, _, err := w.core.Tasks(seat); refused(err) != code {
+			t.Errorf("%v: %v", seat, err)
+		}
+	}
+	if seat, _, err := w.core.Seat("words", r.Placement[1].Tasks[0]); err != nil || seat.Supervisor != "b" {
+		t.Errorf("%v, %v", seat, err)
+	}
+	if _, _, err := w.core.Seat("words", msgid.Alias{Operator: "nobody"}); refused(err) != cluster.CodeNotFound {
+		t.Error(err)
+	}
+}
+
+func TestListAndDescribe(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	w.submit("words", 2)
+	w.pass(time.Second)
+	w.silent["b"] = true
+	w.pass(2 * time.Second)
+	w.silent["b"] = false
+	l := w.core.List(w.now)
+	if s := l.Topologies[0]; s.Name != "words" || s.Tasks != 4 || s.Healthy != 4 || s.Workers != 2 {
+		t.Errorf("%+v", s)
+	}
+	if h := l.Hosts[0]; h.Host.Name != "a" || h.State != "up" || h.Used != 1 {
+		t.Errorf("%+v", h)
+	}
+	d, err := w.core.Describe(w.now, "words")
+	if err != nil || len(d.Workers) != 2 || d.Workers[0].State != "running" || len(d.Workers[0].Beat.Tasks) != 2 {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if _, err := w.core.Describe(w.now, "other"); refused(err) != cluster.CodeNotFound {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,95 @@
+package core
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/task"
+)
+
+// List returns the cluster at a glance.
+func (c *Core) List(now time.Time) *cluster.ListReply {
+	r := &cluster.ListReply{Topologies: []cluster.Summary{}, Hosts: []cluster.HostSummary{}}
+	used := map[string]int{}
+	for _, name := range slices.Sorted(maps.Keys(c.topologies)) {
+		t := c.topologies[name]
+		r.Topologies = append(r.Topologies, c.summarise(now, t))
+		for i := range t.record.Placement {
+			used[t.record.Placement[i].Supervisor]++
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.hosts)) {
+		h := c.hosts[name]
+		s := cluster.HostSummary{Host: h.Host, State: "silent", Heard: h.heard, Used: used[name]}
+		if c.up(now, h) {
+			s.State = "up"
+		}
+		if h.beat != nil {
+			s.Workers = h.beat.Workers
+		}
+		r.Hosts = append(r.Hosts, s)
+	}
+	return r
+}
+
+func (c *Core) summarise(now time.Time, t *topology) cluster.Summary {
+	r := t.record
+	return cluster.Summary{
+		Name: r.Spec.Name, Instance: r.Instance, Status: r.Status, Reason: r.Reason, Submitted: r.Submitted,
+		Workers: len(r.Placement), Tasks: len(r.Spec.Tasks()), Healthy: c.healthy(now, t), Shortage: r.Shortage,
+	}
+}
+
+// healthy returns how many tasks run in workers that are heard, and have not failed.
+func (c *Core) healthy(now time.Time, t *topology) (n int) {
+	for i := range t.record.Placement {
+		p := &t.record.Placement[i]
+		w := t.workers[slot(p)]
+		if !c.heard(now, w) {
+			continue
+		}
+		for _, its := range w.beat.Tasks {
+			if its.State != task.Failed.String() && slices.Contains(p.Tasks, its.Alias) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// heard reports whether a worker has been heard lately.
+func (c *Core) heard(now time.Time, w *worker) bool {
+	return w.beat != nil && c.silence(now, w.heard, w.heard) < c.cfg.Detection
+}
+
+// Describe returns how a topology and its workers stand.
+func (c *Core) Describe(now time.Time, name string) (*cluster.Description, error) {
+	t, err := c.find(name)
+	if err != nil {
+		return nil, err
+	}
+	d := &cluster.Description{Record: *t.record, Workers: []cluster.WorkerNow{}}
+	for i := range t.record.Placement {
+		p := &t.record.Placement[i]
+		w := t.workers[slot(p)]
+		d.Workers = append(d.Workers, cluster.WorkerNow{
+			Seat: t.record.Seat(p), Tasks: p.Tasks, State: c.workerState(now, w), Heard: w.heard, Beat: w.beat, Process: w.process,
+		})
+	}
+	return d, nil
+}
+
+// workerState says how a worker stands: as it tells itself, else as its supervisor does.
+func (c *Core) workerState(now time.Time, w *worker) string {
+	switch {
+	case c.heard(now, w) && (w.process == nil || w.process.State == "running"):
+		return "running"
+	case w.process != nil && w.process.State != "running":
+		return w.process.State
+	case c.silence(now, w.since, w.heard) < c.cfg.Detection:
+		return "starting"
+	}
+	return "silent"
+}

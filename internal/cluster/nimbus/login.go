@@ -1,0 +1,53 @@
+package nimbus
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nkeys"
+
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/msgid"
+)
+
+// An Issuer gives a worker's key the permissions that its tasks need, for a time. It does not block.
+type Issuer interface {
+	IssueWorker(key string, seat cluster.Seat, tasks []msgid.Alias, from cluster.Instance, ttl time.Duration) (jwt string, err error)
+}
+
+// login gives a supervisor permissions for a worker that is placed with it.
+func (t *term) login(_ context.Context, who from, q *cluster.LoginRequest) (*cluster.LoginReply, error) {
+	if q.Seat.Supervisor != who[0] {
+		return nil, t.denied(fmt.Sprintf("supervisor %s asked for a login of %.200q", who[0], q.Seat.String()))
+	}
+	return t.issue(q)
+}
+
+// renew gives a worker its permissions for another while.
+func (t *term) renew(_ context.Context, who from, q *cluster.LoginRequest) (*cluster.LoginReply, error) {
+	if string(q.Seat.Instance) != who[0] || q.Seat.Supervisor != who[1] || strconv.Itoa(q.Seat.Slot) != who[2] {
+		return nil, t.denied(fmt.Sprintf("worker %s/%s %s asked for a login of %.200q", who[1], who[2], who[0], q.Seat.String()))
+	}
+	return t.issue(q)
+}
+
+func (t *term) issue(q *cluster.LoginRequest) (*cluster.LoginReply, error) {
+	tasks, record, err := t.core.Tasks(q.Seat)
+	if err != nil || t.cfg.Issuer == nil {
+		return &cluster.LoginReply{}, err
+	}
+	if !nkeys.IsValidPublicUserKey(q.Key) {
+		return nil, &cluster.RequestError{Code: cluster.CodeBadRequest, Text: fmt.Sprintf("%.80q is no user's public key", q.Key)}
+	}
+	from := cluster.Instance("")
+	if record.From != nil {
+		from = record.From.Instance
+	}
+	token, err := t.cfg.Issuer.IssueWorker(q.Key, q.Seat, tasks, from, t.cfg.LoginFor)
+	if err != nil {
+		return nil, fmt.Errorf("nimbus: issue a login for %v: %w", q.Seat, err)
+	}
+	return &cluster.LoginReply{JWT: token, Expires: time.Now().Add(t.cfg.LoginFor)}, nil
+}

@@ -1,0 +1,117 @@
+package nimbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"github.com/askback/askback/internal/cluster"
+)
+
+// A Nimbus leads the cluster, or waits to.
+type Nimbus struct {
+	cfg      Config
+	log      *zap.Logger
+	subjects cluster.Subjects
+	verified verified
+}
+
+// New returns a nimbus. Run starts it.
+func New(cfg Config) (*Nimbus, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	return &Nimbus{cfg: cfg, log: cfg.Log.With(zap.String("nimbus", cfg.Name)), subjects: cfg.Connection.Subjects()}, nil
+}
+
+// Name returns what others call this nimbus.
+func (n *Nimbus) Name() string { return n.cfg.Name }
+
+// Run leads whenever no other does, until ctx ends (it returns nil). What it began has ended when it returns; what
+// runs in the cluster goes on. It waits for NATS for as long as it takes; credentials that cannot be used are an error.
+func (n *Nimbus) Run(ctx context.Context) error {
+	user, err := n.cfg.Connection.User()
+	if err != nil {
+		return err
+	}
+	nc, err := n.connect(ctx, user)
+	if nc == nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("nimbus: %w", err)
+	}
+	events := cluster.NewEvents(nc, n.subjects)
+	telling, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var group sync.WaitGroup
+	group.Go(func() { events.Run(telling) })
+	defer group.Wait()
+	defer stop()
+	for ctx.Err() == nil {
+		if err := n.lead(ctx, nc, js, events); err != nil && ctx.Err() == nil {
+			n.log.Warn("not leading, will try again", zap.Error(err))
+			pause(ctx, 200*time.Millisecond)
+		}
+	}
+	return nil
+}
+
+// connect connects as soon as there is a server. It returns nothing if ctx ends before.
+func (n *Nimbus) connect(ctx context.Context, user *cluster.User) (*nats.Conn, error) {
+	for said := false; ; {
+		nc, err := n.cfg.Connection.Connect("nimbus "+n.cfg.Name, user, nats.ErrorHandler(n.onError))
+		hopeless := errors.Is(err, cluster.ErrInsecure) || errors.Is(err, cluster.ErrCredentials) || errors.Is(err, cluster.ErrName) ||
+			errors.Is(err, nats.ErrAuthorization)
+		if err == nil || hopeless {
+			return nc, err
+		}
+		if !said {
+			said = true
+			n.log.Warn("no NATS server yet, waiting", zap.Error(err))
+		}
+		if !pause(ctx, 250*time.Millisecond) {
+			return nil, nil
+		}
+	}
+}
+
+// onError is told of what goes wrong without anybody waiting for it, such as a denied publish.
+func (n *Nimbus) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
+	on := ""
+	if sub != nil {
+		on = sub.Subject
+	}
+	n.log.Warn("NATS", zap.String("subject", on), zap.Error(err))
+}
+
+// lead waits until it leads, and leads until that is over.
+func (n *Nimbus) lead(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, events *cluster.Events) error {
+	if err := cluster.Setup(ctx, nc, n.subjects, n.cfg.Replicas); err != nil {
+		return err
+	}
+	won, err := cluster.Campaign(ctx, nc, n.subjects, n.cfg.Name, n.cfg.Lease)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = won.Close() }()
+	t := newTerm(n, nc, js, won, events)
+	return t.run(ctx, won.Done())
+}
+
+// pause waits, and reports whether ctx goes on.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}

@@ -1,0 +1,271 @@
+package nimbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/nimbus/core"
+)
+
+// A term is one time of leading. One goroutine, its loop, knows and decides everything: so requests that race have one
+// outcome. What takes long is done by others, whose results come back as steps of the loop.
+type term struct {
+	*Nimbus
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	bucket cluster.Writer
+	events teller
+	core   *core.Core
+
+	steps  chan step     // requests, and results of what took long; who finds it full is told to try again
+	sounds *sounds       // what is heard; what finds no room is counted as missed
+	missed atomic.Uint64 // beats
+	slow   chan struct{} // one for each thing that may take long at a time
+	ended  chan struct{} // closed when the loop has ended
+	depose context.CancelCauseFunc
+	group  sync.WaitGroup
+
+	held    time.Time                    // until when nothing more is decided, after a write was refused
+	waiting map[*core.Submission][]reply // who waits for a submission
+}
+
+// A step is done by the loop.
+type step func(ctx context.Context)
+
+// A teller keeps events.
+type teller interface{ Tell(cluster.Event) }
+
+// Bounds of what waits for the loop.
+const (
+	maxSteps = 256
+	maxBeats = 8192 // of as many workers and supervisors
+	maxSlow  = 16
+)
+
+// Times of the loop.
+const (
+	tick    = 100 * time.Millisecond
+	holdOff = time.Second
+)
+
+func newTerm(n *Nimbus, nc *nats.Conn, js jetstream.JetStream, bucket cluster.Writer, events teller) *term {
+	return &term{
+		Nimbus: n, nc: nc, js: js, bucket: bucket, events: events,
+		core:  core.New(core.Config{Detection: n.cfg.Detection, Grace: n.cfg.grace()}),
+		steps: make(chan step, maxSteps), sounds: newSounds(), slow: make(chan struct{}, maxSlow),
+		ended: make(chan struct{}), waiting: map[*core.Submission][]reply{},
+	}
+}
+
+// run leads until ctx ends (it returns nil), or somebody else may lead.
+func (t *term) run(ctx context.Context, over <-chan struct{}) error {
+	ctx, t.depose = context.WithCancelCause(ctx)
+	defer t.depose(nil)
+	t.group.Go(func() {
+		select {
+		case <-over:
+			t.depose(cluster.ErrDeposed)
+		case <-ctx.Done():
+		}
+	})
+	defer t.group.Wait()
+	defer t.depose(nil)
+	defer close(t.ended)
+	if err := t.load(ctx); err != nil {
+		return err
+	}
+	t.log.Info("leading", zap.Uint64("epoch", t.bucket.Epoch()))
+	t.tell(cluster.Event{At: time.Now().UTC(), Kind: cluster.LeaderChanged, Text: fmt.Sprintf("nimbus %s leads, epoch %d", t.cfg.Name, t.bucket.Epoch())})
+	stopHearing, err := t.hear()
+	if err != nil {
+		return err
+	}
+	defer stopHearing()
+	stopServing, err := t.serve()
+	if err != nil {
+		return err
+	}
+	defer stopServing()
+	t.group.Go(func() { t.keepLogs(ctx) })
+	t.loop(ctx)
+	return t.why(ctx)
+}
+
+// why returns why the term is over: nil if nimbus is to end.
+func (t *term) why(ctx context.Context) error {
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		t.log.Warn("no longer leading", zap.Error(err))
+		return err
+	}
+	return nil
+}
+
+// loop does one thing after another.
+func (t *term) loop(ctx context.Context) {
+	connection := t.nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING)
+	defer t.nc.RemoveStatusListener(connection)
+	ticks := time.NewTicker(tick)
+	defer ticks.Stop()
+	for awake := time.Now(); ctx.Err() == nil; awake = time.Now() {
+		select {
+		case <-ctx.Done():
+		case subject := <-t.sounds.order:
+			t.sounds.take(subject)()
+		case do := <-t.steps:
+			if time.Since(awake) >= t.cfg.Lease { // others may have been asked since: their answers count
+				t.depose(errAsleep)
+			}
+			do(ctx)
+			t.decide(ctx)
+		case <-connection:
+			t.core.Listening(time.Now())
+		case <-ticks.C:
+			t.onTick(ctx)
+		}
+	}
+	// Who has just been too late asks the next leader.
+	for s := range t.waiting {
+		t.answer(s, nil, errOver)
+	}
+	for {
+		select {
+		case do := <-t.steps:
+			do(ctx)
+		default:
+			return
+		}
+	}
+}
+
+// onTick decides, after all that has been heard.
+func (t *term) onTick(ctx context.Context) {
+	for range len(t.sounds.order) {
+		t.sounds.take(<-t.sounds.order)()
+	}
+	if t.missed.Swap(0) > 0 {
+		t.core.Listening(time.Now())
+	}
+	t.decide(ctx)
+}
+
+// load reads what is written.
+func (t *term) load(ctx context.Context) error {
+	records, err := t.bucket.Records(ctx)
+	if err != nil {
+		return fmt.Errorf("nimbus: read records: %w", err)
+	}
+	hosts, err := t.bucket.Hosts(ctx)
+	if err != nil {
+		return fmt.Errorf("nimbus: read hosts: %w", err)
+	}
+	t.core.Load(time.Now(), records, hosts)
+	return nil
+}
+
+// decide writes what follows from what is known.
+func (t *term) decide(ctx context.Context) {
+	for ctx.Err() == nil && !time.Now().Before(t.held) {
+		writes := t.core.Decide(time.Now())
+		t.tell(t.core.Events()...)
+		if len(writes) == 0 {
+			return
+		}
+		for i := range writes {
+			if err := t.write(ctx, &writes[i]); err != nil {
+				t.held = time.Now().Add(holdOff) // the same will be decided again
+				return
+			}
+		}
+	}
+}
+
+// errAsleep: the process, or the whole machine, has been stopped for longer than the lease holds.
+var errAsleep = errors.New("nimbus: asleep for longer than the lease")
+
+// errOver: nothing can be decided any more. The next leader will.
+var errOver = &cluster.RequestError{Code: cluster.CodeUnavailable, Text: "this nimbus no longer leads: another will answer"}
+
+// write puts a decision into the bucket. It goes on for as long as the term does: so afterwards it is in force, or it
+// was refused and is not, or the term is over and the next leader will read what it was.
+func (t *term) write(ctx context.Context, w *core.Write) error {
+	if ctx.Err() != nil {
+		return errOver
+	}
+	var revision uint64
+	var err error
+	if w.Record == nil {
+		err = t.bucket.DeleteRecord(ctx, w.Name)
+	} else {
+		revision, err = t.bucket.PutRecord(ctx, w.Record)
+	}
+	if err != nil {
+		return t.notWritten(ctx, err)
+	}
+	t.core.Stored(time.Now(), w, revision)
+	t.tell(w.Events...)
+	return nil
+}
+
+// notWritten says what a failed write means.
+func (t *term) notWritten(ctx context.Context, err error) error {
+	if ctx.Err() != nil || errors.Is(err, cluster.ErrDeposed) || errors.Is(err, cluster.ErrUnknown) {
+		t.depose(err)
+		return errOver
+	}
+	t.log.Error("a decision cannot be written", zap.Error(err))
+	return &cluster.RequestError{Code: cluster.CodeInternal, Text: "it cannot be written down: " + err.Error()}
+}
+
+// tell keeps events, and logs them.
+func (t *term) tell(events ...cluster.Event) {
+	for _, e := range events {
+		t.log.Info(string(e.Kind), zap.String("instance", string(e.Instance)), zap.String("text", e.Text))
+		t.events.Tell(e)
+	}
+}
+
+// later gives the loop something to do, and reports whether it will.
+func (t *term) later(do step) bool {
+	select {
+	case <-t.ended:
+		return false
+	default:
+	}
+	select {
+	case t.steps <- do:
+		return true
+	default:
+		return false
+	}
+}
+
+// mustLater is later for what must not be forgotten while the term goes on.
+func (t *term) mustLater(ctx context.Context, do step) {
+	select {
+	case t.steps <- do:
+	case <-ctx.Done():
+	}
+}
+
+// aside does what takes long, unless too much of that is under way.
+func (t *term) aside(do func()) bool {
+	select {
+	case t.slow <- struct{}{}:
+	default:
+		return false
+	}
+	t.group.Go(func() {
+		defer func() { <-t.slow }()
+		do()
+	})
+	return true
+}

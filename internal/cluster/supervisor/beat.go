@@ -1,0 +1,118 @@
+package supervisor
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/askback/askback/internal/cluster"
+)
+
+// beat tells how the supervisor and its workers stand, every cluster.BeatEvery, until ctx ends.
+func (s *Supervisor) beat(ctx context.Context) {
+	tick := time.NewTicker(cluster.BeatEvery)
+	defer tick.Stop()
+	for {
+		text, err := json.Marshal(s.standing())
+		if err == nil {
+			err = s.nc.Publish(s.subjects.HostBeat(s.cfg.Name), text) // the next one repeats it
+		}
+		if err == nil {
+			answered, cancel := context.WithTimeout(ctx, cluster.BeatEvery)
+			err = s.nc.FlushWithContext(answered)
+			cancel()
+		}
+		if err == nil {
+			s.pulse.beat(time.Now())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Supervisor) standing() *cluster.HostBeat {
+	b := &cluster.HostBeat{Name: s.cfg.Name, Runtime: cluster.Runtime, Started: s.started, Workers: []cluster.Process{}}
+	for _, k := range s.all() {
+		b.Workers = append(b.Workers, *k.shown.Load())
+	}
+	slices.SortFunc(b.Workers, func(a, b cluster.Process) int {
+		return cmp.Or(cmp.Compare(a.Seat.Slot, b.Seat.Slot), cmp.Compare(a.Seat.Instance, b.Seat.Instance))
+	})
+	return b
+}
+
+// onBeat passes a worker's beat on. The subject says whose it is; nobody else may publish there. It is read by the seat's
+// own keeper, so that a worker that floods its beats keeps nobody from hearing the others.
+func (s *Supervisor) onBeat(m *nats.Msg) {
+	if k := s.keeper(s.beating(m.Subject)); k != nil && !cluster.Redirected(m) {
+		newest(k.beats, m)
+	}
+}
+
+// beating returns the seat of "P.beat.worker.I.S.N".
+func (s *Supervisor) beating(subject string) (seat cluster.Seat) {
+	if parts := strings.Split(subject, "."); len(parts) == 6 {
+		seat.Instance, seat.Supervisor = cluster.Instance(parts[3]), parts[4]
+		seat.Slot, _ = strconv.Atoi(parts[5])
+	}
+	return seat
+}
+
+const (
+	joinEvery = 30 * time.Second // for a bucket that was lost
+	joinAgain = time.Second      // after a refusal
+)
+
+// join tells nimbus of this host, now and again, until ctx ends. A host that has joined from here before need not wait
+// for the answer: what was decided for it counts, whether a nimbus is there or not.
+func (s *Supervisor) join(ctx context.Context) {
+	admitted := s.dir.joined(s.cfg.Name)
+	if admitted {
+		close(s.joined)
+	}
+	host := cluster.Host{
+		Name: s.cfg.Name, Slots: s.cfg.Slots, CPU: s.cfg.CPU, Memory: s.cfg.Memory, Tags: s.cfg.Tags,
+		Runtime: cluster.Runtime, Joined: s.started, Started: s.started,
+	}
+	for ctx.Err() == nil {
+		pause := joinEvery
+		reply, err := cluster.Request[cluster.JoinReply](ctx, s.nc, s.subjects.HostAPI(s.cfg.Name, cluster.VerbJoin), host)
+		switch refused := (*cluster.RequestError)(nil); {
+		case err == nil:
+			if s.cfg.Detection == 0 && reply.Detection > 0 {
+				s.detects.Store(int64(reply.Detection))
+			}
+			if !admitted {
+				admitted = true
+				s.cfg.Log.Info("joined")
+				if err := s.dir.setJoined(s.cfg.Name); err != nil {
+					s.cfg.Log.Warn("that this host has joined cannot be written down", zap.Error(err))
+				}
+				close(s.joined)
+			}
+		case errors.As(err, &refused):
+			s.cfg.Log.Error("nimbus refuses this supervisor", zap.Error(err))
+			pause = joinAgain
+		case errors.Is(err, nats.ErrConnectionClosed):
+			return
+		default:
+			pause = joinAgain
+		}
+		select {
+		case <-ctx.Done():
+		case <-s.rejoin:
+		case <-time.After(pause):
+		}
+	}
+}

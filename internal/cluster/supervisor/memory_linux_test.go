@@ -1,0 +1,29 @@
+//go:build !race
+
+package supervisor
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/askback/askback/internal/cluster"
+)
+
+// Row 35. The race detector maps more than any limit.
+func TestOutOfMemory(t *testing.T) {
+	s := newSite(t)
+	s.supervise(func(c *Config) { c.Cgroup = "none" })
+	r := s.record("words", "hog")
+	r.Spec.Operators[0].Memory = 64 << 20
+	s.put(r)
+	seat := seatOf(r)
+	p := s.shows(seat, waiting, func(p cluster.Process) bool { return p.Restarts > 0 })
+	if p.Error != "OOM-killed, limit 128 MiB" { // 64 for lines, and 64 for count, which says nothing
+		t.Errorf("the error is %q", p.Error)
+	}
+	s.hears(cluster.WorkerExited, "OOM-killed, limit 128 MiB")
+	told := s.testimony(seat, nil)
+	if env := strings.Join(told.Env, " "); !strings.Contains(env, "GOMEMLIMIT=") {
+		t.Errorf("the environment is %s", env)
+	}
+}

@@ -1,0 +1,47 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/askback/askback/internal/cluster/artefact"
+)
+
+// prepared is what a worker needs to start, or why it is not there.
+type prepared struct {
+	path  string // of the program; "": only the login was asked for
+	login *login // nil in an open cluster
+	err   error
+}
+
+// prepare gets what a worker needs to start: its program, whose signature and digest are checked, and its login.
+func (s *Supervisor) prepare(ctx context.Context, k *keeper, w *want, old *login) (p prepared) {
+	a := w.record.Artefact
+	if p.err = artefact.Verify(a, w.record.Instance.Name(), s.cfg.Trust); p.err != nil {
+		return p
+	}
+	if p.path, p.err = s.cache.Fetch(ctx, a); p.err != nil {
+		return p
+	}
+	if s.open() {
+		return p
+	}
+	if p.login = old; !old.covers(w.tasks(), time.Now()) {
+		p.login, p.err = s.askLogin(ctx, k.seat, w, old)
+	}
+	return p
+}
+
+// errNoProgram: the artefact is no program that this system can run.
+var errNoProgram = errors.New("supervisor: not a program")
+
+// hopeless reports whether a program can never be run: trying again would not help.
+func hopeless(err error) bool {
+	for _, e := range []error{artefact.ErrDigest, artefact.ErrMismatch, artefact.ErrSignature, artefact.ErrUntrusted, errNoProgram} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,224 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/artefact"
+)
+
+// A Supervisor runs the workers of one host. Make it with New.
+type Supervisor struct {
+	cfg      Config
+	subjects cluster.Subjects
+	dir      dir
+	owner    *owner
+	limits   *limiter
+	boot     string
+	started  time.Time
+	pulse    pulse
+	detects  atomic.Int64 // the detection time in ns
+
+	// What a Run has.
+	user      *cluster.User
+	nc        *nats.Conn
+	servers   string
+	authority []byte // PEM
+	cache     *artefact.Cache
+	events    *cluster.Events
+	joined    chan struct{} // closed when a nimbus has let it join
+	rejoin    chan struct{} // it is connected again
+
+	mu      sync.Mutex
+	keepers map[cluster.Seat]*keeper // changed by the reconciler only
+	work    sync.WaitGroup           // the keepers
+	gone    chan *keeper             // those that have ended
+}
+
+// New returns a supervisor, or an error that names the setting that cannot be.
+func New(cfg Config) (*Supervisor, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if err := checkSystem(); err != nil {
+		return nil, err
+	}
+	who, err := ownerOf(cfg.RunAs)
+	if err != nil {
+		return nil, err
+	}
+	s := &Supervisor{
+		cfg: cfg, subjects: cfg.Connection.Subjects(), dir: dir(cfg.Dir), owner: who, boot: bootID(),
+		keepers: map[cluster.Seat]*keeper{},
+	}
+	detection := cfg.Detection
+	if detection == 0 {
+		detection = cluster.Detection
+	}
+	s.detects.Store(int64(detection))
+	return s, nil
+}
+
+// open reports whether the cluster has no users.
+func (s *Supervisor) open() bool { return s.user.Key() == "" }
+
+func (s *Supervisor) detection() time.Duration { return time.Duration(s.detects.Load()) }
+
+// Run supervises until ctx ends. Workers live on, unless Config says otherwise. A Supervisor runs once.
+func (s *Supervisor) Run(ctx context.Context) error {
+	if err := s.dir.make(); err != nil {
+		return err
+	}
+	lock, err := lockFile(filepath.Join(s.cfg.Dir, "lock"))
+	if err != nil {
+		return fmt.Errorf("supervisor: %w", err)
+	}
+	defer func() { _ = lock.Close() }()
+	groups, err := openCgroups(s.cfg.Cgroup)
+	if err != nil && s.cfg.Cgroup != "" && s.cfg.Cgroup != "none" {
+		return err
+	}
+	if s.limits = (&limiter{groups, s.owner}); !s.limits.byCgroup() {
+		s.cfg.Log.Info("limits are set by rlimit", zap.Bool("cgroups", groups != nil), zap.NamedError("because", err))
+	}
+	if err := s.connect(); err != nil {
+		return err
+	}
+	defer s.nc.Close()
+	if s.cache, err = artefact.NewCache(s.dir.artefacts(), s.nc, s.subjects); err != nil {
+		return err
+	}
+	s.started = time.Now().Round(0)
+	s.gone = make(chan *keeper)
+	return s.supervise(ctx)
+}
+
+// connect connects to NATS. It need not be there: what runs is looked after.
+func (s *Supervisor) connect() (err error) {
+	c := &s.cfg.Connection
+	if s.user, err = c.User(); err != nil {
+		return err
+	}
+	if s.servers = c.Servers; s.servers == "" {
+		s.servers = nats.DefaultURL
+	}
+	if s.authority = c.CAPEM; c.CA != "" {
+		if s.authority, err = os.ReadFile(c.CA); err != nil {
+			return fmt.Errorf("supervisor: the authority's certificate: %w", err)
+		}
+	}
+	s.joined, s.rejoin = make(chan struct{}), make(chan struct{}, 1)
+	again := func(*nats.Conn) {
+		select {
+		case s.rejoin <- struct{}{}:
+		default:
+		}
+	}
+	s.nc, err = c.Connect("supervisor "+s.cfg.Name, s.user, nats.RetryOnFailedConnect(true),
+		nats.ConnectHandler(again), nats.ReconnectHandler(again),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			s.cfg.Log.Warn("NATS is away", zap.Error(err))
+			s.renew()
+		}),
+		nats.ReconnectErrHandler(func(*nats.Conn, error) { s.renew() }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			s.cfg.Log.Warn("NATS", zap.Error(err))
+		}))
+	return err
+}
+
+// renew reads the credentials again, since it may be because they have expired that there is no connection.
+func (s *Supervisor) renew() {
+	if u, err := s.cfg.Connection.User(); err == nil && u.Key() == s.user.Key() && u.JWT() != s.user.JWT() {
+		s.user.SetJWT(u.JWT())
+		s.cfg.Log.Info("new credentials")
+	}
+}
+
+// supervise begins everything, and waits until all has ended.
+func (s *Supervisor) supervise(ctx context.Context) error {
+	s.events = cluster.NewEvents(s.nc, s.subjects)
+	helpers, stop := context.WithCancel(context.WithoutCancel(ctx)) // they end after the keepers
+	var help sync.WaitGroup
+	defer help.Wait()
+	defer stop()
+	help.Go(func() { s.events.Run(helpers) })
+	help.Go(func() { s.beat(helpers) })
+	help.Go(func() { s.join(helpers) })
+
+	life, leave := context.WithCancel(context.WithoutCancel(ctx))
+	defer s.work.Wait()
+	defer leave()
+	if err := s.adopt(life); err != nil {
+		return err
+	}
+	if _, err := s.nc.Subscribe(s.subjects.WorkerBeats(s.cfg.Name), s.onBeat); err != nil {
+		return fmt.Errorf("supervisor: %w", err)
+	}
+	logs, err := s.serveLogs(helpers)
+	if err != nil {
+		return err
+	}
+	defer logs()
+	return s.reconcile(ctx, life)
+}
+
+// adopt takes over what an earlier run has left.
+func (s *Supervisor) adopt(life context.Context) error {
+	var failed []error
+	for _, seat := range s.dir.seats(s.cfg.Name) {
+		k := s.newKeeper(seat)
+		if err := k.adopt(time.Now()); err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		s.launch(life, k)
+	}
+	return errors.Join(failed...)
+}
+
+// launch starts a keeper.
+func (s *Supervisor) launch(life context.Context, k *keeper) {
+	s.mu.Lock()
+	s.keepers[k.seat] = k
+	s.mu.Unlock()
+	k.show()
+	s.work.Go(func() {
+		k.keep(life)
+		select {
+		case s.gone <- k:
+		case <-life.Done():
+		}
+	})
+}
+
+// keeper returns that of a seat, or nil.
+func (s *Supervisor) keeper(seat cluster.Seat) *keeper {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keepers[seat]
+}
+
+// all returns the keepers.
+func (s *Supervisor) all() (all []*keeper) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.keepers {
+		all = append(all, k)
+	}
+	return all
+}
+
+// oneLine makes an error fit for a line.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

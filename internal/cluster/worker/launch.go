@@ -1,0 +1,79 @@
+package worker
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/msgid"
+	"github.com/askback/askback/strategy"
+	"github.com/askback/askback/topology"
+)
+
+// ErrRefused: this program cannot run what it was told to. Submit the program that is to run, with the arguments that
+// its workers are to get.
+var ErrRefused = errors.New("worker: refused")
+
+// maxLaunch bounds a launch in bytes. One of a hundred thousand tasks stays below.
+const maxLaunch = 16 << 20
+
+// readLaunch reads what the worker is told when it is started, and checks what comes from outside. No error shows
+// anything of the login.
+func readLaunch(r io.Reader) (*cluster.Launch, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxLaunch+1))
+	if err != nil {
+		return nil, fmt.Errorf("worker: read the launch: %w", err)
+	}
+	l := &cluster.Launch{}
+	if len(text) > maxLaunch || json.Unmarshal(text, l) != nil {
+		return nil, fmt.Errorf("worker: the launch is not JSON of at most %d bytes: a worker is started by a supervisor only", maxLaunch)
+	}
+	if l.Runtime != cluster.Runtime {
+		return nil, fmt.Errorf("%w: the supervisor speaks version %.40q of the cluster's language, this program %q: build it with the library of the cluster's release", ErrRefused, l.Runtime, cluster.Runtime)
+	}
+	if err := l.Seat.Check(); err != nil {
+		return nil, err
+	}
+	if err := cluster.CheckName("prefix", l.Prefix, msgid.MaxName); err != nil {
+		return nil, err
+	}
+	if l.Order.Instance != l.Seat.Instance {
+		return nil, fmt.Errorf("worker: the order is for instance %.80q, the seat is of %s", string(l.Order.Instance), l.Seat.Instance)
+	}
+	if l.From != nil {
+		if err := l.From.Check(l.Seat.Instance); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// planOf builds the plan that the launch speaks of. Its name is the instance's: to what its tasks tell outside, such as
+// sinks, two submissions of one program are two topologies.
+func planOf(b *topology.Builder, l *cluster.Launch) (*topology.Plan, *strategy.Strategy, error) {
+	s, err := strategy.Named(l.Spec.Strategy)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	plan, err := versionOf(b.Override(l.Parallel), s, l.Spec.Plan)
+	if err != nil {
+		return nil, nil, err
+	}
+	plan.Name = string(l.Seat.Instance)
+	return plan, s, nil
+}
+
+// versionOf builds a plan, which must have a version.
+func versionOf(b *topology.Builder, s *strategy.Strategy, version uint64) (*topology.Plan, error) {
+	plan, err := b.BuildWith(s.Extension)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if plan.Version != version {
+		return nil, fmt.Errorf("%w: the plan of topology %q is version %016x here, and %016x was submitted: do its arguments, environment or files differ on this host?",
+			ErrRefused, plan.Name, plan.Version, version)
+	}
+	return plan, nil
+}

@@ -1,0 +1,156 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/askback/askback/internal/cluster"
+)
+
+// fencedPatience is how long a fenced task may wait for the order that takes it away. That tasks move is usual, and the
+// order may be slower than the task's next incarnation.
+const fencedPatience = 2 * time.Second
+
+// loop follows orders until the worker is to end. It returns nil if it was told to.
+func (w *worker) loop(ctx context.Context) error {
+	patience := time.NewTimer(fencedPatience)
+	patience.Stop()
+	defer patience.Stop()
+	for {
+		w.refresh()
+		fenced := w.reconcile(ctx)
+		if w.order.Stop && len(w.members) == 0 {
+			return nil
+		}
+		if fenced != nil {
+			left := fencedPatience - time.Since(fenced.overAt)
+			if left <= 0 {
+				err := fmt.Errorf("worker: %w", fenced.err)
+				w.tell(cluster.Event{Kind: cluster.WorkerFenced, Task: fenced.alias.String(), Text: oneLine(fenced.err)})
+				return err
+			}
+			patience.Reset(left)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-w.opened:
+			if err != nil {
+				return err
+			}
+			w.ready = ctx.Err() == nil
+		case <-w.wake:
+		case <-patience.C:
+		}
+		if o := w.mail.Swap(nil); o != nil {
+			w.follow(o)
+		}
+	}
+}
+
+// poke has the loop look at its mail and at its members.
+func (w *worker) poke() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// follow takes an order that has come.
+func (w *worker) follow(o *cluster.Order) {
+	if o.Revision < w.order.Revision {
+		return // it was overtaken
+	}
+	if err := w.take(o); err != nil {
+		w.log.Error("order refused", zap.Uint64("revision", o.Revision), zap.Error(err))
+		w.tell(cluster.Event{Kind: cluster.Refused, Text: oneLine(err)})
+		return
+	}
+	if o.JWT != "" && o.JWT != w.user.JWT() {
+		w.user.SetJWT(o.JWT)
+		w.stale = true
+	}
+}
+
+// refresh connects anew for the permissions of a new JWT.
+func (w *worker) refresh() {
+	if !w.ready || !w.stale {
+		return
+	}
+	w.stale = false
+	if err := w.transport.Reconnect(); err != nil {
+		w.log.Warn("reconnect for new permissions", zap.Error(err))
+	}
+}
+
+// take puts an order in force, but for its tasks. One that names tasks that are not there is refused whole.
+func (w *worker) take(o *cluster.Order) error {
+	for _, alias := range o.Tasks {
+		if w.plan.Task(alias) == nil {
+			return fmt.Errorf("%w: order %d is to run %.80q, which the plan does not have", ErrRefused, o.Revision, alias.String())
+		}
+	}
+	w.order = *o
+	local := tasks{}
+	if !o.Stop {
+		for _, alias := range o.Tasks {
+			local[alias] = true
+		}
+	}
+	w.local.Store(&local)
+	w.active.Store(o.Active && !o.Still)
+	if o.Still {
+		w.still.Store(o.Revision)
+	} else {
+		w.still.Store(0)
+	}
+	level := o.Level
+	w.level.Store(&level)
+	w.log.set(level)
+	return nil
+}
+
+// reconcile starts the members that are wanted and ends those that are not. It returns one that is wanted and fenced, if
+// there is one.
+func (w *worker) reconcile(ctx context.Context) (fenced *member) {
+	if !w.ready && !w.order.Stop {
+		return nil
+	}
+	wanted := *w.local.Load()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	settled := true
+	for alias, m := range w.members {
+		switch {
+		case m.over() && (m.leaving || !wanted[alias]):
+			delete(w.members, alias)
+			w.log.Info("task has left", zap.Stringer("task", alias))
+		case !wanted[alias]:
+			m.leave()
+			settled = false
+		case m.leaving: // it is wanted again, and starts anew when it has left
+			settled = false
+		case m.fenced():
+			fenced = m
+		case m.over() && !m.told && ctx.Err() == nil:
+			m.told = true
+			w.tell(cluster.Event{Kind: cluster.TaskFailed, Task: alias.String(), Text: "FAILED: " + oneLine(m.err)})
+		}
+	}
+	for alias := range wanted {
+		if w.members[alias] == nil {
+			w.members[alias] = w.start(ctx, alias)
+			w.log.Info("task begins", zap.Stringer("task", alias))
+		}
+	}
+	if settled && w.revision.Swap(w.order.Revision) != w.order.Revision {
+		select {
+		case w.beatNow <- struct{}{}:
+		default:
+		}
+	}
+	return fenced
+}

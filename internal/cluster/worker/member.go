@@ -1,0 +1,106 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/askback/askback/internal/checkpoint"
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/msgid"
+)
+
+// A member is one task that the worker runs.
+type member struct {
+	*task.Supervisor
+	alias   msgid.Alias
+	cancel  context.CancelFunc
+	leaving bool // it has been told to end
+	told    bool // that it has FAILED
+
+	done   chan struct{} // closed when it has ended; before that, nobody looks at what follows
+	overAt time.Time
+	err    error
+}
+
+// over reports whether the member has ended.
+func (m *member) over() bool {
+	select {
+	case <-m.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// fenced reports whether the member has ended since its next incarnation runs elsewhere.
+func (m *member) fenced() bool { return m.over() && errors.Is(m.err, checkpoint.ErrFenced) }
+
+// leave tells the member to end.
+func (m *member) leave() {
+	m.leaving = true
+	m.cancel()
+}
+
+// start starts a member. What became of its last incarnation, the order says.
+func (w *worker) start(ctx context.Context, alias msgid.Alias) *member {
+	m := &member{alias: alias, done: make(chan struct{})}
+	ctx, m.cancel = context.WithCancel(ctx)
+	m.Supervisor = task.NewSupervisor(w.options(alias))
+	w.group.Go(func() {
+		m.err = m.Run(ctx)
+		m.overAt = time.Now()
+		m.cancel()
+		close(m.done)
+		w.poke()
+	})
+	return m
+}
+
+func (w *worker) options(alias msgid.Alias) task.Options {
+	t := w.plan.Task(alias)
+	o := task.Options{
+		Config: task.Config{
+			Plan: w.plan, Task: t, Settings: w.launch.Spec.Settings, FrameSize: w.launch.Spec.FrameSize,
+			MaxPayload: w.transport.MaxPayload(), Log: w.log.Logger, Strategy: w.strategy.New,
+			Local: func(other msgid.Alias) bool { return (*w.local.Load())[other] },
+			Quiet: w.still.Load,
+		},
+		Transport:  w.transport,
+		Base:       w.strategy.Base,
+		Lost:       w.loss(),
+		OnRecovery: w.onRecovery,
+		OnFailure: func(err error) {
+			w.tell(cluster.Event{Kind: cluster.TaskFailed, Task: alias.String(), Text: "failed, and is restarted: " + oneLine(err)})
+		},
+	}
+	if w.strategy.Keeps(t.Operator) {
+		o.Log = w.tasklog
+		if w.before != nil {
+			o.From = &task.Origin{Log: w.origin, Plan: w.before, Print: w.launch.From.Stands[alias.String()]}
+		}
+	}
+	return o
+}
+
+// loss says what became of the last incarnation of a task that is started now, as far as the order says. What it says
+// from before this process began is not of a task that a later order brings.
+func (w *worker) loss() *task.Loss {
+	l := w.order.Lost
+	switch {
+	case w.revision.Load() == 0 && l == nil: // such as after everything was stopped
+		return &task.Loss{Cause: errors.New("started again")}
+	case l == nil || w.revision.Load() > 0 && l.Noted.Before(w.started):
+		return &task.Loss{Cause: errors.New("moved here")}
+	}
+	return &task.Loss{Cause: errors.New(l.Cause), Last: l.Last, Noted: l.Noted}
+}
+
+func (w *worker) onRecovery(r task.Recovery) {
+	e := recovered(r)
+	w.log.Info("task recovered", zap.Stringer("task", r.Alias), zap.Any("recovery", e.Recovery))
+	w.tell(e)
+}

@@ -1,0 +1,267 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/channel/natschan"
+	"github.com/askback/askback/internal/checkpoint"
+	"github.com/askback/askback/internal/checkpoint/natslog"
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/msgid"
+	"github.com/askback/askback/spout"
+	"github.com/askback/askback/strategy"
+	"github.com/askback/askback/topology"
+)
+
+// Run reads a launch and runs the worker until it is told to stop, or cannot go on. It returns the exit status of the
+// process, and with any other than ExitDone why. See package cluster for the statuses.
+func Run(ctx context.Context, b *topology.Builder, launch io.Reader) (exit int, err error) {
+	return run(ctx, b, launch, os.Stderr)
+}
+
+func run(ctx context.Context, b *topology.Builder, launch io.Reader, out io.Writer) (exit int, err error) {
+	l, err := readLaunch(launch)
+	if err != nil {
+		return status(err), err
+	}
+	w, err := newWorker(b, l, out)
+	if err != nil {
+		return status(err), err
+	}
+	err = w.run(ctx)
+	return status(err), err
+}
+
+// tasks is a set of them.
+type tasks map[msgid.Alias]bool
+
+// status returns the exit status that tells of an error.
+func status(err error) int {
+	switch {
+	case err == nil:
+		return cluster.ExitDone
+	case errors.Is(err, ErrRefused):
+		return cluster.ExitRefused
+	case errors.Is(err, checkpoint.ErrFenced):
+		return cluster.ExitFenced
+	}
+	return cluster.ExitError
+}
+
+// A worker is one run of Run. The loop owns what is not said to be anybody else's.
+type worker struct {
+	launch   *cluster.Launch
+	builder  *topology.Builder
+	before   *topology.Plan // of launch.From; nil: there is none
+	plan     *topology.Plan
+	strategy *strategy.Strategy
+	user     *cluster.User
+	conn     *cluster.Connection
+	subjects cluster.Subjects
+	log      *logger
+	started  time.Time
+
+	line      *nats.Conn
+	events    *cluster.Events
+	transport *natschan.Transport
+	tasklog   checkpoint.Log // nil: the strategy has none
+	origin    checkpoint.Log // of launch.From
+
+	order  cluster.Order                 // that is in force
+	mail   atomic.Pointer[cluster.Order] // the newest that has come
+	wake   chan struct{}                 // there is mail, or a member has ended; one is enough
+	opened chan error                    // the transport and the log are there, or cannot be
+	ready  bool                          // they are
+	stale  bool                          // the transport may have connected with a JWT that has been replaced
+
+	active   atomic.Bool                   // spouts emit
+	still    atomic.Uint64                 // revision of the order by which all is to stand still; 0: it is not
+	level    atomic.Pointer[cluster.Level] // of the log
+	local    atomic.Pointer[tasks]         // that are to run here
+	revision atomic.Uint64                 // of the last order that has been followed to its end
+	beatNow  chan struct{}                 // something is worth a beat at once; one is enough
+	denials  atomic.Uint64                 // by the server's permissions
+
+	mu      sync.Mutex // the loop changes members, others look
+	members map[msgid.Alias]*member
+	group   sync.WaitGroup // of all goroutines
+}
+
+func newWorker(b *topology.Builder, l *cluster.Launch, out io.Writer) (*worker, error) {
+	plan, chosen, err := planOf(b, l)
+	if err != nil {
+		return nil, err
+	}
+	w := &worker{
+		launch: l, builder: b, plan: plan, strategy: chosen, started: time.Now(), log: newLogger(out),
+		conn:    &cluster.Connection{Servers: l.Servers, Prefix: l.Prefix, CAPEM: l.CA, Login: l.Login},
+		wake:    make(chan struct{}, 1),
+		beatNow: make(chan struct{}, 1),
+		opened:  make(chan error, 1),
+		members: map[msgid.Alias]*member{},
+	}
+	if l.From != nil {
+		if w.before, err = versionOf(b.Override(l.From.Parallel), chosen, l.From.Plan); err != nil {
+			return nil, err
+		}
+	}
+	w.subjects = w.conn.Subjects()
+	if w.user, err = w.conn.User(); err != nil {
+		return nil, err
+	}
+	for _, o := range plan.Operators {
+		if o.Spout != nil {
+			o.Spout = spout.Gate(o.Spout, func(spout.Spout, int) bool { return !w.active.Load() })
+		}
+	}
+	return w, w.take(&l.Order)
+}
+
+// leaving is how long tasks have to end.
+const leaving = 5 * time.Second
+
+// run connects, follows orders until there is an end, and lets go of everything.
+func (w *worker) run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	if err := w.openLine(ctx); err != nil || w.line == nil {
+		return err
+	}
+	events := w.runEvents()
+	w.group.Go(func() { w.opened <- w.open(ctx) })
+	w.group.Go(func() { w.beat(ctx) })
+	w.group.Go(func() { w.renew(ctx) })
+	w.log.Info("worker begins", zap.Stringer("seat", w.launch.Seat), zap.Int("tasks", len(w.order.Tasks)), zap.Uint64("revision", w.order.Revision))
+	err := w.loop(ctx)
+	stop()
+	err = errors.Join(err, w.wait())
+	events()
+	w.close()
+	w.log.Info("worker ends", zap.Error(err))
+	return err
+}
+
+// runEvents sends events until it is told to end, and then what is left.
+func (w *worker) runEvents() (end func()) {
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { w.events.Run(ctx); close(ended) }()
+	return func() { stop(); <-ended }
+}
+
+// wait waits for all that was started, for a while.
+func (w *worker) wait() error {
+	ended := make(chan struct{})
+	go func() { w.group.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(leaving):
+	}
+	var stuck []string
+	for alias, m := range w.members {
+		if !m.over() {
+			stuck = append(stuck, alias.String())
+		}
+	}
+	return fmt.Errorf("worker: operators do not return: %s", strings.Join(stuck, ", "))
+}
+
+func (w *worker) close() {
+	if w.transport != nil {
+		_ = w.transport.Close()
+	}
+	w.line.Close()
+}
+
+// openLine connects for orders, requests, beats and events. It returns nil without a line if ctx ends first.
+func (w *worker) openLine(ctx context.Context) error {
+	return w.insist(ctx, "connect", func() (err error) {
+		nc, err := w.conn.Connect("askback "+w.launch.Seat.String(), w.user,
+			nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { w.asyncError(err) }),
+			nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { w.log.Warn("line broken", zap.Error(err)) }),
+			nats.ReconnectHandler(func(*nats.Conn) { w.log.Info("line restored") }),
+		)
+		if err != nil {
+			return err
+		}
+		w.line, w.events = nc, cluster.NewEvents(nc, w.subjects)
+		if err = w.listen(); err != nil {
+			nc.Close()
+			w.line = nil
+		}
+		return err
+	})
+}
+
+// open connects for tuples and opens the log.
+func (w *worker) open(ctx context.Context) error {
+	options, err := w.conn.Options(w.user)
+	if err != nil {
+		return err
+	}
+	instance := string(w.launch.Seat.Instance)
+	err = w.insist(ctx, "connect for tuples", func() (err error) {
+		w.transport, err = natschan.Dial(natschan.Config{
+			URL: w.launch.Servers, Prefix: string(w.subjects), Topology: instance,
+			Name: "askback " + w.launch.Seat.String(), Options: options, OnEvent: w.onEvent,
+		})
+		return err
+	})
+	if err != nil || w.transport == nil || w.strategy.Log == nil {
+		return err
+	}
+	if w.launch.From != nil {
+		if w.origin, err = w.openLog(ctx, string(w.launch.From.Instance)); err != nil {
+			return err
+		}
+	}
+	w.tasklog, err = w.openLog(ctx, instance)
+	return err
+}
+
+// openLog opens the log of an instance. It returns nil if ctx ends first.
+func (w *worker) openLog(ctx context.Context, instance string) (log checkpoint.Log, err error) {
+	err = w.insist(ctx, "open the log", func() error {
+		opened, err := natslog.Open(ctx, w.transport.Control(), natslog.Options{
+			Prefix: string(w.subjects), Topology: instance, Durability: natslog.Durability(w.launch.Durability), Attach: true,
+		})
+		if err == nil {
+			log = opened
+		}
+		return err
+	})
+	return log, err
+}
+
+// insist tries until it is done, ctx has ended (it returns nil), or trying again would not help.
+func (w *worker) insist(ctx context.Context, what string, do func() error) error {
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		err := do()
+		var config *natslog.ConfigError
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return nil
+		case errors.Is(err, cluster.ErrInsecure), errors.Is(err, cluster.ErrCredentials), errors.Is(err, channel.ErrAddress), errors.As(err, &config):
+			return fmt.Errorf("worker: %s: %w", what, err)
+		}
+		w.log.Warn("cannot "+what+" yet", zap.Error(err))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package ack
+
+import (
+	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/msgid"
+)
+
+// An input is the target's end of a channel. All its positions count as incarnation source of the source did.
+//
+// Invariant: stable <= consumed <= accepted; frames between consumed and accepted wait in ready, without a hole.
+type input struct {
+	port   recovery.Port
+	source msgid.Incarnation // 0: none has been followed yet
+
+	consumed msgid.Seq // handed to the operator
+	sum      uint32    // running checksum at consumed
+	ended    bool      // the end mark was consumed
+	accepted msgid.Seq
+	ready    recovery.Queue
+	queued   int // bytes in ready
+
+	answered   bool      // the source has answered this incarnation
+	began      msgid.Seq // where this incarnation stood when it followed the source
+	goal       msgid.Seq // what the source had sent when it answered
+	helloAt    recovery.Tick
+	helloDelay recovery.Tick
+
+	stable       msgid.Seq // covered by a durable snapshot
+	capturing    msgid.Seq // covered by the snapshot being stored
+	capturingSum uint32
+	capturingEnd bool
+}
+
+// hello tells the source where this incarnation was restored.
+func (m *Machine) hello(i int) {
+	in := &m.in[i]
+	in.helloDelay = recovery.Backoff(in.helloDelay, m.cfg.RetryEvery/2, m.cfg.RetryMax)
+	in.helloAt = m.now + max(1, in.helloDelay)
+	m.tell(i, channel.Hello)
+}
+
+// ack tells the source what was consumed, and what is stable.
+func (m *Machine) ack(i int) { m.tell(i, channel.Ack) }
+
+// tell says where this end stands, and which incarnation of the source counted so.
+func (m *Machine) tell(i int, kind channel.SignalKind) {
+	in := &m.in[i]
+	m.signal(i, in.port, channel.Signal{Kind: kind, For: in.source, Seq: in.stable, Have: in.accepted, Consumed: in.consumed}, false)
+}
+
+func (m *Machine) ackAll() {
+	for i := range m.in {
+		m.ack(i)
+	}
+}
+
+// onFrame takes what comes next (A3).
+func (m *Machine) onFrame(i int, f channel.Frame, replay bool) {
+	in := &m.in[i]
+	if f.Incarnation < in.source { // A5: a paused old incarnation may still send
+		m.status.Counters.Rejected += uint64(f.Count)
+		return
+	}
+	if f.Incarnation > in.source { // it was sent to an earlier incarnation of this task, which followed that one
+		m.ack(i)
+		return
+	}
+	if replay {
+		m.count(&m.status.Counters.Replayed, &m.status.Recovery.Replayed, f.Count)
+	}
+	switch {
+	case f.Last() <= in.accepted:
+		m.count(&m.status.Counters.Duplicates, &m.status.Recovery.Duplicates, f.Count)
+		m.ack(i)
+		return
+	case f.First > in.accepted+1:
+		return // it is sent again, after what is missing
+	case in.queued > 0 && in.queued+f.Len() > m.most():
+		m.status.Counters.Overflow++ // it is sent again
+		return
+	case f.First <= in.accepted:
+		m.count(&m.status.Counters.Duplicates, &m.status.Recovery.Duplicates, uint32(in.accepted+1-f.First))
+		cut, err := f.Cut(in.accepted+1, f.Last())
+		if err != nil { // its items do not add up to its count
+			m.status.Counters.Rejected += uint64(f.Count)
+			return
+		}
+		f = cut
+	}
+	in.accepted = f.Last()
+	in.queued += f.Len()
+	in.ready.Push(f)
+}
+
+// count adds to a counter, and to the account of a recovery while that is open.
+func (m *Machine) count(total, recovered *uint64, n uint32) {
+	*total += uint64(n)
+	if rec := &m.status.Recovery; rec.Restored && !rec.CaughtUp {
+		*recovered += uint64(n)
+	}
+}
+
+// most is how many bytes a channel may queue: more than a window, since a task that was replaced gets what its
+// successor acknowledges.
+func (m *Machine) most() int { return m.cfg.HardBound + 4*m.cfg.Window }
+
+// onMark: the source asks where this task stands, or says where to go on.
+func (m *Machine) onMark(i int, sig *channel.Signal) {
+	in := &m.in[i]
+	if sig.Incarnation < in.source { // A5
+		m.status.Counters.Rejected++
+		return
+	}
+	if sig.Flags&channel.Urge != 0 {
+		m.snap.urged = true
+	}
+	mine := sig.For == m.cfg.Incarnation
+	switch {
+	case mine && sig.Flags&channel.Greet != 0:
+		if sig.Incarnation > in.source {
+			m.follow(in, sig.Incarnation, sig.Seq)
+		}
+		if !in.answered { // it has yet to say how far it has sent
+			m.hello(i)
+			return
+		}
+	case mine && sig.Incarnation == in.source:
+		m.answered(in, sig.Seq)
+		return
+	}
+	m.ack(i)
+}
+
+// answered: the source agrees with where this task stands, and had sent up to a position.
+func (m *Machine) answered(in *input, sent msgid.Seq) {
+	if in.answered {
+		return
+	}
+	in.answered, in.goal = true, sent
+	if sent > in.began { // some of it may have come already: the replay subject is faster
+		missed := uint64(sent - in.began)
+		m.status.Counters.Missed += missed
+		if m.status.Recovery.Restored {
+			m.status.Recovery.Missed += missed
+		}
+	}
+	m.checkCaughtUp()
+}
+
+// follow goes over to a new incarnation of the source, which counts as the last one did up to a position (A6). What
+// lies above comes again, under whatever number.
+func (m *Machine) follow(in *input, source msgid.Incarnation, common msgid.Seq) {
+	if m.ended && common < in.consumed {
+		m.fail(&recovery.WentBackError{Channel: in.port.ID, Restored: common, Stable: in.consumed, Source: true})
+		return
+	}
+	in.source = source
+	if m.bug == NoStepBack {
+		common = in.accepted
+	}
+	if common < in.accepted {
+		in.cutAbove(common)
+	}
+	if common < in.consumed {
+		in.consumed, in.ended = common, false
+	}
+	if common < in.capturing {
+		in.capturing, in.capturingEnd = common, false
+	}
+	in.accepted = min(in.accepted, common)
+	in.stable = min(in.stable, common)
+	in.goal, in.began = min(in.goal, common), in.accepted
+}
+
+// onRefuse: our log is older than what we told this source (A8).
+func (m *Machine) onRefuse(i int, sig *channel.Signal) {
+	in := &m.in[i]
+	if sig.Incarnation < in.source || sig.For != m.cfg.Incarnation {
+		m.status.Counters.Rejected++
+		return
+	}
+	m.fail(&recovery.WentBackError{Channel: in.port.ID, Restored: sig.Have, Stable: sig.Seq})
+}
+
+// pop takes the next frame from the ready queue.
+func (in *input) pop() channel.Frame {
+	f := in.ready.Pop()
+	in.queued -= f.Len()
+	return f
+}
+
+// cutAbove drops from the ready queue what lies above a position.
+func (in *input) cutAbove(s msgid.Seq) {
+	for in.ready.Len() > 0 {
+		last := in.ready.Back()
+		if last.Last() <= s {
+			return
+		}
+		in.queued -= last.Len()
+		if last.First <= s {
+			if f, err := last.Cut(last.First, s); err == nil {
+				*last = f
+				in.queued += f.Len()
+				return
+			}
+			in.accepted = last.First - 1 // its items do not add up to its count: as good as lost
+		}
+		in.ready.Drop()
+	}
+}

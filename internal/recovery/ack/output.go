@@ -1,0 +1,269 @@
+package ack
+
+import (
+	"math"
+
+	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/msgid"
+)
+
+// An output is the source's end of a channel. It retains every frame until a snapshot of the target covers it (A4).
+//
+//	#1 … stable ├── acked ──┤── sent ──┤ emitted
+//
+// Invariant: stable <= emitted, and acked <= sent <= emitted once the channel is open.
+type output struct {
+	port   recovery.Port
+	target msgid.Incarnation // the highest incarnation of the target seen
+	open   bool              // source and target agree where they stand; nothing is published before
+
+	emitted   msgid.Seq
+	sum       uint32            // running checksum at emitted
+	begun     msgid.Seq         // emitted in the snapshot from which this incarnation was restored
+	floor     msgid.Seq         // stable in that snapshot
+	writer    msgid.Incarnation // who took that snapshot
+	released  msgid.Seq         // the most that was ever sent
+	sent      msgid.Seq         // in flight, or acknowledged
+	acked     msgid.Seq         // consumed by the target
+	resent    msgid.Seq         // the last that was sent on the replay subject
+	stable    msgid.Seq
+	stableInc msgid.Incarnation // of the target that said so
+	captured  recovery.Position // emitted at the snapshot being stored
+
+	kept   recovery.Retention // above stable
+	credit uint64             // the offset of acked
+	cut    place
+	lent   []piece // in flight, of our own making
+
+	at    recovery.Tick // when to send again, to mark or to greet; 0: never
+	delay recovery.Tick
+	fresh bool // more is stable than at our last snapshot
+}
+
+// A piece is a part of a frame, in a buffer that is used again when it is acknowledged.
+type piece struct {
+	last msgid.Seq
+	raw  []byte
+}
+
+// onSealed keeps a new frame, and sends what may go.
+func (m *Machine) onSealed(o int, f channel.Frame) {
+	out := &m.out[o]
+	out.emitted, out.sum = f.Last(), f.After
+	m.status.Counters.Emitted += uint64(f.Count)
+	out.kept.Push(f, 0)
+	m.retained += f.Len()
+	m.pump(o)
+}
+
+// pump sends in order what the window lets go (A1), and no more than a window of bytes. What was sent before goes on the replay subject, and what is new
+// waits until that has been acknowledged, since it might overtake it.
+func (m *Machine) pump(o int) {
+	out := &m.out[o]
+	if !out.open || m.holding && m.bug != EarlyEnd {
+		return
+	}
+	most := m.limit(out)
+	for before := out.sent; out.sent < most; before = out.sent {
+		again := out.sent < out.released
+		switch {
+		case again:
+			most = min(most, out.released)
+		case out.acked < out.resent:
+			return
+		}
+		if r := out.kept.At(out.kept.Find(out.sent + 1)); r.Offset >= out.credit+uint64(m.cfg.Window) {
+			return
+		}
+		f, err := m.next(out, most)
+		if err != nil {
+			m.fail(err)
+			return
+		}
+		out.sent = f.Last()
+		if before == out.acked {
+			m.arm(out)
+		}
+		if again {
+			out.resent = out.sent
+			m.status.Counters.Resent += uint64(f.Count)
+			m.do.Add(recovery.Action{Kind: recovery.Resend, Port: o, Frame: f})
+			continue
+		}
+		out.released = out.sent
+		m.do.Add(recovery.Action{Kind: recovery.Publish, Port: o, Frame: f})
+	}
+}
+
+// limit returns the last tuple that may be sent: not beyond the window, and no end mark before the last snapshot is
+// durable (A7).
+func (m *Machine) limit(out *output) msgid.Seq {
+	last := out.emitted
+	if m.ended && !m.snap.final && m.bug != EarlyEnd {
+		last--
+	}
+	return min(last, out.acked+msgid.Seq(m.cfg.AckWindow))
+}
+
+// onPosition: the target says where it stands, as one of our incarnations counted.
+func (m *Machine) onPosition(o int, sig *channel.Signal) {
+	if !m.meet(o, sig) {
+		return
+	}
+	out := &m.out[o]
+	switch {
+	case sig.For != m.cfg.Incarnation && out.open: // it was sent before the two agreed
+	case sig.For != m.cfg.Incarnation:
+		// Not limited by where the target says it stands, which may be out of date when it hears this.
+		m.signal(o, out.port, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, For: sig.Incarnation, Seq: m.common(out, sig.For)}, true)
+	case sig.Have > out.emitted: // A8: our log has forgotten an incarnation, and gave its number to this one
+		m.fail(&recovery.WentBackError{Channel: out.port.ID, Restored: out.emitted, Stable: sig.Have, Source: true})
+	case sig.Consumed > sig.Have || sig.Seq > sig.Consumed:
+		m.status.Counters.Rejected++
+	default:
+		m.onAgreed(o, sig)
+	}
+}
+
+// onAgreed takes the position of a target that counts as this incarnation does.
+func (m *Machine) onAgreed(o int, sig *channel.Signal) {
+	out := &m.out[o]
+	if !out.open {
+		out.open = true
+		out.released = max(out.released, sig.Have)
+		m.rewind(out, max(sig.Have, out.stable))
+		out.acknowledge(max(sig.Consumed, out.stable))
+		m.arm(out)
+		m.checkCaughtUp()
+	} else if sig.Consumed > out.acked {
+		out.acknowledge(sig.Consumed)
+		out.sent = max(out.sent, out.acked)
+		m.takeBack(out)
+		m.arm(out)
+	}
+	if sig.Kind == channel.Hello {
+		m.signal(o, out.port, channel.Signal{Kind: channel.Mark, For: sig.Incarnation, Seq: out.released}, true)
+	}
+	if out.stableInc = sig.Incarnation; sig.Seq > out.stable {
+		m.trim(o, sig.Seq)
+	} else if m.bug == EarlyTrim {
+		m.trim(o, max(out.stable, sig.Consumed))
+	}
+	m.pump(o)
+	m.checkDone()
+}
+
+// meet checks the incarnation of the target (A5), and that its log has not gone back (A8). A new incarnation makes
+// this channel begin anew, and nothing else. It reports whether the signal counts.
+func (m *Machine) meet(o int, sig *channel.Signal) bool {
+	out := &m.out[o]
+	if highest := max(out.target, out.stableInc); sig.Incarnation < highest {
+		m.status.Counters.Rejected++
+		// Whoever it is learns from this that it was taken for dead.
+		m.signal(o, out.port, channel.Signal{Kind: channel.Mark, Seq: out.released, For: highest}, true)
+		return false
+	}
+	// What a newer incarnation of the target was restored from covers what was stable before, and so does whatever
+	// answers this incarnation of ours cover what was stable when that began.
+	restored := min(sig.Seq, m.common(out, sig.For))
+	if restored < out.stable && sig.Incarnation > out.stableInc || restored < out.floor && sig.For == m.cfg.Incarnation {
+		m.signal(o, out.port, channel.Signal{Kind: channel.Refuse, For: sig.Incarnation, Seq: out.stable, Have: restored}, false)
+		return false
+	}
+	if sig.Incarnation > out.target {
+		out.target, out.open = sig.Incarnation, false
+		out.delay, out.at = m.cfg.MarkEvery, m.now+m.cfg.MarkEvery // it is greeted if its next answer is lost
+	}
+	return true
+}
+
+// common returns up to where an incarnation of this task counted as this one does (A6): two count the same up to the
+// snapshot with which the later began. Of those before the one that took our snapshot we know only that what is stable
+// is common.
+func (m *Machine) common(out *output, as msgid.Incarnation) msgid.Seq {
+	switch {
+	case as == m.cfg.Incarnation:
+		return math.MaxUint64
+	case as >= out.writer:
+		return out.begun
+	}
+	return out.stable
+}
+
+// rewind makes the next tuple to be sent the one after s.
+func (m *Machine) rewind(out *output, s msgid.Seq) {
+	out.sent = s
+	m.takeBack(out)
+}
+
+// acknowledge notes what the target has consumed, and its offset in bytes.
+func (out *output) acknowledge(s msgid.Seq) {
+	out.acked, out.credit = s, out.kept.After(s)
+}
+
+// trim drops what a durable snapshot of the target covers (A4).
+func (m *Machine) trim(o int, stable msgid.Seq) {
+	out := &m.out[o]
+	out.stable, out.fresh = stable, true
+	out.kept.Trim(stable, func(f *channel.Frame) {
+		m.retained -= f.Len()
+		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: *f})
+	})
+}
+
+// greet asks the target where it stands.
+func (m *Machine) greet(o int) {
+	out := &m.out[o]
+	out.delay = recovery.Backoff(out.delay, m.cfg.MarkEvery, m.cfg.MarkMax)
+	out.at = m.now + out.delay
+	m.signal(o, out.port, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, Seq: out.emitted}, true)
+}
+
+// arm sets the time at which an open channel is looked at again, as if nothing had been tried yet.
+func (m *Machine) arm(out *output) {
+	switch {
+	case out.acked < out.sent:
+		out.delay = m.cfg.RetryEvery
+	case out.stable < out.released:
+		out.delay = m.cfg.MarkEvery
+	default:
+		out.at = 0
+		return
+	}
+	out.at = m.now + out.delay
+}
+
+// tickOutput sends again what was not acknowledged in time (A2). When all is, and some is not stable, it asks the
+// target now and then, since an ACK may be lost.
+func (m *Machine) tickOutput(o int) {
+	out := &m.out[o]
+	if out.at == 0 || m.now < out.at {
+		return
+	}
+	switch {
+	case !out.open:
+		m.greet(o)
+	case out.acked < out.sent && m.bug != NoResend:
+		delay := recovery.Backoff(out.delay, m.cfg.RetryEvery, m.cfg.RetryMax)
+		m.rewind(out, out.acked)
+		m.pump(o)
+		out.delay, out.at = delay, m.now+delay
+	case out.stable < out.released:
+		out.delay = recovery.Backoff(out.delay, m.cfg.MarkEvery, m.cfg.MarkMax)
+		out.at = m.now + out.delay
+		m.mark(o)
+	default:
+		out.at = 0
+	}
+}
+
+// mark asks the target for an ACK, and for a snapshot if much is retained.
+func (m *Machine) mark(o int) {
+	out := &m.out[o]
+	sig := channel.Signal{Kind: channel.Mark, Seq: out.released}
+	if m.retained >= m.cfg.SoftBound {
+		sig.Flags |= channel.Urge
+	}
+	m.signal(o, out.port, sig, true)
+}

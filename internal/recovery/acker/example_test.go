@@ -1,0 +1,26 @@
+package acker_test
+
+import (
+	"fmt"
+
+	"github.com/askback/askback/internal/recovery"
+)
+
+// A tree of two edges: the root goes from spout to bolt, and what comes of it from bolt to sink. Each task reports what
+// it consumed and emitted; when all have, nothing is left.
+func Example() {
+	first := recovery.Edge(recovery.EdgeSalt(0, 1), 1)  // lines>split#1
+	second := recovery.Edge(recovery.EdgeSalt(1, 1), 1) // split>count#1
+	var ledger uint64
+	for _, report := range []struct {
+		who   string
+		edges uint64
+	}{{"lines", first}, {"split", first ^ second}, {"count", second}} {
+		ledger ^= report.edges
+		fmt.Println(report.who, "processed:", ledger == 0)
+	}
+	// Output:
+	// lines processed: false
+	// split processed: false
+	// count processed: true
+}

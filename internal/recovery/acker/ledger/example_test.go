@@ -1,0 +1,25 @@
+package ledger_test
+
+import (
+	"fmt"
+
+	"github.com/askback/askback/bolt/bolttest"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/recovery/acker/ledger"
+)
+
+// What the two ends of an edge report cancels out.
+func Example() {
+	l, out := ledger.New(), bolttest.NewEmitter()
+	root, edge := recovery.RootBase(0, 1), recovery.Edge(recovery.EdgeSalt(0, 1), 1)
+	for range 2 {
+		if err := l.Execute(bolttest.MustTuple("root edges", root, edge), out); err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(l.Len(), "pending")
+	}
+	// Output:
+	// 1 pending
+	// 0 pending
+}

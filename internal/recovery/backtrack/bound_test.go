@@ -1,0 +1,109 @@
+package backtrack
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/msgid"
+)
+
+// frames returns n frames of one tuple each on input 0.
+func frames(n int) (list []channel.Frame) {
+	b := channel.NewBuilder(1, 0, 1, 1, 0, 1<<10)
+	for range n {
+		b.Append([]byte{0x91, 0x01})
+		list = append(list, b.Seal())
+	}
+	return list
+}
+
+// TestHeldIsBounded: a source without regard for credit fills the store of frames above a hole. It does not grow
+// beyond its bound; what was dropped is asked for once there is room, and then nothing is missing (T2).
+func TestHeldIsBounded(t *testing.T) {
+	c := ports()
+	c.Window, c.HardBound = 100, 200
+	d := drive(machine(t, c, recovery.History{Incarnation: 1}))
+	all := frames(100)
+	receive := func(f channel.Frame, replay bool) {
+		d.step(recovery.Event{Kind: recovery.Received, Frame: f, Replay: replay})
+	}
+	for _, f := range all[1:] {
+		receive(f, false)
+	}
+	in := &d.in[0]
+	if bound := c.HardBound + 4*c.Window; in.queued > bound || len(in.held) == 0 {
+		t.Fatalf("%d bytes in %d frames are held, want some, and at most %d", in.queued, len(in.held), bound)
+	}
+	if got := d.Status().Counters; got.Overflow != uint64(99-len(in.held)) || got.Asks != 1 {
+		t.Errorf("%d frames of 99 are held, counted are %+v", len(in.held), got)
+	}
+	now := recovery.Tick(0)
+	for round := 0; in.consumed < 100; round++ {
+		if round == 100 {
+			t.Fatalf("consumed %d of 100", in.consumed)
+		}
+		var wanted []channel.Frame
+		answer := func(actions []recovery.Action) {
+			for _, a := range actions {
+				if a.Kind == recovery.Signal && a.Signal.Kind == channel.Ask {
+					for _, r := range a.Signal.Ranges {
+						wanted = append(wanted, all[r.First-1:min(r.Last, 100)]...)
+					}
+				}
+			}
+		}
+		now += 2000
+		answer(d.step(recovery.Event{Kind: recovery.Ticked, Now: now}))
+		for _, f := range wanted {
+			answer(d.step(recovery.Event{Kind: recovery.Received, Frame: f, Replay: true}))
+		}
+		for in.ready.Len() > 0 {
+			d.step(recovery.Event{Kind: recovery.Ready})
+			answer(d.step(recovery.Event{Kind: recovery.Consumed}))
+		}
+	}
+	if len(in.held) != 0 || in.queued != 0 {
+		t.Errorf("%d frames, %d bytes are left", len(in.held), in.queued)
+	}
+}
+
+// TestAskIsBounded: more holes than one signal may name are asked for in parts.
+func TestAskIsBounded(t *testing.T) {
+	d := drive(machine(t, ports(), recovery.History{Incarnation: 1}))
+	all := frames(4*channel.MaxRanges + 2)
+	// A target that was away: every other frame is here, and only now a mark proves what is lost.
+	for k := 1; k < len(all); k += 2 {
+		f := all[k]
+		d.hold(&d.in[0], f)
+	}
+	actions := d.step(recovery.Event{Kind: recovery.Heard, Signal: channel.Signal{Kind: channel.Mark, Incarnation: 1, Seq: msgid.Seq(len(all))}})
+	asked := 0
+	for _, a := range actions {
+		if a.Kind == recovery.Signal && a.Signal.Kind == channel.Ask {
+			asked = len(a.Signal.Ranges)
+		}
+	}
+	if asked != channel.MaxRanges {
+		t.Errorf("one ASK names %d ranges, want %d", asked, channel.MaxRanges)
+	}
+}
+
+// TestTrim: of what is stable nothing is retained, and recovery.Retention forgets it.
+func TestTrim(t *testing.T) {
+	d := drive(machine(t, ports(), recovery.History{Incarnation: 1}))
+	for n := range msgid.Seq(1000) {
+		d.seal(0, 1)
+		d.step(recovery.Event{Kind: recovery.Heard, Signal: channel.Signal{
+			Kind: channel.Ack, Incarnation: 1, For: 1, Seq: n, Have: n + 1, Consumed: n + 1,
+			Sum: channel.Checksum(0, bytes.Repeat([]byte{0x91, 0x01}, int(n+1)))}})
+	}
+	out := &d.out[0]
+	if d.failed || out.stable != 999 {
+		t.Fatalf("failed %v, stable #%d", d.failed, out.stable)
+	}
+	if out.kept.Len() != 1 || d.retained != out.kept.At(0).Frame.Len() {
+		t.Errorf("%d frames, %d bytes are retained for one tuple", out.kept.Len(), d.retained)
+	}
+}

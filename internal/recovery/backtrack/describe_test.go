@@ -1,0 +1,33 @@
+package backtrack
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/askback/askback/internal/recovery"
+)
+
+var entryNames = map[entryKind]string{
+	timer: "timer", kindOf(recovery.ChoiceTime): "time", kindOf(recovery.ChoiceRand): "chance",
+	kindOf(recovery.ChoiceLocal): "local",
+}
+
+// describeOrder tells the entries of an order record: "order #1: input 0 × 3, order #2: timer 250".
+func describeOrder(record []byte) string {
+	first, entries, err := decodeOrder(record, 1<<20)
+	if err != nil {
+		return err.Error()
+	}
+	var text []string
+	for k, e := range entries {
+		what := fmt.Sprintf("%s %d", entryNames[e.kind], e.value)
+		switch e.kind {
+		case turn:
+			what = fmt.Sprintf("input %d × %d", e.port, e.value)
+		case deadKind:
+			what = fmt.Sprintf("#%d of input %d is dead", e.value, e.port)
+		}
+		text = append(text, fmt.Sprintf("order #%d: %s", first+uint64(k), what))
+	}
+	return strings.Join(text, ", ")
+}

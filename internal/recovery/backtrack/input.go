@@ -1,0 +1,361 @@
+package backtrack
+
+import (
+	"slices"
+
+	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/msgid"
+)
+
+// An input is the target's end of a channel.
+//
+//	     consumed        accepted             proven
+//	#1 … ───┤  ready frames  ├── hole ── held ──┤ …
+//
+// Invariant: stable <= consumed <= accepted. Frames between consumed and accepted wait in ready, without a hole;
+// frames above accepted wait in held, and what lies between is a hole.
+type input struct {
+	index  int
+	port   recovery.Port
+	source msgid.Incarnation // the highest incarnation of the source seen
+
+	consumed msgid.Seq // handed to the operator
+	sum      uint32    // running checksum at consumed
+	ended    bool      // the end mark was consumed
+
+	accepted    msgid.Seq
+	acceptedSum uint32
+	ready       recovery.Queue
+
+	held   []channel.Frame // by First
+	queued int             // bytes in ready and held
+
+	// proven: everything up to here has either arrived or is lost. Data and marks come in order, so whatever
+	// passes proves what went before it; replayed frames prove nothing.
+	proven msgid.Seq
+
+	asked    msgid.Ranges // holes asked for and not yet filled
+	askAt    recovery.Tick
+	askDelay recovery.Tick
+
+	answered   bool // the source has answered this incarnation's hello
+	helloAt    recovery.Tick
+	helloDelay recovery.Tick
+	goal       msgid.Seq // what the source had released when it answered
+
+	stable       msgid.Seq // covered by a durable snapshot
+	capturing    msgid.Seq // covered by the snapshot being stored
+	capturingSum uint32
+	capturingEnd bool
+	recorded     msgid.Seq // recorded order goes up to here: the credit that a replaying task grants
+	untold       int       // bytes consumed since the source was last told
+	dropped      bool      // the bounded store was full since the last ASK
+}
+
+// hello tells the source where this incarnation was restored (R3). It is repeated much sooner than an ASK: nothing but a
+// mark is sent for it, and the first answer may be lost between NATS servers that have not heard yet who listens.
+func (m *Machine) hello(i int) {
+	in := &m.in[i]
+	in.helloDelay = max(in.helloDelay, m.cfg.RetryEvery/16)
+	in.helloAt = m.now + in.helloDelay
+	in.helloDelay = backoff(in.helloDelay, m.cfg.RetryMax)
+	m.signal(i, in.port.Number, channel.Signal{Kind: channel.Hello, Seq: in.stable, Have: in.accepted, Sum: in.acceptedSum}, false)
+}
+
+// onFrame takes a frame that came in, on the data or on the replay subject.
+func (m *Machine) onFrame(in *input, f channel.Frame, replay bool) {
+	if f.Incarnation < in.source && m.bug != NoFence { // T4: a paused old incarnation may still send
+		m.status.Counters.Rejected += uint64(f.Count)
+		return
+	}
+	in.source = f.Incarnation
+	if replay {
+		m.countReplayed(uint64(f.Count))
+	} else {
+		in.proven = max(in.proven, f.Last())
+	}
+	switch {
+	case f.Last() <= in.accepted: // T1
+		m.countDuplicates(uint64(f.Count))
+		if m.bug == DuplicateAccepted {
+			in.ready.Push(f)
+		}
+	case f.First > in.accepted+1: // T2
+		m.hold(in, f)
+	case in.queued+f.Len() > 2*m.most():
+		// This may be a paused incarnation that gets what the credit of its successor lets go.
+		m.overflow(in)
+	default:
+		m.accept(in, f)
+		m.acceptHeld(in)
+	}
+	m.askForHoles(in)
+	if len(in.asked) > 0 && in.asked[0].First <= in.accepted {
+		in.asked = in.asked.Minus(msgid.Ranges{seqRange(1, in.accepted)})
+	}
+}
+
+func (m *Machine) countReplayed(n uint64) {
+	m.status.Counters.Replayed += n
+	if rec := &m.status.Recovery; rec.Restored && !rec.CaughtUp {
+		rec.Replayed += n
+	}
+}
+
+func (m *Machine) countDuplicates(n uint64) {
+	m.status.Counters.Duplicates += n
+	if rec := &m.status.Recovery; rec.Restored && !rec.CaughtUp {
+		rec.Duplicates += n
+	}
+}
+
+// accept puts a frame that continues the channel into the ready queue. Its history must be the one consumed (T5).
+func (m *Machine) accept(in *input, f channel.Frame) {
+	if f.First <= in.accepted { // T1: it straddles
+		m.countDuplicates(uint64(in.accepted + 1 - f.First))
+		cut, err := f.Cut(in.accepted+1, f.Last())
+		if err != nil { // its items do not add up to its count: as good as lost
+			m.status.Counters.Rejected += uint64(f.Count)
+			return
+		}
+		f = cut
+	}
+	if f.Before != in.acceptedSum && m.bug != ChecksumIgnored { // T5
+		m.fail(&recovery.DivergedError{
+			ID:   msgid.ID{Channel: in.port.ID, Seq: f.First},
+			Want: in.acceptedSum, Got: f.Before,
+		})
+		return
+	}
+	in.accepted, in.acceptedSum = f.Last(), f.After
+	in.askDelay = 0
+	in.queued += f.Len()
+	in.ready.Push(f)
+}
+
+// acceptHeld accepts what was held above a hole that is now filled.
+func (m *Machine) acceptHeld(in *input) {
+	n := 0
+	for n < len(in.held) && in.held[n].First <= in.accepted+1 && !m.failed {
+		f := in.held[n]
+		n++
+		in.queued -= f.Len()
+		if f.Last() <= in.accepted {
+			m.countDuplicates(uint64(f.Count))
+			continue
+		}
+		m.accept(in, f)
+	}
+	in.held = slices.Delete(in.held, 0, n)
+}
+
+// most is how many bytes may be queued before frames above a hole are dropped: more than credits allow. What fills
+// the hole is taken up to twice as much.
+func (m *Machine) most() int { return m.cfg.HardBound + 4*m.cfg.Window }
+
+// overflow: a frame was dropped, since the bounded store is full. It is asked for again later, like one that was
+// lost on the way.
+func (m *Machine) overflow(in *input) {
+	m.status.Counters.Overflow++
+	in.dropped = true
+}
+
+// hold keeps a frame above a hole.
+func (m *Machine) hold(in *input, f channel.Frame) {
+	at, _ := slices.BinarySearchFunc(in.held, f.First, func(h channel.Frame, s msgid.Seq) int {
+		return compareSeq(h.First, s)
+	})
+	if at < len(in.held) && in.held[at].First == f.First && in.held[at].Last() >= f.Last() {
+		m.countDuplicates(uint64(f.Count))
+		return
+	}
+	if in.queued+f.Len() > m.most() {
+		m.overflow(in)
+		return
+	}
+	in.queued += f.Len()
+	in.held = slices.Insert(in.held, at, f)
+}
+
+// askForHoles asks for what is proven lost and was not asked for yet: one ASK holds the whole of it (T2, T3).
+func (m *Machine) askForHoles(in *input) {
+	if in.accepted >= in.proven || m.failed {
+		return
+	}
+	fresh := in.holes().Minus(in.asked)
+	if fresh.Empty() || in.dropped {
+		return
+	}
+	n := fresh.Count()
+	m.status.Counters.Missed += n
+	if rec := &m.status.Recovery; rec.Restored && !rec.CaughtUp {
+		rec.Missed += n
+		for _, r := range fresh {
+			rec.Asked.Add(in.port.ID, r)
+		}
+	}
+	in.asked = in.asked.Union(fresh)
+	m.ask(in, fresh)
+}
+
+// forgetMissed takes back what was asked for in vain: whoever was asked has died, and its successor sends it in order.
+func (m *Machine) forgetMissed(in *input, vain msgid.Ranges) {
+	m.status.Counters.Missed -= vain.Count()
+	if rec := &m.status.Recovery; rec.Restored && !rec.CaughtUp {
+		var set msgid.Set
+		for _, r := range vain.Intersect(rec.Asked.Of(in.port.ID)) {
+			set.Add(in.port.ID, r)
+		}
+		rec.Asked = rec.Asked.Minus(set)
+		rec.Missed -= set.Count()
+	}
+}
+
+// ask sends an ASK and sets the time at which what is still missing then is asked for again.
+func (m *Machine) ask(in *input, what msgid.Ranges) {
+	if len(what) > channel.MaxRanges {
+		what = what[:channel.MaxRanges] // the rest when these are filled, or at the next repetition
+	}
+	in.askDelay = max(in.askDelay, m.cfg.RetryEvery)
+	in.askAt = m.now + in.askDelay
+	in.askDelay = backoff(in.askDelay, m.cfg.RetryMax)
+	m.status.Counters.Asks++
+	m.signal(in.index, in.port.Number, channel.Signal{Kind: channel.Ask, Seq: in.stable, Ranges: what}, false)
+}
+
+// holes returns what is missing between accepted and proven.
+func (in *input) holes() msgid.Ranges {
+	var r msgid.Ranges
+	next := in.accepted + 1
+	for i := range in.held {
+		if f := &in.held[i]; f.First > next {
+			r.Add(seqRange(next, min(f.First-1, in.proven)))
+		}
+		next = max(next, in.held[i].Last()+1)
+	}
+	if next <= in.proven {
+		r.Add(seqRange(next, in.proven))
+	}
+	return r
+}
+
+// tickInput repeats a hello without answer, and an ASK without effect, with growing delay (T2).
+func (m *Machine) tickInput(i int) {
+	in := &m.in[i]
+	if !in.answered && m.now >= in.helloAt {
+		m.hello(i)
+	}
+	if in.dropped && in.queued < m.cfg.HardBound {
+		in.dropped = false
+		m.askForHoles(in)
+	}
+	if len(in.asked) == 0 || m.now < in.askAt {
+		return
+	}
+	if in.askDelay == 0 { // something came since: wait once more
+		in.askDelay = m.cfg.RetryEvery
+		in.askAt = m.now + in.askDelay
+		return
+	}
+	if still := in.holes().Intersect(in.asked); !still.Empty() {
+		m.ask(in, still)
+	} else {
+		in.asked = nil
+	}
+}
+
+// onMark: the source has released up to a position, and says so in order with its data; what has not arrived by
+// now is lost (T3). A new incarnation of the source says what it regenerated, and wants to know what we have.
+func (m *Machine) onMark(i int, sig *channel.Signal) {
+	in := &m.in[i]
+	if sig.Incarnation < in.source && m.bug != NoFence { // T4
+		m.status.Counters.Rejected++
+		return
+	}
+	in.source = sig.Incarnation
+	if sig.Flags&channel.Greet != 0 {
+		// It will publish in order whatever lies above what we have: earlier ASKs are void.
+		m.forgetMissed(in, in.holes().Intersect(in.asked))
+		in.asked, in.askDelay = nil, 0
+		in.proven = in.accepted
+		if !in.answered {
+			in.answered, in.goal = true, in.accepted
+		}
+		m.checkCaughtUp()
+		m.ack(i)
+		return
+	}
+	if sig.For == m.cfg.Incarnation && !in.answered {
+		in.answered, in.goal = true, sig.Seq
+	}
+	if sig.Flags&channel.Urge != 0 {
+		m.snap.urged = true
+	}
+	in.proven = max(in.proven, sig.Seq)
+	m.askForHoles(in)
+	m.checkCaughtUp()
+	if sig.For == 0 {
+		m.ack(i)
+	}
+}
+
+// onRefuse: our log is older than what we told this source (S4).
+func (m *Machine) onRefuse(i int, sig *channel.Signal) {
+	in := &m.in[i]
+	if sig.Incarnation < in.source || sig.For != m.cfg.Incarnation {
+		m.status.Counters.Rejected++
+		return
+	}
+	m.fail(&recovery.WentBackError{Channel: in.port.ID, Restored: sig.Have, Stable: sig.Seq})
+}
+
+// ack tells the source what is stable, what was received without a hole, and what was consumed. While recorded
+// order is repeated the task grants credit up to the end of the record: it consumed that much before, so it
+// cannot be flooded, and a source must not wait for credit on one channel while we wait for another.
+func (m *Machine) ack(i int) {
+	in := &m.in[i]
+	in.untold = 0
+	var flags channel.SignalFlags
+	if m.owing {
+		flags = channel.Owing
+	}
+	m.signal(i, in.port.Number, channel.Signal{
+		Kind: channel.Ack, Flags: flags, For: in.source,
+		Seq: in.stable, Have: in.accepted, Sum: in.acceptedSum, Consumed: max(in.consumed, in.recorded), Wave: m.snap.wave,
+	}, false)
+}
+
+func (m *Machine) ackAll() {
+	for i := range m.in {
+		m.ack(i)
+	}
+}
+
+// pop takes the next frame, or its first most tuples if it has more.
+func (in *input) pop(most uint64) channel.Frame {
+	f := *in.ready.Front()
+	if uint64(f.Count) > most {
+		// Both cuts succeed, or the frame's items do not add up; then it is delivered whole, and the task
+		// reports the damage.
+		first, err1 := f.Cut(f.First, f.First+msgid.Seq(most)-1)
+		rest, err2 := f.Cut(f.First+msgid.Seq(most), f.Last())
+		if err1 == nil && err2 == nil {
+			*in.ready.Front() = rest
+			in.queued -= first.Len()
+			return first
+		}
+	}
+	in.queued -= f.Len()
+	return in.ready.Pop()
+}
+
+func compareSeq(a, b msgid.Seq) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,308 @@
+package backtrack
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/checkpoint"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/msgid"
+)
+
+// An order is what only the task knows and replay could not repeat: which input had its turn, for how many
+// tuples, and every other choice (O1). Its entries are numbered from 1. A frame is released when the entries up
+// to the one that led to it are durable (O2). Of a task with nothing to record pos stays 0, and so every frame
+// may go at once (O3).
+//
+// Invariant: durable <= pos. Entries above durable are in flight or pending.
+type order struct {
+	recorded bool // turns of inputs are recorded: several inputs, or timers
+	pos      uint64
+	durable  uint64
+
+	pending    []entry // not yet appended; the last one has number pos
+	mergeable  bool    // the last pending entry may still grow: no snapshot was captured since it began
+	inFlight   bool
+	inFlightTo uint64
+	appendedAt recovery.Tick
+
+	replay []entry // recorded by an earlier incarnation, to be repeated
+}
+
+// An entry is one choice.
+type entry struct {
+	kind  entryKind
+	port  int
+	value uint64
+}
+
+type entryKind uint8
+
+const (
+	turn  entryKind = iota + 1 // port; value: how many tuples
+	timer                      // value: Unix ns
+	// Above these, entryKind(choice)+choiceBase.
+	choiceBase
+)
+
+func kindOf(c recovery.Choice) entryKind { return choiceBase + entryKind(c) }
+
+var (
+	deadKind = kindOf(recovery.ChoiceDead)
+	lastKind = kindOf(recovery.ChoiceLocal)
+)
+
+// begins reports whether an entry starts a run of the operator; the choices made in the run follow it.
+func (k entryKind) begins() bool { return k == turn || k == timer }
+
+// consume records a turn. Turns of the same input in a row are one entry.
+func (o *order) consume(port int, n uint64) {
+	if last := len(o.pending) - 1; last >= 0 && o.mergeable {
+		if e := &o.pending[last]; e.kind == turn && e.port == port {
+			e.value += n
+			return
+		}
+	}
+	o.add(entry{kind: turn, port: port, value: n})
+}
+
+func (o *order) add(e entry) {
+	o.pending = append(o.pending, e)
+	o.pos++
+	o.mergeable = true
+}
+
+// onChoice answers the operator's wish for the time, for chance, or to give up a tuple: with what was recorded,
+// or with the fresh value, which is recorded now.
+func (m *Machine) onChoice(c recovery.Choice, port int, fresh uint64) {
+	value := fresh
+	if m.cfg.Pessimism == recovery.Optimistic { // else the effects are recorded, not the choices
+		if recorded, ok := m.order.next(c, port, fresh); ok {
+			value = recorded
+		} else if m.order.misses(c) {
+			m.fail(&recovery.ReplayError{Alias: m.cfg.Self, What: "it made a choice that is not in the record"})
+			return
+		} else {
+			m.order.add(entry{kind: kindOf(c), port: port, value: fresh})
+		}
+	}
+	m.do.Add(recovery.Action{Kind: recovery.Chosen, Value: value})
+}
+
+// next takes the next recorded choice of a kind out of the run that is being repeated.
+func (o *order) next(c recovery.Choice, port int, fresh uint64) (uint64, bool) {
+	for k := range o.run() {
+		e := o.replay[k]
+		if e.kind != kindOf(c) {
+			continue
+		}
+		if c == recovery.ChoiceDead && (e.port != port || e.value != fresh) {
+			continue
+		}
+		from := k
+		if c == recovery.ChoiceDead { // with what the calls that failed had drawn: they are not repeated
+			for from > 0 && !o.replay[from-1].kind.begins() {
+				from--
+			}
+		}
+		o.replay = append(o.replay[:from], o.replay[k+1:]...)
+		return e.value, true
+	}
+	return 0, false
+}
+
+// run returns the length of the leading part of the record that the run being repeated may draw from.
+func (o *order) run() int {
+	if !o.recorded {
+		return len(o.replay) // one input and no timers: the choices alone are the record
+	}
+	for k := range o.replay {
+		if k > 0 && o.replay[k].kind.begins() {
+			return k
+		}
+	}
+	return len(o.replay)
+}
+
+// misses reports whether a choice that is not in the record contradicts it: the record goes on after this run,
+// so the run was recorded whole.
+func (o *order) misses(c recovery.Choice) bool {
+	return c != recovery.ChoiceDead && o.run() < len(o.replay)
+}
+
+// dead returns the tuples of a frame that went to the dead letters when they were consumed first.
+func (o *order) dead(port int, f channel.Frame) []msgid.Seq {
+	if len(o.replay) == 0 {
+		return nil
+	}
+	var dead []msgid.Seq
+	for _, e := range o.replay[:o.run()] {
+		if s := msgid.Seq(e.value); e.kind == deadKind && e.port == port && f.First <= s && s <= f.Last() {
+			dead = append(dead, s)
+		}
+	}
+	return dead
+}
+
+// repeat runs the operator on exactly what the record says (R4).
+func (m *Machine) repeat() {
+	e := &m.order.replay[0]
+	switch e.kind {
+	case turn:
+		if e.value == 0 { // its run is over
+			m.endRun()
+			return
+		}
+		in := &m.in[e.port]
+		if in.ready.Len() == 0 {
+			return // starved: what it waits for has been asked for
+		}
+		f := in.pop(min(e.value, m.batch()))
+		if uint64(f.Count) > e.value {
+			m.fail(&recovery.ReplayError{Alias: m.cfg.Self, What: fmt.Sprintf("a frame of %v could not be cut", in.port.ID)})
+			return
+		}
+		e.value -= uint64(f.Count)
+		m.deliver(e.port, f)
+		m.status.Recovery.Reprocessed += uint64(f.Count)
+	case timer:
+		at := e.value
+		e.kind, e.value = turn, 0
+		m.begin()
+		m.do.Add(recovery.Action{Kind: recovery.Fire, Value: at})
+	default: // a choice that nothing before it has made
+		if m.inputsEnded() {
+			m.finish()
+			return
+		}
+		m.fail(&recovery.ReplayError{Alias: m.cfg.Self, What: fewerChoices})
+	}
+}
+
+const fewerChoices = "it made fewer choices than are recorded"
+
+// endRun drops an entry whose tuples have all been consumed again, and goes on.
+func (m *Machine) endRun() {
+	m.order.replay = m.order.replay[1:]
+	if len(m.order.replay) > 0 {
+		m.repeat()
+	} else {
+		m.checkCaughtUp()
+		m.onReady()
+	}
+}
+
+// starved returns the input that recorded order waits for, or -1.
+func (m *Machine) starved() int {
+	if !m.order.recorded || len(m.order.replay) == 0 {
+		return -1
+	}
+	if e := m.order.replay[0]; e.kind == turn && e.value > 0 && m.in[e.port].ready.Len() == 0 {
+		return e.port
+	}
+	return -1
+}
+
+// onDue fires a timer, unless the task repeats recorded order, which says when timers fire.
+func (m *Machine) onDue(at uint64) {
+	if m.working || m.ended || m.blocked() >= 0 || len(m.order.replay) > 0 || m.inputsEnded() {
+		return
+	}
+	if m.order.recorded {
+		m.order.add(entry{kind: timer, value: at})
+	}
+	m.begin()
+	m.do.Add(recovery.Action{Kind: recovery.Fire, Value: at})
+}
+
+// gated reports whether a frame waits for order that is not durable. Gates rise along a channel, so the last frame
+// tells; the first that is not sent may wait for credit, or for its target to be there.
+func (m *Machine) gated() bool {
+	for o := range m.out {
+		if out := &m.out[o]; out.sent < out.kept.Len() && out.kept.At(out.kept.Len()-1).Gate > m.order.durable {
+			return true
+		}
+	}
+	return false
+}
+
+// appendOrder appends the pending order if a frame waits for it: at once when the task is idle, about once a
+// millisecond when it is busy, one append at a time (O2). Order that nothing waits for is not appended at all:
+// nobody has seen anything that follows from it, and the next snapshot covers it.
+func (m *Machine) appendOrder(idle bool) {
+	o := &m.order
+	if o.inFlight || len(o.pending) == 0 || m.cfg.Pessimism != recovery.Optimistic || m.snap.lost {
+		return // after a loss of the log, order before the pending one is missing: only a snapshot makes up for it
+	}
+	if !idle && m.now <= o.appendedAt || !m.gated() {
+		return
+	}
+	o.inFlight, o.inFlightTo, o.appendedAt = true, o.pos, m.now
+	m.status.Counters.Appends++
+	m.do.Add(recovery.Action{Kind: recovery.Append, Data: encodeOrder(o.pos, o.pending)})
+	o.pending = o.pending[:0]
+}
+
+func (m *Machine) onAppended() {
+	o := &m.order
+	if !o.inFlight {
+		return
+	}
+	o.inFlight = false
+	o.durable = max(o.durable, o.inFlightTo)
+	for k := range m.out {
+		m.pump(k)
+	}
+	m.appendOrder(false)
+}
+
+// covered drops pending entries that a durable snapshot covers.
+func (o *order) covered(pos uint64) {
+	o.durable = max(o.durable, pos)
+	first := o.pos - uint64(len(o.pending)) + 1
+	if pos >= first {
+		n := copy(o.pending, o.pending[min(pos-first+1, uint64(len(o.pending))):])
+		o.pending = o.pending[:n]
+	}
+}
+
+const orderVersion = 1
+
+var errOrder = fmt.Errorf("backtrack: order record: %w", checkpoint.ErrDamaged)
+
+// encodeOrder encodes entries of which the last has number pos.
+func encodeOrder(pos uint64, entries []entry) []byte {
+	b := make([]byte, 0, 16+6*len(entries))
+	b = append(b, orderVersion)
+	b = binary.AppendUvarint(b, pos-uint64(len(entries))+1)
+	b = binary.AppendUvarint(b, uint64(len(entries)))
+	for _, e := range entries {
+		b = append(b, byte(e.kind))
+		b = binary.AppendUvarint(b, uint64(e.port))
+		b = binary.AppendUvarint(b, e.value)
+	}
+	return b
+}
+
+// decodeOrder returns the entries of a record and the number of the first.
+func decodeOrder(b []byte, inputs int) (first uint64, entries []entry, err error) {
+	d := recovery.Decode(b)
+	if d.Byte() != orderVersion {
+		return 0, nil, errOrder
+	}
+	first = d.Uvarint()
+	n := d.Uvarint()
+	for range n {
+		e := entry{kind: entryKind(d.Byte()), port: int(min(d.Uvarint(), 1<<30)), value: d.Uvarint()}
+		known := e.kind >= turn && e.kind <= lastKind && e.kind != choiceBase
+		if d.Bad() || !known || e.port >= max(inputs, 1) {
+			return 0, nil, errOrder
+		}
+		entries = append(entries, e)
+	}
+	if !d.Done() || first == 0 {
+		return 0, nil, errOrder
+	}
+	return first, entries, nil
+}

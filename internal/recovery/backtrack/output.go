@@ -1,0 +1,425 @@
+package backtrack
+
+import (
+	"fmt"
+
+	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/msgid"
+)
+
+// An output is the source's end of a channel. It retains every frame until an ACK makes it stable (S1).
+//
+//	#1 … stable ├── retained: released ──┤── gated or without credit ──┤ emitted
+//
+// Invariant: stable <= emitted and stable <= released. A restored source may learn that its earlier incarnation
+// released more than it has regenerated yet; then released is above emitted, and what it regenerates up to there
+// is kept and not sent (R4).
+type output struct {
+	port   recovery.Port
+	target msgid.Incarnation // the highest incarnation of the target seen
+
+	emitted  msgid.Seq
+	sum      uint32 // running checksum at emitted
+	released msgid.Seq
+	stable   msgid.Seq
+
+	kept recovery.Retention // above stable, each with the order position that led to it: it may go when that is durable (O2)
+	sent int                // as many of them, the oldest, are released
+
+	open        bool              // the target has said what it has; nothing is published before
+	consumed    msgid.Seq         // flow control: the target has consumed up to here
+	credit      uint64            // the offset of consumed: a frame may go if it begins less than a window above
+	noted       bool              // the target has told this incarnation what it has
+	have        msgid.Seq         // what it has and this incarnation has not regenerated yet; 0: nothing
+	haveSum     uint32            // running checksum at have, of what the target has
+	owing       bool              // the target owes its own targets what they have consumed before; see owes
+	stableInc   msgid.Incarnation // whose ACK made it so
+	begun       msgid.Seq         // stable when this incarnation began
+	saved       msgid.Seq         // emitted at the last durable snapshot
+	captured    msgid.Seq         // emitted at the snapshot being stored
+	capturedSum uint32
+	wanted      msgid.Ranges
+
+	markAt    recovery.Tick // when the high-water mark is repeated; 0: never
+	markDelay recovery.Tick
+	urgedAt   recovery.Tick
+	wave      uint64
+	fresh     bool // the target has told of a new wave since our last snapshot
+}
+
+// onSealed keeps a new frame, and releases what may go.
+func (m *Machine) onSealed(o int, f channel.Frame) {
+	out := &m.out[o]
+	out.emitted, out.sum = f.Last(), f.After
+	if out.have != 0 && out.have <= out.emitted {
+		m.compare(o, f)
+	}
+	m.status.Counters.Emitted += uint64(f.Count)
+	if out.consumed >= f.Last() {
+		out.credit = out.kept.End() + uint64(f.Len())
+	}
+	if f.Last() <= out.stable { // regenerated, and the target never needs it again
+		out.kept.Skip(f)
+		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: f})
+		return
+	}
+	out.kept.Push(f, m.order.pos)
+	m.retained += f.Len()
+	m.pump(o)
+	m.appendOrder(false)
+	m.urge()
+}
+
+// pump releases in order what may go, then answers what was asked for.
+func (m *Machine) pump(o int) {
+	out := &m.out[o]
+	if !out.open {
+		return
+	}
+	for out.sent < out.kept.Len() {
+		r := out.kept.At(out.sent)
+		if r.Gate > m.order.durable && m.bug != EarlyRelease { // O2
+			break
+		}
+		if r.Frame.Last() > out.released {
+			if r.Offset >= out.credit+uint64(m.cfg.Window) && m.bug != NoCredit {
+				break
+			}
+			out.released = r.Frame.Last()
+			out.markDelay = m.cfg.MarkEvery
+			out.markAt = m.now + out.markDelay
+			m.do.Add(recovery.Action{Kind: recovery.Publish, Port: o, Frame: r.Frame})
+		}
+		out.sent++
+	}
+	if len(out.wanted) > 0 {
+		m.resend(o)
+	}
+}
+
+// resend answers an ASK with exactly what was asked for, as far as it is released, and no further above what the
+// target has consumed than its window: the target is not flooded, and live traffic flows between (S2).
+func (m *Machine) resend(o int) {
+	out := &m.out[o]
+	for len(out.wanted) > 0 {
+		want := out.wanted[0]
+		k := out.kept.Find(want.First)
+		if k >= out.sent {
+			return // not regenerated yet
+		}
+		r := out.kept.At(k)
+		if want.First < r.Frame.First { // below what is retained: overtaken by an ACK
+			out.wanted.Remove(seqRange(want.First, r.Frame.First-1))
+			continue
+		}
+		if r.Offset >= out.credit+uint64(m.cfg.Window) {
+			return
+		}
+		f := r.Frame
+		part := seqRange(max(want.First, f.First), min(want.Last, f.Last()))
+		out.wanted.Remove(part)
+		if part.First > f.First || part.Last < f.Last() {
+			cut, err := f.Cut(part.First, part.Last)
+			if err != nil {
+				continue // its items do not add up: the target would refuse it anyway
+			}
+			f = cut
+		}
+		m.status.Counters.Resent += uint64(f.Count)
+		m.do.Add(recovery.Action{Kind: recovery.Resend, Port: o, Frame: f})
+	}
+}
+
+// onHello: the target was restored, at a position (R3). It is answered with the high-water mark, in order with
+// the data: what the target does not have when the mark arrives, it missed.
+func (m *Machine) onHello(o int, sig *channel.Signal) {
+	if !m.meet(o, sig, sig.Seq) {
+		return
+	}
+	out := &m.out[o]
+	if !out.open {
+		m.openAt(o, max(sig.Have, sig.Seq))
+	}
+	m.signal(o, out.port.Number, channel.Signal{Kind: channel.Mark, Seq: out.released, For: sig.Incarnation}, true)
+	m.pump(o)
+}
+
+// meet checks the incarnation of the target (T4), and takes note of a new one that was restored at a position.
+// It reports whether the signal counts.
+func (m *Machine) meet(o int, sig *channel.Signal, restored msgid.Seq) bool {
+	out := &m.out[o]
+	if highest := max(out.target, out.stableInc); sig.Incarnation < highest && m.bug != NoFence {
+		m.status.Counters.Rejected++
+		// Whoever it is learns from this that it was taken for dead, or that its log has forgotten its incarnations;
+		// to the highest one it is a mark like any other.
+		m.signal(o, out.port.Number, channel.Signal{Kind: channel.Mark, Seq: out.released, For: highest}, true)
+		return false
+	}
+	// S4. What answers this incarnation was sent after it began, and can be behind what was stable then only if the
+	// target's log went back: even the count of its incarnations may have.
+	back := restored < out.stable && sig.Incarnation > out.stableInc || restored < out.begun && sig.For == m.cfg.Incarnation
+	if back && m.bug != NoRefusal {
+		m.signal(o, out.port.Number, channel.Signal{
+			Kind: channel.Refuse, For: sig.Incarnation, Seq: out.stable, Have: restored,
+		}, false)
+		return false
+	}
+	if sig.Incarnation > out.target { // R5: this channel's flow control begins anew, and nothing else
+		out.target = sig.Incarnation
+		out.wanted = nil
+		out.setConsumed(restored)
+	}
+	return true
+}
+
+// note takes what the target says it has, of this incarnation and the last ones, the first time it does: it must be
+// what is emitted, or will be, when it is regenerated (T5). The target itself would notice a difference only when a
+// frame follows, and there may be none.
+func (m *Machine) note(o int, sig *channel.Signal) {
+	out := &m.out[o]
+	if out.noted || sig.For != m.cfg.Incarnation {
+		return
+	}
+	out.noted = true
+	out.have, out.haveSum = sig.Have, sig.Sum
+	if out.have > out.emitted {
+		m.compareEnd()
+	} else if k := out.kept.Find(out.have); k < out.kept.Len() && out.kept.At(k).Frame.First <= out.have {
+		m.compare(o, out.kept.At(k).Frame)
+	} else {
+		out.have = 0 // it is stable
+	}
+}
+
+// compare checks what the target has against the frame in which that ends.
+func (m *Machine) compare(o int, f channel.Frame) {
+	out := &m.out[o]
+	if out.have < f.Last() {
+		cut, err := f.Cut(f.First, out.have)
+		if err != nil {
+			m.fail(fmt.Errorf("backtrack: compare with what %v has: %w", out.port.ID, err))
+			return
+		}
+		f = cut
+	}
+	if f.After != out.haveSum && m.bug != ChecksumIgnored {
+		m.diverge(o, out.have, f.After)
+	}
+	out.have = 0
+}
+
+// compareEnd: a task that has ended and has not regenerated all that its targets have is another than it was (T5).
+func (m *Machine) compareEnd() {
+	for o := range m.out {
+		if out := &m.out[o]; m.ended && out.have > out.emitted && !m.failed && m.bug != ChecksumIgnored {
+			m.diverge(o, out.emitted, out.sum)
+		}
+	}
+}
+
+// diverge fails: up to a position, what the target has is not what this task has emitted.
+func (m *Machine) diverge(o int, at msgid.Seq, sum uint32) {
+	out := &m.out[o]
+	m.fail(&recovery.DivergedError{ID: msgid.ID{Channel: out.port.ID, Seq: at + 1}, Want: out.haveSum, Got: sum})
+}
+
+// openAt begins to publish: the target has everything up to have, the rest goes out in order.
+func (m *Machine) openAt(o int, have msgid.Seq) {
+	out := &m.out[o]
+	out.open = true
+	out.released = max(have, out.stable)
+	out.markDelay = m.cfg.MarkEvery
+	out.markAt = m.now + out.markDelay
+	m.checkCaughtUp()
+}
+
+// onAck trims what is stable (S1) and gives credit.
+func (m *Machine) onAck(o int, sig *channel.Signal) {
+	if !m.meet(o, sig, sig.Seq) {
+		return
+	}
+	out := &m.out[o]
+	m.note(o, sig)
+	if !out.open && sig.For == m.cfg.Incarnation {
+		m.openAt(o, sig.Have)
+		out.setConsumed(sig.Consumed)
+	}
+	if sig.Consumed > out.consumed {
+		out.setConsumed(sig.Consumed)
+		out.markDelay = m.cfg.MarkEvery
+	}
+	if sig.Seq > out.stable {
+		out.stableInc = sig.Incarnation
+		m.trim(o, sig.Seq)
+	} else if sig.Seq == out.stable {
+		out.stableInc = sig.Incarnation
+	}
+	if sig.Wave != out.wave {
+		out.wave, out.fresh = sig.Wave, true
+	}
+	out.owing = sig.Flags&channel.Owing != 0
+	m.pump(o)
+	m.checkDone()
+}
+
+// setConsumed notes the target's position, and its offset in bytes.
+func (out *output) setConsumed(s msgid.Seq) {
+	out.consumed, out.credit = s, out.kept.After(s)
+}
+
+// trim drops what a durable snapshot of the target covers (I5: and nothing above it).
+func (m *Machine) trim(o int, stable msgid.Seq) {
+	out := &m.out[o]
+	if m.bug == EarlyTrim {
+		stable++
+	}
+	out.stable = stable
+	out.released = max(out.released, stable)
+	dropped := out.kept.Trim(stable, func(f *channel.Frame) {
+		m.retained -= f.Len()
+		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: *f})
+	})
+	out.sent = max(0, out.sent-dropped)
+	out.wanted = out.wanted.Minus(msgid.Ranges{seqRange(1, stable)})
+	if out.open && stable >= out.emitted && stable >= out.released {
+		out.markAt = 0 // nothing is left to be asked for; but a target that has not answered is greeted again
+	}
+}
+
+// onAsk notes what the target asks for: the released part, of what no ACK has overtaken (S2, S4).
+func (m *Machine) onAsk(o int, sig *channel.Signal) {
+	if !m.meet(o, sig, sig.Seq) {
+		return
+	}
+	out := &m.out[o]
+	if !out.open {
+		return // once it has told what it has, the rest goes out in order
+	}
+	for _, r := range sig.Ranges {
+		r.First, r.Last = max(r.First, out.stable+1), min(r.Last, out.released)
+		if r.First <= r.Last {
+			out.wanted.Add(r)
+		}
+	}
+	m.pump(o)
+}
+
+// greet tells the target that this incarnation of its source is new; its answer opens the channel.
+func (m *Machine) greet(o int) {
+	out := &m.out[o]
+	out.markDelay = max(out.markDelay, m.cfg.MarkEvery)
+	out.markAt = m.now + out.markDelay
+	out.markDelay = backoff(out.markDelay, m.cfg.MarkMax)
+	m.signal(o, out.port.Number, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, Seq: out.emitted}, true)
+}
+
+// mark tells the target, in order with the data, how far the channel is released (S3).
+func (m *Machine) mark(o int, flags channel.SignalFlags) {
+	out := &m.out[o]
+	if m.bug == NoMark {
+		return
+	}
+	if m.ended && out.released >= out.emitted {
+		flags |= channel.Ended
+	}
+	m.signal(o, out.port.Number, channel.Signal{Kind: channel.Mark, Flags: flags, Seq: out.released}, true)
+}
+
+// tickOutput repeats the mark of a quiet channel that has released but unstable frames, with growing delay (S3).
+func (m *Machine) tickOutput(o int) {
+	out := &m.out[o]
+	if out.markAt == 0 || m.now < out.markAt {
+		return
+	}
+	switch {
+	case !out.open:
+		m.greet(o)
+	case out.stable >= out.released:
+		out.markAt = 0
+	default:
+		out.markAt = m.now + out.markDelay
+		out.markDelay = backoff(out.markDelay, m.cfg.MarkMax)
+		m.mark(o, 0)
+	}
+}
+
+// urge asks the targets for a snapshot when much is retained (S1).
+func (m *Machine) urge() {
+	if m.retained < m.cfg.SoftBound {
+		return
+	}
+	for o := range m.out {
+		out := &m.out[o]
+		if out.open && out.kept.Len() > 0 && m.now >= out.urgedAt {
+			out.urgedAt = m.now + m.urgeEvery()
+			m.mark(o, channel.Urge)
+		}
+	}
+}
+
+func (m *Machine) urgeEvery() recovery.Tick { return max(1, m.cfg.SnapshotEvery/10) }
+
+// owes reports whether a target waits for what it, or a target of its, has consumed before: under recorded order
+// it can take nothing else meanwhile, so nothing may keep this task from regenerating that. Frames are cut in other
+// places than the first time, and other frames are retained, so windows and bounds that sufficed then may not now:
+// we could wait for the credit of one target, which waits for the turn of another, which waits for us. What is
+// emitted beyond the bounds is bounded by what was emitted before.
+func (m *Machine) owes() bool {
+	for o := range m.out {
+		if out := &m.out[o]; out.open && (out.consumed > out.emitted || out.owing && out.consumed == out.emitted) {
+			return true
+		}
+	}
+	return false
+}
+
+// watchOwing notes when this task begins or ceases to owe, or to repeat its record, which it cannot leave half done
+// either. Its sources are told if it gets nothing for a while, so that an ordinary recovery does not speak of it.
+func (m *Machine) watchOwing() {
+	switch owes := m.owes() || len(m.order.replay) > 0; {
+	case !owes && m.owing:
+		m.owing, m.owingAt = false, 0
+		m.ackAll()
+	case !owes:
+		m.owingAt = 0
+	case m.owingAt == 0:
+		m.owingAt = m.now + m.cfg.RetryEvery
+	}
+}
+
+// tickOwing tells the sources that this task owes, again and again, since an ACK may be lost.
+func (m *Machine) tickOwing() {
+	if m.owingAt != 0 && m.now >= m.owingAt {
+		m.owing, m.owingAt = true, m.now+m.cfg.RetryEvery
+		m.ackAll()
+	}
+}
+
+// blocked returns the output that keeps the task from consuming: one without credit, or, at the hard bound of
+// retention, the one that retains most. It returns -1 if there is none, or if the task owes.
+func (m *Machine) blocked() int {
+	if port := m.full(); port >= 0 && !m.owes() {
+		return port
+	}
+	return -1
+}
+
+// full returns the output at a bound, or -1.
+func (m *Machine) full() int {
+	for o := range m.out {
+		if out := &m.out[o]; out.kept.End() >= out.credit+uint64(m.cfg.Window) && m.bug != NoCredit {
+			return o
+		}
+	}
+	if m.retained < m.cfg.HardBound {
+		return -1
+	}
+	most, port := uint64(0), -1
+	for o := range m.out {
+		if n := m.out[o].kept.Bytes(); n > most {
+			most, port = n, o
+		}
+	}
+	return port
+}

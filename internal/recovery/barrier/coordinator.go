@@ -1,0 +1,360 @@
+package barrier
+
+import (
+	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/msgid"
+)
+
+// A Coordinator is the machine of the coordinator's task. It opens epochs, begins checkpoints, and commits those
+// that every task has. New is the only way in.
+//
+//	opening ── epoch durable ──► gathering ── all tasks fresh ──► running ── a task has started again ──► opening …
+//
+// Whatever it says follows from what it is, and is repeated until each task has answered it: no message of its own
+// must arrive, and none does harm when it comes again.
+type Coordinator struct {
+	cfg recovery.Config
+	now recovery.Tick
+	do  *recovery.Actions
+	bug Bug
+
+	decision // durable, but for the epoch while it is opening
+	phase    phase
+	begun    wave // the newest checkpoint of this epoch
+	storing  bool
+	captured decision // what is being stored
+	culprit  uint32   // 1 + the channel of the task that this epoch began for; 0: this coordinator
+	crashed  uint32   // the same, of a task that has started again while a checkpoint was being committed; 0: none
+
+	members []member // by input
+	sayAt   recovery.Tick
+	delay   recovery.Tick
+	beginAt recovery.Tick
+	done    bool
+	status  recovery.Status
+}
+
+type phase uint8
+
+const (
+	opening phase = iota
+	gathering
+	running
+)
+
+// A member is what the coordinator knows of a task.
+type member struct {
+	incarnation msgid.Incarnation // the highest seen
+	fresh       bool              // it is restored from what is committed, and in no epoch
+	stored      wave
+	committed   bool // it knows that stored is
+	finished    bool // its operator has finished
+	ended       bool // before the barrier of stored
+	at          recovery.Position
+}
+
+func newCoordinator(cfg recovery.Config, h recovery.History, bug Bug) (*Coordinator, error) {
+	m := &Coordinator{cfg: cfg, bug: bug, members: make([]member, len(cfg.Inputs))}
+	if n := len(h.Chain); n > 0 {
+		var err error
+		if m.decision, err = decodeDecision(h.Chain[n-1]); err != nil {
+			return nil, err
+		}
+	}
+	m.status.Inputs = make([]recovery.Position, len(cfg.Inputs))
+	m.status.Outputs = make([]recovery.Position, len(cfg.Outputs))
+	m.status.Recovery.Restored = h.Incarnation > 1
+	return m, nil
+}
+
+// Step implements recovery.Machine.
+func (m *Coordinator) Step(ev recovery.Event, do *recovery.Actions) {
+	m.do = do
+	switch ev.Kind {
+	case recovery.Started:
+		m.onStarted()
+	case recovery.Ticked:
+		m.now = ev.Now
+		m.onTick()
+	case recovery.Heard:
+		if ev.Signal.Kind == channel.Mark {
+			m.onReport(ev.Port, &ev.Signal)
+		}
+	case recovery.Frozen:
+		m.do.Add(recovery.Action{Kind: recovery.Store})
+	case recovery.Stored:
+		m.onStored()
+	case recovery.StoreLost:
+		// What it holds is not what it decided any more. Its next incarnation decides on what is there.
+		m.do.Add(recovery.Action{Kind: recovery.Fail, Err: &recovery.RollbackError{
+			Alias: m.cfg.Self, To: m.committed.String(),
+		}})
+	}
+	m.do = nil
+}
+
+// onStarted: which checkpoint was pending, and who has it, is forgotten. So it opens an epoch, like after the
+// failure of any other task; unless all is over.
+func (m *Coordinator) onStarted() {
+	if !m.final {
+		m.open(0)
+		return
+	}
+	m.phase, m.begun = running, m.committed
+	m.announce()
+}
+
+// open begins a new epoch: the checkpoint that is pending is given up, and all tasks go back to the one before (E1).
+func (m *Coordinator) open(culprit uint32) {
+	m.phase, m.culprit, m.crashed = opening, culprit, 0
+	m.epoch++
+	m.begun = waveOf(m.epoch, 0)
+	for i, x := range m.members {
+		m.members[i] = member{incarnation: x.incarnation, at: x.at}
+	}
+	m.store()
+}
+
+// store stores the epoch, or the decision that a checkpoint is committed (C2).
+func (m *Coordinator) store() {
+	m.storing, m.captured = true, m.decision
+	if m.phase == running {
+		m.captured.committed, m.captured.final = m.begun, m.over()
+	}
+	m.do.Add(recovery.Action{Kind: recovery.Snapshot, Value: 1})
+}
+
+// Capture implements recovery.Machine.
+func (m *Coordinator) Capture(dst []byte, _ bool) []byte { return m.captured.append(dst) }
+
+func (m *Coordinator) onStored() {
+	if !m.storing {
+		return
+	}
+	m.storing = false
+	m.decision = m.captured
+	m.status.Counters.Snapshots++
+	switch {
+	case m.phase == opening:
+		m.phase = gathering
+		m.announce()
+		m.gathered()
+	case m.crashed != 0 && !m.final:
+		m.open(m.crashed)
+	default:
+		m.beginAt = m.now + m.cfg.SnapshotEvery
+		m.announce()
+	}
+}
+
+func (m *Coordinator) onTick() {
+	if m.phase == running && !m.final && !m.storing && !m.pending() && m.now >= m.beginAt {
+		m.begin()
+	}
+	if m.phase != opening && m.now >= m.sayAt {
+		m.sayAll()
+	}
+}
+
+// begin begins a checkpoint, if every task knows that the last one is committed: the next barrier must not reach a
+// sink before it has made visible what the last one closed (C1).
+func (m *Coordinator) begin() {
+	if m.answered() {
+		m.begun++
+		m.announce()
+	}
+}
+
+// finish lets the coordinator be done when every task knows that it is.
+func (m *Coordinator) finish() {
+	if !m.done && m.answered() {
+		m.done = true
+		m.do.Add(recovery.Action{Kind: recovery.Done})
+	}
+}
+
+// pending reports whether a checkpoint is begun and not committed.
+func (m *Coordinator) pending() bool { return m.begun.number() > 0 && m.begun != m.committed }
+
+// onReport takes a task's account of itself.
+func (m *Coordinator) onReport(i int, sig *channel.Signal) {
+	x := &m.members[i]
+	w := wave(sig.Wave)
+	if sig.Incarnation < x.incarnation {
+		m.status.Counters.Rejected++
+		return
+	}
+	x.at = recovery.Position{Seq: sig.Seq, Sum: sig.Sum}
+	if sig.Flags&channel.Greet != 0 {
+		m.onFresh(i, sig.Incarnation, w)
+		return
+	}
+	if w.epoch() != m.epoch {
+		if w.epoch() < m.epoch && !m.final && m.phase == gathering {
+			m.say(i) // it is to go back
+		}
+		return
+	}
+	x.incarnation = sig.Incarnation
+	x.stored, x.committed = w, sig.Flags&channel.Committed != 0
+	x.finished, x.ended = sig.Flags&channel.Urge != 0, sig.Flags&channel.Ended != 0
+	switch {
+	case m.phase != running || m.storing:
+	case m.final:
+		m.finish()
+	case m.pending() && m.answered():
+		m.store()
+	case !m.pending() && m.finished():
+		m.begin()
+	}
+}
+
+// onFresh: a task has been restored from a checkpoint. If it was in the running epoch, all go back.
+func (m *Coordinator) onFresh(i int, inc msgid.Incarnation, from wave) {
+	x := &m.members[i]
+	again := inc > x.incarnation
+	switch {
+	case m.storing && m.phase == running:
+		if again { // which checkpoint counts is being decided: it will ask again
+			m.crashed = 1 + m.cfg.Inputs[i].Number
+		}
+		return
+	case from > m.committed: // what it has read is newer than this coordinator, which has been superseded
+		return
+	case m.final:
+		x.incarnation = inc
+		m.say(i)
+		return
+	case m.phase == running && !again: // it has not heard that the epoch runs
+		m.say(i)
+		return
+	case m.phase == running && m.bug == LonelyRollback && from == m.committed:
+		x.incarnation, x.stored = inc, 0
+		m.say(i)
+		return
+	case m.phase == running:
+		m.open(1 + m.cfg.Inputs[i].Number)
+	}
+	x.incarnation, x.fresh = inc, from == m.committed
+	if !x.fresh && m.phase == gathering {
+		m.say(i)
+	}
+	m.gathered()
+}
+
+// gathered lets the epoch run when every task is fresh (E2).
+func (m *Coordinator) gathered() {
+	if m.phase != gathering {
+		return
+	}
+	for i := range m.members {
+		if !m.members[i].fresh {
+			return
+		}
+	}
+	m.phase = running
+	m.beginAt = m.now + m.cfg.SnapshotEvery
+	m.status.Recovery.CaughtUp = m.status.Recovery.Restored
+	m.announce()
+}
+
+// announce tells every task what is new.
+func (m *Coordinator) announce() {
+	m.delay = 0
+	m.sayAll()
+}
+
+// sayAll tells every task that has not answered yet how things stand.
+func (m *Coordinator) sayAll() {
+	for i := range m.members {
+		if !m.heard(i) {
+			m.say(i)
+		}
+	}
+	m.delay = recovery.Backoff(m.delay, m.cfg.RetryEvery, m.cfg.RetryMax)
+	m.sayAt = m.now + m.delay
+}
+
+// say tells one task how things stand: HELLO while an epoch gathers, ACK when it runs. Wave is the newest barrier, Seq
+// the checkpoint that all go back to, Have, of HELLO, who began it all. For is the incarnation that belongs to the epoch, though it be fresh still.
+func (m *Coordinator) say(i int) {
+	x := &m.members[i]
+	sig := channel.Signal{
+		Kind: channel.Ack, Plan: m.cfg.Plan, Channel: m.cfg.Inputs[i].Number, Incarnation: m.cfg.Incarnation,
+		For: x.incarnation, Wave: uint64(m.begun), Seq: msgid.Seq(m.committed),
+	}
+	if m.phase == gathering {
+		sig.Kind, sig.Have = channel.Hello, msgid.Seq(m.culprit)
+	} else if !m.pending() {
+		sig.Flags |= channel.Committed
+	}
+	if m.final {
+		sig.Flags |= channel.Ended
+	}
+	m.do.Add(recovery.Action{Kind: recovery.Signal, Port: i, Signal: sig})
+}
+
+// heard reports whether a task has answered what say tells.
+func (m *Coordinator) heard(i int) bool {
+	x := &m.members[i]
+	if m.phase == gathering {
+		return x.fresh
+	}
+	return x.stored == m.begun && x.committed == !m.pending()
+}
+
+// answered reports whether every task has.
+func (m *Coordinator) answered() bool {
+	missing := 0
+	for i := range m.members {
+		if !m.heard(i) {
+			missing++
+		}
+	}
+	return missing == 0 || missing == 1 && m.pending() && m.bug == MissingReport
+}
+
+// finished reports whether all operators have: the next checkpoint is the last.
+func (m *Coordinator) finished() bool {
+	for i := range m.members {
+		if !m.members[i].finished {
+			return false
+		}
+	}
+	return true
+}
+
+// over reports whether all operators had finished when the checkpoint was taken.
+func (m *Coordinator) over() bool {
+	for i := range m.members {
+		if !m.members[i].ended {
+			return false
+		}
+	}
+	return true
+}
+
+// Status implements recovery.Machine.
+func (m *Coordinator) Status() *recovery.Status {
+	s := &m.status
+	s.Blocked, s.Starved, s.Finished, s.Wake = -1, -1, m.final, 0
+	sooner := func(t recovery.Tick) {
+		if s.Wake == 0 || t < s.Wake {
+			s.Wake = max(t, m.now+1)
+		}
+	}
+	for i := range m.members {
+		s.Inputs[i] = m.members[i].at
+		if m.phase != opening && !m.heard(i) {
+			sooner(m.sayAt)
+		}
+	}
+	if m.phase == running && !m.final && !m.pending() && !m.storing {
+		sooner(max(m.beginAt, m.sayAt))
+		if m.answered() {
+			s.Wake = max(m.beginAt, m.now+1)
+		}
+	}
+	return s
+}

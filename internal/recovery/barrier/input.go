@@ -1,0 +1,181 @@
+package barrier
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/msgid"
+)
+
+// An input is the target's end of a channel.
+//
+//	     consumed        accepted             proven
+//	#1 … ───┤  ready frames  ├── hole ── held ──┤ …
+type input struct {
+	index  int
+	port   recovery.Port
+	source msgid.Incarnation // that has introduced itself in this epoch; 0: none yet
+
+	consumed msgid.Seq
+	sum      uint32 // running checksum at consumed
+	ended    bool   // the end mark was consumed
+	accepted msgid.Seq
+	ready    recovery.Queue
+	held     []channel.Frame // above a hole, by First
+	queued   int             // bytes in ready and held
+	untold   int             // bytes consumed since the source was last told
+
+	barrier wave      // the newest one known on this channel
+	stand   msgid.Seq // the last item before it
+
+	proven  msgid.Seq // up to here everything has arrived or is lost
+	asked   msgid.Seq // the ASK that is on its way goes up to here
+	askAt   recovery.Tick
+	delay   recovery.Tick
+	helloAt recovery.Tick
+}
+
+// hello introduces this task to its source in this epoch.
+func (m *Task) hello(in *input) {
+	in.delay = recovery.Backoff(in.delay, m.cfg.RetryEvery/2, m.cfg.RetryMax)
+	in.helloAt = m.now + in.delay
+	m.tell(in, channel.Signal{Kind: channel.Hello, Seq: in.consumed})
+}
+
+// ack tells the source what has arrived and what was consumed, and of which barrier this task knows.
+func (m *Task) ack(in *input) {
+	in.untold = 0
+	m.tell(in, channel.Signal{Kind: channel.Ack, For: in.source})
+}
+
+// tell sends a signal to the source.
+func (m *Task) tell(in *input, sig channel.Signal) {
+	sig.Wave, sig.Have, sig.Consumed = uint64(in.barrier), in.accepted, in.consumed
+	m.signal(in.index, in.port, sig, false)
+}
+
+// aligned reports whether a barrier stands before what the input would deliver next (B2).
+func (m *Task) aligned(in *input) bool { return in.barrier > m.passed && in.consumed >= in.stand }
+
+// onFrame takes a frame that came in. Only the incarnation that is in this epoch may send (E3).
+func (m *Task) onFrame(in *input, f channel.Frame, replay bool) {
+	if !m.joined || f.Incarnation != in.source && m.bug != MixedEpochs {
+		m.status.Counters.Rejected += uint64(f.Count)
+		return
+	}
+	if replay {
+		m.status.Counters.Replayed += uint64(f.Count)
+	}
+	in.proven = max(in.proven, f.Last())
+	switch {
+	case f.First <= in.accepted: // frames of one incarnation never overlap in part
+		m.status.Counters.Duplicates += uint64(f.Count)
+	case f.First == in.accepted+1:
+		in.queued += f.Len()
+		m.accept(in, f)
+		n := 0
+		for ; n < len(in.held) && in.held[n].First == in.accepted+1; n++ {
+			m.accept(in, in.held[n])
+		}
+		in.held = slices.Delete(in.held, 0, n)
+	default:
+		m.holdFrame(in, f)
+	}
+	m.askForHoles(in)
+}
+
+// accept queues the next frame. Its flags tell after which barrier it was emitted, so that a barrier is known before
+// anything behind it is consumed, though its mark be lost (B3).
+func (m *Task) accept(in *input, f channel.Frame) {
+	in.accepted = f.Last()
+	if byte(f.Flags)-byte(in.barrier.number()) == 1 {
+		in.barrier++
+		in.stand = f.First - 1
+	}
+	in.ready.Push(f)
+}
+
+// holdFrame keeps a frame above a hole. Credit bounds how many there are.
+func (m *Task) holdFrame(in *input, f channel.Frame) {
+	at, found := slices.BinarySearchFunc(in.held, f.First, func(h channel.Frame, s msgid.Seq) int { return cmp.Compare(h.First, s) })
+	if found {
+		m.status.Counters.Duplicates += uint64(f.Count)
+		return
+	}
+	in.queued += f.Len()
+	in.held = slices.Insert(in.held, at, f)
+}
+
+func (in *input) pop() channel.Frame {
+	f := in.ready.Pop()
+	in.queued -= f.Len()
+	return f
+}
+
+// onMark: the source is in this epoch, has sent up to a position, and a barrier stands at another.
+func (m *Task) onMark(in *input, sig *channel.Signal) {
+	switch {
+	case sig.Incarnation < in.source:
+		m.status.Counters.Rejected++
+		return
+	case sig.Incarnation > in.source:
+		in.source = sig.Incarnation
+		m.caughtUp()
+	}
+	in.proven = max(in.proven, sig.Seq)
+	if wave(sig.Wave) == in.barrier+1 {
+		in.barrier, in.stand = wave(sig.Wave), sig.Have
+	}
+	m.askForHoles(in)
+	m.ack(in)
+	m.considerSnapshot()
+}
+
+// askForHoles asks for what is lost, once; what does not come is asked for again (tickInput). Within an epoch the
+// source has it, since it keeps what was not consumed.
+func (m *Task) askForHoles(in *input) {
+	if in.accepted >= in.asked {
+		in.asked, in.delay = 0, 0
+	}
+	if in.accepted < in.proven && in.asked == 0 {
+		m.ask(in)
+	}
+}
+
+func (m *Task) ask(in *input) {
+	holes := in.holes()
+	if in.asked == 0 {
+		m.status.Counters.Missed += holes.Count()
+	}
+	in.asked = in.proven
+	in.delay = recovery.Backoff(in.delay, m.cfg.RetryEvery, m.cfg.RetryMax)
+	in.askAt = m.now + in.delay
+	m.status.Counters.Asks++
+	m.tell(in, channel.Signal{Kind: channel.Ask, Ranges: holes[:min(len(holes), channel.MaxRanges)]})
+}
+
+// holes returns what is missing between accepted and proven.
+func (in *input) holes() (r msgid.Ranges) {
+	next := in.accepted + 1
+	for i := range in.held {
+		if f := &in.held[i]; f.First > next {
+			r.Add(msgid.Range{First: next, Last: f.First - 1})
+		}
+		next = in.held[i].Last() + 1
+	}
+	if next <= in.proven {
+		r.Add(msgid.Range{First: next, Last: in.proven})
+	}
+	return r
+}
+
+func (m *Task) tickInput(in *input) {
+	if in.source == 0 && m.now >= in.helloAt {
+		m.hello(in)
+	}
+	if in.accepted < in.proven && m.now >= in.askAt {
+		m.ask(in)
+	}
+}

@@ -1,0 +1,186 @@
+package barrier
+
+import (
+	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/msgid"
+)
+
+// An output is the source's end of a channel.
+//
+//	     consumed        sent            emitted
+//	#1 … ───┤  in flight  ├── unsent ──────┤
+//	        └────────── retained ──────────┘
+//
+// It retains what the target has not consumed, to resend it if it is lost. What the target has consumed, and then
+// loses with its state, comes again from the checkpoint that all go back to.
+type output struct {
+	port   recovery.Port
+	target msgid.Incarnation // that has introduced itself in this epoch; 0: none yet, and nothing is sent
+
+	emitted  msgid.Seq
+	sum      uint32
+	sent     msgid.Seq
+	consumed msgid.Seq
+	frames   []channel.Frame // retained
+	next     int             // of frames: the first unsent
+	flying   int             // bytes sent and not consumed
+	waiting  int             // bytes unsent
+
+	barrier wave      // the newest one emitted
+	stand   msgid.Seq // the last item before it
+	known   wave      // the newest one that the target knows
+
+	markAt recovery.Tick
+	delay  recovery.Tick
+}
+
+// settled reports whether the target knows all that there is to know.
+func (out *output) settled() bool {
+	return out.target != 0 && out.consumed >= out.sent && out.known >= out.barrier
+}
+
+// mark tells the target how far the channel was sent, and where the newest barrier stands.
+func (m *Task) mark(o int, answer msgid.Incarnation) {
+	out := &m.out[o]
+	out.delay = recovery.Backoff(out.delay, m.cfg.MarkEvery, m.cfg.MarkMax)
+	out.markAt = m.now + out.delay
+	m.signal(o, out.port, channel.Signal{
+		Kind: channel.Mark, For: answer, Seq: out.sent, Have: out.stand, Wave: uint64(out.barrier),
+	}, true)
+}
+
+// forward sends the marks of a barrier that has gone through the task. It is the end of every step, since a snapshot
+// may be captured between steps.
+func (m *Task) forward() {
+	if !m.forwarding || m.failed {
+		return
+	}
+	m.forwarding = false
+	for o := range m.out {
+		if o != m.control {
+			m.out[o].delay = 0
+			m.mark(o, 0)
+		}
+	}
+}
+
+func (m *Task) tickOutput(o int) {
+	if out := &m.out[o]; o != m.control && !out.settled() && m.now >= out.markAt {
+		m.mark(o, 0)
+	}
+}
+
+// onSealed retains a frame, and sends it if credit allows. On the channel to the coordinator nothing is sent: that
+// the task has ended, all that there is to tell, is in its report.
+func (m *Task) onSealed(o int, f channel.Frame) {
+	out := &m.out[o]
+	m.dirty = true
+	m.status.Counters.Emitted += uint64(f.Count)
+	out.emitted, out.sum = f.Last(), f.After
+	if o == m.control {
+		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: f})
+		return
+	}
+	if n := out.barrier.number(); n > 0 {
+		f.Stamp(channel.Flags(n)) // B3
+	}
+	out.frames = append(out.frames, f)
+	out.waiting += f.Len()
+	m.pump(o)
+}
+
+// pump sends what credit allows.
+func (m *Task) pump(o int) {
+	out := &m.out[o]
+	for out.target != 0 && out.next < len(out.frames) && out.flying < m.cfg.Window {
+		f := out.frames[out.next]
+		out.next++
+		out.waiting -= f.Len()
+		out.flying += f.Len()
+		out.sent = f.Last()
+		out.delay = 0
+		out.markAt = m.now + m.cfg.MarkEvery
+		m.do.Add(recovery.Action{Kind: recovery.Publish, Port: o, Frame: f})
+	}
+}
+
+// onPosition: the target says hello in this epoch, or what it has consumed.
+func (m *Task) onPosition(o int, sig *channel.Signal) {
+	out := &m.out[o]
+	if sig.Incarnation < out.target {
+		m.status.Counters.Rejected++
+		return
+	}
+	if sig.Kind == channel.Hello {
+		if out.target == 0 && sig.Consumed != out.consumed {
+			m.failed = true
+			m.do.Add(recovery.Action{Kind: recovery.Fail, Err: &recovery.WentBackError{
+				Channel: out.port.ID, Restored: sig.Consumed, Stable: out.consumed,
+			}})
+			return
+		}
+		m.mark(o, sig.Incarnation)
+	}
+	out.target = sig.Incarnation
+	out.known = max(out.known, wave(sig.Wave))
+	m.trim(o, sig.Consumed)
+	m.pump(o)
+}
+
+// trim lets go of what the target has consumed.
+func (m *Task) trim(o int, consumed msgid.Seq) {
+	out := &m.out[o]
+	if consumed <= out.consumed {
+		return
+	}
+	out.consumed = consumed
+	n := 0
+	for ; n < out.next && out.frames[n].Last() <= consumed; n++ {
+		out.flying -= out.frames[n].Len()
+		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: out.frames[n]})
+	}
+	kept := copy(out.frames, out.frames[n:])
+	clear(out.frames[kept:])
+	out.frames, out.next = out.frames[:kept], out.next-n
+}
+
+// onAsk resends what the target lacks.
+func (m *Task) onAsk(o int, sig *channel.Signal) {
+	out := &m.out[o]
+	if sig.Incarnation != out.target {
+		m.status.Counters.Rejected++
+		return
+	}
+	ranges := sig.Ranges
+	for k := range out.next {
+		f := out.frames[k]
+		for len(ranges) > 0 && ranges[0].Last < f.First {
+			ranges = ranges[1:]
+		}
+		if len(ranges) > 0 && ranges[0].First <= f.Last() {
+			m.status.Counters.Resent += uint64(f.Count)
+			m.do.Add(recovery.Action{Kind: recovery.Resend, Port: o, Frame: f})
+		}
+	}
+}
+
+// blocked returns the output that keeps the task from consuming: one without credit, or, at the hard bound, the one
+// that retains most; -1 if there is none.
+func (m *Task) blocked() int {
+	total, most := 0, -1
+	for o := range m.out {
+		out := &m.out[o]
+		n := out.flying + out.waiting
+		if n >= m.cfg.Window {
+			return o
+		}
+		if total += n; most < 0 || n > m.out[most].flying+m.out[most].waiting {
+			most = o
+		}
+	}
+	if total >= m.cfg.HardBound {
+		return most
+	}
+	return -1
+}

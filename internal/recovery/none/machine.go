@@ -1,0 +1,400 @@
+package none
+
+import (
+	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/msgid"
+	"github.com/askback/askback/tuple"
+)
+
+// A Machine is the strategy of one task. New is the only way in.
+type Machine struct {
+	cfg recovery.Config
+	now recovery.Tick
+	do  *recovery.Actions
+
+	in      []input
+	out     []output
+	turn    int
+	working bool
+	ended   bool
+	done    bool
+	status  recovery.Status
+}
+
+// An input is the target's end of a channel.
+type input struct {
+	source   msgid.Incarnation
+	known    bool // where the channel stands: a restarted task learns it from the first frame or mark
+	accepted msgid.Seq
+	consumed msgid.Seq
+	ready    recovery.Queue
+	ended    bool
+	untold   int
+	helloAt  recovery.Tick
+	delay    recovery.Tick
+}
+
+// An output is the source's end of a channel.
+type output struct {
+	open     bool
+	target   msgid.Incarnation
+	emitted  msgid.Seq
+	sum      uint32
+	released msgid.Seq
+	consumed msgid.Seq
+	unsent   []channel.Frame // without credit
+	waiting  int             // bytes in unsent
+	flight   []flight        // sent and not consumed
+	inFlight int             // bytes in flight
+	markAt   recovery.Tick
+	delay    recovery.Tick
+}
+
+type flight struct {
+	last  msgid.Seq
+	bytes int
+}
+
+// New makes the machine of a task. It is a recovery.Factory; of the history only the incarnation counts.
+func New(cfg recovery.Config, h recovery.History) (recovery.Machine, error) {
+	m := &Machine{cfg: cfg.Defaulted()}
+	m.cfg.Incarnation = h.Incarnation
+	m.in = make([]input, len(cfg.Inputs))
+	m.out = make([]output, len(cfg.Outputs))
+	for i := range m.in {
+		m.in[i].known = h.Incarnation <= 1
+	}
+	m.status.Inputs = make([]recovery.Position, len(m.in))
+	m.status.Outputs = make([]recovery.Position, len(m.out))
+	m.status.Recovery.Restored = h.Incarnation > 1
+	return m, nil
+}
+
+// Step implements recovery.Machine.
+func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
+	m.do = do
+	switch ev.Kind {
+	case recovery.Started:
+		for i := range m.in {
+			m.signal(i, m.cfg.Inputs[i], channel.Signal{Kind: channel.Hello}, false)
+		}
+		m.onTick(0)
+	case recovery.Ticked:
+		m.onTick(ev.Now)
+	case recovery.Received:
+		m.onFrame(ev.Port, ev.Frame)
+	case recovery.Heard:
+		m.onSignal(ev.Port, &ev.Signal)
+	case recovery.Ready:
+		m.onReady()
+	case recovery.Sealed:
+		m.onSealed(ev.Port, ev.Frame)
+	case recovery.Chose:
+		m.do.Add(recovery.Action{Kind: recovery.Chosen, Value: ev.Value})
+	case recovery.EndOfInput:
+		m.in[ev.Port].ended = true
+	case recovery.Consumed:
+		m.onConsumed()
+	case recovery.Due:
+		if !m.working && !m.ended && !m.inputsEnded() && m.blocked() < 0 {
+			m.run(recovery.Action{Kind: recovery.Fire, Value: ev.Value})
+		}
+	case recovery.Ended:
+		m.working, m.ended = false, true
+		for i := range m.in {
+			m.ack(i)
+		}
+		m.checkDone()
+	}
+	m.do = nil
+}
+
+// Capture implements recovery.Machine. It is never called: this strategy takes no snapshots.
+func (m *Machine) Capture(dst []byte, _ bool) []byte { return dst }
+
+func (m *Machine) onTick(now recovery.Tick) {
+	m.now = now
+	for i := range m.in {
+		if in := &m.in[i]; !in.known && now >= in.helloAt {
+			in.delay = recovery.Backoff(in.delay, m.cfg.RetryEvery/2, m.cfg.RetryMax)
+			in.helloAt = now + in.delay
+			m.signal(i, m.cfg.Inputs[i], channel.Signal{Kind: channel.Hello}, false)
+		}
+	}
+	for o := range m.out {
+		out := &m.out[o]
+		if out.open && out.consumed >= out.released {
+			out.delay = 0
+			continue
+		}
+		if now >= out.markAt {
+			out.delay = recovery.Backoff(out.delay, m.cfg.MarkEvery, m.cfg.MarkMax)
+			out.markAt = now + out.delay
+			m.mark(o, 0)
+		}
+	}
+}
+
+// mark tells the target how far the channel is released, in order with the data; a channel that is not open yet
+// asks it to say that it listens.
+func (m *Machine) mark(o int, answer msgid.Incarnation) {
+	out := &m.out[o]
+	sig := channel.Signal{Kind: channel.Mark, Seq: out.released, For: answer}
+	if !out.open {
+		sig.Flags |= channel.Greet
+	}
+	if m.ended && out.released == out.emitted {
+		sig.Flags |= channel.Ended
+	}
+	m.signal(o, m.cfg.Outputs[o], sig, true)
+}
+
+func (m *Machine) onFrame(i int, f channel.Frame) {
+	in := &m.in[i]
+	if f.Incarnation < in.source {
+		m.status.Counters.Rejected += uint64(f.Count)
+		return
+	}
+	if f.Incarnation > in.source {
+		m.newSource(in, f.Incarnation)
+	}
+	if !in.known {
+		in.known, in.accepted, in.consumed = true, f.First-1, f.First-1
+	}
+	switch {
+	case f.Last() <= in.accepted:
+		m.status.Counters.Duplicates += uint64(f.Count)
+		return
+	case f.First <= in.accepted:
+		cut, err := f.Cut(in.accepted+1, f.Last())
+		if err != nil {
+			m.status.Counters.Rejected += uint64(f.Count)
+			return
+		}
+		f = cut
+	default:
+		m.status.Counters.Lost += uint64(f.First - in.accepted - 1)
+	}
+	in.accepted = f.Last()
+	if m.ended {
+		in.consumed = in.accepted
+		return
+	}
+	in.ready.Push(f)
+}
+
+// newSource begins a channel anew: a restarted source numbers from 1 again.
+func (m *Machine) newSource(in *input, inc msgid.Incarnation) {
+	if in.source != 0 {
+		in.known, in.accepted, in.consumed = true, 0, 0
+	}
+	in.source = inc
+}
+
+func (m *Machine) onSignal(port int, sig *channel.Signal) {
+	switch sig.Kind {
+	case channel.Mark:
+		m.onMark(port, sig)
+	case channel.Hello, channel.Ack:
+		m.onPosition(port, sig)
+	}
+}
+
+// onMark: what has not come by now is lost, since a mark comes in order with the data.
+func (m *Machine) onMark(i int, sig *channel.Signal) {
+	in := &m.in[i]
+	if sig.Incarnation < in.source {
+		m.status.Counters.Rejected++
+		return
+	}
+	if sig.Incarnation > in.source {
+		m.newSource(in, sig.Incarnation)
+	}
+	if in.known && sig.Seq > in.accepted {
+		m.status.Counters.Lost += uint64(sig.Seq - in.accepted)
+	}
+	skipped := !in.known || sig.Seq > in.accepted
+	in.known = true
+	in.accepted = max(in.accepted, sig.Seq)
+	if in.ready.Len() == 0 && (!m.working || skipped) {
+		in.consumed = in.accepted
+	}
+	if sig.Flags&channel.Ended != 0 && skipped && !in.ended && !m.ended {
+		// The end mark is among what was lost; it is known to be the last.
+		b := channel.NewBuilder(m.cfg.Plan, sig.Channel, sig.Incarnation, in.accepted, 0, 64)
+		b.Append(tuple.AppendEnd(nil))
+		in.ready.Push(b.Seal())
+	}
+	m.ack(i)
+}
+
+// onPosition: the target says hello, or what it has consumed.
+func (m *Machine) onPosition(o int, sig *channel.Signal) {
+	out := &m.out[o]
+	if sig.Incarnation < out.target || sig.Kind == channel.Ack && sig.For != m.cfg.Incarnation {
+		m.status.Counters.Rejected++
+		return
+	}
+	if sig.Incarnation > out.target { // what was on its way to the last one is lost
+		out.target, out.flight, out.inFlight = sig.Incarnation, nil, 0
+	}
+	out.open = true
+	if sig.Kind == channel.Hello {
+		m.mark(o, sig.Incarnation)
+	}
+	out.consumed = max(out.consumed, sig.Consumed)
+	for len(out.flight) > 0 && out.flight[0].last <= out.consumed {
+		out.inFlight -= out.flight[0].bytes
+		out.flight = out.flight[1:]
+	}
+	m.pump(o)
+	m.checkDone()
+}
+
+func (m *Machine) onSealed(o int, f channel.Frame) {
+	out := &m.out[o]
+	out.emitted, out.sum = f.Last(), f.After
+	m.status.Counters.Emitted += uint64(f.Count)
+	out.unsent = append(out.unsent, f)
+	out.waiting += f.Len()
+	m.pump(o)
+}
+
+func (m *Machine) pump(o int) {
+	out := &m.out[o]
+	for out.open && len(out.unsent) > 0 && out.inFlight < m.cfg.Window {
+		f := out.unsent[0]
+		out.unsent[0] = channel.Frame{}
+		out.unsent = out.unsent[1:]
+		out.waiting -= f.Len()
+		out.inFlight += f.Len()
+		out.flight = append(out.flight, flight{f.Last(), f.Len()})
+		out.released = f.Last()
+		out.delay = 0
+		out.markAt = m.now + m.cfg.MarkEvery
+		m.do.Add(recovery.Action{Kind: recovery.Publish, Port: o, Frame: f})
+		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: f})
+	}
+}
+
+func (m *Machine) blocked() int {
+	for o := range m.out {
+		if out := &m.out[o]; out.waiting+out.inFlight >= m.cfg.Window {
+			return o
+		}
+	}
+	return -1
+}
+
+func (m *Machine) onReady() {
+	switch {
+	case m.working || m.ended:
+	case m.cfg.Spout && m.deliver(): // an answer: nobody would get on if it waited for those whom it is about
+	case m.blocked() >= 0:
+	case m.cfg.Spout:
+		m.run(recovery.Action{Kind: recovery.Poll})
+	case m.inputsEnded():
+		m.run(recovery.Action{Kind: recovery.Finish})
+	default:
+		m.deliver()
+	}
+}
+
+// deliver has the oldest frame of the input whose turn it is consumed. It reports whether there is one.
+func (m *Machine) deliver() bool {
+	for k := range m.in {
+		i := (m.turn + k) % len(m.in)
+		if in := &m.in[i]; in.ready.Len() > 0 {
+			m.turn = i + 1
+			f := in.ready.Pop()
+			if f.Incarnation == in.source { // else it numbered otherwise
+				in.consumed = f.Last()
+			}
+			in.untold += f.Len()
+			m.status.Counters.Consumed += uint64(f.Count)
+			m.run(recovery.Action{Kind: recovery.Deliver, Port: i, Frame: f})
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Machine) run(a recovery.Action) {
+	m.working = true
+	m.do.Add(a)
+}
+
+func (m *Machine) onConsumed() {
+	m.working = false
+	for i := range m.in {
+		if m.in[i].untold >= m.cfg.Window/3 {
+			m.ack(i)
+		}
+	}
+}
+
+func (m *Machine) ack(i int) {
+	in := &m.in[i]
+	in.untold = 0
+	if m.ended {
+		in.consumed = in.accepted
+	}
+	m.signal(i, m.cfg.Inputs[i], channel.Signal{Kind: channel.Ack, For: in.source, Have: in.accepted, Consumed: in.consumed}, false)
+}
+
+func (m *Machine) signal(port int, p recovery.Port, sig channel.Signal, inBand bool) {
+	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, p.Number, m.cfg.Incarnation
+	m.do.Add(recovery.Action{Kind: recovery.Signal, Port: port, Signal: sig, InBand: inBand})
+}
+
+func (m *Machine) inputsEnded() bool {
+	for i := range m.in {
+		if !m.in[i].ended {
+			return false
+		}
+	}
+	return len(m.in) > 0
+}
+
+func (m *Machine) checkDone() {
+	if m.done || !m.ended {
+		return
+	}
+	for o := range m.out {
+		if m.out[o].consumed < m.out[o].emitted {
+			return
+		}
+	}
+	m.done = true
+	m.do.Add(recovery.Action{Kind: recovery.Done})
+}
+
+// Status implements recovery.Machine.
+func (m *Machine) Status() *recovery.Status {
+	s := &m.status
+	s.Blocked, s.Starved, s.Finished, s.Wake, s.Retained = m.blocked(), -1, m.ended, 0, 0
+	sooner := func(t recovery.Tick) {
+		if s.Wake == 0 || t < s.Wake {
+			s.Wake = max(t, m.now+1)
+		}
+	}
+	known := true
+	for i := range m.in {
+		s.Inputs[i] = recovery.Position{Seq: m.in[i].consumed}
+		if !m.in[i].known {
+			known = false
+			sooner(m.in[i].helloAt)
+		}
+	}
+	for o := range m.out {
+		out := &m.out[o]
+		s.Outputs[o] = recovery.Position{Seq: out.emitted, Sum: out.sum}
+		s.Retained += out.waiting
+		if !out.open || out.consumed < out.released {
+			sooner(out.markAt)
+		}
+	}
+	s.Recovery.CaughtUp = s.Recovery.Restored && known
+	return s
+}

@@ -1,0 +1,71 @@
+package recovery_test
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/msgid"
+)
+
+// TestCountersAdd: no counter is forgotten when one is added to the struct.
+func TestCountersAdd(t *testing.T) {
+	var a, b recovery.Counters
+	va, vb := reflect.ValueOf(&a).Elem(), reflect.ValueOf(&b).Elem()
+	for k := range va.NumField() {
+		va.Field(k).SetUint(uint64(k + 1))
+		vb.Field(k).SetUint(uint64(100 * (k + 1)))
+	}
+	a.Add(b)
+	for k := range va.NumField() {
+		if got := va.Field(k).Uint(); got != uint64(101*(k+1)) {
+			t.Errorf("%s is %d after adding, want %d", va.Type().Field(k).Name, got, 101*(k+1))
+		}
+	}
+}
+
+func TestDefaulted(t *testing.T) {
+	all := reflect.ValueOf(recovery.Config{}.Defaulted())
+	for _, name := range []string{"Window", "SoftBound", "HardBound", "SnapshotEvery", "RetryEvery", "RetryMax", "MarkEvery", "MarkMax"} {
+		if all.FieldByName(name).IsZero() {
+			t.Errorf("%s has no default", name)
+		}
+	}
+	c := recovery.Config{Window: 1, MarkEvery: 7}.Defaulted()
+	if c.Window != 1 || c.MarkEvery != 7 {
+		t.Errorf("what was set is %d and %d now", c.Window, c.MarkEvery)
+	}
+}
+
+// TestResetForgets: a list of actions that is used again must not keep frames alive.
+func TestResetForgets(t *testing.T) {
+	var do recovery.Actions
+	do.Add(recovery.Action{Data: []byte("x"), Err: errors.New("x")})
+	list := do.List
+	do.Reset()
+	if len(do.List) != 0 || list[0].Data != nil || list[0].Err != nil {
+		t.Errorf("%+v is left of it", list[0])
+	}
+}
+
+// TestErrors: an error names the tasks and the remedy.
+func TestErrors(t *testing.T) {
+	c := msgid.Channel{Source: msgid.Alias{Operator: "split", Index: 1}, Target: msgid.Alias{Operator: "count", Index: 3}}
+	for _, x := range []struct {
+		err  error
+		want []string
+	}{
+		{&recovery.DivergedError{ID: msgid.ID{Channel: c, Seq: 42}, Want: 0xab, Got: 0xcd},
+			[]string{`"split"`, "split.1>count.3#42", "000000ab", "000000cd", "declare"}},
+		{&recovery.ReplayError{Alias: c.Source, What: "it slept"}, []string{`"split"`, "split.1", "it slept", "declare"}},
+		{&recovery.WentBackError{Channel: c, Restored: 17, Stable: 42}, []string{"count.3", "#17", "#42", "bring back"}},
+	} {
+		for _, part := range x.want {
+			if !strings.Contains(x.err.Error(), part) {
+				t.Errorf("%q does not say %q", x.err, part)
+			}
+		}
+	}
+}

@@ -1,0 +1,481 @@
+package recoverytest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/msgid"
+	"github.com/askback/askback/tuple"
+)
+
+// An Operator says how a bolt of a World differs from one that emits what it consumes.
+type Operator struct {
+	Timers    bool // it may be ticked
+	Time      bool // it asks for the time at each tuple, and emits that too
+	Rand      bool // it asks for chance at each tuple, and emits that too
+	Secret    bool // it takes chance from elsewhere, unrecorded
+	Poison    string
+	Pessimism recovery.Pessimism
+}
+
+// A task outlives its instances.
+type task struct {
+	w       *World
+	alias   msgid.Alias
+	op      Operator
+	in, out []*link
+
+	feed   [][]string // of a spout: its input, a frame each
+	closed bool       // the input has ended
+	stuck  bool       // the operator is not run
+
+	log         []record
+	incarnation msgid.Incarnation
+	live        *instance
+	last        *instance // the one before, down for good
+	paused      *instance // one that does not know yet that it was replaced
+}
+
+// A record is an entry of a task's log: an order record or a snapshot.
+type record struct {
+	order []byte
+	snap  *snapshot
+}
+
+type snapshot struct {
+	full    bool
+	machine []byte
+	state   state
+}
+
+// A state is what an operator would keep.
+type state struct {
+	seen  []string // consumed tuples, oldest first
+	dead  []string
+	polls int // of a spout: its position
+}
+
+func (s state) clone() state {
+	return state{seen: slices.Clone(s.seen), dead: slices.Clone(s.dead), polls: s.polls}
+}
+
+// An instance is one incarnation of a task: a task core in small.
+type instance struct {
+	t           *task
+	incarnation msgid.Incarnation
+	began       recovery.Tick
+	machine     recovery.Machine
+	actions     recovery.Actions
+	performing  bool
+	todo        recovery.Action
+	open        []*channel.Builder
+	state       state
+	appending   []byte
+	storing     *snapshot
+	done        bool
+	err         error
+}
+
+// start restores the task from its log, as a new incarnation.
+func (t *task) start() {
+	t.incarnation++
+	h := recovery.History{Incarnation: t.incarnation}
+	x := &instance{t: t, incarnation: t.incarnation, began: t.w.now}
+	for _, r := range t.log {
+		switch {
+		case r.order != nil:
+			h.Orders = append(h.Orders, r.order)
+		case !t.accepts(r.snap):
+		case r.snap.full:
+			h.Chain = [][]byte{r.snap.machine}
+			x.state = r.snap.state.clone()
+		default:
+			h.Chain = append(h.Chain, r.snap.machine)
+			x.state = r.snap.state.clone()
+		}
+	}
+	if t.w.SpoutsGoOn && t.last != nil {
+		x.state.polls = t.last.state.polls
+	}
+	cfg := t.w.settings
+	cfg.Self, cfg.Incarnation, cfg.Plan = t.alias, t.incarnation, plan
+	cfg.Spout, cfg.Timers, cfg.Pessimism = len(t.in) == 0, t.op.Timers, t.op.Pessimism
+	for _, l := range t.in {
+		cfg.Inputs = append(cfg.Inputs, recovery.Port{Number: l.number, ID: l.id})
+	}
+	for _, l := range t.out {
+		cfg.Outputs = append(cfg.Outputs, recovery.Port{Number: l.number, ID: l.id})
+	}
+	var err error
+	if x.machine, err = t.w.factory(cfg, h); err != nil {
+		t.w.t.Fatalf("start %s: %v", t.alias.Operator, err)
+	}
+	s := x.machine.Status()
+	for o, l := range t.out {
+		x.open = append(x.open, channel.NewBuilder(plan, l.number, x.incarnation, s.Outputs[o].Seq+1, s.Outputs[o].Sum, 16<<10))
+	}
+	t.live = x
+	if t.incarnation > 1 {
+		t.w.trace(t, "is restored%s", x.position())
+	}
+	x.step(recovery.Event{Kind: recovery.Started})
+	x.tick()
+}
+
+// accepts reports whether the task may be restored from a snapshot, by what the coordinator has decided.
+func (t *task) accepts(s *snapshot) bool {
+	base := t.w.base
+	if base == nil || t.alias.Operator == base.Coordinator {
+		return true
+	}
+	var decision []byte
+	for _, r := range t.w.task(base.Coordinator).log {
+		if r.snap != nil {
+			decision = r.snap.machine
+		}
+	}
+	return base.Accepts(decision, s.machine)
+}
+
+// tick tells the instance its own time, which begins at 1.
+func (x *instance) tick() {
+	x.step(recovery.Event{Kind: recovery.Ticked, Now: x.t.w.now - x.began + 1})
+	x.work()
+}
+
+// wake returns the moment in the world's time at which the instance wants a tick; false if it wants none.
+func (x *instance) wake() (recovery.Tick, bool) {
+	wake := x.machine.Status().Wake
+	return x.began + max(wake, 1) - 1, wake != 0
+}
+
+// position describes where an instance stands.
+func (x *instance) position() (text string) {
+	s := x.machine.Status()
+	for i, l := range x.t.in {
+		text += fmt.Sprintf(" %s#%d", l.data.name, s.Inputs[i].Seq)
+	}
+	for o, l := range x.t.out {
+		text += fmt.Sprintf(" %s#%d", l.data.name, s.Outputs[o].Seq)
+	}
+	if text == "" {
+		return ""
+	}
+	return " at" + text
+}
+
+// receive takes a message as the task core does.
+func (x *instance) receive(l *link, m message) {
+	if sig, err := channel.DecodeSignal(m.raw); err == nil {
+		port := l.out
+		if sig.Kind == channel.Mark || sig.Kind == channel.Refuse {
+			port = l.in
+		}
+		x.step(recovery.Event{Kind: recovery.Heard, Port: port, Signal: sig, InBand: m.kind == channel.Data})
+		return
+	}
+	f, err := channel.Decode(slices.Clone(m.raw))
+	if err != nil {
+		x.t.w.t.Fatalf("%s received %v", x.t.alias, err)
+	}
+	x.step(recovery.Event{Kind: recovery.Received, Port: l.in, Frame: f, Replay: m.kind == channel.Replay})
+}
+
+// step tells the machine of an event and performs its answer; what comes up meanwhile queues up behind.
+func (x *instance) step(ev recovery.Event) {
+	if x.err != nil {
+		return
+	}
+	x.machine.Step(ev, &x.actions)
+	if x.performing {
+		return
+	}
+	x.performing = true
+	for i := 0; i < len(x.actions.List) && x.err == nil; i++ {
+		x.perform(x.actions.List[i])
+	}
+	x.actions.Reset()
+	x.performing = false
+}
+
+func (x *instance) perform(a recovery.Action) {
+	t := x.t
+	switch a.Kind {
+	case recovery.Deliver:
+		t.w.trace(t, "consumes %s%s", t.in[a.Port].data.name, frameText(&a.Frame))
+		x.todo = a
+	case recovery.Poll, recovery.Fire, recovery.Finish:
+		x.todo = a
+	case recovery.Publish:
+		t.w.trace(t, "sends %s%s", t.out[a.Port].data.name, frameText(&a.Frame))
+		x.send(t.out[a.Port], channel.Data, a.Frame.Raw)
+	case recovery.Resend:
+		t.w.trace(t, "resends %s%s", t.out[a.Port].data.name, frameText(&a.Frame))
+		x.send(t.out[a.Port], channel.Replay, a.Frame.Raw)
+	case recovery.Signal:
+		x.signal(&a)
+	case recovery.Free:
+		for k := range a.Frame.Raw { // whoever still uses it will be noticed
+			a.Frame.Raw[k] = 0xdb
+		}
+	case recovery.Append:
+		text := ""
+		if t.w.Order != nil {
+			text = " " + t.w.Order(a.Data)
+		}
+		t.w.trace(t, "appends%s", text)
+		x.appending = a.Data
+	case recovery.Snapshot:
+		x.capture(a.Value != 0)
+	case recovery.Done:
+		t.w.trace(t, "is done")
+		x.done = true
+	case recovery.Fail:
+		x.fail(a.Err)
+	}
+}
+
+func frameText(f *channel.Frame) string { return "#" + rangeText(f.First, f.Last()) }
+
+func rangeText(first, last msgid.Seq) string {
+	return msgid.Ranges{{First: first, Last: last}}.String()
+}
+
+// fail ends an instance.
+func (x *instance) fail(err error) {
+	x.t.w.trace(x.t, "FAILS: %v", err)
+	x.err = err
+	if x.t.live != x {
+		return
+	}
+	x.t.live, x.t.last = nil, x
+	var back *recovery.RollbackError
+	if errors.As(err, &back) {
+		x.t.start()
+	}
+}
+
+func (x *instance) signal(a *recovery.Action) {
+	kind := channel.Control
+	if a.InBand {
+		kind = channel.Data
+	}
+	forward := a.Signal.Kind == channel.Mark || a.Signal.Kind == channel.Refuse
+	ports := x.t.in
+	if forward {
+		ports = x.t.out
+	}
+	l := ports[a.Port]
+	x.t.w.trace(x.t, "%s", a.Signal.Describe(l.id))
+	m := message{kind: kind, raw: a.Signal.AppendBinary(nil)}
+	if forward {
+		l.data.flight = append(l.data.flight, m)
+	} else {
+		l.signals.flight = append(l.signals.flight, m)
+	}
+}
+
+func (x *instance) send(l *link, kind channel.Kind, raw []byte) {
+	l.data.flight = append(l.data.flight, message{kind: kind, raw: slices.Clone(raw)})
+}
+
+// capture takes a snapshot: full at first and when it must be, then an increment, every fourth full again.
+func (x *instance) capture(full bool) {
+	x.sealAll()
+	increments := 0
+	for _, r := range x.t.log {
+		if r.snap != nil {
+			increments++
+		}
+	}
+	s := &snapshot{full: full || increments%4 == 0, state: x.state.clone()}
+	s.machine = x.machine.Capture(nil, s.full)
+	kind := "an increment"
+	if s.full {
+		kind = "a full snapshot"
+	}
+	x.t.w.trace(x.t, "takes %s%s", kind, x.position())
+	x.storing = s
+}
+
+// work runs the operator as long as there is something to run it on, then seals what is open.
+func (x *instance) work() {
+	for x.workOnce() {
+	}
+	x.sealAll()
+	x.step(recovery.Event{Kind: recovery.Idle})
+}
+
+func (x *instance) workOnce() bool {
+	if x.err != nil || x.t.stuck || len(x.t.in) == 0 && !x.idle() {
+		return false
+	}
+	x.step(recovery.Event{Kind: recovery.Ready})
+	a := x.todo
+	x.todo = recovery.Action{}
+	switch a.Kind {
+	case recovery.Deliver:
+		x.consume(&a)
+	case recovery.Poll:
+		x.poll()
+	case recovery.Fire:
+		x.t.w.trace(x.t, "fires its timer of %d", a.Value)
+		x.emit(fmt.Sprintf("tick@%d", a.Value))
+		x.step(recovery.Event{Kind: recovery.Consumed})
+	case recovery.Finish:
+		x.end()
+	default:
+		return false
+	}
+	if x.t.op.Pessimism == recovery.PerTuple {
+		x.sealAll() // else a tuple's effects could be logged together with the next one's
+	}
+	return x.err == nil
+}
+
+// idle reports whether a spout has input left, or an end to tell.
+func (x *instance) idle() bool {
+	return len(x.t.in) == 0 && !x.machine.Status().Finished && (x.state.polls < len(x.t.feed) || x.t.closed)
+}
+
+func (x *instance) poll() {
+	if x.state.polls == len(x.t.feed) {
+		x.end()
+		return
+	}
+	texts := x.t.feed[x.state.polls]
+	x.state.polls++
+	for _, text := range texts {
+		x.emit(text)
+	}
+	x.sealAll()
+	x.step(recovery.Event{Kind: recovery.Consumed})
+}
+
+func (x *instance) end() {
+	x.t.w.trace(x.t, "ends")
+	for _, b := range x.open {
+		b.Append(tuple.AppendEnd(nil))
+	}
+	x.sealAll()
+	x.step(recovery.Event{Kind: recovery.Ended})
+}
+
+// consume runs the operator over a frame.
+func (x *instance) consume(a *recovery.Action) {
+	var c tuple.Cursor
+	c.Reset(a.Frame.Payload(), tuple.Origin{First: a.Frame.First})
+	for {
+		item, err := c.Next()
+		switch {
+		case err != nil:
+			x.t.w.t.Fatalf("%s consumes a frame that cannot be read: %v", x.t.alias, err)
+		case item == tuple.None:
+			x.step(recovery.Event{Kind: recovery.Consumed})
+			return
+		case item == tuple.End:
+			x.step(recovery.Event{Kind: recovery.EndOfInput, Port: a.Port})
+		default:
+			x.execute(a, c.Seq(), c.Tuple().String(0))
+		}
+	}
+}
+
+func (x *instance) execute(a *recovery.Action, seq msgid.Seq, text string) {
+	w, op := x.t.w, x.t.op
+	if slices.Contains(a.Dead, seq) || text == op.Poison {
+		w.trace(x.t, "gives up %s", text)
+		x.choose(recovery.ChoiceDead, a.Port, uint64(seq))
+		x.state.dead = append(x.state.dead, text)
+		return
+	}
+	x.state.seen = append(x.state.seen, text)
+	if len(x.t.in) > 1 || op.Timers {
+		text += fmt.Sprintf(":%d", len(x.state.seen))
+	}
+	if op.Time {
+		text += fmt.Sprintf("@%d", x.choose(recovery.ChoiceTime, 0, uint64(w.now)))
+	}
+	if op.Rand {
+		text += fmt.Sprintf("%%%d", x.choose(recovery.ChoiceRand, 0, w.draw()))
+	}
+	if op.Secret {
+		text += fmt.Sprintf("?%d", w.draw())
+	}
+	x.emit(text)
+}
+
+func (w *World) draw() uint64 {
+	w.chance++
+	return w.chance
+}
+
+// choose asks the machine for a choice.
+func (x *instance) choose(c recovery.Choice, port int, fresh uint64) uint64 {
+	var do recovery.Actions
+	x.machine.Step(recovery.Event{Kind: recovery.Chose, Choice: c, Port: port, Value: fresh}, &do)
+	for _, a := range do.List {
+		if a.Kind == recovery.Chosen {
+			return a.Value
+		}
+		x.perform(a)
+	}
+	return fresh
+}
+
+// emit appends a tuple to every output but the one to a coordinator.
+func (x *instance) emit(text string) {
+	for o, b := range x.open {
+		if base := x.t.w.base; base != nil && x.t.out[o].target.alias.Operator == base.Coordinator {
+			continue
+		}
+		b.Append(append([]byte{0x91, 0xd9, byte(len(text))}, text...))
+	}
+}
+
+func (x *instance) sealAll() {
+	for o, b := range x.open {
+		if !b.Empty() {
+			x.step(recovery.Event{Kind: recovery.Sealed, Port: o, Frame: b.Seal()})
+		}
+	}
+}
+
+var errFenced = errors.New("fenced: a newer incarnation has begun")
+
+// appended makes the pending order record durable, and says so if the answer is not lost.
+func (x *instance) appended(answered bool) {
+	data := x.appending
+	if data == nil || x.err != nil {
+		return
+	}
+	if x.incarnation < x.t.incarnation { // R1
+		x.fail(errFenced)
+		return
+	}
+	x.t.log = append(x.t.log, record{order: data})
+	if answered {
+		x.appending = nil
+		x.step(recovery.Event{Kind: recovery.Appended})
+		x.work()
+	}
+}
+
+// stored makes the pending snapshot durable, and says so.
+func (x *instance) stored() {
+	s := x.storing
+	if s == nil || x.err != nil {
+		return
+	}
+	if x.incarnation < x.t.incarnation { // R1
+		x.fail(errFenced)
+		return
+	}
+	x.storing = nil
+	x.t.log = append(x.t.log, record{snap: s})
+	x.step(recovery.Event{Kind: recovery.Stored})
+	x.work()
+}

@@ -1,0 +1,58 @@
+package sim
+
+import (
+	"testing"
+
+	"github.com/askback/askback/internal/recovery/ack"
+)
+
+// Strategy ack loses nothing, whatever fails; and what the sinks' state tells of is complete too.
+func TestAck(t *testing.T) {
+	report, err := Sweep(1, scaled(800), 1, func(seed uint64) Scenario {
+		s := ScenarioOf(seed)
+		s.Strategy = "ack"
+		return s.Chosen()
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range report.Failures[:min(3, len(report.Failures))] {
+		t.Errorf("%v", r)
+	}
+	if c := report.Total; c.Crashes == 0 || c.Zombies == 0 || c.Fenced == 0 || c.Cuts == 0 || c.Losses == 0 || c.Counters.Resent == 0 {
+		t.Errorf("some fault did not happen at all: %+v", c)
+	}
+}
+
+// Each rule that strategy ack is made to break is found out.
+func TestAckPlantedBugs(t *testing.T) {
+	for _, c := range []struct {
+		bug    ack.Bug
+		within uint64
+	}{
+		{ack.EarlyTrim, 20}, {ack.EarlyEnd, 200}, {ack.NoStepBack, 30}, {ack.NoResend, 30},
+	} {
+		t.Run(string(c.bug), func(t *testing.T) {
+			for seed := uint64(1); seed <= c.within; seed++ {
+				s := ScenarioOf(seed)
+				s.Strategy = "ack"
+				s = s.Chosen()
+				with := s
+				with.Bug = Bug(c.bug)
+				r, err := Run(with)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r.Violation == "" {
+					continue
+				}
+				t.Logf("caught by %s in schedule %d, %s: %.100s", r.Invariant, seed, s.Shape, r.Violation)
+				if r, err = Run(s); err != nil || r.Violation != "" {
+					t.Fatalf("without the bug too: %v %v", r, err)
+				}
+				return
+			}
+			t.Errorf("not caught in %d schedules", c.within)
+		})
+	}
+}

@@ -1,0 +1,91 @@
+package sim
+
+import (
+	"testing"
+
+	"github.com/askback/askback/internal/recovery/barrier"
+)
+
+// TestBarrierBugs: each broken rule of the barriers violates an invariant within a few hundred schedules.
+func TestBarrierBugs(t *testing.T) {
+	for _, c := range []struct {
+		bug    Bug
+		within uint64
+		where  func(*Scenario)
+	}{
+		{Bug(barrier.NoAlignment), 100, nil},
+		{Bug(barrier.EarlyCommit), 100, func(s *Scenario) { s.Shape = "transactional" }},
+		{Bug(barrier.MissingReport), 200, nil},
+		{Bug(barrier.MixedEpochs), 300, nil},
+		{Bug(barrier.LonelyRollback), 50, func(s *Scenario) { s.Faults, s.Shape = Crash, "chain" }},
+		// What the decision of a checkpoint proves is not purged before that decision is safe from a power cut too.
+		{PurgeTooEarly, 300, func(s *Scenario) {
+			s.Faults, s.Steps, s.Tuples = Cut, 4000, 150
+			s.Settings.SyncLag, s.Settings.SnapshotEvery, s.Settings.MaxRecord = 100, 2, 16<<10
+		}},
+		{NoFence, 300, func(s *Scenario) { s.Faults = Zombie | Partition }}, // an old coordinator decides
+	} {
+		t.Run(string(c.bug), func(t *testing.T) {
+			for seed := uint64(1); seed <= c.within; seed++ {
+				s := Scenario{Seed: seed, Shape: ScenarioOf(seed).Shape, Strategy: "barrier"}.Chosen()
+				if c.where != nil {
+					c.where(&s)
+				}
+				with := s
+				with.Bug = c.bug
+				r, err := Run(with)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r.Violation == "" {
+					continue
+				}
+				if clean, err := Run(s); err != nil || clean.Violation != "" {
+					t.Fatalf("without the bug too: %v %v", clean, err)
+				}
+				t.Logf("caught by %s in schedule %d, %s: %.100s", r.Invariant, seed, s.Shape, r.Violation)
+				return
+			}
+			t.Errorf("not caught in %d schedules", c.within)
+		})
+	}
+}
+
+// TestBarrierSweep: no schedule violates the guarantee, and all kinds of fault that the strategy survives happen.
+func TestBarrierSweep(t *testing.T) {
+	choose := func(seed uint64) Scenario {
+		return Scenario{Seed: seed, Shape: ScenarioOf(seed).Shape, Strategy: "barrier"}.Chosen()
+	}
+	report, err := Sweep(*origin, scaled(800), 1, choose, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range report.Failures[:min(3, len(report.Failures))] {
+		t.Errorf("%v", r)
+	}
+	c := report.Total
+	if c.Crashes == 0 || c.Zombies == 0 || c.Fenced == 0 || c.Cuts == 0 || c.Counters.Replayed == 0 || c.Refused > 0 {
+		t.Errorf("some fault did not happen at all, or a task refused to go on: %+v", c)
+	}
+}
+
+// TestBarrierRollsBackAll: when one task crashes and nothing else goes wrong, every task starts once more, and no more.
+func TestBarrierRollsBackAll(t *testing.T) {
+	for seed := range scaled(200) {
+		s := Scenario{Seed: seed, Shape: ScenarioOf(seed).Shape, Strategy: "barrier"}.Chosen()
+		s.Faults = 0
+		w, err := newWorld(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.crashAt = uint64(s.Steps) / 3
+		r := w.run()
+		all := len(w.slots)
+		switch {
+		case r.over():
+			t.Errorf("seed %d: %v", seed, r)
+		case r.Crashes > 1 || r.Starts > 2*all:
+			t.Errorf("seed %d, %s: %d crashes, %d starts of %d tasks", seed, s.Shape, r.Crashes, r.Starts, all)
+		}
+	}
+}

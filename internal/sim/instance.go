@@ -1,0 +1,165 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/channel/memchan"
+	"github.com/askback/askback/internal/checkpoint"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/msgid"
+	"github.com/askback/askback/topology"
+)
+
+// An instance is one incarnation of a task. It is its core's Env: what the core asks of the log waits until the
+// schedule has it done, a record at a time, and so does each answer.
+type instance struct {
+	w        *World
+	task     *topology.Task
+	inc      msgid.Incarnation
+	core     *task.Core
+	endpoint *memchan.Endpoint
+	began    uint64 // ms of the world's time
+	ticked   uint64
+
+	scribe  *task.Scribe // nil without a log
+	answers []task.Answer
+	era     int
+	writing bool // a record is being written, and waits for the log
+
+	dead   bool
+	zombie bool // another incarnation has begun, or will
+	paused bool
+	slow   uint64 // until that time it hardly gets its turn
+}
+
+// Send implements task.Env.
+func (in *instance) Send(kind channel.Kind, to msgid.Alias, payload []byte) {
+	in.w.log(line{what: "send " + kind.String(), who: in.task.Alias, inc: in.inc, to: to, payload: append([]byte(nil), payload...)})
+	if err := in.endpoint.Send(kind, to, payload); err != nil && !errors.Is(err, channel.ErrClosed) {
+		in.w.violate("I2", "%v cannot send: %v", in.task.Alias, err)
+	}
+}
+
+// Append implements task.Env.
+func (in *instance) Append(record []byte) {
+	in.w.log(line{what: "append", who: in.task.Alias, inc: in.inc, a: uint64(len(record))})
+	in.scribe.Append(in.era, record)
+}
+
+// Store implements task.Env.
+func (in *instance) Store(parts [][]byte, full bool) {
+	size := 0
+	for _, p := range parts {
+		size += len(p)
+	}
+	note := "increment"
+	if full {
+		note = "full"
+	}
+	in.w.log(line{what: "store", who: in.task.Alias, inc: in.inc, a: uint64(size), note: note})
+	in.scribe.Store(in.era, parts, full)
+}
+
+// receive takes a message from the network.
+func (in *instance) receive(m channel.Message) {
+	if in.dead {
+		return
+	}
+	in.w.log(line{what: "receive " + m.Kind.String(), who: in.task.Alias, inc: in.inc, to: m.From, payload: m.Payload})
+	in.do(func() { in.core.Receive(m) })
+}
+
+// turn is one turn of the task's loop: the time, some work, and if there is none, idleness. It reports whether
+// there was work.
+func (in *instance) turn() (busy bool) {
+	in.do(func() {
+		if now := in.w.now - in.began; now > in.ticked {
+			in.ticked = now
+			in.core.Tick(recovery.Tick(now))
+		}
+		if in.core.Err() == nil {
+			busy = in.core.Work()
+		}
+		if !busy && in.core.Err() == nil {
+			in.core.Idle()
+		}
+	})
+	return busy
+}
+
+// canWrite reports whether there is something to write to the log.
+func (in *instance) canWrite() bool {
+	return in.scribe != nil && !in.writing && !in.paused && !in.dead && in.scribe.Busy()
+}
+
+// write has one record written.
+func (in *instance) write() {
+	in.writing = true
+	a, err := in.scribe.Step(in.context())
+	in.writing = false
+	switch {
+	case in.dead:
+	case errors.Is(err, checkpoint.ErrFull):
+	case err != nil:
+		in.w.ended(in, err)
+	case a.Kind != task.NoAnswer:
+		in.w.log(line{what: "written", who: in.task.Alias, inc: in.inc, a: uint64(a.Kind), b: uint64(in.w.store.end)})
+		in.answers = append(in.answers, a)
+	}
+}
+
+// context is what the log's calls run in.
+func (in *instance) context() context.Context { return context.Background() }
+
+// answer hands the oldest answer to the core.
+func (in *instance) answer() {
+	a := in.answers[0]
+	in.answers = in.answers[1:]
+	in.w.log(line{what: "answer", who: in.task.Alias, inc: in.inc, a: uint64(a.Kind)})
+	in.do(func() {
+		switch {
+		case a.Kind == task.LogLost:
+			in.era = a.Era
+			in.core.StoreLost()
+		case a.Era != in.era:
+		case a.Kind == task.OrderAppended:
+			in.core.Appended()
+		case a.Kind == task.SnapshotStored:
+			in.core.Stored()
+		}
+	})
+}
+
+// errPanic is what operators panic with.
+var errPanic = errors.New("sim: an operator panics")
+
+// do runs a part of the core, and takes note of how it ended.
+func (in *instance) do(f func()) {
+	if in.dead {
+		return
+	}
+	err := func() (err error) {
+		defer func() {
+			if v := recover(); v == errPanic {
+				err = errPanic
+			} else if v != nil {
+				err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+				in.w.violate("I9", "%v: %v", in.task.Alias, err)
+			}
+		}()
+		f()
+		return in.core.Err()
+	}()
+	if err != nil && !in.dead {
+		in.w.ended(in, err)
+		return
+	}
+	if !in.dead {
+		in.w.bounds(in)
+	}
+}

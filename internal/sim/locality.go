@@ -1,0 +1,60 @@
+package sim
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/msgid"
+	"github.com/askback/askback/topology"
+)
+
+// workers is in how many places tasks run.
+const workers = 3
+
+// move places a new incarnation somewhere, and tells it which tasks are in the same place, for a number of tuples that
+// is another each time.
+func (w *World) move(t *topology.Task, cfg *task.Config) {
+	here := w.places.IntN(workers)
+	w.place[t.Number] = here
+	cfg.Local = func(a msgid.Alias) bool { return w.place[w.plan.Task(a).Number] == here }
+	cfg.LocalFor = 1 + uint64(w.places.IntN([]int{1, 4, 40}[w.places.IntN(3)]))
+}
+
+// LocalUnrecorded (O1): which targets are local is not recorded.
+const LocalUnrecorded Bug = "local_unrecorded"
+
+// forgetful is a machine with that bug.
+type forgetful struct{ recovery.Machine }
+
+func (m forgetful) Step(ev recovery.Event, do *recovery.Actions) {
+	if ev.Kind == recovery.Chose && ev.Choice == recovery.ChoiceLocal {
+		do.Add(recovery.Action{Kind: recovery.Chosen, Value: ev.Value})
+		return
+	}
+	m.Machine.Step(ev, do)
+}
+
+// follow returns to which target a tuple went that was dealt out by place. The oracle does not know where tasks were
+// when; but the targets' histories tell what they got, and each tuple must be what exactly one of them got next.
+func (t *twin) follow(outs []*topology.Channel, item []byte) (int, error) {
+	for k, ch := range outs {
+		got := t.got[ch.Number]
+		if n := len(t.items[ch.Number]); n < len(got) && bytes.Equal(got[n], item) {
+			return k, nil
+		}
+	}
+	return 0, fmt.Errorf("it emits %x to %s, of which no task has got that next", item, outs[0].Target.Operator.Name)
+}
+
+// gotBy returns what the target of a channel has consumed, in order.
+func (w *World) gotBy(ch *topology.Channel) (got [][]byte) {
+	past, _ := operatorOf(w.slots[ch.Target.Number].current).state()
+	for _, m := range past {
+		if m.kind == tupleMoment && m.port == ch.In {
+			got = append(got, m.data)
+		}
+	}
+	return got
+}

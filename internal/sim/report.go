@@ -1,0 +1,136 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"text/tabwriter"
+
+	"github.com/askback/askback/internal/recovery"
+)
+
+// A Report adds up the results of many scenarios.
+type Report struct {
+	Total    Tally
+	Shapes   []Tally   // in the order of Shapes, those that were run
+	Failures []*Result // violations: the first few, by seed
+}
+
+// A Tally counts what happened in some runs.
+type Tally struct {
+	Name       string
+	Schedules  int
+	Violations int
+	Refused    int // rightly, after something destructive
+	Crashes    int
+	Zombies    int
+	Fenced     int
+	Cuts       int
+	Losses     int // of the log, while its tasks lived
+	Steps      uint64
+	Time       uint64 // ms of the worlds' time
+	Counters   recovery.Counters
+}
+
+// maxFailures is how many failures a report keeps.
+const maxFailures = 10
+
+// Add adds a result.
+func (r *Report) Add(x *Result) {
+	i := slices.IndexFunc(r.Shapes, func(t Tally) bool { return t.Name == x.Scenario.Shape })
+	if i < 0 {
+		for i = 0; i < len(r.Shapes) && rank(r.Shapes[i].Name) < rank(x.Scenario.Shape); {
+			i++
+		}
+		r.Shapes = slices.Insert(r.Shapes, i, Tally{Name: x.Scenario.Shape})
+	}
+	r.Shapes[i].add(x)
+	r.Total.add(x)
+	if x.Violation != "" {
+		r.Failures = append(r.Failures, x)
+		slices.SortFunc(r.Failures, func(a, b *Result) int { return cmp.Compare(a.Scenario.Seed, b.Scenario.Seed) })
+		r.Failures = r.Failures[:min(len(r.Failures), maxFailures)]
+	}
+}
+
+func rank(shape string) int {
+	return slices.IndexFunc(Shapes, func(s Shape) bool { return s.Name == shape })
+}
+
+func (t *Tally) add(x *Result) {
+	t.Schedules++
+	if x.Violation != "" {
+		t.Violations++
+	}
+	if x.Refused != "" {
+		t.Refused++
+	}
+	t.Crashes += x.Crashes
+	t.Zombies += x.Zombies
+	t.Fenced += x.Fenced
+	t.Cuts += x.Cuts
+	t.Losses += x.Losses
+	t.Steps += x.Steps
+	t.Time += x.Time
+	t.Counters.Add(x.Counters)
+}
+
+// String returns the report as a table.
+func (r *Report) String() string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "shape\tschedules\tcrashes\tzombies\tfenced\tcuts\tlosses\tconsumed\tasks\tmissed\treplayed\trefused\tviolations\t")
+	total := r.Total
+	total.Name = "all"
+	for _, t := range append(slices.Clone(r.Shapes), total) {
+		c := &t.Counters
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", t.Name, t.Schedules, t.Crashes, t.Zombies, t.Fenced, t.Cuts, t.Losses,
+			c.Consumed, c.Asks, c.Missed, c.Replayed, t.Refused, t.Violations)
+	}
+	w.Flush()
+	return b.String()
+}
+
+// Sweep runs n scenarios, which choose makes of the numbers from first on, on so many goroutines, and returns when all are
+// done. It calls each for every result, one call at a time. The report does not depend on parallel.
+func Sweep(first, n uint64, parallel int, choose func(seed uint64) Scenario, each func(*Result)) (*Report, error) {
+	var (
+		mu     sync.Mutex
+		report Report
+		failed error
+		next   = first
+		group  sync.WaitGroup
+	)
+	take := func() (seed uint64, ok bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		seed, ok = next, next-first < n && failed == nil
+		next++
+		return seed, ok
+	}
+	for range max(1, parallel) {
+		group.Go(func() {
+			for {
+				seed, ok := take()
+				if !ok {
+					return
+				}
+				r, err := Run(choose(seed))
+				mu.Lock()
+				if err != nil {
+					failed = err
+				} else {
+					report.Add(r)
+					if each != nil {
+						each(r)
+					}
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	return &report, failed
+}

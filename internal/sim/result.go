@@ -1,0 +1,78 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/askback/askback/internal/recovery"
+)
+
+// A Result is what became of a scenario.
+type Result struct {
+	Scenario  Scenario
+	Violation string // which invariant was violated, and how; "" if none
+	Invariant string // its name, as in "I2"
+	Refused   string // which task rightly refused to go on, and why
+	Hash      uint64 // of all that happened: two runs of a scenario have the same
+	Trace     string // the last things that happened, of a violation
+
+	Steps   uint64 // that the run took
+	Time    uint64 // ms of the world's time
+	Starts  int
+	Crashes int
+	Zombies int
+	Fenced  int
+	Cuts    int
+	Losses  int // of the log, while its tasks lived
+
+	Counters recovery.Counters // of all incarnations
+	Consumed uint64            // tuples by the last incarnations
+}
+
+// over reports whether the run has come to an end before its time.
+func (r *Result) over() bool { return r.Violation != "" || r.Refused != "" }
+
+func (r *Result) violate(invariant, what string) {
+	if !r.over() {
+		r.Invariant, r.Violation = invariant, what
+	}
+}
+
+func (r *Result) refuse(format string, args ...any) {
+	if !r.over() {
+		r.Refused = fmt.Sprintf(format, args...)
+	}
+}
+
+// count adds what an instance has counted.
+func (r *Result) count(in *instance) { r.Counters.Add(in.core.Status().Counters) }
+
+// finish closes the account.
+func (r *Result) finish(w *World) {
+	for _, in := range w.alive {
+		r.count(in)
+	}
+	r.Steps, r.Time, r.Hash = w.step, w.now, w.trace.hash
+	if r.Violation != "" {
+		r.Trace = w.trace.last(traceLines)
+	}
+}
+
+// String says how it ended.
+func (r *Result) String() string {
+	switch {
+	case r.Violation != "":
+		return fmt.Sprintf("%s violated: %s\n%v\n%s", r.Invariant, r.Violation, r.Scenario, r.Trace)
+	case r.Refused != "":
+		return "refused: " + r.Refused
+	}
+	return "good"
+}
+
+// Run runs a scenario.
+func Run(s Scenario) (*Result, error) {
+	w, err := newWorld(s)
+	if err != nil {
+		return nil, err
+	}
+	return w.run(), nil
+}

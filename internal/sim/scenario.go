@@ -1,0 +1,225 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/recovery/ack"
+	"github.com/askback/askback/internal/recovery/backtrack"
+	"github.com/askback/askback/internal/recovery/barrier"
+	"github.com/askback/askback/strategy"
+)
+
+// A Scenario says all that a run depends on: the same scenario runs the same way, to the last message. ScenarioOf
+// chooses one.
+type Scenario struct {
+	Seed     uint64
+	Shape    string
+	Strategy string // see package strategy
+	Faults   Faults
+	Bug      Bug `json:",omitempty"` // none, but in tests of tests
+	Steps    int // how many steps faults may happen in; then the topology must come to its end
+	Tuples   int // how many tuples each spout task emits
+	Settings Settings
+}
+
+// A Bug is a broken rule: one of a strategy's, or one of these.
+type Bug = backtrack.Bug
+
+// Bugs of the log.
+const (
+	NoFence           = backtrack.NoFence
+	PurgeTooEarly Bug = "purge_too_early" // C2: what a power cut may bring back is purged
+)
+
+// Bugs lists all bugs that can be planted.
+var Bugs = slices.Concat([]Bug{PurgeTooEarly, LocalUnrecorded}, backtrack.Bugs, bugs(ack.Bugs), AckerBugs, bugs(barrier.Bugs))
+
+func bugs[B ~string](of []B) (list []Bug) {
+	for _, b := range of {
+		list = append(list, Bug(b))
+	}
+	return list
+}
+
+// Settings are chosen small, so that windows, bounds and cuts of frames matter.
+type Settings struct {
+	FaultRate  int // scheduled faults in a thousand steps
+	FrameSize  int // bytes; see task.Config
+	MaxRecord  int // bytes, of the task log
+	SyncLag    int // how many of the log's newest records a power cut may take
+	SmallState int // bytes; see task.Config
+
+	// See recovery.Config: bytes, and milliseconds.
+	Window, SoftBound, HardBound int
+	SnapshotEvery                int
+	RetryEvery, RetryMax         int
+	MarkEvery, MarkMax           int
+	AckWindow                    int `json:",omitempty"` // tuples
+	MaxPending, MessageTimeout   int `json:",omitempty"` // 0: the default
+}
+
+func (s *Settings) machine() recovery.Config {
+	return recovery.Config{
+		Window: s.Window, SoftBound: s.SoftBound, HardBound: s.HardBound,
+		SnapshotEvery: recovery.Tick(s.SnapshotEvery),
+		RetryEvery:    recovery.Tick(s.RetryEvery), RetryMax: recovery.Tick(s.RetryMax),
+		MarkEvery: recovery.Tick(s.MarkEvery), MarkMax: recovery.Tick(s.MarkMax), AckWindow: s.AckWindow,
+		MaxPending: s.MaxPending, MessageTimeout: recovery.Tick(s.MessageTimeout),
+	}
+}
+
+// ScenarioOf returns the scenario that a seed stands for.
+func ScenarioOf(seed uint64) Scenario {
+	r := rand.New(rand.NewPCG(seed, 1))
+	s := Scenario{Seed: seed, Strategy: "backtrack"}
+	for {
+		shape := &Shapes[r.IntN(len(Shapes))]
+		if !shape.planted {
+			s.Shape = shape.Name
+			break
+		}
+	}
+	switch r.IntN(16) {
+	case 0:
+		s.Strategy = "none"
+	case 1:
+		s.Strategy = "ack"
+	case 2:
+		s.Strategy = "acker"
+	case 3, 4:
+		s.Strategy = "barrier"
+	}
+	return s.Chosen()
+}
+
+// Chosen returns s with everything chosen by its seed but shape, strategy and bug.
+func (s Scenario) Chosen() Scenario {
+	r := rand.New(rand.NewPCG(s.Seed, 2))
+	s.Steps = 200 + r.IntN(4000)
+	s.Tuples = 20 + r.IntN(130)
+	s.Settings = randomSettings(r)
+	s.Faults = randomFaults(r)
+	switch s.Strategy {
+	case "ack":
+		s.Settings.AckWindow = []int{1, 1, 3, 20, 1000}[r.IntN(5)]
+	case "barrier":
+		s.Faults &^= destructive // it does not notice that a log has gone back
+	case "none":
+		s.Faults &= Drop | Duplicate | Reorder | Corrupt | Crash | Pair | Partition | Slow | Panic
+	case "acker":
+		s.Faults &^= Zombie | destructive // its bolts have no log that could fence them
+		r := rand.New(rand.NewPCG(s.Seed, 6))
+		s.Settings.MaxPending = spread(r, 1, 200)
+		s.Settings.MessageTimeout = spread(r, 10, 3000)
+		if s.Faults&(Poison|Slow) != 0 {
+			// What waits for retries takes long. A timeout shorter than that makes more and more of the same.
+			s.Settings.MessageTimeout += 1000
+		}
+	}
+	return s
+}
+
+// spread chooses a number, evenly over orders of magnitude.
+func spread(r *rand.Rand, low, high int) int {
+	v := low
+	for v < high && r.IntN(3) > 0 {
+		v += v/2 + 1
+	}
+	return min(v, high)
+}
+
+func randomSettings(r *rand.Rand) Settings {
+	log := func(low, high int) int { return spread(r, low, high) }
+	var s Settings
+	s.FrameSize = log(200, 4096)
+	s.MaxRecord = log(128, 16<<10)
+	s.SyncLag = r.IntN([]int{1, 40, 40, 400}[r.IntN(4)])
+	if s.SmallState = -1; r.IntN(3) == 0 {
+		s.SmallState = 0
+	}
+	s.FaultRate = log(2, 20)
+	s.Window = log(300, 64<<10)
+	s.SoftBound = log(500, 64<<10)
+	s.HardBound = s.SoftBound + log(500, 64<<10)
+	s.SnapshotEvery = log(2, 1000)
+	s.RetryEvery = log(2, 250)
+	s.RetryMax = s.RetryEvery * (1 + r.IntN(8))
+	s.MarkEvery = log(1, 50)
+	s.MarkMax = s.MarkEvery * (1 + r.IntN(20))
+	return s
+}
+
+// randomFaults chooses the kinds of fault of a run: often a few, so that their effects are not drowned by others;
+// rarely those after which a topology may refuse to go on.
+func randomFaults(r *rand.Rand) (f Faults) {
+	network := Drop | Duplicate | Reorder | Corrupt | Late | Partition
+	death := Crash | Pair | Restoring | Zombie | Panic
+	store := LostAnswer | Cut | Full
+	rest := Slow | Poison | Clock
+	some := func(of Faults) Faults { return of & Faults(r.Uint32()) }
+	switch r.IntN(12) {
+	case 0:
+		f = 0
+	case 1:
+		f = Crash
+	case 2:
+		f = some(network)
+	case 3:
+		f = some(death)
+	case 4:
+		f = some(store) | Crash
+	case 5:
+		f = some(death) | some(network)
+	case 6:
+		f = network | death | store | rest
+	case 7:
+		f = Cut | some(death)
+	case 8:
+		f = some(destructive) | some(death)
+	default:
+		f = some(network | death | store | rest)
+	}
+	return f | some(rest)
+}
+
+// String returns the scenario as JSON, which ParseScenario reads.
+func (s Scenario) String() string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return err.Error() // never: it holds numbers and names
+	}
+	return string(b)
+}
+
+// ParseScenario reads what String writes.
+func ParseScenario(text string) (s Scenario, err error) {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&s); err != nil {
+		return s, fmt.Errorf("sim: read scenario %.60q: %w", text, err)
+	}
+	return s, s.check()
+}
+
+// check finds what cannot be run.
+func (s *Scenario) check() error {
+	if _, err := strategy.Named(s.Strategy); err != nil {
+		return fmt.Errorf("sim: %w", err)
+	}
+	set := &s.Settings
+	least := min(set.FaultRate, set.AckWindow, set.MaxPending, set.MessageTimeout, set.FrameSize-1, set.MaxRecord-1, set.SyncLag, set.Window-1,
+		set.SoftBound-1, set.HardBound-1, set.SnapshotEvery-1, set.RetryEvery-1, set.RetryMax-1, set.MarkEvery-1, set.MarkMax-1)
+	switch {
+	case s.Bug != "" && !slices.Contains(Bugs, s.Bug):
+		return fmt.Errorf("sim: no bug is called %q: there are %v", s.Bug, Bugs)
+	case s.Steps < 0 || s.Tuples < 0 || least < 0:
+		return fmt.Errorf("sim: a setting of %v is out of range", *s)
+	}
+	_, err := ShapeNamed(s.Shape)
+	return err
+}

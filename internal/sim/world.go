@@ -1,0 +1,463 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/askback/askback/internal/channel/memchan"
+	"github.com/askback/askback/internal/checkpoint"
+	"github.com/askback/askback/internal/checkpoint/memlog"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/recovery/ack"
+	"github.com/askback/askback/internal/recovery/backtrack"
+	"github.com/askback/askback/internal/recovery/barrier"
+	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/msgid"
+	"github.com/askback/askback/strategy"
+	"github.com/askback/askback/topology"
+	"github.com/askback/askback/tuple"
+)
+
+// A World is one simulated topology: its tasks, its network, its log and its time. Everything in it happens on the
+// goroutine that calls run, in an order that its source of chance decides.
+type World struct {
+	scenario Scenario
+	strategy *strategy.Strategy
+	shape    *Shape
+	plan     *topology.Plan
+	kit      *kit
+
+	rand *rand.Rand // the schedule
+	luck *rand.Rand // of operators
+
+	places *rand.Rand
+	place  []int  // by task number: the worker that it runs in
+	now    uint64 // ms
+	skew   int64  // ms by which the wall clock is wrong
+	step   uint64
+
+	net    *memchan.Transport
+	store  *store
+	slots  []*slot     // by task number
+	alive  []*instance // every instance that is not dead, zombies too
+	faulty bool
+	depth  int // of steps that happen while another waits for the log
+	power  int // how many times it has failed
+	writer uint64
+
+	fullUntil uint64
+	kinds     []Faults // those that the schedule decides
+
+	crashAt uint64 // a step at which one task crashes, for tests
+
+	damaged bool // something destructive has happened: refusal is right
+	trace   trace
+	result  *Result
+	outside
+}
+
+// A slot is what the world knows of a task alias, whatever its incarnation.
+type slot struct {
+	task      *topology.Task
+	current   *instance // nil while there is none
+	restartAt uint64
+	opening   bool
+	last      msgid.Incarnation
+	position  []byte // of a spout without a log
+	totals    recovery.Counters
+}
+
+// outside is what operators know and do beyond the runtime.
+type outside struct {
+	highest  map[msgid.Alias]uint64 // how many roots a spout has ever emitted
+	verdicts map[msgid.ID]bool      // whether a tuple has been processed once
+	dead     map[msgid.ID]bool      // given up at least once
+	arrived  map[string]int         // how often a root reached a sink, over all incarnations
+	effects  map[msgid.Alias]map[uint64]history
+}
+
+// newWorld makes the world of a scenario.
+func newWorld(s Scenario) (*World, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	chosen, err := strategy.Named(s.Strategy)
+	if err != nil {
+		return nil, fmt.Errorf("sim: %w", err)
+	}
+	shape, err := ShapeNamed(s.Shape)
+	if err != nil {
+		return nil, err
+	}
+	w := &World{
+		scenario: s, strategy: chosen, shape: shape,
+		rand: rand.New(rand.NewPCG(s.Seed, 3)), luck: rand.New(rand.NewPCG(s.Seed, 4)),
+		places: rand.New(rand.NewPCG(s.Seed, 7)),
+		store:  newStore(s.Settings.SyncLag, s.Bug),
+		result: &Result{Scenario: s},
+		outside: outside{
+			highest: map[msgid.Alias]uint64{}, verdicts: map[msgid.ID]bool{}, dead: map[msgid.ID]bool{},
+			arrived: map[string]int{}, effects: map[msgid.Alias]map[uint64]history{},
+		},
+	}
+	w.kit = &kit{w: w, b: topology.New("sim"), logics: map[string]*logic{}, sources: map[string]func(msgid.Alias, uint64, tuple.Emitter){}}
+	shape.build(w.kit)
+	if w.plan, err = w.kit.b.BuildWith(broken(chosen.Extension, s.Bug)); err != nil {
+		return nil, fmt.Errorf("sim: shape %s: %w", s.Shape, err)
+	}
+	w.trace.plan = w.plan
+	for i := range faultNames {
+		if kind := Faults(1) << i; w.has(kind) && scheduled&kind != 0 {
+			w.kinds = append(w.kinds, kind)
+		}
+	}
+	for _, t := range w.plan.Tasks {
+		w.slots = append(w.slots, &slot{task: t})
+	}
+	w.place = make([]int, len(w.slots))
+	w.connect()
+	return w, nil
+}
+
+// connect makes a new network; what was on its way in the old one is lost.
+func (w *World) connect() {
+	w.net = memchan.New(memchan.Config{Rand: rand.New(rand.NewPCG(w.scenario.Seed, 5+uint64(w.power)))})
+	if w.faulty {
+		w.net.SetFaults(w.networkFaults())
+	}
+}
+
+func (w *World) networkFaults() (f memchan.Faults) {
+	set := func(kind Faults, p *float64, v float64) {
+		if w.has(kind) {
+			*p = v
+		}
+	}
+	set(Drop, &f.Drop, 0.08)
+	set(Duplicate, &f.Duplicate, 0.08)
+	set(Corrupt, &f.Corrupt, 0.03)
+	set(Late, &f.Late, 0.05)
+	return f
+}
+
+func (w *World) has(f Faults) bool { return w.scenario.Faults&f != 0 }
+
+// chance is true once in n times.
+func (w *World) chance(n int) bool { return w.rand.IntN(n) == 0 }
+
+func (w *World) log(l line) {
+	l.step, l.now = w.step, w.now
+	w.trace.add(l)
+}
+
+func (w *World) event(what string, who msgid.Alias, inc msgid.Incarnation, note string) {
+	w.log(line{what: what, who: who, inc: inc, note: note})
+}
+
+// open begins the next incarnation of a task. It reports whether that could be tried.
+func (w *World) open(s *slot) bool {
+	if s.current != nil || s.opening || w.now < s.restartAt {
+		return false
+	}
+	s.opening = true
+	power := w.power
+	in, err := w.incarnate(s)
+	s.opening = false
+	switch {
+	case w.power != power || w.result.over():
+		return true // the power failed meanwhile
+	case errors.Is(err, checkpoint.ErrFull), errors.Is(err, checkpoint.ErrGone), errors.Is(err, checkpoint.ErrUnknown), errors.Is(err, checkpoint.ErrFenced):
+		s.restartAt = w.now + 1 + uint64(w.rand.IntN(20))
+	case err != nil:
+		w.hopeless(s.task.Alias, err)
+	default:
+		w.result.Starts++
+		w.event("start", in.task.Alias, in.inc, "")
+		in.do(in.core.Start)
+	}
+	return true
+}
+
+// incarnate restores a task from its log and joins it to the network.
+func (w *World) incarnate(s *slot) (*instance, error) {
+	in := &instance{w: w, task: s.task}
+	history := &checkpoint.History{Incarnation: s.last + 1}
+	if w.strategy.Keeps(s.task.Operator) {
+		w.writer++
+		power := w.power
+		writer, h, err := task.Open(context.Background(), w.store, s.task.Alias, w.strategy.Base, checkpoint.Options{
+			AtLeast: s.last + 1, MaxRecord: w.scenario.Settings.MaxRecord, ID: w.writer,
+			Pause: func(context.Context, int) error {
+				if w.power != power || in.dead || w.result.over() {
+					return errGone
+				}
+				w.meanwhile()
+				return nil
+			},
+		})
+		if err != nil {
+			return nil, err
+		}
+		history, in.scribe = h, task.NewScribe(writer)
+	}
+	in.inc, s.last = history.Incarnation, history.Incarnation
+	w.event("open", s.task.Alias, in.inc, fmt.Sprintf("chain %d orders %d damaged %d", len(history.Chain), len(history.Orders), history.Damaged))
+	if w.faulty && w.has(Restoring) && w.chance(8) {
+		w.event("dies", s.task.Alias, in.inc, "while it is restored")
+		w.result.Crashes++
+		return nil, checkpoint.ErrUnknown
+	}
+	set := w.scenario.Settings
+	cfg := task.Config{
+		Plan: w.plan, Task: s.task, Strategy: w.factory(), Settings: set.machine(), FrameSize: set.FrameSize, SmallState: set.SmallState,
+		Now:  func() time.Time { return time.UnixMilli(1e12 + int64(w.now) + w.skew) },
+		Rand: w.luck.Uint64,
+		OnDead: func(d task.DeadLetter) {
+			w.outside.dead[d.ID] = true
+		},
+	}
+	w.move(s.task, &cfg)
+	core, err := task.NewCore(cfg, history, in)
+	if err != nil {
+		return nil, err
+	}
+	in.core = core
+	if s.position != nil {
+		if src, ok := core.Operator().(*source); ok {
+			if err := src.Seek(s.position); err != nil {
+				return nil, err
+			}
+		}
+	}
+	ep, err := w.net.Join(s.task.Alias, in.receive)
+	if err != nil {
+		return nil, err
+	}
+	in.endpoint, in.began = ep.(*memchan.Endpoint), w.now
+	s.current = in
+	w.alive = append(w.alive, in)
+	return in, nil
+}
+
+// errGone ends the tries of a writer whose task is gone.
+var errGone = errors.New("sim: the task is gone")
+
+// factory returns the strategy's machines, with a bug of theirs if one is planted.
+func (w *World) factory() recovery.Factory {
+	bug := w.scenario.Bug
+	planted := func(of []Bug) bool { return slices.Contains(of, bug) }
+	switch name := w.strategy.Name; {
+	case bug == LocalUnrecorded:
+		return func(cfg recovery.Config, h recovery.History) (recovery.Machine, error) {
+			m, err := w.strategy.New(cfg, h)
+			return forgetful{m}, err
+		}
+	case name == "backtrack" && planted(backtrack.Bugs):
+		return backtrack.Planted(bug)
+	case name == "ack" && planted(bugs(ack.Bugs)):
+		return ack.Planted(ack.Bug(bug))
+	case name == "barrier" && planted(bugs(barrier.Bugs)):
+		return barrier.Planted(barrier.Bug(bug))
+	}
+	return w.strategy.New
+}
+
+// meanwhile lets other things happen while a task waits for its log.
+func (w *World) meanwhile() {
+	if w.depth >= 2 {
+		return
+	}
+	w.depth++
+	for range w.rand.IntN(6) {
+		if !w.result.over() {
+			w.once()
+		}
+	}
+	w.depth--
+}
+
+// bury makes an instance leave. Its slot stays as it is.
+func (w *World) bury(in *instance) {
+	if in.dead {
+		return
+	}
+	in.dead = true
+	_ = in.endpoint.Leave()
+	s := w.slots[in.task.Number]
+	s.totals.Add(in.core.Status().Counters)
+	w.result.count(in)
+	for i, a := range w.alive {
+		if a == in {
+			w.alive = append(w.alive[:i:i], w.alive[i+1:]...)
+			break
+		}
+	}
+	if src, ok := in.core.Operator().(*source); ok && in.scribe == nil {
+		s.position = src.Position(nil)
+	}
+}
+
+// kill ends a task's current instance, as a crash does.
+func (w *World) kill(in *instance, why string) {
+	w.event("dies", in.task.Alias, in.inc, why)
+	w.bury(in)
+	if s := w.slots[in.task.Number]; s.current == in {
+		s.current = nil
+		s.restartAt = w.now + uint64(w.rand.IntN(30))
+	}
+}
+
+// ended takes note of an instance that cannot go on.
+func (w *World) ended(in *instance, err error) {
+	var back *recovery.RollbackError
+	switch {
+	case errors.Is(err, errGone), errors.As(err, &back):
+		w.kill(in, err.Error())
+	case errors.Is(err, checkpoint.ErrFenced):
+		w.result.Fenced++
+		if !in.zombie && !w.damaged {
+			w.violate("I4", "%v/%d is fenced, but no other incarnation has begun: %v", in.task.Alias, in.inc, err)
+		}
+		w.kill(in, "fenced")
+	case errors.Is(err, errPanic):
+		w.result.Crashes++
+		w.kill(in, err.Error())
+	case errors.Is(err, checkpoint.ErrGone), errors.Is(err, checkpoint.ErrUnknown):
+		w.kill(in, err.Error())
+	default:
+		if in.zombie && w.damaged {
+			w.kill(in, err.Error())
+			return
+		}
+		w.hopeless(in.task.Alias, err)
+	}
+}
+
+// hopeless takes note of an error that a restart cannot cure. That is right when the log has lost what it had
+// acknowledged, and when an operator is not what it says; else it is a violation.
+func (w *World) hopeless(alias msgid.Alias, err error) {
+	var back *recovery.WentBackError
+	var diverged *recovery.DivergedError
+	var replay *recovery.ReplayError
+	refusal := errors.As(err, &back) || errors.As(err, &diverged) || errors.As(err, &replay) ||
+		errors.Is(err, checkpoint.ErrDamaged) || errors.Is(err, checkpoint.ErrWentBack)
+	if refusal && w.damaged {
+		w.result.refuse("%v: %v", alias, err)
+		return
+	}
+	if w.shape.secret && (errors.As(err, &diverged) || errors.As(err, &replay)) {
+		w.result.refuse("%v: %v", alias, err)
+		return
+	}
+	w.violate("I8", "%v refuses to go on, without a reason: %v", alias, err)
+}
+
+func (w *World) violate(invariant, format string, args ...any) {
+	w.result.violate(invariant, fmt.Sprintf(format, args...))
+}
+
+// bounds checks that what an instance keeps is bounded.
+func (w *World) bounds(in *instance) {
+	set := &w.scenario.Settings
+	st := in.core.Status()
+	if most := set.HardBound + w.slack(in); st.Retained > most && !st.Owing {
+		w.violate("I9", "%v retains %d bytes, bound and slack are %d", in.task.Alias, st.Retained, most)
+	}
+	most := len(in.task.In) * 2 * (set.Window + max(set.FrameSize, 2048))
+	if in.zombie || st.Recovery.Restored && !st.Recovery.CaughtUp {
+		// It gets what the credit of another incarnation, or its record, lets go.
+		most = len(in.task.In) * (2*(set.HardBound+4*set.Window) + max(set.FrameSize, 2048))
+	}
+	if st.Queued > most {
+		w.violate("I9", "%v has queued %d bytes, its windows and slack are %d", in.task.Alias, st.Queued, most)
+	}
+}
+
+// slack is what a task may retain above its bound: what one run of its operator emits.
+func (w *World) slack(in *instance) int {
+	return 4096 + 40*max(w.scenario.Settings.FrameSize, 2048)*max(1, len(in.task.Out))
+}
+
+// The following are what operators ask of the world.
+
+// limit returns how many roots a spout may emit now, and whether its input ends there.
+func (w *World) limit(alias msgid.Alias) (n uint64, ended bool) {
+	n = uint64(w.scenario.Tuples)
+	if !w.shape.endless {
+		return n, true
+	}
+	if w.faulty {
+		return 10 * n, false
+	}
+	return w.highest[alias], false
+}
+
+func (w *World) emitted(alias msgid.Alias, n uint64) { w.highest[alias] = max(w.highest[alias], n) }
+
+// lulls is true now and then: a spout has nothing just now.
+func (w *World) lulls() bool { return w.faulty && w.luck.IntN(20) == 0 }
+
+// poisons decides whether a tuple cannot be processed. What could be processed once can be processed again.
+func (w *World) poisons(t *topology.Task, id msgid.ID, root string) bool {
+	if !w.has(Poison) || t.Operator.Retry.Times == 0 || w.verdicts[id] {
+		return false
+	}
+	h := hashOf(root + t.Operator.Name)
+	if h%13 == 0 || h%7 == 0 && w.faulty && w.luck.IntN(4) > 0 {
+		return true
+	}
+	w.verdicts[id] = true
+	return false
+}
+
+// panics panics now and then.
+func (w *World) panics(msgid.Alias) {
+	if w.faulty && w.has(Panic) && w.luck.IntN(500) == 0 {
+		panic(errPanic)
+	}
+}
+
+// reached takes note of a root at a sink.
+func (w *World) reached(_ msgid.Alias, root string) { w.arrived[root]++ }
+
+// effect makes a batch of a transactional sink visible outside.
+func (w *World) effect(alias msgid.Alias, batch uint64, items history) {
+	if w.effects[alias] == nil {
+		w.effects[alias] = map[uint64]history{}
+	}
+	old, again := w.effects[alias][batch]
+	if again && w.result.Cuts == 0 && !w.damaged && !equal(old, items) {
+		w.violate("I1", "%v commits batch %d with other contents than before", alias, batch)
+	}
+	w.effects[alias][batch] = append(history(nil), items...)
+}
+
+func equal(a, b history) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].port != b[i].port || a[i].seq != b[i].seq {
+			return false
+		}
+	}
+	return true
+}
+
+// storeFault decides what befalls an operation of the log.
+func (w *World) storeFault(op memlog.Op) memlog.Fault {
+	if !w.faulty {
+		return memlog.None
+	}
+	if op.Kind == memlog.Append && w.now < w.fullUntil {
+		return memlog.Full
+	}
+	if w.has(LostAnswer) && w.chance(12) {
+		return []memlog.Fault{memlog.Lost, memlog.Dropped, memlog.Late}[w.rand.IntN(3)]
+	}
+	return memlog.None
+}

@@ -1,0 +1,46 @@
+package task
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/askback/askback/internal/checkpoint"
+	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/msgid"
+)
+
+// Open begins a new incarnation in a task's log, and returns what to restore it from: the newest snapshot, or the one
+// that a base decides on, if there is one. It fails as checkpoint.Open does, and with checkpoint.ErrDamaged when the
+// snapshot that was decided on is not there.
+func Open(ctx context.Context, log checkpoint.Log, alias msgid.Alias, base *recovery.Base, opt checkpoint.Options) (*checkpoint.Writer, *checkpoint.History, error) {
+	if base == nil || alias.Operator == base.Coordinator {
+		return checkpoint.Open(ctx, log, alias, opt)
+	}
+	decided, err := checkpoint.Peek(ctx, log, msgid.Alias{Operator: base.Coordinator}, opt)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read from which checkpoint to restore %v: %w", alias, err)
+	}
+	var decision []byte
+	if n := len(decided.Chain); n > 0 {
+		decision, _ = machinePart(decided.Chain[n-1])
+	}
+	opt.Accept = func(snapshot []byte) bool {
+		machine, ok := machinePart(snapshot)
+		return ok && base.Accepts(decision, machine)
+	}
+	w, h, err := checkpoint.Open(ctx, log, alias, opt)
+	if err == nil && len(h.Chain) == 0 && !base.Accepts(decision, nil) {
+		err = &checkpoint.DamagedError{Alias: alias, What: "the snapshot of the checkpoint that the topology goes back to is not there"}
+	}
+	return w, h, err
+}
+
+// machinePart returns what the machine has put into a snapshot.
+func machinePart(snapshot []byte) (machine []byte, ok bool) {
+	_, rest, ok1 := cutPart(snapshot)
+	if !ok1 {
+		return nil, false
+	}
+	machine, _, ok = cutPart(rest)
+	return machine, ok
+}
