@@ -23,9 +23,11 @@ func TestAckerRunKills(t *testing.T) {
 	times := map[int64]int{}
 	b := topology.New("squares")
 	b.Spout("numbers", spout.Generate(n, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Emit() })).Fields("n")
-	b.Bolt("square", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error { return out.Row().Int(t.Int(0) * t.Int(0)).Emit() })).
+	b.Bolt("square", bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
+		return out.Row().Int(t.Int(0) * t.Int(0)).Emit()
+	})).
 		Parallel(2).Shuffle("numbers").Fields("square")
-	b.Bolt("sink", bolt.Func(func(t tuple.Tuple, _ bolt.Emitter) error {
+	b.Bolt("sink", bolt.Func(func(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 		mu.Lock()
 		times[t.Int(0)]++
 		mu.Unlock()
@@ -90,13 +92,13 @@ func TestAckerTellsSpout(t *testing.T) {
 	b := topology.New("told")
 	numbers := spout.Generate(n, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Emit() })
 	b.Spout("numbers", spout.Func(func() spout.Spout { return told{numbers.New(), heard} })).Fields("n")
-	b.Bolt("pass", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+	b.Bolt("pass", bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 		if t.Int(0) == fatal {
 			died.Do(func() { panic("once") })
 		}
 		return out.Row().Int(t.Int(0)).Emit()
 	})).Global("numbers").Fields("n")
-	b.Bolt("sink", bolt.Func(func(tuple.Tuple, bolt.Emitter) error { return nil })).Global("pass")
+	b.Bolt("sink", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil })).Global("pass")
 	if _, err := askback.Run(t.Context(), b, askback.WithStrategy("acker"), askback.WithSettings(recovery.Config{MessageTimeout: 500, MaxPending: 2000})); err != nil {
 		t.Fatal(err)
 	}
@@ -122,9 +124,9 @@ func TestAckerResume(t *testing.T) {
 		count := 0
 		b := topology.New("resume")
 		b.Spout("numbers", spout.Generate(n, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Emit() })).Fields("n")
-		b.Bolt("pass", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error { return out.Row().Int(t.Int(0)).Emit() })).
+		b.Bolt("pass", bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error { return out.Row().Int(t.Int(0)).Emit() })).
 			Parallel(2).Shuffle("numbers").Fields("n")
-		b.Bolt("sink", bolt.Func(func(t tuple.Tuple, _ bolt.Emitter) error {
+		b.Bolt("sink", bolt.Func(func(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 			mu.Lock()
 			defer mu.Unlock()
 			times[t.Int(0)]++

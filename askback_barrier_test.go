@@ -55,7 +55,7 @@ func TestBarrierHeldOutput(t *testing.T) {
 		}
 		return out.Row().Int(i).Emit()
 	})).Fields("n")
-	b.Bolt("pass", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error { return out.Row().Int(t.Int(0)).Emit() })).
+	b.Bolt("pass", bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error { return out.Row().Int(t.Int(0)).Emit() })).
 		Parallel(2).Shuffle("numbers").Fields("n")
 	b.Bolt("till", func() bolt.Bolt { return &till{shop: shop} }).Global("pass")
 	_, err := askback.Run(t.Context(), b, askback.WithStrategy("barrier"), askback.WithKills(5, seed),
@@ -89,7 +89,7 @@ type till struct {
 	sold   bool
 }
 
-func (k *till) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+func (k *till) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 	k.Staged = append(k.Staged, t.Int(0))
 	return nil
 }
@@ -133,7 +133,9 @@ func TestBarrierResume(t *testing.T) {
 			}
 			return out.Row().Int(i).Emit()
 		})).Fields("n")
-		b.Bolt("square", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error { return out.Row().Int(t.Int(0) * t.Int(0)).Emit() })).
+		b.Bolt("square", bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
+			return out.Row().Int(t.Int(0) * t.Int(0)).Emit()
+		})).
 			Parallel(2).Shuffle("numbers").Fields("square")
 		b.Bolt("sink", sink.New).Global("square")
 		return b, sink

@@ -38,7 +38,9 @@ func TestMain(m *testing.M) {
 func squares(name string, n int64) (*topology.Builder, *bolt.Collector) {
 	b, sink := topology.New(name), bolt.NewCollector()
 	b.Spout("numbers", spout.Generate(n, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Emit() })).Fields("n")
-	b.Bolt("square", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error { return out.Row().Int(t.Int(0) * t.Int(0)).Emit() })).
+	b.Bolt("square", bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
+		return out.Row().Int(t.Int(0) * t.Int(0)).Emit()
+	})).
 		Parallel(2).Shuffle("numbers").Fields("square")
 	b.Bolt("sink", sink.New).Global("square")
 	return b, sink
@@ -108,7 +110,7 @@ func TestRunCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	b := topology.New("endless")
 	b.Spout("numbers", spout.Generate(0, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Emit() })).Fields("n")
-	b.Bolt("sink", bolt.Func(func(tuple.Tuple, bolt.Emitter) error { cancel(); return nil })).Global("numbers")
+	b.Bolt("sink", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { cancel(); return nil })).Global("numbers")
 	if r, err := askback.Run(ctx, b); !errors.Is(err, context.Canceled) || r == nil {
 		t.Errorf("%v, %v", r, err)
 	}
@@ -195,7 +197,7 @@ func TestResume(t *testing.T) {
 func TestRunFails(t *testing.T) {
 	b := topology.New("failing")
 	b.Spout("numbers", spout.Slice("a")).Fields("n")
-	b.Bolt("sink", bolt.Func(func(tuple.Tuple, bolt.Emitter) error { panic("hopeless") })).Global("numbers")
+	b.Bolt("sink", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { panic("hopeless") })).Global("numbers")
 	r, err := askback.Run(t.Context(), b)
 	if err == nil || r == nil || !strings.Contains(err.Error(), "sink.0") || !strings.Contains(err.Error(), "hopeless") {
 		t.Errorf("%v, %v", r, err)
@@ -240,14 +242,14 @@ func TestMainCommand(t *testing.T) {
 // Longest keeps the longest word of each first letter, and tells them when its input ends.
 type longest struct{ words [26]string }
 
-func (l *longest) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+func (l *longest) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 	if w := t.String(0); len(w) > len(l.words[w[0]-'a']) {
 		l.words[w[0]-'a'] = w
 	}
 	return nil
 }
 
-func (l *longest) Finish(out bolt.Emitter) error {
+func (l *longest) Finish(_ context.Context, out bolt.Emitter) error {
 	for _, w := range l.words {
 		if w == "" {
 			continue
@@ -268,7 +270,7 @@ func (l *longest) Restore(data []byte) error {
 func ExampleRun() {
 	b, sink := topology.New("longest"), bolt.NewCollector()
 	b.Spout("lines", spout.Slice("ask back for what", "was missed and", "a whole answer comes")).Fields("line")
-	b.Bolt("split", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+	b.Bolt("split", bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 		for w := range strings.FieldsSeq(t.String(0)) {
 			if err := out.Row().String(w).Emit(); err != nil {
 				return err

@@ -1,6 +1,7 @@
 package askback_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -19,8 +20,8 @@ import (
 func TestControl(t *testing.T) {
 	b := topology.New("controlled")
 	b.Spout("numbers", spout.Generate(20_000, func(i int64, out spout.Emitter) error { return out.Emit(i) }).Rate(40_000)).Fields("n")
-	b.Bolt("pass", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error { return out.Row().Int(t.Int(0)).Emit() })).Shuffle("numbers").Fields("n")
-	b.Bolt("sink", bolt.Func(func(tuple.Tuple, bolt.Emitter) error { return nil })).Global("pass")
+	b.Bolt("pass", bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error { return out.Row().Int(t.Int(0)).Emit() })).Shuffle("numbers").Fields("n")
+	b.Bolt("sink", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil })).Global("pass")
 	killed := make(chan error, 1)
 	report, err := askback.Run(t.Context(), b, askback.WithControl(func(c *askback.Control) {
 		go func() {

@@ -17,7 +17,7 @@
 //	func main() {
 //		b := topology.New("long")
 //		b.Spout("lines", spout.Files("logs/**/*.txt")).Fields("line")
-//		b.Bolt("long", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+//		b.Bolt("long", bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 //			if len(t.Bytes(0)) < 80 {
 //				return nil
 //			}

@@ -17,7 +17,7 @@ import (
 func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	words := bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+	words := bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 		for word := range bytes.FieldsSeq(t.Bytes(0)) {
 			if err := out.Row().Bytes(word).Emit(); err != nil {
 				return err

@@ -40,7 +40,7 @@ func newCore(b *testing.B, alias string) (*task.Core, *topology.Plan, *world) {
 		b.Fatal(err)
 	}
 	s := &world{}
-	s.core, err = task.NewCore(task.Config{
+	s.core, err = task.NewCore(b.Context(), task.Config{
 		Plan: plan, Task: plan.Task(a), Strategy: backtrack.New,
 		Settings: recovery.Config{Window: 1 << 40, SoftBound: 1 << 40, HardBound: 1 << 40, SnapshotEvery: 1 << 40},
 	}, &checkpoint.History{Incarnation: 1}, s)

@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"context"
+
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/state"
@@ -17,7 +19,7 @@ func fanout(s *Spec, restores bool) (*job, error) {
 	b.Spout("source", j.feed(func(n int64, out spout.Emitter) error {
 		return out.Row().Int(n % 1000).Int(n).Emit()
 	})).Parallel(s.Parallel).Fields("key", "n")
-	s.middle(b.Bolt("byKey", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+	s.middle(b.Bolt("byKey", bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 		return out.Row().Int(t.Int(1)).Emit()
 	}))).GroupBy("source", "key").Fields("n")
 	s.middle(b.Bolt("toAll", func() bolt.Bolt { return &share{} })).All("source").Fields("n")
@@ -35,7 +37,7 @@ func (s *share) Prepare(ctx bolt.Context) error {
 	return nil
 }
 
-func (s *share) Execute(t tuple.Tuple, out bolt.Emitter) error {
+func (s *share) Execute(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 	if n := t.Int(1); mix(uint64(n))%uint64(s.of) == uint64(s.task) {
 		return out.Row().Int(n).Emit()
 	}
@@ -56,7 +58,7 @@ func (j *join) Prepare(ctx bolt.Context) (err error) {
 	return err
 }
 
-func (j *join) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+func (j *join) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 	n, side := t.Int(0), int64(0)
 	if t.Source().Operator == "toAll" {
 		side = 1

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ func (f *feed) Open(ctx bolt.Context) error {
 }
 
 // Next emits a few tuples that are due.
-func (f *feed) Next(out spout.Emitter) error {
+func (f *feed) Next(_ context.Context, out spout.Emitter) error {
 	now := time.Now()
 	ready, ended := f.ready(now)
 	switch {

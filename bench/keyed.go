@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"math/rand/v2"
 
 	"github.com/askback/askback/bolt"
@@ -77,7 +78,7 @@ func (k *keySink) Prepare(ctx bolt.Context) (err error) {
 	return err
 }
 
-func (k *keySink) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+func (k *keySink) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 	*k.sums.Entry(t.Int(0))++
 	k.tick()
 	if n := t.Int(1); k.m.sampled(n) {
@@ -87,11 +88,11 @@ func (k *keySink) Execute(t tuple.Tuple, _ bolt.Emitter) error {
 }
 
 // Finish hands the sums over.
-func (k *keySink) Finish(out bolt.Emitter) error {
+func (k *keySink) Finish(ctx context.Context, out bolt.Emitter) error {
 	got := make(map[int64]int64, k.sums.Len())
 	for key, n := range k.sums.All() {
 		got[key] = n
 	}
 	k.results[k.task] = got
-	return k.sink.Finish(out)
+	return k.sink.Finish(ctx, out)
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -22,10 +23,10 @@ func twoHops(n int64, perSecond float64) *topology.Builder {
 	b.Spout("gen", spout.Generate(n, func(i int64, out spout.Emitter) error {
 		return out.Row().Int(i).Emit()
 	}).Rate(perSecond)).Parallel(2).Fields("n")
-	b.Bolt("pass", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+	b.Bolt("pass", bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 		return out.Row().Int(t.Int(0)).Emit()
 	})).Parallel(2).Shuffle("gen").Fields("n")
-	b.Bolt("sink", bolt.Func(func(tuple.Tuple, bolt.Emitter) error { return nil })).Global("pass")
+	b.Bolt("sink", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil })).Global("pass")
 	return b
 }
 

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 
@@ -14,7 +15,7 @@ import (
 type query struct {
 	name   string
 	fields []string
-	ask    func(t tuple.Tuple, out bolt.Emitter) error
+	ask    func(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error
 	yields func(b *bids, n int64) bool
 }
 
@@ -32,7 +33,7 @@ var bidFields = []string{"auction", "bidder", "price", "n", "extra"}
 // q0 passes bids on: it measures what everything costs that is not a query.
 var query0 = query{
 	name: "nexmark-q0", fields: bidFields,
-	ask: func(t tuple.Tuple, out bolt.Emitter) error {
+	ask: func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 		return out.Row().Int(t.Int(auction)).Int(t.Int(bidder)).Int(t.Int(price)).Int(t.Int(number)).Bytes(t.Bytes(extra)).Emit()
 	},
 }
@@ -40,7 +41,7 @@ var query0 = query{
 // q1 turns dollars into euros.
 var query1 = query{
 	name: "nexmark-q1", fields: bidFields,
-	ask: func(t tuple.Tuple, out bolt.Emitter) error {
+	ask: func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 		euros := t.Float(price) * 0.908
 		return out.Row().Int(t.Int(auction)).Int(t.Int(bidder)).Float(euros).Int(t.Int(number)).Bytes(t.Bytes(extra)).Emit()
 	},
@@ -49,7 +50,7 @@ var query1 = query{
 // q2 selects the bids on some auctions.
 var query2 = query{
 	name: "nexmark-q2", fields: []string{"auction", "price", "n"},
-	ask: func(t tuple.Tuple, out bolt.Emitter) error {
+	ask: func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 		a := t.Int(auction)
 		if a%selected != 0 {
 			return nil

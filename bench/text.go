@@ -3,6 +3,7 @@ package bench
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -90,7 +91,7 @@ type textSpout struct {
 	began    time.Time
 }
 
-func (s *textSpout) Next(out spout.Emitter) error {
+func (s *textSpout) Next(_ context.Context, out spout.Emitter) error {
 	if s.n == s.total {
 		return io.EOF
 	}

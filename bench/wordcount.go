@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"context"
+
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/words"
 	"github.com/askback/askback/spout"
@@ -18,7 +20,7 @@ func WordCount(lines spout.Source, parallel int, mode topology.Pessimism, found 
 		split.Nondeterministic(mode)
 	}
 	b.Bolt("count", func() bolt.Bolt { return &words.Count{} }).Parallel(parallel).GroupBy("split", "word").Fields("word", "n")
-	b.Bolt("total", bolt.Func(func(t tuple.Tuple, _ bolt.Emitter) error {
+	b.Bolt("total", bolt.Func(func(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 		found(t.Bytes(0), t.Int(1))
 		return nil
 	})).Global("count")

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"encoding/binary"
 
 	"github.com/askback/askback/bolt"
@@ -63,11 +64,11 @@ func probe(n int64) []byte { return binary.BigEndian.AppendUint64([]byte{0}, uin
 
 func isProbe(b []byte) bool { return len(b) == 9 && b[0] == 0 }
 
-func splitOrPass(t tuple.Tuple, out bolt.Emitter) error {
+func splitOrPass(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
 	if line := t.Bytes(0); isProbe(line) {
 		return out.Row().Bytes(line).Emit()
 	}
-	return words.Split{}.Execute(t, out)
+	return words.Split{}.Execute(ctx, t, out)
 }
 
 // A wordSink counts words, and times probes.
@@ -86,7 +87,7 @@ func (w *wordSink) Prepare(ctx bolt.Context) error {
 	return w.Count.Prepare(ctx)
 }
 
-func (w *wordSink) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+func (w *wordSink) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 	word := t.Bytes(0)
 	if isProbe(word) {
 		w.time(int64(binary.BigEndian.Uint64(word[1:])))
@@ -98,13 +99,13 @@ func (w *wordSink) Execute(t tuple.Tuple, _ bolt.Emitter) error {
 }
 
 // Finish hands the counts over.
-func (w *wordSink) Finish(out bolt.Emitter) error {
+func (w *wordSink) Finish(ctx context.Context, out bolt.Emitter) error {
 	got := make(map[string]int64, w.N.Len())
 	for word, n := range w.N.All() {
 		got[word] = n
 	}
 	w.results[w.task] = got
-	return w.sink.Finish(out)
+	return w.sink.Finish(ctx, out)
 }
 
 // merged adds up the results of all tasks.

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -76,7 +77,9 @@ func relay(s *Spec, restores bool) (*job, error) {
 	constant := []byte("some data")
 	return chain(s, restores, "relay", 1, []string{"str", "n"},
 		func(n int64, out spout.Emitter) error { return out.Row().Bytes(constant).Int(n).Emit() },
-		func(t tuple.Tuple, out bolt.Emitter) error { return out.Row().Bytes(t.Bytes(0)).Int(t.Int(1)).Emit() })
+		func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
+			return out.Row().Bytes(t.Bytes(0)).Int(t.Int(1)).Emit()
+		})
 }
 
 // hops is a chain of bolts.
@@ -86,12 +89,12 @@ func hops(s *Spec, restores bool) (*job, error) {
 	}
 	return chain(s, restores, "hops", s.Hops, []string{"n"},
 		func(n int64, out spout.Emitter) error { return out.Row().Int(n).Emit() },
-		func(t tuple.Tuple, out bolt.Emitter) error { return out.Row().Int(t.Int(0)).Emit() })
+		func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error { return out.Row().Int(t.Int(0)).Emit() })
 }
 
 // chain is a source, a number of bolts that pass on what they get, and a sink. The number is the last field. A number
 // goes to the same sink always: dealt out, it could come to another after a fault, and would seem new there.
-func chain(s *Spec, restores bool, name string, length int, fields []string, emit func(int64, spout.Emitter) error, pass func(tuple.Tuple, bolt.Emitter) error) (*job, error) {
+func chain(s *Spec, restores bool, name string, length int, fields []string, emit func(int64, spout.Emitter) error, pass func(context.Context, tuple.Tuple, bolt.Emitter) error) (*job, error) {
 	j := numbered(s, restores, s.Parallel, s.Parallel)
 	b := topology.New(name)
 	b.Spout("source", j.feed(emit)).Parallel(s.Parallel).Fields(fields...)
@@ -125,7 +128,7 @@ type taker struct {
 	field int
 }
 
-func (k *taker) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+func (k *taker) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 	k.arrive(t.Int(k.field))
 	return nil
 }
@@ -144,7 +147,7 @@ func (k *sink) Prepare(ctx bolt.Context) error {
 
 func (k *sink) Snapshot() ([]byte, error) { return k.snapshot(), nil }
 func (k *sink) Restore(data []byte) error { return k.restore(data) }
-func (k *sink) Finish(_ bolt.Emitter) error {
+func (k *sink) Finish(_ context.Context, _ bolt.Emitter) error {
 	k.finish()
 	return nil
 }

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"context"
 	"time"
 
 	"github.com/askback/askback/msgid"
@@ -28,7 +29,7 @@ type Emitter = tuple.Emitter
 //
 // The optional interfaces below are found by type assertion on the value that the operator's factory returns.
 type Bolt interface {
-	Execute(t tuple.Tuple, out Emitter) error
+	Execute(ctx context.Context, t tuple.Tuple, out Emitter) error
 }
 
 // A bolt that implements io.Closer is closed when its task ends or is killed, whatever happened before: Prepare or Restore
@@ -42,13 +43,13 @@ type Preparer interface {
 // A Finisher is called once when all inputs of the task have ended. What it emits goes out before the task's
 // own channels end.
 type Finisher interface {
-	Finish(out Emitter) error
+	Finish(ctx context.Context, out Emitter) error
 }
 
 // A Ticker is called on the interval set when the topology is built. The time is recorded, so that a restored
 // task is ticked at the same place with the same time.
 type Ticker interface {
-	Tick(now time.Time, out Emitter) error
+	Tick(ctx context.Context, now time.Time, out Emitter) error
 }
 
 // A Snapshotter keeps state of its own form, which is stored whole at each snapshot. State of many keys belongs

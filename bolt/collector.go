@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -118,7 +119,7 @@ func (b *collecting) Prepare(ctx Context) error {
 }
 
 // Execute keeps a copy of the tuple.
-func (b *collecting) Execute(t tuple.Tuple, _ Emitter) error {
+func (b *collecting) Execute(_ context.Context, t tuple.Tuple, _ Emitter) error {
 	b.to.mu.Lock()
 	defer b.to.mu.Unlock()
 	b.rows.encoded = append(b.rows.encoded, t.Encoded()...)

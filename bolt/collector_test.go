@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -19,9 +20,9 @@ func TestCollector(t *testing.T) {
 	rows := func() string { return fmt.Sprint(c.Rows()) }
 
 	one, zero := start(1, 1), start(0, 1)
-	check(t, one.Execute(fileTuple(t, 1), nil))
-	check(t, zero.Execute(fileTuple(t, 0, "x"), nil))
-	check(t, zero.Execute(fileTuple(t, -7, []byte{0xff}), nil))
+	check(t, one.Execute(context.Background(), fileTuple(t, 1), nil))
+	check(t, zero.Execute(context.Background(), fileTuple(t, 0, "x"), nil))
+	check(t, zero.Execute(context.Background(), fileTuple(t, -7, []byte{0xff}), nil))
 	if got, want := rows(), "[[row 0 x] [row -7 \xff] [row 1]]"; got != want || c.Len() != 3 {
 		t.Fatalf("%d rows %s, want %s", c.Len(), got, want)
 	}
@@ -30,15 +31,15 @@ func TestCollector(t *testing.T) {
 	data, err := zero.Snapshot()
 	check(t, err)
 	was := string(data)
-	check(t, zero.Execute(fileTuple(t, 8), nil))
+	check(t, zero.Execute(context.Background(), fileTuple(t, 8), nil))
 	if string(data) != was {
 		t.Error("the snapshot changed afterwards")
 	}
 	again := start(0, 2)
 	check(t, again.Restore(data))
-	clear(data)                                  // the caller's bytes are not kept
-	check(t, zero.Execute(fileTuple(t, 9), nil)) // the paused predecessor is not heard any more
-	check(t, again.Execute(fileTuple(t, 10), nil))
+	clear(data)                                                        // the caller's bytes are not kept
+	check(t, zero.Execute(context.Background(), fileTuple(t, 9), nil)) // the paused predecessor is not heard any more
+	check(t, again.Execute(context.Background(), fileTuple(t, 10), nil))
 	if got, want := rows(), "[[row 0 x] [row -7 \xff] [row 10] [row 1]]"; got != want || c.Len() != 4 {
 		t.Fatalf("%d rows %s, want %s", c.Len(), got, want)
 	}
@@ -61,7 +62,7 @@ func TestCollectorIsRead(t *testing.T) {
 	var running sync.WaitGroup
 	running.Go(func() {
 		for range 1000 {
-			if err := b.Execute(row, nil); err != nil {
+			if err := b.Execute(context.Background(), row, nil); err != nil {
 				t.Error(err)
 			}
 		}
@@ -78,12 +79,12 @@ func TestCollectorIsRead(t *testing.T) {
 
 func TestFunc(t *testing.T) {
 	calls := 0
-	factory := Func(func(row tuple.Tuple, _ Emitter) error {
+	factory := Func(func(_ context.Context, row tuple.Tuple, _ Emitter) error {
 		calls++
 		return fmt.Errorf("got %s", row.String(0))
 	})
 	for range 2 {
-		if err := factory().Execute(fileTuple(t, 1), nil); err == nil || err.Error() != "got row" {
+		if err := factory().Execute(context.Background(), fileTuple(t, 1), nil); err == nil || err.Error() != "got row" {
 			t.Errorf("error %v", err)
 		}
 	}

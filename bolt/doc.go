@@ -12,14 +12,14 @@
 //	// Longest keeps the longest word and emits it when the input has ended.
 //	type Longest struct{ word []byte }
 //
-//	func (l *Longest) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+//	func (l *Longest) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 //		if w := t.Bytes(0); len(w) > len(l.word) {
 //			l.word = append(l.word[:0], w...) // a copy: t is valid only during the call
 //		}
 //		return nil
 //	}
 //
-//	func (l *Longest) Finish(out bolt.Emitter) error { return out.Row().Bytes(l.word).Emit() }
+//	func (l *Longest) Finish(_ context.Context, out bolt.Emitter) error { return out.Row().Bytes(l.word).Emit() }
 //	func (l *Longest) Snapshot() ([]byte, error)     { return bytes.Clone(l.word), nil }
 //	func (l *Longest) Restore(data []byte) error     { l.word = bytes.Clone(data); return nil }
 //

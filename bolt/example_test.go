@@ -2,6 +2,7 @@ package bolt_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log"
 	"os"
@@ -15,22 +16,24 @@ import (
 // Longest keeps the longest word and emits it when the input has ended.
 type Longest struct{ word []byte }
 
-func (l *Longest) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+func (l *Longest) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 	if w := t.Bytes(0); len(w) > len(l.word) {
 		l.word = append(l.word[:0], w...) // a copy: t is valid only during the call
 	}
 	return nil
 }
 
-func (l *Longest) Finish(out bolt.Emitter) error { return out.Row().Bytes(l.word).Emit() }
-func (l *Longest) Snapshot() ([]byte, error)     { return bytes.Clone(l.word), nil }
-func (l *Longest) Restore(data []byte) error     { l.word = bytes.Clone(data); return nil }
+func (l *Longest) Finish(_ context.Context, out bolt.Emitter) error {
+	return out.Row().Bytes(l.word).Emit()
+}
+func (l *Longest) Snapshot() ([]byte, error) { return bytes.Clone(l.word), nil }
+func (l *Longest) Restore(data []byte) error { l.word = bytes.Clone(data); return nil }
 
 // A bolt of one's own, and how a restored task goes on with it.
 func Example() {
 	words := func(b bolt.Bolt, words ...string) {
 		for _, w := range words {
-			if err := b.Execute(bolttest.MustTuple("word", w), nil); err != nil {
+			if err := b.Execute(context.Background(), bolttest.MustTuple("word", w), nil); err != nil {
 				log.Fatal(err)
 			}
 		}
@@ -48,12 +51,12 @@ func Example() {
 		log.Fatal(err)
 	}
 	words(restored, "outrageous", "fortune")
-	fmt.Println(restored.Finish(out), out.Rows(""))
+	fmt.Println(restored.Finish(context.Background(), out), out.Rows(""))
 	// Output: <nil> [[outrageous]]
 }
 
 func ExampleFunc() {
-	long := bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+	long := bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 		if len(t.Bytes(0)) < 4 {
 			return nil
 		}
@@ -62,7 +65,7 @@ func ExampleFunc() {
 
 	b, out := long(), bolttest.NewEmitter("word")
 	for _, w := range []string{"the", "slings", "and", "arrows"} {
-		if err := b.Execute(bolttest.MustTuple("word", w), out); err != nil {
+		if err := b.Execute(context.Background(), bolttest.MustTuple("word", w), out); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -84,7 +87,7 @@ func ExampleFile() {
 		log.Fatal(err)
 	}
 	for _, word := range []string{"sea", "troubles"} {
-		if err := b.Execute(bolttest.MustTuple("word n", word, 1), nil); err != nil {
+		if err := b.Execute(context.Background(), bolttest.MustTuple("word n", word, 1), nil); err != nil {
 			log.Fatal(err)
 		}
 		if _, err := sink.Snapshot(); err != nil { // goes to the task's log, and when it is durable:

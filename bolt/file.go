@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -131,7 +132,7 @@ func (s *fileSink) Prepare(ctx Context) error {
 }
 
 // Execute adds a line.
-func (s *fileSink) Execute(t tuple.Tuple, _ Emitter) error {
+func (s *fileSink) Execute(_ context.Context, t tuple.Tuple, _ Emitter) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
@@ -153,7 +154,7 @@ func (s *fileSink) Execute(t tuple.Tuple, _ Emitter) error {
 }
 
 // Finish lets the next snapshot end the last part.
-func (s *fileSink) Finish(Emitter) error {
+func (s *fileSink) Finish(context.Context, Emitter) error {
 	s.ended = true
 	return s.begin()
 }

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -201,7 +202,7 @@ func (task *fileTask) run() error {
 	}
 	for i := log.consumed; i < fileRows; i++ {
 		task.step("execute")
-		if err := sink.Execute(fileTuple(w.t, i), nil); err != nil {
+		if err := sink.Execute(context.Background(), fileTuple(w.t, i), nil); err != nil {
 			return err
 		}
 		if i%2 == 1 {
@@ -210,7 +211,7 @@ func (task *fileTask) run() error {
 			}
 		}
 	}
-	if err := sink.Finish(nil); err != nil {
+	if err := sink.Finish(context.Background(), nil); err != nil {
 		return err
 	}
 	return task.snapshot(sink, fileRows, true)

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,12 +32,12 @@ func TestFileNames(t *testing.T) {
 		for range 2 { // the second run finds the first one's files
 			for i := range tt.parallel {
 				s := sinkOf(t, filepath.Join(dir, "words"), i, tt.parallel, tt.opts...)
-				err := s.Execute(fileTuple(t, 1), nil)
+				err := s.Execute(context.Background(), fileTuple(t, 1), nil)
 				if err == nil {
 					err = commit(s)
 				}
 				if err == nil {
-					err = errors.Join(s.Execute(fileTuple(t, 2), nil), s.Finish(nil), commit(s))
+					err = errors.Join(s.Execute(context.Background(), fileTuple(t, 2), nil), s.Finish(context.Background(), nil), commit(s))
 				}
 				if err != nil && !errors.Is(err, ErrOutputExists) {
 					t.Fatal(err)
@@ -52,8 +53,8 @@ func TestFileNames(t *testing.T) {
 func TestFileWithoutOutput(t *testing.T) {
 	dir := t.TempDir()
 	for _, s := range []*fileSink{sinkOf(t, filepath.Join(dir, "parts"), 0, 1), sinkOf(t, filepath.Join(dir, "single"), 0, 1, Single())} {
-		check(t, errors.Join(commit(s), s.Finish(nil), commit(s), commit(s)))
-		if err := s.Execute(fileTuple(t, 1), nil); err == nil {
+		check(t, errors.Join(commit(s), s.Finish(context.Background(), nil), commit(s), commit(s)))
+		if err := s.Execute(context.Background(), fileTuple(t, 1), nil); err == nil {
 			t.Error("a tuple after the end is taken")
 		}
 	}
@@ -80,11 +81,11 @@ func TestFileRefuses(t *testing.T) {
 	// A fresh run does not add to an old one's parts, nor does a task whose log went back in time.
 	s := sinkOf(t, filepath.Join(dir, "out"), 0, 1)
 	back, err := s.Snapshot()
-	check(t, errors.Join(err, s.Execute(fileTuple(t, 1), nil), commit(s)))
+	check(t, errors.Join(err, s.Execute(context.Background(), fileTuple(t, 1), nil), commit(s)))
 	for _, snapshot := range [][]byte{nil, back} {
 		s = sinkOf(t, filepath.Join(dir, "out"), 0, 1)
 		if snapshot == nil {
-			err = s.Execute(fileTuple(t, 1), nil)
+			err = s.Execute(context.Background(), fileTuple(t, 1), nil)
 		} else {
 			err = s.Restore(snapshot)
 		}
@@ -97,7 +98,7 @@ func TestFileRefuses(t *testing.T) {
 	path := filepath.Join(dir, "shared")
 	one, two := sinkOf(t, path, 0, 1), sinkOf(t, path, 0, 1)
 	two.names.stagedPrefix = "shared.other.0."
-	check(t, errors.Join(one.Execute(fileTuple(t, 1), nil), two.Execute(fileTuple(t, 2), nil), commit(one)))
+	check(t, errors.Join(one.Execute(context.Background(), fileTuple(t, 1), nil), two.Execute(context.Background(), fileTuple(t, 2), nil), commit(one)))
 	if err := commit(two); !errors.Is(err, ErrOutputExists) || !strings.Contains(err.Error(), "same path") {
 		t.Errorf("error %v, want %v", err, ErrOutputExists)
 	}
@@ -107,7 +108,7 @@ func TestFileLost(t *testing.T) {
 	for _, mode := range fileModes {
 		dir := t.TempDir()
 		s := sinkOf(t, filepath.Join(dir, "out"), 0, 1, mode.opts...)
-		check(t, s.Execute(fileTuple(t, 1), nil))
+		check(t, s.Execute(context.Background(), fileTuple(t, 1), nil))
 		data, err := s.Snapshot()
 		check(t, errors.Join(err, s.Close(), os.Remove(filepath.Join(dir, names(t, dir)))))
 
@@ -127,7 +128,7 @@ func TestFileLost(t *testing.T) {
 func TestFileWriteFails(t *testing.T) {
 	dir := t.TempDir()
 	s := sinkOf(t, filepath.Join(dir, "out"), 0, 1, Single(), func(o *fileOptions) { o.buffer = 1 })
-	check(t, errors.Join(s.Execute(fileTuple(t, 0), nil), s.Execute(fileTuple(t, 1), nil)))
+	check(t, errors.Join(s.Execute(context.Background(), fileTuple(t, 0), nil), s.Execute(context.Background(), fileTuple(t, 1), nil)))
 
 	good := s.file
 	readOnly, err := os.Open(good.Name())
@@ -135,7 +136,7 @@ func TestFileWriteFails(t *testing.T) {
 	defer readOnly.Close()
 	s.file = readOnly
 	for range 3 {
-		if err := s.Execute(fileTuple(t, 2), nil); err == nil || !strings.Contains(err.Error(), good.Name()) {
+		if err := s.Execute(context.Background(), fileTuple(t, 2), nil); err == nil || !strings.Contains(err.Error(), good.Name()) {
 			t.Fatalf("error %v, want one that names %s", err, good.Name())
 		}
 		if _, err := s.Snapshot(); err == nil {
@@ -143,7 +144,7 @@ func TestFileWriteFails(t *testing.T) {
 		}
 	}
 	s.file = good
-	check(t, errors.Join(s.Execute(fileTuple(t, 2), nil), s.Finish(nil), commit(s)))
+	check(t, errors.Join(s.Execute(context.Background(), fileTuple(t, 2), nil), s.Finish(context.Background(), nil), commit(s)))
 	if b, _ := os.ReadFile(filepath.Join(dir, "out")); string(b) != "row\t0\nrow\t1\nrow\t2\n" {
 		t.Errorf("the output is %q", b)
 	}
@@ -153,13 +154,13 @@ func TestFileWriteFails(t *testing.T) {
 func TestFileSyncFails(t *testing.T) {
 	full := errors.New("no space left on device")
 	s := sinkOf(t, filepath.Join(t.TempDir(), "out"), 0, 1, func(o *fileOptions) { o.fsync = func(*os.File) error { return full } })
-	check(t, s.Execute(fileTuple(t, 1), nil))
+	check(t, s.Execute(context.Background(), fileTuple(t, 1), nil))
 	for range 2 {
 		if _, err := s.Snapshot(); !errors.Is(err, full) {
 			t.Errorf("Snapshot after a failed sync: %v", err)
 		}
 	}
-	if err := s.Execute(fileTuple(t, 2), nil); !errors.Is(err, full) {
+	if err := s.Execute(context.Background(), fileTuple(t, 2), nil); !errors.Is(err, full) {
 		t.Errorf("Execute after a failed sync: %v", err)
 	}
 	check(t, s.Close())
@@ -174,11 +175,11 @@ func TestFileAbandonedSnapshot(t *testing.T) {
 			for rows := 1; rows <= 4; rows++ {
 				w := newFileWorld(t, append(slices.Clone(mode.opts), func(o *fileOptions) { o.fsync = noSync }))
 				s := sinkOf(t, filepath.Join(w.dir, "out"), 0, 1, w.opts...)
-				check(t, s.Execute(fileTuple(t, 0), nil))
+				check(t, s.Execute(context.Background(), fileTuple(t, 0), nil))
 				durable, err := s.Snapshot()
 				check(t, errors.Join(err, s.Commit()))
 				for i := 1; i <= rows; i++ {
-					check(t, s.Execute(fileTuple(t, i), nil))
+					check(t, s.Execute(context.Background(), fileTuple(t, i), nil))
 					_, err := s.Snapshot() // abandoned
 					check(t, err)
 				}
@@ -187,13 +188,13 @@ func TestFileAbandonedSnapshot(t *testing.T) {
 					s = sinkOf(t, filepath.Join(w.dir, "out"), 0, 1, w.opts...)
 					check(t, errors.Join(s.Restore(durable), s.Commit()))
 					for i := 1; i <= rows; i++ {
-						check(t, s.Execute(fileTuple(t, i), nil))
+						check(t, s.Execute(context.Background(), fileTuple(t, i), nil))
 						_, err := s.Snapshot()
 						check(t, err)
 					}
 				}
-				check(t, s.Execute(fileTuple(t, rows+1), nil))
-				check(t, errors.Join(s.Finish(nil), commit(s)))
+				check(t, s.Execute(context.Background(), fileTuple(t, rows+1), nil))
+				check(t, errors.Join(s.Finish(context.Background(), nil), commit(s)))
 				want := ""
 				for i := range rows + 2 {
 					want += fmt.Sprintf("row\t%d\n", i)
@@ -212,9 +213,9 @@ func TestFileFormats(t *testing.T) {
 		path := filepath.Join(dir, "out")
 		s := sinkOf(t, path, 0, 1, append(opts, Single())...)
 		defer s.Close()
-		err := s.Execute(fileTuple(t, values...), nil)
+		err := s.Execute(context.Background(), fileTuple(t, values...), nil)
 		if err == nil {
-			err = errors.Join(s.Finish(nil), commit(s))
+			err = errors.Join(s.Finish(context.Background(), nil), commit(s))
 		}
 		b, _ := os.ReadFile(path)
 		return string(b), err
@@ -252,7 +253,7 @@ func FuzzFileRestore(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s := sinkOf(t, filepath.Join(sub, "out"), 0, 1)
 		if s.Restore(data) == nil && s.Commit() == nil {
-			check(t, errors.Join(s.Finish(nil), commit(s), s.Close()))
+			check(t, errors.Join(s.Finish(context.Background(), nil), commit(s), s.Close()))
 		}
 		if _, err := os.Stat(outside); err != nil {
 			t.Fatalf("restoring %q touched a file outside", data)
@@ -268,7 +269,7 @@ func BenchmarkFile(b *testing.B) {
 	b.SetBytes(20)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := s.Execute(row, nil); err != nil {
+		if err := s.Execute(context.Background(), row, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,6 +1,10 @@
 package bolt
 
-import "github.com/askback/askback/tuple"
+import (
+	"context"
+
+	"github.com/askback/askback/tuple"
+)
 
 // Func returns the factory of a bolt that has no state: f is its Execute. The tasks of an operator call f
 // concurrently, so f must not change what it closes over.
@@ -11,11 +15,13 @@ import "github.com/askback/askback/tuple"
 //		}
 //		return out.Row().Bytes(t.Bytes(0)).Emit()
 //	})).Shuffle("words").Fields("word")
-func Func(f func(t tuple.Tuple, out Emitter) error) func() Bolt {
+func Func(f func(ctx context.Context, t tuple.Tuple, out Emitter) error) func() Bolt {
 	return func() Bolt { return function(f) }
 }
 
-type function func(t tuple.Tuple, out Emitter) error
+type function func(ctx context.Context, t tuple.Tuple, out Emitter) error
 
 // Execute calls f.
-func (f function) Execute(t tuple.Tuple, out Emitter) error { return f(t, out) }
+func (f function) Execute(ctx context.Context, t tuple.Tuple, out Emitter) error {
+	return f(ctx, t, out)
+}

@@ -3,6 +3,7 @@ package journal_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -238,7 +239,7 @@ func follow(t *testing.T, nc *nats.Conn) *follower {
 		defer func() { _ = f.spout.(io.Closer).Close() }()
 		want, end := -1, time.Time{}
 		for {
-			err := f.spout.Next(f.out)
+			err := f.spout.Next(context.Background(), f.out)
 			if err != nil && !errors.Is(err, spout.ErrIdle) {
 				f.ended <- err
 				return

@@ -18,7 +18,7 @@
 //	// Powers emits the powers of two.
 //	type Powers struct{ n uint64 }
 //
-//	func (p *Powers) Next(out spout.Emitter) error {
+//	func (p *Powers) Next(_ context.Context, out spout.Emitter) error {
 //		if p.n == 64 {
 //			return io.EOF
 //		}

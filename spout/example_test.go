@@ -1,6 +1,7 @@
 package spout_test
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -15,7 +16,7 @@ import (
 // Powers emits the powers of two.
 type Powers struct{ n uint64 }
 
-func (p *Powers) Next(out spout.Emitter) error {
+func (p *Powers) Next(_ context.Context, out spout.Emitter) error {
 	if p.n == 64 {
 		return io.EOF
 	}
@@ -40,7 +41,7 @@ func Example() {
 
 	s := source.New()
 	for range 4 {
-		if err := s.Next(out); err != nil {
+		if err := s.Next(context.Background(), out); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -48,7 +49,7 @@ func Example() {
 	if err := restored.Seek(s.Position(nil)); err != nil {
 		log.Fatal(err)
 	}
-	if err := restored.Next(out); err != nil {
+	if err := restored.Next(context.Background(), out); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(out.Rows(""))
@@ -78,7 +79,7 @@ func ExampleFiles() {
 	}
 	out := bolttest.NewEmitter("line")
 	for err == nil {
-		err = s.Next(out)
+		err = s.Next(context.Background(), out)
 	}
 	fmt.Println(out.Rows(""), err)
 	// Output:
@@ -94,7 +95,7 @@ func ExampleGenerate() {
 		log.Fatal(err)
 	}
 	out := bolttest.NewEmitter("n", "square")
-	if err := s.Next(out); err != nil {
+	if err := s.Next(context.Background(), out); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(out.Rows(""))

@@ -1,6 +1,7 @@
 package spout
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -175,7 +176,7 @@ func (s *fileSpout) Open(ctx bolt.Context) (err error) {
 }
 
 // Next emits the next lines, about a frame's worth, so that the cost of a call vanishes.
-func (s *fileSpout) Next(out Emitter) error {
+func (s *fileSpout) Next(_ context.Context, out Emitter) error {
 	if s.list == nil {
 		return errors.New("spout: Next before Open")
 	}

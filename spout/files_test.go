@@ -3,6 +3,7 @@ package spout
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -443,7 +444,7 @@ func TestFilesAllocateNothingPerLine(t *testing.T) {
 	defer s.Close()
 	out := newCounter()
 	if n := testing.AllocsPerRun(100, func() {
-		if err := s.Next(out); err != nil {
+		if err := s.Next(context.Background(), out); err != nil {
 			t.Fatal(err)
 		}
 	}); n > 0 {
@@ -461,7 +462,7 @@ func BenchmarkFiles(b *testing.B) {
 		b.SetBytes(size)
 		for b.Loop() {
 			s, out := opened(b, source, 0, 1), newCounter()
-			for err := error(nil); err != io.EOF; err = s.Next(out) {
+			for err := error(nil); err != io.EOF; err = s.Next(context.Background(), out) {
 			}
 			if out.n != size/40 {
 				b.Fatal(out.n)
@@ -549,7 +550,7 @@ func opened(t failer, source *FileSource, index, parallel int) *fileSpout {
 func next(t failer, s Spout) (lines []string, err error) {
 	t.Helper()
 	out := bolttest.NewEmitter("line")
-	err = s.Next(out)
+	err = s.Next(context.Background(), out)
 	for _, row := range out.Rows("") {
 		lines = append(lines, row[0].(string))
 	}

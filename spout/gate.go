@@ -1,6 +1,7 @@
 package spout
 
 import (
+	"context"
 	"io"
 
 	"github.com/askback/askback/bolt"
@@ -27,11 +28,11 @@ func (g *gated) Open(ctx bolt.Context) error {
 	return nil
 }
 
-func (g *gated) Next(out Emitter) error {
+func (g *gated) Next(ctx context.Context, out Emitter) error {
 	if g.shut(g.Spout, g.task) {
 		return ErrIdle
 	}
-	return g.Spout.Next(out)
+	return g.Spout.Next(ctx, out)
 }
 
 func (g *gated) Progress() (done, total int64) {

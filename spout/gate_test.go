@@ -1,6 +1,7 @@
 package spout_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -17,11 +18,11 @@ func TestGate(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := bolttest.NewEmitter("letter")
-	if err := s.Next(out); !errors.Is(err, spout.ErrIdle) || len(out.Rows("")) > 0 {
+	if err := s.Next(context.Background(), out); !errors.Is(err, spout.ErrIdle) || len(out.Rows("")) > 0 {
 		t.Errorf("it is shut: %v, %v", err, out.Rows(""))
 	}
 	shut = false
-	if err := s.Next(out); err != nil || len(out.Rows("")) == 0 || asked != 1 {
+	if err := s.Next(context.Background(), out); err != nil || len(out.Rows("")) == 0 || asked != 1 {
 		t.Errorf("it is open: %v, %v, asked of task %d", err, out.Rows(""), asked)
 	}
 	if done, total := s.(spout.Progresser).Progress(); done == 0 || total == 0 {

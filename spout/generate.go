@@ -1,6 +1,7 @@
 package spout
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -62,7 +63,7 @@ func (g *generated) Open(ctx bolt.Context) error {
 }
 
 // Next makes the next few calls that are due.
-func (g *generated) Next(out Emitter) error {
+func (g *generated) Next(_ context.Context, out Emitter) error {
 	if g.parallel == 0 {
 		return errors.New("spout: Next before Open")
 	}

@@ -1,6 +1,7 @@
 package spout
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -69,7 +70,7 @@ func TestSourcesShareAndResume(t *testing.T) {
 
 func TestSliceOfNothing(t *testing.T) {
 	for _, source := range []*Generator{Slice[int](), Rows(nil)} {
-		if err := begun(t, source, 0, 1).Next(bolttest.NewEmitter("x")); err != io.EOF {
+		if err := begun(t, source, 0, 1).Next(context.Background(), bolttest.NewEmitter("x")); err != io.EOF {
 			t.Errorf("Next of an empty source: %v", err)
 		}
 	}
@@ -77,13 +78,13 @@ func TestSliceOfNothing(t *testing.T) {
 
 func TestSliceOfTypes(t *testing.T) {
 	out := bolttest.NewEmitter("x")
-	must(t, begun(t, Slice(7, -7), 0, 1).Next(out))
-	must(t, begun(t, Slice([]byte("b")), 0, 1).Next(out))
-	must(t, begun(t, Slice[any](1.5, true, nil), 0, 1).Next(out))
+	must(t, begun(t, Slice(7, -7), 0, 1).Next(context.Background(), out))
+	must(t, begun(t, Slice([]byte("b")), 0, 1).Next(context.Background(), out))
+	must(t, begun(t, Slice[any](1.5, true, nil), 0, 1).Next(context.Background(), out))
 	if got := fmt.Sprint(out.Rows("")); got != "[[7] [-7] [b] [1.5] [true] [<nil>]]" {
 		t.Errorf("emitted %s", got)
 	}
-	if err := begun(t, Slice(make(chan int)), 0, 1).Next(out); err == nil {
+	if err := begun(t, Slice(make(chan int)), 0, 1).Next(context.Background(), out); err == nil {
 		t.Error("a channel was emitted")
 	}
 }
@@ -96,11 +97,11 @@ func TestGenerateEndless(t *testing.T) {
 	}
 	s.next = math.MaxInt64 - 2 // even numbers do not end before the last odd one
 	out := bolttest.NewEmitter("n")
-	must(t, s.Next(out))
+	must(t, s.Next(context.Background(), out))
 	if got := fmt.Sprint(out.Rows("")); got != fmt.Sprintf("[[%d]]", math.MaxInt64-2) {
 		t.Errorf("emitted %s", got)
 	}
-	if err := s.Next(out); err != io.EOF {
+	if err := s.Next(context.Background(), out); err != io.EOF {
 		t.Errorf("behind the largest number: %v", err)
 	}
 }
@@ -117,21 +118,21 @@ func TestGenerateErrors(t *testing.T) {
 	out := bolttest.NewEmitter("n")
 	for _, fail = range []error{io.EOF, ErrIdle} {
 		s := begun(t, source, 0, 1)
-		if err := s.Next(out); err != nil {
+		if err := s.Next(context.Background(), out); err != nil {
 			t.Errorf("Next emitted and returned %v", err)
 		}
-		if err := s.Next(out); err != fail {
+		if err := s.Next(context.Background(), out); err != fail {
 			t.Errorf("error %v, want %v", err, fail)
 		}
 	}
 	out.Reset()
 	fail = oops
 	s := begun(t, source, 0, 1)
-	if err := s.Next(out); err != oops {
+	if err := s.Next(context.Background(), out); err != oops {
 		t.Errorf("error %v, want oops", err)
 	}
 	fail = nil
-	if err := s.Next(out); err != nil || fmt.Sprint(out.Rows("")) != "[[0] [1] [2] [3] [4] [5] [6] [7] [8] [9]]" {
+	if err := s.Next(context.Background(), out); err != nil || fmt.Sprint(out.Rows("")) != "[[0] [1] [2] [3] [4] [5] [6] [7] [8] [9]]" {
 		t.Errorf("after a failure that passed: %v %v", out.Rows(""), err)
 	}
 
@@ -152,7 +153,7 @@ func TestGenerateRate(t *testing.T) {
 			before := len(out.Encoded(""))
 			for _, s := range tasks {
 				for {
-					if err := s.Next(out); err == ErrIdle {
+					if err := s.Next(context.Background(), out); err == ErrIdle {
 						break
 					} else if err != nil {
 						t.Fatal(err)
@@ -176,21 +177,21 @@ func TestGenerateRate(t *testing.T) {
 		// A restored task begins its schedule where it is: it does not wait for its past.
 		restored := begun(t, source, 0, 2)
 		must(t, restored.Seek(tasks[0].Position(nil)))
-		if err := restored.Next(out); err != nil {
+		if err := restored.Next(context.Background(), out); err != nil {
 			t.Errorf("the first call after a restore: %v", err)
 		}
-		if err := restored.Next(out); err != ErrIdle {
+		if err := restored.Next(context.Background(), out); err != ErrIdle {
 			t.Errorf("the second call after a restore: %v", err)
 		}
 
 		// What it repeats it does not hold back, and then it goes on from there.
 		restored.(Pacer).Hurry(true)
 		for range 10 {
-			must(t, restored.Next(out))
+			must(t, restored.Next(context.Background(), out))
 		}
 		restored.(Pacer).Hurry(false)
-		must(t, restored.Next(out))
-		if err := restored.Next(out); err != ErrIdle {
+		must(t, restored.Next(context.Background(), out))
+		if err := restored.Next(context.Background(), out); err != ErrIdle {
 			t.Errorf("the second call after the hurry: %v", err)
 		}
 	})

@@ -1,6 +1,7 @@
 package spout
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -32,9 +33,9 @@ func (r *repeated) Open(ctx bolt.Context) error {
 	return nil
 }
 
-func (r *repeated) Next(out Emitter) error {
+func (r *repeated) Next(ctx context.Context, out Emitter) error {
 	for {
-		err := r.Spout.Next(out)
+		err := r.Spout.Next(ctx, out)
 		if !errors.Is(err, io.EOF) || r.pass+1 >= r.passes {
 			return err
 		}

@@ -1,6 +1,7 @@
 package spout
 
 import (
+	"context"
 	"errors"
 
 	"github.com/askback/askback/bolt"
@@ -24,7 +25,7 @@ type Spout interface {
 	// Next emits the next tuples, usually one, at most a few. It returns io.EOF when the input has ended
 	// (it must not have emitted anything in that call), and ErrIdle when there is nothing now. Any other error
 	// fails the task, which is restarted and seeks to its last snapshot.
-	Next(out Emitter) error
+	Next(ctx context.Context, out Emitter) error
 	// Position appends to dst an encoding of where the next call of Next begins.
 	Position(dst []byte) []byte
 	// Seek goes to a position that Position gave, perhaps in an earlier process.

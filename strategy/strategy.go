@@ -1,6 +1,7 @@
 package strategy
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -63,7 +64,7 @@ var All = []*Strategy{
 		New: barrier.New, Log: every, Base: &barrier.Base,
 		Extension: &topology.Extension{
 			Operator: barrier.Operator, Parallel: 1, Stream: barrier.Operator, Fields: []string{"nothing"},
-			Bolt: bolt.Func(func(tuple.Tuple, bolt.Emitter) error { return nil }), // it gets signals only
+			Bolt: bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil }), // it gets signals only
 		},
 	},
 	{

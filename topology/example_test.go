@@ -1,6 +1,7 @@
 package topology_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,10 +18,10 @@ type (
 	Drop  struct{}
 )
 
-func (Empty) Next(spout.Emitter) error               { return io.EOF }
-func (Empty) Position(dst []byte) []byte             { return dst }
-func (Empty) Seek([]byte) error                      { return nil }
-func (Drop) Execute(tuple.Tuple, bolt.Emitter) error { return nil }
+func (Empty) Next(context.Context, spout.Emitter) error               { return io.EOF }
+func (Empty) Position(dst []byte) []byte                              { return dst }
+func (Empty) Seek([]byte) error                                       { return nil }
+func (Drop) Execute(context.Context, tuple.Tuple, bolt.Emitter) error { return nil }
 
 func Example() {
 	lines := spout.Func(func() spout.Spout { return Empty{} })

@@ -1,6 +1,7 @@
 package topology_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -14,7 +15,7 @@ import (
 // builder itself stays as it was.
 func TestOverride(t *testing.T) {
 	declared := func(split int) *topology.Builder {
-		pass := bolt.Func(func(tuple.Tuple, bolt.Emitter) error { return nil })
+		pass := bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil })
 		b := topology.New("words")
 		b.Spout("lines", spout.Generate(1, func(int64, spout.Emitter) error { return nil })).Fields("line")
 		b.Bolt("split", pass).Parallel(split).Shuffle("lines").Fields("word")

@@ -18,7 +18,7 @@ import (
 //		case tuple.None:
 //			return
 //		case tuple.Data:
-//			bolt.Execute(c.Tuple(), out)
+//			bolt.Execute(ctx, c.Tuple(), out)
 //		}
 //	}
 //

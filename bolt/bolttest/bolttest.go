@@ -4,7 +4,7 @@
 // task gives:
 //
 //	out := bolttest.NewEmitter("word")
-//	err := Split{}.Execute(bolttest.MustTuple("line", "to be or not"), out)
+//	err := Split{}.Execute(ctx, bolttest.MustTuple("line", "to be or not"), out)
 //	… out.Rows("") is [][]any{{"to"}, {"be"}, {"or"}, {"not"}} …
 //
 // Nothing here may be used by several goroutines at once.

@@ -1,6 +1,7 @@
 package bolttest_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"strings"
@@ -21,7 +22,7 @@ func (c *Count) Prepare(ctx bolt.Context) (err error) {
 	return err
 }
 
-func (c *Count) Execute(t tuple.Tuple, out bolt.Emitter) error {
+func (c *Count) Execute(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 	n := c.n.At(t.Bytes(0))
 	if *n == 0 {
 		if err := out.On("new").Emit(t.String(0)); err != nil {
@@ -39,7 +40,7 @@ func Example() {
 	}
 	out := bolttest.NewEmitter("word", "n").Stream("new", "word")
 	for _, word := range []string{"to", "be", "to"} {
-		if err := count.Execute(bolttest.MustTuple("word", word), out); err != nil {
+		if err := count.Execute(context.Background(), bolttest.MustTuple("word", word), out); err != nil {
 			log.Fatal(err)
 		}
 	}

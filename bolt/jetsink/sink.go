@@ -141,7 +141,7 @@ func (s *sink) check() error {
 }
 
 // Execute publishes a tuple, and waits while too much is without an acknowledgement.
-func (s *sink) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+func (s *sink) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 	subject, payload, err := s.message(t)
 	if err != nil || s.broken != nil {
 		return err
@@ -179,7 +179,7 @@ func (s *sink) messageID(m message) string {
 }
 
 // Finish waits for the last acknowledgements.
-func (s *sink) Finish(bolt.Emitter) error { return s.flush() }
+func (s *sink) Finish(context.Context, bolt.Emitter) error { return s.flush() }
 
 // Snapshot waits until everything that it covers is acknowledged: that is not consumed again. It has nothing to keep.
 func (s *sink) Snapshot() ([]byte, error) { return nil, s.flush() }

@@ -1,6 +1,7 @@
 package jetsink
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -44,7 +45,7 @@ func TestSink(t *testing.T) {
 		for i, word := range []string{"be", "or", "not"} {
 			publish(t, two, i+2, word)
 		}
-		check(t, two.Finish(nil))
+		check(t, two.Finish(context.Background(), nil))
 		has(t, js, c, "to", "be", "or", "not")
 	})
 
@@ -53,12 +54,12 @@ func TestSink(t *testing.T) {
 		one := begin(t, c, 1)
 		publish(t, one, 1, "a")
 		publish(t, one, 2, "b")
-		check(t, one.Finish(nil))
+		check(t, one.Finish(context.Background(), nil))
 		two := begin(t, c, 2) // after a rollback, as under barrier
 		publish(t, two, 1, "b")
 		publish(t, two, 2, "a")
 		publish(t, two, 3, "c")
-		check(t, two.Finish(nil))
+		check(t, two.Finish(context.Background(), nil))
 		has(t, js, c, "a", "b", "b", "a", "c")
 	})
 
@@ -91,8 +92,8 @@ func TestSink(t *testing.T) {
 		c.Field = ""
 		whole := numbered(t, 1, "x")
 		s := begin(t, c, 1)
-		check(t, s.Execute(whole, nil))
-		check(t, s.Finish(nil))
+		check(t, s.Execute(context.Background(), whole, nil))
+		check(t, s.Finish(context.Background(), nil))
 		has(t, js, c, string(whole.Encoded()))
 
 		subject := c.Subject
@@ -100,10 +101,10 @@ func TestSink(t *testing.T) {
 		c.Message = func(t tuple.Tuple) (string, []byte) { return subject + t.String(0), t.Bytes(0) }
 		s = begin(t, c, 2)
 		publish(t, s, 2, ".y")
-		if err := s.Execute(numbered(t, 3, " z"), nil); err == nil || !strings.Contains(err.Error(), "fake.0>sink.0#3: nothing can be published") {
+		if err := s.Execute(context.Background(), numbered(t, 3, " z"), nil); err == nil || !strings.Contains(err.Error(), "fake.0>sink.0#3: nothing can be published") {
 			t.Errorf("a subject with a space: %v", err)
 		}
-		check(t, s.Finish(nil))
+		check(t, s.Finish(context.Background(), nil))
 		has(t, js, c, string(whole.Encoded()), ".y")
 	})
 
@@ -111,7 +112,7 @@ func TestSink(t *testing.T) {
 		c := newStream(t, nc, js, nil)
 		s := begin(t, c, 1)
 		publish(t, s, 1, "a")
-		check(t, s.Finish(nil))
+		check(t, s.Finish(context.Background(), nil))
 
 		factory := New(c)
 		s = factory().(*sink)
@@ -151,14 +152,14 @@ func TestSink(t *testing.T) {
 				_ = stream.DeleteMsg(t.Context(), 1)
 			}
 		})
-		check(t, s.Finish(nil))
+		check(t, s.Finish(context.Background(), nil))
 		has(t, js, c, "1", "2")
 	})
 
 	t.Run("what is too large", func(t *testing.T) {
 		c := newStream(t, nc, js, func(s *jetstream.StreamConfig) { s.MaxMsgSize = 1000 })
 		s := begin(t, c, 1)
-		if err := s.Execute(numbered(t, 1, strings.Repeat("x", 2<<20)), nil); !errors.Is(err, nats.ErrMaxPayload) {
+		if err := s.Execute(context.Background(), numbered(t, 1, strings.Repeat("x", 2<<20)), nil); !errors.Is(err, nats.ErrMaxPayload) {
 			t.Errorf("for the server: error %v, want %v", err, nats.ErrMaxPayload)
 		}
 		publish(t, s, 2, strings.Repeat("x", 2000))
@@ -167,11 +168,11 @@ func TestSink(t *testing.T) {
 		}
 		c.InFlight = 1
 		s = begin(t, c, 2)
-		if err := s.Execute(numbered(t, 2, strings.Repeat("x", 2000)), nil); err == nil {
+		if err := s.Execute(context.Background(), numbered(t, 2, strings.Repeat("x", 2000)), nil); err == nil {
 			t.Error("one in flight: want the tuple to fail")
 		}
 		publish(t, s, 3, "small")
-		check(t, s.Finish(nil))
+		check(t, s.Finish(context.Background(), nil))
 		has(t, js, c, "small")
 	})
 
@@ -237,7 +238,7 @@ func TestServerKilled(t *testing.T) {
 				want = append(want, fmt.Sprint(i))
 				publish(t, s, i+1, want[i])
 			}
-			check(t, s.Finish(nil))
+			check(t, s.Finish(context.Background(), nil))
 			got := messages(t, js, c)
 			if inFlight > 1 { // around an outage they may be swapped
 				slices.Sort(got)
@@ -271,7 +272,7 @@ func TestServerGone(t *testing.T) {
 	server.Again()
 	s = begin(t, c, 2)
 	publish(t, s, 2, "b")
-	check(t, s.Finish(nil))
+	check(t, s.Finish(context.Background(), nil))
 	has(t, js, c, "a", "b")
 }
 
@@ -307,7 +308,7 @@ func taskContext(incarnation msgid.Incarnation) bolt.Context {
 
 func publish(t *testing.T, s *sink, seq int, value string) {
 	t.Helper()
-	check(t, s.Execute(numbered(t, seq, value), nil))
+	check(t, s.Execute(context.Background(), numbered(t, seq, value), nil))
 }
 
 // numbered returns a tuple with a field a that came as number seq of a channel.

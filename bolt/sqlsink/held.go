@@ -129,7 +129,7 @@ func (s *held) elsewhere() error {
 }
 
 // Execute gathers a row, and holds what is gathered when it is enough.
-func (s *held) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+func (s *held) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 	if err := s.read(t, s.n+1); err != nil { // first, so that a bad tuple is one on a replay too
 		return err
 	}
@@ -153,7 +153,7 @@ func (s *held) Execute(t tuple.Tuple, _ bolt.Emitter) error {
 }
 
 // Tick has nothing to do. It is there so that Config.Hold is all that changes in a topology.
-func (s *held) Tick(time.Time, bolt.Emitter) error { return nil }
+func (s *held) Tick(context.Context, time.Time, bolt.Emitter) error { return nil }
 
 // flush writes what is gathered to the table of rows that are held. Repeated after its answer was lost, it finds them
 // there.

@@ -1,6 +1,7 @@
 package sqlsink
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -162,7 +163,7 @@ func TestHeld(t *testing.T) {
 		row(t, s, 1, int64(1), "x")
 		for range 2 { // a retry
 			var rejected *RejectedError
-			if err := s.Execute(numbered(t, 2, int64(2), "x"), nil); !errors.As(err, &rejected) || rejected.ID.Seq != 2 {
+			if err := s.Execute(context.Background(), numbered(t, 2, int64(2), "x"), nil); !errors.As(err, &rejected) || rejected.ID.Seq != 2 {
 				t.Errorf("error %v, want one that names tuple 2", err)
 			}
 		}

@@ -78,7 +78,7 @@ func (s *sink) Restore(data []byte) error {
 }
 
 // Execute gathers a row, and writes what is gathered when it is enough. It skips what an earlier incarnation wrote.
-func (s *sink) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+func (s *sink) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 	if err := s.read(t); err != nil { // first, so that a bad tuple is one on a replay too
 		return err
 	}
@@ -104,10 +104,10 @@ func (s *sink) Execute(t tuple.Tuple, _ bolt.Emitter) error {
 }
 
 // Tick writes what is gathered.
-func (s *sink) Tick(time.Time, bolt.Emitter) error { return s.flush() }
+func (s *sink) Tick(context.Context, time.Time, bolt.Emitter) error { return s.flush() }
 
 // Finish writes what is gathered.
-func (s *sink) Finish(bolt.Emitter) error { return s.flush() }
+func (s *sink) Finish(context.Context, bolt.Emitter) error { return s.flush() }
 
 // Snapshot writes what is gathered: what a snapshot covers is not consumed again.
 func (s *sink) Snapshot() ([]byte, error) {

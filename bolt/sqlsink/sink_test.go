@@ -1,6 +1,7 @@
 package sqlsink
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -33,15 +34,15 @@ func TestSink(t *testing.T) {
 		data, err := one.Snapshot()
 		check(t, err)
 		row(t, one, 3, int64(3), "or")
-		check(t, one.Tick(time.Time{}, nil)) // written, but no snapshot covers it
-		row(t, one, 4, int64(4), "not")      // gathered only
+		check(t, one.Tick(context.Background(), time.Time{}, nil)) // written, but no snapshot covers it
+		row(t, one, 4, int64(4), "not")                            // gathered only
 		check(t, one.Close())
 
 		two := w.task(t, c, 2)
 		check(t, two.Restore(data))
 		row(t, two, 3, int64(3), "or")
 		row(t, two, 4, int64(4), "not")
-		check(t, two.Finish(nil))
+		check(t, two.Finish(context.Background(), nil))
 		w.has(t, c, "1 to, 2 be, 3 or, 4 not")
 	})
 
@@ -50,11 +51,11 @@ func TestSink(t *testing.T) {
 		c := w.table(t, "n bigint, word text")
 		s := w.task(t, c, 1)
 		row(t, s, 1, int64(1), "x")
-		check(t, s.Tick(time.Time{}, nil))
+		check(t, s.Tick(context.Background(), time.Time{}, nil))
 		s = w.task(t, c, 2)
 		row(t, s, 1, int64(2), "x")
 		row(t, s, 2, int64(1), "x")
-		check(t, s.Finish(nil))
+		check(t, s.Finish(context.Background(), nil))
 		w.has(t, c, "1 x, 1 x")
 	})
 
@@ -63,13 +64,13 @@ func TestSink(t *testing.T) {
 		c.Columns = Columns("a", "b", "c", "d", "e", "f", "g", "h")
 		s := w.task(t, c, 1)
 		row(t, s, 1, int64(-5), "it's", 1.5, true, time.Unix(0, 0), map[string]any{"x": []any{1, "y"}}, []byte("\x00\xff"), nil)
-		err := s.Finish(nil)
+		err := s.Finish(context.Background(), nil)
 		if err == nil || !strings.Contains(err.Error(), "fake.0>sink.0#1") {
 			t.Fatalf("bytes that are no text: error %v, want one that names the tuple", err)
 		}
 		s = w.task(t, c, 2)
 		row(t, s, 1, int64(-5), "it's", 1.5, true, time.Unix(0, 0), map[string]any{"x": []any{1, "y"}}, "bytes", nil)
-		check(t, s.Finish(nil))
+		check(t, s.Finish(context.Background(), nil))
 		var got string
 		check(t, w.db.QueryRow("SELECT row(a, b, c, d, extract(epoch FROM e)::int, f, convert_from(g, 'UTF8'), h)::text FROM "+table(c.Table)).Scan(&got))
 		if want := `(-5,it's,1.5,t,0,"{""x"": [1, ""y""]}",bytes,)`; got != want {
@@ -84,9 +85,9 @@ func TestSink(t *testing.T) {
 		for i, word := range []string{"to", "be", "to", "to"} {
 			row(t, s, i+1, int64(i), word)
 		}
-		check(t, s.Tick(time.Time{}, nil))
+		check(t, s.Tick(context.Background(), time.Time{}, nil))
 		row(t, s, 5, int64(9), "be")
-		check(t, s.Finish(nil))
+		check(t, s.Finish(context.Background(), nil))
 		w.has(t, c, "3 to, 9 be")
 	})
 
@@ -96,7 +97,7 @@ func TestSink(t *testing.T) {
 		s := w.task(t, c, 1)
 		row(t, s, 1, int64(1), "integer")
 		row(t, s, 2, 1.0, "float")
-		check(t, s.Finish(nil))
+		check(t, s.Finish(context.Background(), nil))
 		w.has(t, c, "1 float")
 	})
 
@@ -106,7 +107,7 @@ func TestSink(t *testing.T) {
 		row(t, zombie, 1, int64(1), "gathered before the pause")
 		heir := w.task(t, c, 2)
 		row(t, heir, 1, int64(1), "mine")
-		check(t, heir.Tick(time.Time{}, nil))
+		check(t, heir.Tick(context.Background(), time.Time{}, nil))
 		row(t, zombie, 2, int64(2), "gathered after")
 		if _, err := zombie.Snapshot(); !errors.Is(err, ErrFenced) || !strings.Contains(err.Error(), "incarnation 1 has been replaced by 2") {
 			t.Errorf("the zombie gets %v, want %v", err, ErrFenced)
@@ -115,7 +116,7 @@ func TestSink(t *testing.T) {
 			t.Error("an older incarnation takes over")
 		}
 		row(t, heir, 2, int64(2), "mine")
-		check(t, heir.Finish(nil))
+		check(t, heir.Finish(context.Background(), nil))
 		w.has(t, c, "1 mine, 2 mine")
 	})
 
@@ -140,7 +141,7 @@ func TestSink(t *testing.T) {
 		defer two.Close()
 		row(t, two, 1, int64(1), "new")
 		row(t, two, 2, int64(2), "new")
-		check(t, two.Finish(nil))
+		check(t, two.Finish(context.Background(), nil))
 		w.has(t, c, "1 old, 2 new")
 	})
 
@@ -151,7 +152,7 @@ func TestSink(t *testing.T) {
 		check(t, s.db.advance(t.Context(), "", s.reached(), func(tx transaction) error { return tx.exec(s.insert(1), s.values...) }))
 		check(t, s.flush()) // as if the answer had not come
 		row(t, s, 2, int64(2), "next")
-		check(t, s.Finish(nil))
+		check(t, s.Finish(context.Background(), nil))
 		w.has(t, c, "1 once, 2 next")
 	})
 
@@ -177,19 +178,19 @@ func TestSink(t *testing.T) {
 		row(t, s, 1, int64(1), "x")
 		for range 2 { // a retry must not take it for written
 			var rejected *RejectedError
-			if err := s.Execute(numbered(t, 2, int64(2), "x"), nil); !errors.As(err, &rejected) {
+			if err := s.Execute(context.Background(), numbered(t, 2, int64(2), "x"), nil); !errors.As(err, &rejected) {
 				t.Errorf("error %v, want %T", err, rejected)
 			}
 		}
 		row(t, s, 3, int64(3), "x")
-		check(t, s.Finish(nil))
+		check(t, s.Finish(context.Background(), nil))
 		w.has(t, c, "1 x, 3 x")
 	})
 
 	t.Run("a tuple without the field fails by itself", func(t *testing.T) {
 		c := w.table(t, "n bigint, word text")
 		c.Columns = []Column{{"n", "a"}, {"word", "nothing"}}
-		err := w.task(t, c, 1).Execute(numbered(t, 1, int64(1), "x"), nil)
+		err := w.task(t, c, 1).Execute(context.Background(), numbered(t, 1, int64(1), "x"), nil)
 		if err == nil || !strings.Contains(err.Error(), `column "word" takes field "nothing", and there is none in (a, b)`) {
 			t.Errorf("error %v", err)
 		}
@@ -199,7 +200,7 @@ func TestSink(t *testing.T) {
 		c := w.table(t, "n bigint, word text")
 		s := w.task(t, c, 1)
 		row(t, s, 1, int64(1), "x")
-		check(t, s.Finish(nil))
+		check(t, s.Finish(context.Background(), nil))
 		if err := prepare(t, c, 1); !errors.Is(err, bolt.ErrOutputExists) {
 			t.Errorf("error %v, want %v", err, bolt.ErrOutputExists)
 		}
@@ -218,7 +219,7 @@ func TestSink(t *testing.T) {
 		c.Table, c.Positions = "public."+c.Table, `Positions "of" mine`
 		s := w.task(t, c, 1)
 		row(t, s, 1, int64(1), "x")
-		check(t, s.Finish(nil))
+		check(t, s.Finish(context.Background(), nil))
 		w.has(t, c, "1 x")
 	})
 }
@@ -230,7 +231,7 @@ func TestServerDown(t *testing.T) {
 	c := w.table(t, "n bigint, word text")
 	one := w.task(t, c, 1)
 	row(t, one, 1, int64(1), "x")
-	check(t, one.Tick(time.Time{}, nil))
+	check(t, one.Tick(context.Background(), time.Time{}, nil))
 
 	row(t, one, 2, int64(2), "x")
 	w.pg.Kill()
@@ -240,7 +241,7 @@ func TestServerDown(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		w.pg.Again()
 	}()
-	check(t, one.Tick(time.Time{}, nil))
+	check(t, one.Tick(context.Background(), time.Time{}, nil))
 	<-back
 
 	row(t, one, 3, int64(3), "x")
@@ -254,7 +255,7 @@ func TestServerDown(t *testing.T) {
 	for i := 1; i <= 4; i++ {
 		row(t, two, i, int64(i), "x")
 	}
-	check(t, two.Finish(nil))
+	check(t, two.Finish(context.Background(), nil))
 	w.has(t, c, "1 x, 2 x, 3 x, 4 x")
 }
 
@@ -360,7 +361,7 @@ func contextOf(incarnation msgid.Incarnation) bolt.Context {
 
 func row(t *testing.T, s bolt.Bolt, seq int, values ...any) {
 	t.Helper()
-	check(t, s.Execute(numbered(t, seq, values...), nil))
+	check(t, s.Execute(context.Background(), numbered(t, seq, values...), nil))
 }
 
 // numbered returns a tuple with fields a, b … that came as number seq of a channel.

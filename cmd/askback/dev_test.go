@@ -30,13 +30,13 @@ import (
 func numbers() *topology.Builder {
 	b := topology.New("numbers")
 	b.Spout("all", spout.Generate(0, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Emit() }).Rate(2000)).Fields("n")
-	b.Bolt("even", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+	b.Bolt("even", bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 		if t.Int(0)%2 != 0 {
 			return nil
 		}
 		return out.Row().Int(t.Int(0)).Emit()
 	})).Parallel(2).Shuffle("all").Fields("even")
-	b.Bolt("last", bolt.Func(func(tuple.Tuple, bolt.Emitter) error { return nil })).Global("even")
+	b.Bolt("last", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil })).Global("even")
 	return b
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // Split emits the words of a line.
-func Split(t tuple.Tuple, out bolt.Emitter) error {
+func Split(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 	for word := range bytes.FieldsSeq(t.Bytes(0)) {
 		if err := out.Row().Bytes(word).Emit(); err != nil {
 			return err
@@ -34,12 +34,12 @@ func (c *Count) Prepare(ctx bolt.Context) (err error) {
 	return err
 }
 
-func (c *Count) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+func (c *Count) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 	*c.n.At(t.Bytes(0))++ // found by its bytes, without allocating
 	return nil
 }
 
-func (c *Count) Finish(out bolt.Emitter) error {
+func (c *Count) Finish(_ context.Context, out bolt.Emitter) error {
 	for word, n := range c.n.All() { // in a fixed order: a replay must repeat it
 		if err := out.Row().String(word).Int(n).Emit(); err != nil {
 			return err

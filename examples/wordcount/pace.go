@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"time"
 
@@ -30,7 +31,7 @@ func (p *pace) Open(ctx bolt.Context) error {
 	return nil
 }
 
-func (p *pace) Next(out spout.Emitter) error {
+func (p *pace) Next(ctx context.Context, out spout.Emitter) error {
 	if p.begun.IsZero() {
 		p.begun = time.Now()
 	}
@@ -38,7 +39,7 @@ func (p *pace) Next(out spout.Emitter) error {
 		return spout.ErrIdle
 	}
 	p.out.Emitter = out
-	return p.Spout.Next(&p.out)
+	return p.Spout.Next(ctx, &p.out)
 }
 
 // Hurry implements spout.Pacer: what was emitted before is emitted again as fast as can be.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"sync/atomic"
 
 	"github.com/askback/askback/bolt"
@@ -30,7 +31,7 @@ func (r *Result) Prepare(ctx bolt.Context) (err error) {
 	return err
 }
 
-func (r *Result) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+func (r *Result) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 	*r.n.At(t.Bytes(0)) += t.Int(1)
 	return nil
 }

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"context"
+
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/recovery/acker/ledger"
 	"github.com/askback/askback/topology"
@@ -44,7 +46,7 @@ type brokenLedger struct {
 	heard map[uint64]bool
 }
 
-func (l *brokenLedger) Execute(t tuple.Tuple, out bolt.Emitter) error {
+func (l *brokenLedger) Execute(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
 	root := t.Uint(0)
 	l.n++
 	switch l.bug {
@@ -70,5 +72,5 @@ func (l *brokenLedger) Execute(t tuple.Tuple, out bolt.Emitter) error {
 		}
 		return nil
 	}
-	return l.Ledger.Execute(t, out)
+	return l.Ledger.Execute(ctx, t, out)
 }

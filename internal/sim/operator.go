@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -141,7 +142,7 @@ func (o *operator) save() {
 var errPoison = errors.New("sim: poison")
 
 // Execute implements bolt.Bolt.
-func (o *operator) Execute(t tuple.Tuple, out bolt.Emitter) error {
+func (o *operator) Execute(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 	port, seq := o.port(t), uint64(t.ID().Seq)
 	in := input{root: t.String(0), port: port}
 	if o.logic != morgue {
@@ -190,7 +191,7 @@ func (o *operator) note(kind momentKind, v uint64) uint64 {
 }
 
 // Tick implements bolt.Ticker.
-func (o *operator) Tick(now time.Time, out bolt.Emitter) error {
+func (o *operator) Tick(_ context.Context, now time.Time, out bolt.Emitter) error {
 	o.begin()
 	o.meet(moment{kind: tickMoment, value: uint64(now.UnixNano())})
 	if o.logic.tick != nil {
@@ -201,7 +202,7 @@ func (o *operator) Tick(now time.Time, out bolt.Emitter) error {
 }
 
 // Finish implements bolt.Finisher.
-func (o *operator) Finish(out bolt.Emitter) error {
+func (o *operator) Finish(_ context.Context, out bolt.Emitter) error {
 	o.begin()
 	o.meet(moment{kind: finishMoment})
 	if o.logic.finish != nil {
@@ -378,7 +379,7 @@ func (s *source) Open(ctx bolt.Context) error {
 	return nil
 }
 
-func (s *source) Next(out spout.Emitter) error {
+func (s *source) Next(_ context.Context, out spout.Emitter) error {
 	switch limit, ended := s.world.limit(s.alias); {
 	case s.next < limit:
 	case ended:

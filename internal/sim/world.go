@@ -221,7 +221,7 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 		},
 	}
 	w.move(s.task, &cfg)
-	core, err := task.NewCore(cfg, history, in)
+	core, err := task.NewCore(context.Background(), cfg, history, in)
 	if err != nil {
 		return nil, err
 	}

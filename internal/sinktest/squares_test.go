@@ -1,6 +1,7 @@
 package sinktest_test
 
 import (
+	"context"
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
@@ -39,7 +40,7 @@ func squares(t *testing.T, numbers int64, to server, sink func(*topology.Builder
 	b := topology.New("squares")
 	b.Spout("numbers", spout.Generate(numbers, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Emit() })).
 		Parallel(2).Fields("n")
-	b.Bolt("square", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+	b.Bolt("square", bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 		if executed.Add(1)%100 == 0 {
 			time.Sleep(5 * time.Millisecond) // long enough for the server to be killed in the middle
 		}

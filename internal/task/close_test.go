@@ -1,6 +1,7 @@
 package task_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -35,7 +36,7 @@ func TestCloses(t *testing.T) {
 					b.Spout("numbers", spout.Func(func() spout.Spout { return &fragileSpout{inner.New(), made.next(fails)} })).Fields("n")
 					b.Bolt("middle", bolt.Func(pass)).Shuffle("numbers").Fields("n")
 				}
-				b.Bolt("sink", bolt.Func(func(tuple.Tuple, bolt.Emitter) error { return nil })).Global("middle")
+				b.Bolt("sink", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil })).Global("middle")
 				h := open(t, b, memlog.Options{}, func(o *task.Options) {
 					o.Failures = 2
 					if unlogged {
@@ -95,10 +96,12 @@ func (f *fragile) Close() error {
 
 type fragileBolt struct{ *fragile }
 
-func (b *fragileBolt) Prepare(bolt.Context) error                    { return b.at("prepare") }
-func (b *fragileBolt) Execute(t tuple.Tuple, out bolt.Emitter) error { return pass(t, out) }
-func (b *fragileBolt) Snapshot() ([]byte, error)                     { return nil, nil }
-func (b *fragileBolt) Restore([]byte) error                          { b.n.Add(1); return b.at("restore") }
+func (b *fragileBolt) Prepare(bolt.Context) error { return b.at("prepare") }
+func (b *fragileBolt) Execute(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
+	return pass(ctx, t, out)
+}
+func (b *fragileBolt) Snapshot() ([]byte, error) { return nil, nil }
+func (b *fragileBolt) Restore([]byte) error      { b.n.Add(1); return b.at("restore") }
 
 func (b *fragileBolt) Commit() error {
 	if b.n.Load() == 0 { // it was not restored
@@ -119,9 +122,9 @@ func (s *fragileSpout) Open(ctx bolt.Context) error {
 	return s.Spout.(spout.Opener).Open(ctx)
 }
 
-func (s *fragileSpout) Next(out spout.Emitter) error {
+func (s *fragileSpout) Next(ctx context.Context, out spout.Emitter) error {
 	time.Sleep(10 * time.Microsecond)
-	return s.Spout.Next(out)
+	return s.Spout.Next(ctx, out)
 }
 
 func (s *fragileSpout) Seek(position []byte) error {

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -37,6 +38,7 @@ type Env interface {
 // production, the simulator in tests. It is not safe for concurrent use.
 type Core struct {
 	cfg     Config
+	ctx     context.Context // of the operator's calls; ends when the incarnation is stopped or superseded
 	env     Env
 	machine recovery.Machine
 	now     recovery.Tick
@@ -83,10 +85,10 @@ type Counters struct {
 }
 
 // NewCore makes the task's operator and brings it to where its history ends. If it cannot, it closes the operator. Start
-// begins.
-func NewCore(cfg Config, history *checkpoint.History, env Env) (*Core, error) {
+// begins. The operator's calls get ctx, which the caller ends when the incarnation is stopped or superseded.
+func NewCore(ctx context.Context, cfg Config, history *checkpoint.History, env Env) (*Core, error) {
 	cfg.applyDefaults()
-	c := &Core{cfg: cfg, env: env, store: state.NewStore()}
+	c := &Core{cfg: cfg, ctx: ctx, env: env, store: state.NewStore()}
 	restored := false
 	defer func() {
 		if !restored { // the operator may have panicked, and may again

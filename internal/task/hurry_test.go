@@ -1,6 +1,7 @@
 package task_test
 
 import (
+	"context"
 	"encoding/binary"
 	"io"
 	"slices"
@@ -26,7 +27,7 @@ type unhurried struct {
 	next, end uint64
 }
 
-func (s *unhurried) Next(out spout.Emitter) error {
+func (s *unhurried) Next(_ context.Context, out spout.Emitter) error {
 	if s.next == s.end {
 		return io.EOF
 	}
@@ -53,7 +54,7 @@ func TestHurry(t *testing.T) {
 	var noted hurried
 	b := topology.New("hurry")
 	b.Spout("numbers", spout.Func(func() spout.Spout { return &unhurried{hurried: &noted, end: 200_000} })).Fields("n")
-	b.Bolt("sink", bolt.Func(func(tuple.Tuple, bolt.Emitter) error { return nil })).Shuffle("numbers")
+	b.Bolt("sink", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil })).Shuffle("numbers")
 	h := open(t, b, memlog.Options{}, nil)
 	h.until("it has emitted", func() bool { return h.tasks["numbers.0"].Info().Counters.Emitted > 1000 })
 	noted.mu.Lock()

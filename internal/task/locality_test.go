@@ -1,6 +1,7 @@
 package task_test
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -93,8 +94,8 @@ func TestLocalityOfFailures(t *testing.T) {
 	allowed.Store(step)
 	b, sink := topology.New("failures"), bolt.NewCollector()
 	b.Spout("numbers", gated(rounds*step, &allowed)).Fields("n")
-	b.Bolt("flaky", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
-		if err := pass(t, out); err != nil {
+	b.Bolt("flaky", bolt.Func(func(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
+		if err := pass(ctx, t, out); err != nil {
 			return err
 		}
 		n := t.Int(0)
@@ -105,7 +106,7 @@ func TestLocalityOfFailures(t *testing.T) {
 		return nil
 	})).Shuffle("numbers").Fields("n").Retry(1, 0).DeadLetters()
 	b.Bolt("near", bolt.Func(pass)).Parallel(3).LocalOrShuffle("flaky").Fields("n")
-	b.Bolt("dead", bolt.Func(func(tuple.Tuple, bolt.Emitter) error { return nil })).Parallel(2).LocalOrShuffle("flaky:dead")
+	b.Bolt("dead", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil })).Parallel(2).LocalOrShuffle("flaky:dead")
 	b.Bolt("sink", sink.New).Global("near")
 	h := open(t, b, memlog.Options{}, func(o *task.Options) {
 		o.Config.LocalFor = 1

@@ -16,6 +16,7 @@ type logger struct {
 	orders  chan order
 	stores  chan store
 	failing *atomic.Pointer[error] // why nothing can be appended just now
+	end     func(error)            // ends the incarnation's calls when the log has failed for good
 }
 
 // An order or store belongs to an era; see Scribe.
@@ -36,8 +37,8 @@ type answer struct {
 	err error // the log has failed for good
 }
 
-func newLogger(w *checkpoint.Writer, box *inbox, failing *atomic.Pointer[error]) *logger {
-	return &logger{scribe: NewScribe(w), box: box, failing: failing, orders: make(chan order, 1), stores: make(chan store, 1)}
+func newLogger(w *checkpoint.Writer, box *inbox, failing *atomic.Pointer[error], end func(error)) *logger {
+	return &logger{scribe: NewScribe(w), box: box, failing: failing, end: end, orders: make(chan order, 1), stores: make(chan store, 1)}
 }
 
 // run serves until ctx ends, or until the log fails for good.
@@ -65,6 +66,7 @@ func (l *logger) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
+			l.end(err) // a blocked operator must not keep a superseded incarnation alive
 			l.box.post(&answer{err: err})
 			return
 		case a.Kind != NoAnswer:

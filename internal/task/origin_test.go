@@ -1,6 +1,7 @@
 package task_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -27,12 +28,12 @@ func (c *tally) Prepare(ctx bolt.Context) (err error) {
 	return err
 }
 
-func (c *tally) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+func (c *tally) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 	*c.n.Entry(t.Int(0))++
 	return nil
 }
 
-func (c *tally) Finish(out bolt.Emitter) error {
+func (c *tally) Finish(_ context.Context, out bolt.Emitter) error {
 	for digit, n := range c.n.All() {
 		if err := out.Row().Int(digit).Int(n).Emit(); err != nil {
 			return err
@@ -49,7 +50,9 @@ func tallied(n int64, limit *atomic.Int64) (*topology.Builder, *bolt.Collector) 
 		done, _ := s.(spout.Progresser).Progress()
 		return done >= limit.Load()
 	})).Fields("n")
-	digit := bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error { return out.Row().Int(t.Int(0) % 10).Emit() })
+	digit := bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
+		return out.Row().Int(t.Int(0) % 10).Emit()
+	})
 	b.Bolt("digit", digit).Parallel(2).Shuffle("numbers").Fields("digit")
 	b.Bolt("tally", func() bolt.Bolt { return &tally{} }).Parallel(2).GroupBy("digit", "digit").Fields("digit", "n")
 	b.Bolt("sink", sink.New).Global("tally")

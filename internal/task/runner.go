@@ -29,6 +29,8 @@ type runner struct {
 	publish  func(*runner) // tells the outside how things stand
 	told     time.Time
 
+	// end ends the context of the operator's calls, with why: the incarnation was killed, or superseded.
+	end     context.CancelCauseFunc
 	killed  atomic.Bool
 	loggers sync.WaitGroup
 	cancel  context.CancelFunc
@@ -69,15 +71,16 @@ func (r *runner) start(ctx context.Context, t channel.Transport, w *checkpoint.W
 	}
 	ctx, r.cancel = context.WithCancel(ctx)
 	if w != nil {
-		r.log = newLogger(w, r.box, r.failing)
+		r.log = newLogger(w, r.box, r.failing, r.end)
 		r.loggers.Go(func() { r.log.run(ctx) })
 	}
 	return nil
 }
 
-// kill makes run return at its next turn.
+// kill makes run return at its next turn, and ends the context of the operator's call.
 func (r *runner) kill() {
 	r.killed.Store(true)
+	r.end(ErrKilled)
 	select {
 	case r.box.notify <- struct{}{}:
 	default:
@@ -95,8 +98,8 @@ func (r *runner) stop() {
 	}
 }
 
-// run is the task's goroutine: messages first, then work, and when there is none of either, sleep. It returns
-// when ctx ends (nil), when it is killed, or when the task cannot go on.
+// run is the task's goroutine: messages first, then work, and when there is none of either, sleep. It returns when
+// ctx ends, with the cause (nil if there is no other than the end of the run), or when the task cannot go on.
 func (r *runner) run(ctx context.Context) error {
 	c := r.core
 	r.began, r.restored = time.Now(), positions(c)
@@ -106,11 +109,8 @@ func (r *runner) run(ctx context.Context) error {
 	defer timer.Stop()
 	var turn time.Duration // when its turn on the processor began
 	for {
-		if r.killed.Load() {
-			return ErrKilled
-		}
 		if ctx.Err() != nil {
-			return nil
+			return ended(ctx)
 		}
 		letters = r.box.take(letters)
 		for i := range letters {
@@ -121,6 +121,9 @@ func (r *runner) run(ctx context.Context) error {
 		}
 		now := r.tick()
 		busy := c.Work()
+		if ctx.Err() != nil { // an operator that heeds its context has failed for no other reason
+			return ended(ctx)
+		}
 		if err := c.Err(); err != nil {
 			return err
 		}
@@ -143,10 +146,18 @@ func (r *runner) run(ctx context.Context) error {
 		case <-r.box.notify:
 		case <-timer.C:
 		case <-ctx.Done():
-			return nil
+			return ended(ctx)
 		}
 		turn = time.Since(r.began)
 	}
+}
+
+// ended returns why an incarnation was ended from outside: nil if the whole run was.
+func ended(ctx context.Context) error {
+	if err := context.Cause(ctx); !errors.Is(err, ctx.Err()) {
+		return err
+	}
+	return nil
 }
 
 // quantum is how long a busy task keeps its processor. Without it that would be 10 ms, while the goroutines that

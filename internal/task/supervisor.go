@@ -231,9 +231,11 @@ func (s *Supervisor) incarnate(ctx context.Context) (caughtUp bool, err error) {
 	} else {
 		history.Incarnation = msgid.Incarnation(s.Info().Restarts + 1)
 	}
-	r := &runner{box: newInbox(), publish: s.publish, failing: &s.failing}
+	calls, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	r := &runner{box: newInbox(), publish: s.publish, failing: &s.failing, end: end}
 	err = guard(alias, func() (err error) {
-		r.core, err = NewCore(cfg, history, r)
+		r.core, err = NewCore(calls, cfg, history, r)
 		if err == nil && s.opt.Log == nil && s.position != nil && r.core.spout != nil {
 			err = r.core.spout.Seek(s.position)
 		}
@@ -247,7 +249,7 @@ func (s *Supervisor) incarnate(ctx context.Context) (caughtUp bool, err error) {
 	}
 	s.begun(r, history)
 	if err = r.start(ctx, s.opt.Transport, writer); err == nil {
-		err = guard(alias, func() error { return r.run(ctx) })
+		err = guard(alias, func() error { return r.run(calls) })
 	}
 	r.stop()
 	_ = guard(alias, r.core.Close)

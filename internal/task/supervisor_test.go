@@ -149,7 +149,9 @@ func chain(n int64, middle func() bolt.Bolt) (*topology.Builder, *topology.Node,
 	return b, node, sink
 }
 
-func pass(t tuple.Tuple, out bolt.Emitter) error { return out.Row().Int(t.Int(0)).Emit() }
+func pass(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
+	return out.Row().Int(t.Int(0)).Emit()
+}
 
 // has checks that the sink has the numbers from 0 to n-1, but for some.
 func has(t *testing.T, sink *bolt.Collector, n int64, but ...int64) {
@@ -171,11 +173,11 @@ func has(t *testing.T, sink *bolt.Collector, n int64, but ...int64) {
 
 func TestPanicOnce(t *testing.T) {
 	var once atomic.Bool
-	b, _, sink := chain(5000, bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+	b, _, sink := chain(5000, bolt.Func(func(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
 		if t.Int(0) == 3000 && once.CompareAndSwap(false, true) {
 			panic("once")
 		}
-		return pass(t, out)
+		return pass(ctx, t, out)
 	}))
 	h := open(t, b, memlog.Options{}, nil)
 	h.complete()
@@ -190,7 +192,7 @@ func TestPanicOnce(t *testing.T) {
 }
 
 func TestPanicAlways(t *testing.T) {
-	b, _, _ := chain(10, bolt.Func(func(tuple.Tuple, bolt.Emitter) error { panic("always") }))
+	b, _, _ := chain(10, bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { panic("always") }))
 	h := open(t, b, memlog.Options{}, func(o *task.Options) { o.Failures = 3 })
 	err := h.fails()
 	var p *task.PanicError
@@ -204,8 +206,8 @@ func TestPanicAlways(t *testing.T) {
 
 func TestRetry(t *testing.T) {
 	tries := 0
-	b, node, sink := chain(100, bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
-		if err := pass(t, out); err != nil || t.Int(0) != 50 {
+	b, node, sink := chain(100, bolt.Func(func(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
+		if err := pass(ctx, t, out); err != nil || t.Int(0) != 50 {
 			return err
 		}
 		if tries++; tries < 4 {
@@ -223,12 +225,12 @@ func TestRetry(t *testing.T) {
 }
 
 func TestDeadLetters(t *testing.T) {
-	b, node, sink := chain(100, bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+	b, node, sink := chain(100, bolt.Func(func(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
 		if t.Int(0) == 50 {
-			_ = pass(t, out)
+			_ = pass(ctx, t, out)
 			return errors.New("poison")
 		}
-		return pass(t, out)
+		return pass(ctx, t, out)
 	}))
 	node.Retry(2, 0).DeadLetters()
 	dead := bolt.NewCollector()
@@ -247,12 +249,12 @@ func TestDeadLetters(t *testing.T) {
 // A dead letter is there once, though the task that gave it up is killed and does its work again.
 func TestDeadLetterAndKill(t *testing.T) {
 	gate := make(chan struct{})
-	b, node, sink := chain(1000, bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+	b, node, sink := chain(1000, bolt.Func(func(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
 		switch t.Int(0) {
 		case 50:
 			return errors.New("poison")
 		}
-		return pass(t, out)
+		return pass(ctx, t, out)
 	}))
 	node.DeadLetters()
 	dead := bolt.NewCollector()
@@ -292,11 +294,11 @@ func TestBadEmission(t *testing.T) {
 		{"a type that cannot be sent", func(out bolt.Emitter) { _ = out.Emit(make(chan int)) }, "chan int"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b, _, sink := chain(20, bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+			b, _, sink := chain(20, bolt.Func(func(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
 				if t.Int(0) == 7 {
 					c.emit(out)
 				}
-				return pass(t, out)
+				return pass(ctx, t, out)
 			}))
 			h := open(t, b, memlog.Options{}, nil)
 			h.complete()
@@ -336,8 +338,8 @@ func TestFinishFails(t *testing.T) {
 
 type finisher struct{}
 
-func (finisher) Execute(tuple.Tuple, bolt.Emitter) error { return nil }
-func (finisher) Finish(bolt.Emitter) error               { return errors.New("cannot finish") }
+func (finisher) Execute(context.Context, tuple.Tuple, bolt.Emitter) error { return nil }
+func (finisher) Finish(context.Context, bolt.Emitter) error               { return errors.New("cannot finish") }
 
 // A log that is full is said to be, and the task goes on when there is room.
 func TestLogFull(t *testing.T) {
@@ -391,7 +393,7 @@ func TestLogVanishes(t *testing.T) {
 func TestFenced(t *testing.T) {
 	b := topology.New("fenced")
 	b.Spout("numbers", spout.Generate(0, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Emit() }).Rate(1000)).Fields("n")
-	b.Bolt("sink", bolt.Func(func(tuple.Tuple, bolt.Emitter) error { return nil })).Global("numbers")
+	b.Bolt("sink", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil })).Global("numbers")
 	h := open(t, b, memlog.Options{}, nil)
 	h.until("it runs", func() bool { return h.tasks["sink.0"].Info().Counters.Snapshots > 0 })
 	if _, _, err := checkpoint.Open(t.Context(), h.log, msgid.Alias{Operator: "sink"}, checkpoint.Options{}); err != nil {
@@ -407,7 +409,7 @@ func TestBlocked(t *testing.T) {
 	hold := make(chan struct{})
 	b := topology.New("blocked")
 	b.Spout("numbers", spout.Generate(0, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Emit() })).Fields("n")
-	b.Bolt("sink", bolt.Func(func(tuple.Tuple, bolt.Emitter) error { <-hold; return nil })).Global("numbers")
+	b.Bolt("sink", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { <-hold; return nil })).Global("numbers")
 	core, logs := observer.New(zap.WarnLevel)
 	h := open(t, b, memlog.Options{}, func(o *task.Options) {
 		o.Config.Log, o.Patience, o.Config.Settings.Window = zap.New(core), 50*time.Millisecond, 64<<10
@@ -469,7 +471,7 @@ type committer struct {
 	before int64 // entries in the log when the snapshot was taken
 }
 
-func (c *committer) Execute(tuple.Tuple, bolt.Emitter) error { c.n++; return nil }
+func (c *committer) Execute(context.Context, tuple.Tuple, bolt.Emitter) error { c.n++; return nil }
 
 func (c *committer) Snapshot() ([]byte, error) {
 	c.staged, c.before = c.n, c.to.appends.Load()
@@ -512,12 +514,14 @@ func TestTicker(t *testing.T) {
 // ticker emits how many tuples came since the last tick.
 type ticker struct{ n int64 }
 
-func (k *ticker) Execute(tuple.Tuple, bolt.Emitter) error { k.n++; return nil }
-func (k *ticker) Tick(_ time.Time, out bolt.Emitter) error {
+func (k *ticker) Execute(context.Context, tuple.Tuple, bolt.Emitter) error { k.n++; return nil }
+func (k *ticker) Tick(_ context.Context, _ time.Time, out bolt.Emitter) error {
 	n := k.n
 	k.n = 0
 	return out.Row().Int(n).Emit()
 }
-func (k *ticker) Finish(out bolt.Emitter) error { return k.Tick(time.Time{}, out) }
-func (k *ticker) Snapshot() ([]byte, error)     { return fmt.Append(nil, k.n), nil }
-func (k *ticker) Restore(data []byte) error     { _, err := fmt.Sscan(string(data), &k.n); return err }
+func (k *ticker) Finish(ctx context.Context, out bolt.Emitter) error {
+	return k.Tick(ctx, time.Time{}, out)
+}
+func (k *ticker) Snapshot() ([]byte, error) { return fmt.Append(nil, k.n), nil }
+func (k *ticker) Restore(data []byte) error { _, err := fmt.Sscan(string(data), &k.n); return err }

@@ -119,7 +119,7 @@ func (c *Core) runFrame() {
 		}
 		c.again = false
 		t := cur.Tuple()
-		err := b.Execute(t, out)
+		err := b.Execute(c.ctx, t, out)
 		if err == nil {
 			err = c.emit.err
 		}
@@ -236,7 +236,7 @@ func (c *Core) poll() bool {
 	c.emit.birth = c.cfg.Now().UnixNano()
 	sealed := c.emit.sealed
 	for n := range pollCalls {
-		err := c.spout.Next(c.emit.main)
+		err := c.spout.Next(c.ctx, c.emit.main)
 		switch {
 		case errors.Is(err, io.EOF):
 			if c.trees != nil {
@@ -275,7 +275,7 @@ func (c *Core) runTimer() {
 		c.fail(fmt.Errorf("operator %q has a tick interval but no method Tick(time.Time, bolt.Emitter) error", c.cfg.Task.Operator.Name))
 		return
 	}
-	err := b.Tick(time.Unix(0, int64(c.work.Value)), c.emit.main)
+	err := b.Tick(c.ctx, time.Unix(0, int64(c.work.Value)), c.emit.main)
 	if err == nil {
 		err = c.emit.err
 	}
@@ -292,7 +292,7 @@ func (c *Core) runFinish() {
 	c.emit.direct = true
 	defer func() { c.emit.direct = false }()
 	if b, ok := c.bolt.(bolt.Finisher); ok {
-		err := b.Finish(c.emit.main)
+		err := b.Finish(c.ctx, c.emit.main)
 		if err == nil {
 			err = c.emit.err
 		}

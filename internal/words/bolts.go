@@ -1,6 +1,8 @@
 package words
 
 import (
+	"context"
+
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/state"
 	"github.com/askback/askback/tuple"
@@ -10,7 +12,7 @@ import (
 type Split struct{}
 
 // Execute implements bolt.Bolt.
-func (Split) Execute(t tuple.Tuple, out bolt.Emitter) error {
+func (Split) Execute(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 	for word := range Of(t.Bytes(0)) {
 		if err := out.Row().Bytes(word).Emit(); err != nil {
 			return err
@@ -29,13 +31,13 @@ func (c *Count) Prepare(ctx bolt.Context) (err error) {
 }
 
 // Execute implements bolt.Bolt.
-func (c *Count) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+func (c *Count) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 	*c.N.At(t.Bytes(0))++
 	return nil
 }
 
 // Finish implements bolt.Finisher.
-func (c *Count) Finish(out bolt.Emitter) error {
+func (c *Count) Finish(_ context.Context, out bolt.Emitter) error {
 	for word, n := range c.N.All() {
 		if err := out.Row().String(word).Int(n).Emit(); err != nil {
 			return err

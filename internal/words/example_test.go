@@ -1,6 +1,7 @@
 package words_test
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/askback/askback/bolt/bolttest"
@@ -9,7 +10,7 @@ import (
 
 func Example() {
 	out := bolttest.NewEmitter("word")
-	_ = words.Split{}.Execute(bolttest.MustTuple("line", "to be, or not to be"), out)
+	_ = words.Split{}.Execute(context.Background(), bolttest.MustTuple("line", "to be, or not to be"), out)
 	fmt.Println(out.Rows(""))
 	// Output: [[to] [be] [or] [not] [to] [be]]
 }

@@ -1,6 +1,7 @@
 package jetspout_test
 
 import (
+	"context"
 	"io"
 	"strings"
 	"testing"
@@ -45,7 +46,7 @@ func BenchmarkRead(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for err = nil; err != io.EOF; {
-				switch err = s.Next(out); err {
+				switch err = s.Next(context.Background(), out); err {
 				case nil, io.EOF:
 				case spout.ErrIdle:
 					time.Sleep(time.Millisecond) // as a task does

@@ -40,7 +40,7 @@ func Example() {
 	defer func() { _ = s.(io.Closer).Close() }()
 	out := bolttest.NewEmitter("seq", "order")
 	for {
-		if err := s.Next(out); err == io.EOF {
+		if err := s.Next(context.Background(), out); err == io.EOF {
 			break
 		} else if err != nil && err != spout.ErrIdle {
 			log.Fatal(err)

@@ -2,6 +2,7 @@ package jetspout_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -392,7 +393,7 @@ func TestServerRestarts(t *testing.T) {
 		}
 		stop()
 		for range 10 { // while it is away
-			if err := s.Next(out); err != nil && !errors.Is(err, spout.ErrIdle) {
+			if err := s.Next(context.Background(), out); err != nil && !errors.Is(err, spout.ErrIdle) {
 				t.Fatal(err)
 			}
 			time.Sleep(5 * time.Millisecond)

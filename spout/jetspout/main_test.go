@@ -1,6 +1,7 @@
 package jetspout_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -88,7 +89,7 @@ func open(t testing.TB, s spout.Source, index, parallel int) spout.Spout {
 func read(t testing.TB, s spout.Spout, out *bolttest.Emitter, n int) error {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); n < 0 || len(out.Encoded("")) < n; {
-		err := s.Next(out)
+		err := s.Next(context.Background(), out)
 		switch {
 		case errors.Is(err, spout.ErrIdle):
 			time.Sleep(time.Millisecond)
@@ -107,7 +108,7 @@ func idle(t testing.TB, s spout.Spout, d time.Duration) {
 	t.Helper()
 	out := bolttest.NewEmitter("data")
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if err := s.Next(out); err != nil && !errors.Is(err, spout.ErrIdle) {
+		if err := s.Next(context.Background(), out); err != nil && !errors.Is(err, spout.ErrIdle) {
 			t.Fatal(err)
 		}
 	}

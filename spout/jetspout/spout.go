@@ -2,6 +2,7 @@ package jetspout
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ func (t *task) Open(ctx bolt.Context) (err error) {
 const batchBytes = 16 << 10
 
 // Next emits what has come and belongs to this task.
-func (t *task) Next(out spout.Emitter) error {
+func (t *task) Next(_ context.Context, out spout.Emitter) error {
 	if t.parallel == 0 {
 		return errors.New("jetspout: Next before Open")
 	}

@@ -20,7 +20,7 @@ func TestTaskFailed(t *testing.T) {
 	good := bolt.NewCollector()
 	b := topology.New("failing")
 	b.Spout("numbers", spout.Generate(100, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Emit() })).Fields("n")
-	b.Bolt("bad", bolt.Func(func(tuple.Tuple, bolt.Emitter) error { panic("no") })).Shuffle("numbers")
+	b.Bolt("bad", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { panic("no") })).Shuffle("numbers")
 	b.Bolt("good", good.New).Global("numbers")
 	spec, err := worker.Describe(b, "backtrack", recovery.Config{}, 0)
 	check(t, err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os/exec"
 	"os/signal"
 	"syscall"
@@ -32,4 +33,6 @@ func (forks) Prepare(bolt.Context) error {
 	return nil
 }
 
-func (forks) Execute(t tuple.Tuple, out bolt.Emitter) error { return pass(t, out) }
+func (forks) Execute(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
+	return pass(ctx, t, out)
+}

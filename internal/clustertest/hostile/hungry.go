@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 
 	"github.com/askback/askback/bolt"
@@ -10,7 +11,7 @@ import (
 var eaten [][]byte
 
 // eat takes 16 MiB for each tuple, and touches them.
-func eat(t tuple.Tuple, out bolt.Emitter) error {
+func eat(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
 	if _, err := os.Stat(*during); err == nil {
 		b := make([]byte, 16<<20)
 		for i := 0; i < len(b); i += 4096 {
@@ -18,5 +19,5 @@ func eat(t tuple.Tuple, out bolt.Emitter) error {
 		}
 		eaten = append(eaten, b)
 	}
-	return pass(t, out)
+	return pass(ctx, t, out)
 }

@@ -9,6 +9,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -67,4 +68,6 @@ func main() {
 	os.Exit(2)
 }
 
-func pass(t tuple.Tuple, out bolt.Emitter) error { return out.Row().Int(t.Int(0)).Emit() }
+func pass(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
+	return out.Row().Int(t.Int(0)).Emit()
+}

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/askback/askback/bolt/bolttest"
@@ -13,7 +14,7 @@ func Example() {
 	l, out := ledger.New(), bolttest.NewEmitter()
 	root, edge := recovery.RootBase(0, 1), recovery.Edge(recovery.EdgeSalt(0, 1), 1)
 	for range 2 {
-		if err := l.Execute(bolttest.MustTuple("root edges", root, edge), out); err != nil {
+		if err := l.Execute(context.Background(), bolttest.MustTuple("root edges", root, edge), out); err != nil {
 			fmt.Println(err)
 			return
 		}

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"time"
 
 	"github.com/askback/askback/bolt"
@@ -37,7 +38,7 @@ func (l *Ledger) Join(plan *topology.Plan, settings recovery.Config) recovery.Ti
 }
 
 // Execute takes a report: a root, and the XOR of some of its edges. A root whose edges cancel out is complete.
-func (l *Ledger) Execute(t tuple.Tuple, out bolt.Emitter) error {
+func (l *Ledger) Execute(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 	root, edges := t.Uint(0), t.Uint(1)
 	if sum, ok := l.young[root]; ok {
 		edges ^= sum
@@ -65,7 +66,7 @@ func (l *Ledger) Complete(root uint64, out bolt.Emitter) error {
 }
 
 // Tick forgets the roots of which nothing was reported for a whole interval: their spout has given them up.
-func (l *Ledger) Tick(time.Time, bolt.Emitter) error {
+func (l *Ledger) Tick(context.Context, time.Time, bolt.Emitter) error {
 	l.young, l.old = l.old, l.young
 	clear(l.young)
 	return nil

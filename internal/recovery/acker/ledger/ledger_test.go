@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -33,7 +34,7 @@ func report(t testing.TB, l *ledger.Ledger, root uint64, edges ...uint64) int {
 	t.Helper()
 	out := bolttest.NewEmitter().Stream("in", "root")
 	for _, e := range edges {
-		if err := l.Execute(bolttest.MustTuple("root edges", root, e), out); err != nil {
+		if err := l.Execute(context.Background(), bolttest.MustTuple("root edges", root, e), out); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -45,14 +46,14 @@ func TestComplete(t *testing.T) {
 	l, out := joined(t)
 	root := recovery.RootBase(1, 3) + 5
 	for _, edges := range []uint64{7 ^ 9, 9, 4, 7} {
-		if err := l.Execute(bolttest.MustTuple("root edges", root, edges), out); err != nil {
+		if err := l.Execute(context.Background(), bolttest.MustTuple("root edges", root, edges), out); err != nil {
 			t.Fatal(err)
 		}
 		if len(out.Rows("in")) > 0 {
 			t.Fatal("answered too early")
 		}
 	}
-	if err := l.Execute(bolttest.MustTuple("root edges", root, uint64(4)), out); err != nil {
+	if err := l.Execute(context.Background(), bolttest.MustTuple("root edges", root, uint64(4)), out); err != nil {
 		t.Fatal(err)
 	}
 	if rows := out.Rows("in"); len(rows) != 1 || rows[0][0] != int64(root) {
@@ -76,7 +77,7 @@ func TestExpiry(t *testing.T) {
 	l, out := joined(t)
 	root := recovery.RootBase(0, 1)
 	tick := func() {
-		if err := l.Tick(time.Time{}, out); err != nil {
+		if err := l.Tick(context.Background(), time.Time{}, out); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -108,7 +109,7 @@ func TestReportsAllocateNothing(t *testing.T) {
 	report(t, l, recovery.RootBase(0, 1), 1, 1)
 	encoded := bolttest.MustTuple("root edges", recovery.RootBase(0, 1), uint64(3))
 	if n := testing.AllocsPerRun(1000, func() {
-		_ = l.Execute(encoded, out)
+		_ = l.Execute(context.Background(), encoded, out)
 		if l.Len() == 0 {
 			out.Reset()
 		}
