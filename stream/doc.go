@@ -1,0 +1,2 @@
+// Package stream is the typed way to write a topology.
+package stream

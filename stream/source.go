@@ -1,0 +1,47 @@
+package stream
+
+import "context"
+
+// A Source reads replayable, offset-addressed input as values of type T. A topology makes one Reader for each task.
+type Source[T any] interface {
+	// New returns the reader of one task. Tasks share nothing.
+	New() Reader[T]
+}
+
+// A Reader is one task's part of a source.
+//
+// Threading: one goroutine calls every method, one call at a time.
+//
+// Values that Next emits must follow from the position alone: after Seek(p), the same calls emit the same values that
+// followed Position() == p before. A []byte inside a value may be a view that is valid during out only.
+//
+// The optional interfaces of a spout count here too, found by type assertion: spout.Opener, spout.Progresser,
+// spout.Pacer, io.Closer.
+type Reader[T any] interface {
+	// Next emits the next values, at most a few. It returns io.EOF when the input has ended (having emitted nothing in
+	// that call), and spout.ErrIdle when there is nothing now. Any other error fails the task, which is restarted and
+	// seeks to its last snapshot. The context ends when the task is stopped.
+	Next(ctx context.Context, out func(T)) error
+	// Position appends to dst an encoding of where the next call of Next begins.
+	Position(dst []byte) []byte
+	// Seek goes to a position that Position returned, perhaps in an earlier process.
+	Seek(position []byte) error
+}
+
+// A Sink has an effect outside for each value of type T. A topology makes one Writer for each task.
+type Sink[T any] interface {
+	// New returns the writer of one task. Tasks share nothing.
+	New() Writer[T]
+}
+
+// A Writer is one task's part of a sink.
+//
+// Threading: one goroutine calls every method, one call at a time. A []byte inside v is a view that is valid during the
+// call only.
+//
+// The optional interfaces of a bolt count here too, found by type assertion: bolt.Preparer, bolt.Ticker, bolt.Finisher
+// (the emitter is nil in both), bolt.Snapshotter, bolt.Committer, io.Closer. A sink whose effects are to happen exactly
+// once is a bolt.Committer, or idempotent.
+type Writer[T any] interface {
+	Write(ctx context.Context, v T) error
+}
