@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/vmihailenco/msgpack/v5"
 	"pgregory.net/rapid"
@@ -436,6 +437,11 @@ func FuzzCursor(f *testing.F) {
 func readAll(t *testing.T, v Tuple, item Item) {
 	if item != Data && v.Len() != 0 {
 		t.Fatalf("a mark has %d fields", v.Len())
+	}
+	for _, max := range []int{len(v.Encoded()), 1 << 16} {
+		if got := v.Summary(max); len(got) > max || !utf8.ValidString(got) {
+			t.Fatalf("the summary in %d bytes is %q", max, got)
+		}
 	}
 	var joined []byte
 	for i := range v.Len() {

@@ -45,7 +45,9 @@ type Row struct {
 	n      int      // how many values were given
 	head   int      // length of the array header, which is the same for every tuple
 	task   int
-	direct bool
+	key    uint64
+	direct bool // task was set
+	keyed  bool // key was set
 	err    error
 	broken error
 	fields *Fields
@@ -75,7 +77,7 @@ func NewBrokenRow(err error, s Sink) *Row {
 // Begin begins a new tuple, whatever became of the last.
 func (r *Row) Begin() *Row {
 	r.buf = r.buf[:r.head]
-	r.n, r.direct = 0, false
+	r.n, r.direct, r.keyed = 0, false, false
 	if r.err != r.broken {
 		r.err = r.broken
 	}
@@ -90,9 +92,16 @@ func (r *Row) Emit() error {
 	return r.sink.Take(r)
 }
 
-// To says which task of the target operator gets the tuple. It is for streams that are grouped directly.
+// To names the task of the target operator that receives the tuple. It is for streams that are grouped directly.
 func (r *Row) To(task int) *Row {
 	r.task, r.direct = task, true
+	return r
+}
+
+// Key sets the hash by which the tuple is routed, in place of one of its fields' hashes. It is for streams that are
+// grouped by a key that the emitter computes.
+func (r *Row) Key(hash uint64) *Row {
+	r.key, r.keyed = hash, true
 	return r
 }
 
@@ -254,6 +263,9 @@ func (r *Row) Hash(i int) uint64 {
 
 // Direct returns the task that To named; ok is false if it named none.
 func (r *Row) Direct() (task int, ok bool) { return r.task, r.direct }
+
+// KeyHash returns the hash that Key set; ok is false if it set none.
+func (r *Row) KeyHash() (hash uint64, ok bool) { return r.key, r.keyed }
 
 // Fields returns the fields of the row's stream.
 func (r *Row) Fields() *Fields { return r.fields }

@@ -165,6 +165,15 @@ func TestRowSinkAndTarget(t *testing.T) {
 	if _, ok := r.Begin().Direct(); ok {
 		t.Error("Begin kept the target of the tuple before")
 	}
+	if hash, ok := r.Key(0).Int(1).KeyHash(); !ok || hash != 0 {
+		t.Errorf("the key's hash is %d, %v", hash, ok)
+	}
+	if hash, ok := r.Begin().Key(1<<63 + 5).KeyHash(); !ok || hash != 1<<63+5 {
+		t.Errorf("the key's hash is %d, %v", hash, ok)
+	}
+	if _, ok := r.Begin().KeyHash(); ok {
+		t.Error("Begin kept the key of the tuple before")
+	}
 	unknown := errors.New("no stream x")
 	b := NewBrokenRow(unknown, nil)
 	for range 2 {
