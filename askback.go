@@ -51,7 +51,7 @@ type Progress struct {
 // Run runs a topology in this process, on an embedded NATS server or on a given one, until it ends by itself
 // (all its spouts are finite), ctx ends, or a task has FAILED. The report is not nil once the topology has
 // started, even if an error is returned with it; a run ended by ctx returns ctx's error.
-func Run(ctx context.Context, b *topology.Builder, options ...Option) (*Report, error) {
+func Run(ctx context.Context, t topology.Topology, options ...Option) (*Report, error) {
 	r := &run{opt: configured(options)}
 	err := r.opt.check()
 	if err != nil {
@@ -60,7 +60,7 @@ func Run(ctx context.Context, b *topology.Builder, options ...Option) (*Report, 
 	if r.strategy, err = strategy.Named(r.opt.strategy); err != nil {
 		return nil, fmt.Errorf("askback: %w", err)
 	}
-	if r.plan, err = b.BuildWith(r.strategy.Extension); err != nil {
+	if r.plan, err = t.Builder().BuildWith(r.strategy.Extension, r.strategy.Described()); err != nil {
 		return nil, err
 	}
 	if err := r.open(ctx); err != nil {
@@ -155,6 +155,7 @@ func (r *run) run(ctx context.Context) error {
 		r.chaos = newChaos(r, r.opt.kills, r.opt.seed, r.opt.pairs)
 		r.chaos.gate(r.plan)
 	}
+	var tasks crew
 	var group sync.WaitGroup
 	for _, t := range r.plan.Tasks {
 		r.tasks = append(r.tasks, task.NewSupervisor(r.options(t)))
@@ -163,7 +164,7 @@ func (r *run) run(ctx context.Context) error {
 		r.opt.onControl(&Control{r})
 	}
 	for _, s := range r.tasks {
-		group.Go(func() {
+		tasks.begin(s, func() {
 			if err := s.Run(ctx); err != nil {
 				stop(err)
 			}
@@ -176,7 +177,7 @@ func (r *run) run(ctx context.Context) error {
 	err := r.wait(ctx)
 	stop(errComplete)
 	group.Wait()
-	return err
+	return errors.Join(err, tasks.wait(r.opt.stopTimeout))
 }
 
 var errComplete = errors.New("askback: complete")
@@ -205,7 +206,7 @@ func (r *run) options(t *topology.Task) task.Options {
 		Config: task.Config{
 			Plan: r.plan, Task: t, Settings: r.opt.settings,
 			FrameSize: r.opt.frameSize, MaxPayload: r.transport.MaxPayload(), Log: r.opt.log,
-			OnDead: r.opt.onDead, OnLatency: r.opt.onLatency,
+			OnLost: r.opt.onLost, OnLatency: r.opt.onLatency,
 			Strategy: r.strategy.New,
 		},
 		Transport:  r.transport,

@@ -25,30 +25,31 @@ const (
 )
 
 type config struct {
-	server     string
-	dir        string
-	keep       bool
-	prefix     string
-	strategy   string
-	durability Durability
-	settings   recovery.Config
-	frameSize  int
-	maxPayload int
-	kills      int
-	pairs      bool
-	seed       uint64
-	log        *zap.Logger
-	onProgress func(Progress)
-	onRecovery func(task.Recovery)
-	onEvent    func(natschan.Event)
-	onDead     func(task.DeadLetter)
-	onLatency  func(time.Duration)
-	onControl  func(*Control)
+	server      string
+	dir         string
+	keep        bool
+	prefix      string
+	strategy    string
+	durability  Durability
+	settings    recovery.Config
+	frameSize   int
+	maxPayload  int
+	kills       int
+	pairs       bool
+	seed        uint64
+	log         *zap.Logger
+	onProgress  func(Progress)
+	onRecovery  func(task.Recovery)
+	onEvent     func(natschan.Event)
+	onLost      func(task.GivenUp)
+	stopTimeout time.Duration
+	onLatency   func(time.Duration)
+	onControl   func(*Control)
 }
 
 func defaults() config {
 	return config{
-		prefix: "askback", strategy: "backtrack", durability: Process, log: zap.NewNop(),
+		prefix: "askback", strategy: "backtrack", durability: Process, log: zap.NewNop(), stopTimeout: 10 * time.Second,
 		// On a busy machine an answer may take some hundred milliseconds. Asking again sooner would only have the
 		// same frames sent twice.
 		settings: recovery.Config{RetryEvery: 1000, RetryMax: 4000},
@@ -69,6 +70,8 @@ func (c *config) check() error {
 	switch {
 	case c.server != "" && c.dir != "":
 		return fmt.Errorf("askback: a server (%s) keeps its own store, so a directory (%s) cannot be given with it", c.server, c.dir)
+	case c.stopTimeout <= 0:
+		return fmt.Errorf("askback: stop timeout %v: want more than nothing", c.stopTimeout)
 	case c.kills < 0:
 		return fmt.Errorf("askback: %d kills: want none or more", c.kills)
 	}
@@ -130,8 +133,13 @@ func OnRecovery(f func(task.Recovery)) Option { return func(c *config) { c.onRec
 // OnEvent is told what happens to the connections to the server. It must not block.
 func OnEvent(f func(natschan.Event)) Option { return func(c *config) { c.onEvent = f } }
 
-// OnDead is told of tuples given up by operators without a dead-letter stream. It must not block.
-func OnDead(f func(task.DeadLetter)) Option { return func(c *config) { c.onDead = f } }
+// OnLost is called for each tuple that an operator could not process and whose loss its policy declares (DeadLetter or
+// Drop), also when a restored task repeats that. It must not block.
+func OnLost(f func(task.GivenUp)) Option { return func(c *config) { c.onLost = f } }
+
+// WithStopTimeout sets how long Run waits, after the run was stopped, for operators to return from their calls. Default
+// 10 s. Operators that have not returned by then are named by a *StuckError.
+func WithStopTimeout(d time.Duration) Option { return func(c *config) { c.stopTimeout = d } }
 
 // OnLatency is told by sinks how old the roots of a consumed frame are. It must not block.
 func OnLatency(f func(time.Duration)) Option { return func(c *config) { c.onLatency = f } }

@@ -23,8 +23,13 @@ type Emitter = tuple.Emitter
 // does not range over a Go map to emit. A bolt that cannot promise this is declared Nondeterministic when the
 // topology is built.
 //
-// An error from Execute means: this tuple could not be processed. What the call emitted is taken back, the
-// tuple is tried again by the operator's retry policy, and then goes to the dead letters, counted. A change of
+// The context of a call ends when the task is stopped or superseded by a newer incarnation. A call that waits for
+// anything outside must heed it: a call that does not return keeps its topology from ending.
+//
+// An error from Execute, a field that could not be read as it was asked for, and a panic report that this tuple could
+// not be processed. The output of the call is taken back and the tuple is tried again by the operator's retries. After
+// that the topology fails with a *TupleError, unless the operator declares another policy (topology.Node's DeadLetter
+// and Drop). An error made by Outage is not the tuple's: the task is restarted and consumes the tuple again. A change of
 // state that the failed call made is not taken back: change state last.
 //
 // The optional interfaces below are found by type assertion on the value that the operator's factory returns.
@@ -88,11 +93,29 @@ type Context interface {
 	Rand() uint64
 }
 
+// A Strategy describes the recovery strategy to an operator.
+type Strategy struct {
+	Name string // such as "backtrack"; "" where a bolt runs outside of a topology
+	// ExactlyOnce reports whether each tuple takes effect exactly once on the state of each task.
+	ExactlyOnce bool
+	// RollsBack reports whether a failure of any task takes all tasks back to their last common checkpoint. Effects
+	// outside that were visible before Commit may then be repeated with other content.
+	RollsBack bool
+}
+
+// A Verifier is asked, when the topology is built, whether it can hold its guarantee under a recovery strategy. An error
+// refuses the topology; its text names the remedy.
+type Verifier interface {
+	Verify(s Strategy) error
+}
+
 // Task says which instance of which operator a task is.
 type Task struct {
 	Topology string
 	Alias    msgid.Alias
 	Parallel int // how many instances the operator has
+	// Strategy is the recovery strategy under which the task runs.
+	Strategy Strategy
 	// Incarnation tells a restored task from the one that it replaces, which may only be paused. It is for naming
 	// things outside, such as staged files; what a bolt emits must not depend on it.
 	Incarnation msgid.Incarnation

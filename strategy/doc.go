@@ -2,5 +2,5 @@
 // keep a log, and what it adds to a topology. Whoever runs a topology, and whoever simulates one, chooses here:
 //
 //	s, err := strategy.Named("backtrack")
-//	plan, err := builder.BuildWith(s.Extension)
+//	plan, err := builder.BuildWith(s.Extension, s.Described())
 package strategy

@@ -46,6 +46,11 @@ type Strategy struct {
 	Extension *topology.Extension
 }
 
+// Described returns what operators are told of the strategy.
+func (s *Strategy) Described() bolt.Strategy {
+	return bolt.Strategy{Name: s.Name, ExactlyOnce: s.Guarantee == ExactlyOnce, RollsBack: s.Base != nil}
+}
+
 // Keeps reports whether a task of an operator keeps a log.
 func (s *Strategy) Keeps(o *topology.Operator) bool { return s.Log != nil && s.Log(o) }
 

@@ -11,12 +11,27 @@ import (
 // that is wrong, at once. One goroutine builds a topology.
 type Builder struct {
 	name     string
+	problems []error // reported by Build, beside what it finds itself
 	nodes    []*Node
 	override map[string]int // tasks of operators, in place of what was declared
 }
 
 // New begins a topology. A name here, as every name in a topology, is 1 to 64 of A-Z a-z 0-9 _ -.
 func New(name string) *Builder { return &Builder{name: name} }
+
+// A Topology is what a program hands to whoever runs it: a Builder, or what a package above this one turns into one, such
+// as stream.Topology.
+type Topology interface {
+	Name() string
+	// Builder returns the declared operators. Each call may return a new one; what is wrong is reported by its Build.
+	Builder() *Builder
+}
+
+// Builder returns the builder itself, which makes it a Topology.
+func (b *Builder) Builder() *Builder { return b }
+
+// Reject adds an error that Build reports. It is for packages that declare operators on behalf of their users.
+func (b *Builder) Reject(err error) { b.problems = append(b.problems, err) }
 
 // Name returns the name of the topology.
 func (b *Builder) Name() string { return b.name }
@@ -54,8 +69,9 @@ type Node struct {
 	tick        *time.Duration // nil if not asked for
 	pessimism   Pessimism
 	retry       Retry
-	deadLetters bool
+	policies    []ErrorPolicy // as declared; more than one is an error of Build
 	cpu, memory int64
+	note        string
 }
 
 // stream is a stream as declared, input a subscription as declared: neither is checked yet.
@@ -122,10 +138,20 @@ func (n *Node) Global(from string) *Node { return n.read(input{from: from, group
 // Direct reads from as its emitter directs: it names the task of each tuple with tuple.Row's To.
 func (n *Node) Direct(from string) *Node { return n.read(input{from: from, grouping: Direct}) }
 
+// Keyed reads from by the key that its emitter computes for each tuple: tuples with the same hash (tuple.Row's Key) come
+// to the same task.
+func (n *Node) Keyed(from string) *Node { return n.read(input{from: from, grouping: Keyed}) }
+
 // Custom reads from as pick decides. The name stands for the function in the plan's version: give a new one when
 // the function decides otherwise than before. See PickFunc for its duties.
 func (n *Node) Custom(from, name string, pick PickFunc) *Node {
 	return n.read(input{from: from, grouping: Custom, name: name, pick: pick})
+}
+
+// Note adds a remark that the printed plan shows with the operator.
+func (n *Node) Note(remark string) *Node {
+	n.note = remark
+	return n
 }
 
 func (n *Node) read(in input) *Node {
@@ -133,8 +159,7 @@ func (n *Node) read(in input) *Node {
 	return n
 }
 
-// Tick has the bolt ticked on an interval of at least a millisecond. It must implement bolt.Ticker; the task
-// says so when it starts, since Build makes no bolts.
+// Tick has the bolt ticked on an interval of at least a millisecond. It must implement bolt.Ticker.
 func (n *Node) Tick(every time.Duration) *Node {
 	n.tick = &every
 	return n
@@ -147,17 +172,24 @@ func (n *Node) Nondeterministic(mode Pessimism) *Node {
 	return n
 }
 
-// Retry has a tuple whose Execute fails tried again at most that many times, backoff apart, before it is given
-// up. The default is not to try again.
+// Retry has a tuple whose Execute fails tried again at most that many times, backoff apart, before the operator's
+// error policy decides. The default is not to try again.
 func (n *Node) Retry(times int, backoff time.Duration) *Node {
 	n.retry = Retry{Times: times, Backoff: backoff}
 	return n
 }
 
-// DeadLetters declares the stream DeadStream, on which the tuples come that the bolt has given up. Without it
-// they are only counted.
-func (n *Node) DeadLetters() *Node {
-	n.deadLetters = true
+// DeadLetter has a tuple whose Execute fails emitted on the stream DeadStream, with the reason, and counted; the
+// operator goes on with the next tuple. Some operator must read that stream. The default is that the topology fails.
+func (n *Node) DeadLetter() *Node {
+	n.policies = append(n.policies, DeadLetter)
+	return n
+}
+
+// Drop has a tuple whose Execute fails dropped and counted; the operator goes on with the next tuple. The default is
+// that the topology fails.
+func (n *Node) Drop() *Node {
+	n.policies = append(n.policies, Drop)
 	return n
 }
 

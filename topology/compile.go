@@ -3,10 +3,12 @@ package topology
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/tuple"
@@ -19,11 +21,14 @@ func (b *Builder) Validate() error {
 }
 
 // Build compiles the topology to a new plan. On an error it returns all that is wrong, joined, each an *Error.
-func (b *Builder) Build() (*Plan, error) { return b.BuildWith(nil) }
+//
+// It makes one bolt of each operator, to see which interfaces it implements, and closes it: Prepare is not called.
+func (b *Builder) Build() (*Plan, error) { return b.BuildWith(nil, bolt.Strategy{}) }
 
-// BuildWith is Build, with an extension added to the plan if there is one.
-func (b *Builder) BuildWith(x *Extension) (*Plan, error) {
-	c := compiler{plan: &Plan{Name: b.name}, byName: make(map[string]*Operator)}
+// BuildWith is Build for a recovery strategy, with the extension that the strategy adds to the plan; nil adds nothing.
+// A bolt that cannot hold its guarantee under the strategy (bolt.Verifier) is an error.
+func (b *Builder) BuildWith(x *Extension, s bolt.Strategy) (*Plan, error) {
+	c := compiler{plan: &Plan{Name: b.name, Strategy: s}, byName: make(map[string]*Operator), errs: slices.Clone(b.problems)}
 	c.topology(b)
 	for _, n := range b.nodes {
 		c.operator(b.overridden(n))
@@ -33,6 +38,7 @@ func (b *Builder) BuildWith(x *Extension) (*Plan, error) {
 		c.inputs(c.plan.Operators[i], n)
 	}
 	c.cycles()
+	c.deadLetters()
 	if x != nil && len(c.errs) == 0 {
 		c.extend(x)
 	}
@@ -50,6 +56,7 @@ func (b *Builder) BuildWith(x *Extension) (*Plan, error) {
 type compiler struct {
 	plan   *Plan // Operators are as the builder's nodes, also those in error
 	byName map[string]*Operator
+	dead   []*Stream // of dead letters
 	errs   []error
 }
 
@@ -76,15 +83,15 @@ func (c *compiler) topology(b *Builder) {
 // operator makes one operator and its streams.
 func (c *compiler) operator(n *Node) {
 	o := &Operator{
-		Name:        n.name,
-		Parallel:    n.parallel,
-		Spout:       n.source,
-		Bolt:        n.factory,
-		Pessimism:   n.pessimism,
-		Retry:       n.retry,
-		DeadLetters: n.deadLetters,
-		CPU:         n.cpu,
-		Memory:      n.memory,
+		Name:      n.name,
+		Parallel:  n.parallel,
+		Spout:     n.source,
+		Bolt:      n.factory,
+		Pessimism: n.pessimism,
+		Retry:     n.retry,
+		CPU:       n.cpu,
+		Memory:    n.memory,
+		Note:      n.note,
 	}
 	c.plan.Operators = append(c.plan.Operators, o)
 	at := Error{Operator: n.name}
@@ -116,11 +123,18 @@ func (c *compiler) operator(n *Node) {
 	if n.tick != nil {
 		o.Tick = *n.tick
 	}
+	if len(n.policies) > 0 {
+		o.OnError = n.policies[0]
+	}
 	for _, s := range n.streams {
 		c.stream(o, s)
 	}
-	if n.deadLetters {
+	if o.OnError == DeadLetter {
+		before := len(c.errs)
 		c.stream(o, stream{name: DeadStream, named: true, fields: []string{"id", "error", "tuple"}})
+		if len(c.errs) == before && !n.isSpout {
+			c.dead = append(c.dead, o.Stream(DeadStream))
+		}
 	}
 }
 
@@ -141,7 +155,8 @@ func (c *compiler) spout(at Error, n *Node) {
 		{n.tick != nil, "Tick"},
 		{n.pessimism != Optimistic, "Nondeterministic"},
 		{n.retry != Retry{}, "Retry"},
-		{n.deadLetters, "DeadLetters"},
+		{slices.Contains(n.policies, DeadLetter), "DeadLetter"},
+		{slices.Contains(n.policies, Drop), "Drop"},
 	} {
 		if only.set {
 			c.fail(at, "%s is for bolts only: remove it from the spout", only.method)
@@ -152,6 +167,11 @@ func (c *compiler) spout(at Error, n *Node) {
 func (c *compiler) bolt(at Error, n *Node) {
 	if n.factory == nil {
 		c.fail(at, "the bolt's factory is nil: give a function that returns a new bolt")
+	} else {
+		c.sample(at, n)
+	}
+	if len(n.policies) > 1 {
+		c.fail(at, "declares more than one error policy: call DeadLetter or Drop, once")
 	}
 	if n.tick != nil && *n.tick < time.Millisecond {
 		c.fail(at, "Tick(%v): take at least 1ms", *n.tick)
@@ -167,6 +187,38 @@ func (c *compiler) bolt(at Error, n *Node) {
 	}
 }
 
+// sample makes one bolt of an operator and checks that it can do what is declared.
+func (c *compiler) sample(at Error, n *Node) {
+	var b bolt.Bolt
+	panicked := guard(func() { b = n.factory() })
+	switch {
+	case panicked != nil:
+		c.fail(at, "the bolt's factory panicked: %v", panicked)
+		return
+	case b == nil:
+		c.fail(at, "the bolt's factory returned nil: it must return a new bolt each time")
+		return
+	}
+	if closer, ok := b.(io.Closer); ok {
+		defer guard(func() { _ = closer.Close() })
+	}
+	if _, ticks := b.(bolt.Ticker); n.tick != nil && !ticks {
+		c.fail(at, "Tick(%v), but %T has no method Tick(context.Context, time.Time, bolt.Emitter) error: add it, or drop Tick", *n.tick, b)
+	}
+	if v, ok := b.(bolt.Verifier); ok && c.plan.Strategy.Name != "" {
+		if err := v.Verify(c.plan.Strategy); err != nil {
+			c.fail(at, "%v", err)
+		}
+	}
+}
+
+// guard runs f and returns what it panicked with, or nil.
+func guard(f func()) (panicked any) {
+	defer func() { panicked = recover() }()
+	f()
+	return nil
+}
+
 // stream makes one stream.
 func (c *compiler) stream(o *Operator, s stream) {
 	at := Error{Operator: o.Name, Stream: s.name}
@@ -180,8 +232,8 @@ func (c *compiler) stream(o *Operator, s stream) {
 	case o.Stream(s.name) != nil && !s.named:
 		c.fail(at, "the default stream is declared twice: call Fields once, or name the other with Stream")
 		return
-	case o.Stream(s.name) != nil && s.name == DeadStream && o.DeadLetters:
-		c.fail(at, "DeadLetters declares this stream: give yours another name")
+	case o.Stream(s.name) != nil && s.name == DeadStream && o.OnError == DeadLetter:
+		c.fail(at, "DeadLetter declares this stream: give yours another name")
 		return
 	case o.Stream(s.name) != nil:
 		c.fail(at, "is declared twice: give each stream of an operator a name of its own")
@@ -335,6 +387,15 @@ func (c *compiler) cycles() {
 	for _, o := range c.plan.Operators {
 		if state[o] == 0 {
 			visit(o)
+		}
+	}
+}
+
+// deadLetters fails for each stream of dead letters that no operator reads.
+func (c *compiler) deadLetters() {
+	for _, s := range c.dead {
+		if len(s.Edges) == 0 {
+			c.fail(Error{Operator: s.Operator.Name, Stream: DeadStream}, "no operator reads the dead letters: subscribe a bolt to %q, or call Drop instead of DeadLetter", s)
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package topology
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,7 +17,7 @@ import (
 // source and factory are never called by the builder, so they need not work.
 var (
 	source  = spout.Func(func() spout.Spout { return nil })
-	factory = func() bolt.Bolt { return nil }
+	factory = func() bolt.Bolt { return idle{} }
 	first   = func(*tuple.Row, int) int { return 0 }
 )
 
@@ -74,8 +76,8 @@ func TestBuildErrors(t *testing.T) {
 			[]string{`operator "x": stream "s": is declared twice: give each stream of an operator a name of its own`}},
 		{"default stream twice", func(b *Builder) { b.Bolt("x", factory).Shuffle("in").Fields("f").Fields("g") },
 			[]string{`operator "x": the default stream is declared twice: call Fields once, or name the other with Stream`}},
-		{"dead stream twice", func(b *Builder) { b.Bolt("x", factory).Shuffle("in").Stream("dead", "f").DeadLetters() },
-			[]string{`operator "x": stream "dead": DeadLetters declares this stream: give yours another name`}},
+		{"dead stream twice", func(b *Builder) { b.Bolt("x", factory).Shuffle("in").Stream("dead", "f").DeadLetter() },
+			[]string{`operator "x": stream "dead": DeadLetter declares this stream: give yours another name`}},
 		{"default stream without fields", func(b *Builder) { b.Bolt("x", factory).Shuffle("in").Fields() },
 			[]string{`operator "x": the default stream has no fields: name at least one`}},
 		{"stream without fields", func(b *Builder) { b.Bolt("x", factory).Shuffle("in").Stream("s") },
@@ -121,12 +123,12 @@ func TestBuildErrors(t *testing.T) {
 		{"spout without a stream", func(b *Builder) { b.Spout("x", source) },
 			[]string{`operator "x": the spout has no stream to emit on: declare one with Fields or Stream`}},
 		{"spout with what is for bolts", func(b *Builder) {
-			b.Spout("x", source).Fields("f").Tick(time.Second).Nondeterministic(PerFrame).Retry(1, 0).DeadLetters()
+			b.Spout("x", source).Fields("f").Tick(time.Second).Nondeterministic(PerFrame).Retry(1, 0).DeadLetter()
 		}, []string{
 			`operator "x": Tick is for bolts only: remove it from the spout`,
 			`operator "x": Nondeterministic is for bolts only: remove it from the spout`,
 			`operator "x": Retry is for bolts only: remove it from the spout`,
-			`operator "x": DeadLetters is for bolts only: remove it from the spout`}},
+			`operator "x": DeadLetter is for bolts only: remove it from the spout`}},
 		{"tick", func(b *Builder) { b.Bolt("x", factory).Shuffle("in").Tick(0) },
 			[]string{`operator "x": Tick(0s): take at least 1ms`}},
 		{"pessimism", func(b *Builder) { b.Bolt("x", factory).Shuffle("in").Nondeterministic(3) },
@@ -219,4 +221,46 @@ func TestErrorNames(t *testing.T) {
 	if err.Operator != "x" || err.Stream != "in" || err.Field != "z" || !strings.Contains(err.Problem, "it has a") {
 		t.Errorf("%+v", err)
 	}
+}
+
+// idle is a bolt that does nothing, with every optional method that a topology may ask for.
+type idle struct{}
+
+func (idle) Execute(context.Context, tuple.Tuple, bolt.Emitter) error { return nil }
+func (idle) Tick(context.Context, time.Time, bolt.Emitter) error      { return nil }
+
+// A bolt that cannot do what is declared is refused when the topology is built.
+func TestSample(t *testing.T) {
+	plain := bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil })
+	for name, c := range map[string]struct {
+		declare func(*Builder)
+		says    string
+	}{
+		"nil":        {func(b *Builder) { b.Bolt("x", func() bolt.Bolt { return nil }).Shuffle("in") }, `operator "x": the bolt's factory returned nil`},
+		"panic":      {func(b *Builder) { b.Bolt("x", func() bolt.Bolt { panic("oops") }).Shuffle("in") }, `operator "x": the bolt's factory panicked: oops`},
+		"no ticker":  {func(b *Builder) { b.Bolt("x", plain).Shuffle("in").Tick(time.Second) }, "has no method Tick(context.Context, time.Time, bolt.Emitter) error"},
+		"unread":     {func(b *Builder) { b.Bolt("x", plain).Shuffle("in").DeadLetter() }, `operator "x": stream "dead": no operator reads the dead letters: subscribe a bolt to "x:dead", or call Drop`},
+		"two":        {func(b *Builder) { b.Bolt("x", plain).Shuffle("in").Drop().Drop() }, "more than one error policy"},
+		"unverified": {func(b *Builder) { b.Bolt("x", func() bolt.Bolt { return picky{} }).Shuffle("in") }, `operator "x": not under barrier`},
+		"rejected":   {func(b *Builder) { b.Bolt("x", plain).Shuffle("in"); b.Reject(errors.New("found elsewhere")) }, "found elsewhere"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := New("t")
+			b.Spout("in", source).Fields("a")
+			c.declare(b)
+			if _, err := b.BuildWith(nil, bolt.Strategy{Name: "barrier", RollsBack: true}); err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%v, want %q", err, c.says)
+			}
+		})
+	}
+}
+
+// picky holds its guarantee only where nothing is rolled back.
+type picky struct{ idle }
+
+func (picky) Verify(s bolt.Strategy) error {
+	if s.RollsBack {
+		return fmt.Errorf("not under %s", s.Name)
+	}
+	return nil
 }

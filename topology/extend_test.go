@@ -2,6 +2,8 @@ package topology
 
 import (
 	"testing"
+
+	"github.com/askback/askback/bolt"
 )
 
 // An extension hears of every task, answers the spouts, and closes cycles that nobody else may.
@@ -16,7 +18,7 @@ func TestExtension(t *testing.T) {
 	p, err := b.BuildWith(&Extension{
 		Operator: "_acker", Parallel: 2, Bolt: factory, Stream: "_ack", Fields: []string{"root", "edges"}, Key: "root",
 		Answers: []string{"root"},
-	})
+	}, bolt.Strategy{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,9 +27,12 @@ const (
 	Custom
 	// LocalOrShuffle deals the tuples out to the tasks in the same worker; if none is there, to all.
 	LocalOrShuffle
+	// Keyed sends the tuples with equal keys to the same task. The emitter computes the key, which need not be a field,
+	// and gives its hash by tuple.Row's Key.
+	Keyed
 )
 
-var groupings = [...]string{"shuffle", "group by", "partial key", "all", "global", "direct", "custom", "local or shuffle"}
+var groupings = [...]string{"shuffle", "group by", "partial key", "all", "global", "direct", "custom", "local or shuffle", "by key"}
 
 // String returns the grouping in words, such as "group by".
 func (g Grouping) String() string {

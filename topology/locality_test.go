@@ -4,8 +4,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/askback/askback/tuple"
 	"pgregory.net/rapid"
+
+	"github.com/askback/askback/tuple"
 )
 
 func TestLocalOrShuffle(t *testing.T) {

@@ -21,11 +21,12 @@ type Operator struct {
 	Streams []*Stream // what it emits, in the order declared
 	Inputs  []*Edge   // what it reads, in the order declared
 
-	Tick        time.Duration // the interval of bolt.Ticker; 0 is never
-	Pessimism   Pessimism
-	Retry       Retry
-	DeadLetters bool // whether it has the stream DeadStream
-	System      bool // it belongs to the recovery strategy, not to the user: see Extension
+	Tick      time.Duration // the interval of bolt.Ticker; 0 is never
+	Pessimism Pessimism
+	Retry     Retry
+	OnError   ErrorPolicy // decides about a tuple whose Execute fails after the retries
+	Note      string      // a remark for people; not in the plan's version
+	System    bool        // it belongs to the recovery strategy, not to the user: see Extension
 
 	// What each of its tasks needs, for whoever places them; 0 is not said. Neither is in the plan's version.
 	CPU    int64 // percent of a core
@@ -44,11 +45,36 @@ func (o *Operator) Stream(name string) *Stream {
 	return nil
 }
 
-// A Retry says what happens to a tuple whose Execute failed: it is tried again at most Times more times, Backoff
-// apart. The zero Retry gives a failed tuple up at once.
+// A Retry says how often a tuple whose Execute failed is tried again: at most Times more times, Backoff apart. After
+// that, and at once with the zero Retry, the operator's ErrorPolicy decides.
 type Retry struct {
 	Times   int
 	Backoff time.Duration
+}
+
+// An ErrorPolicy decides about a tuple whose Execute failed and is not tried again.
+type ErrorPolicy uint8
+
+const (
+	// Fail fails the topology with a *bolt.TupleError. Nothing is acknowledged for the tuple and nothing is lost.
+	Fail ErrorPolicy = iota
+	// DeadLetter emits the tuple on the stream DeadStream, with the reason, and counts it.
+	DeadLetter
+	// Drop drops the tuple and counts it.
+	Drop
+)
+
+// String returns "fail", "dead letter" or "drop".
+func (p ErrorPolicy) String() string {
+	switch p {
+	case Fail:
+		return "fail"
+	case DeadLetter:
+		return "dead letter"
+	case Drop:
+		return "drop"
+	}
+	return "error policy " + strconv.Itoa(int(p))
 }
 
 // A Pessimism says what must be durable before the frames of an operator may be released.

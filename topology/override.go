@@ -17,7 +17,7 @@ func (b *Builder) Override(parallel map[string]int) *Builder {
 			all[name] = tasks
 		}
 	}
-	return &Builder{name: b.name, nodes: b.nodes, override: all}
+	return &Builder{name: b.name, problems: b.problems, nodes: b.nodes, override: all}
 }
 
 // overridden returns a node as it is to be built.

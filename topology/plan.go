@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/msgid"
 )
 
@@ -12,10 +13,11 @@ const MaxChannels = 1_000_000
 // any number of goroutines may read it.
 type Plan struct {
 	Name      string
-	Version   uint64      // a hash of all that gives messages and logs their meaning; never 0
-	Operators []*Operator // in the order declared
-	Tasks     []*Task     // by number: operator by operator
-	Channels  []*Channel  // by number: operator by operator, stream by stream, source by source, target by target
+	Version   uint64        // a hash of all that gives messages and logs their meaning; never 0
+	Operators []*Operator   // in the order declared
+	Tasks     []*Task       // by number: operator by operator
+	Strategy  bolt.Strategy // under which it runs; not in the version
+	Channels  []*Channel    // by number: operator by operator, stream by stream, source by source, target by target
 }
 
 // A Task is one parallel instance of an operator.

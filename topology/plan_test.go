@@ -8,9 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/tuple"
-	"pgregory.net/rapid"
 )
 
 // TestPlanInvariants builds random valid topologies, each twice.
@@ -115,7 +116,10 @@ func drawTopology(t *rapid.T) func() *Builder {
 				}
 			}
 			if o.dead {
-				n.DeadLetters()
+				n.DeadLetter()
+			}
+			if o.dead {
+				b.Bolt(o.name+"-dead", factory).Shuffle(o.name + ":" + DeadStream)
 			}
 			for _, i := range o.inputs {
 				from := i.op
@@ -274,6 +278,8 @@ func variant(change func(in, x, y *Node)) *Builder {
 func TestVersion(t *testing.T) {
 	same := map[string]*Builder{
 		"nothing": base(),
+		"drop":    variant(func(_, x, _ *Node) { x.Drop() }),
+		"note":    variant(func(_, x, _ *Node) { x.Note("a remark") }),
 		"retry":   variant(func(_, x, _ *Node) { x.Retry(3, time.Second) }),
 		"needs":   variant(func(in, x, _ *Node) { in.Memory(1 << 30); x.CPU(50).Memory(1 << 20) }),
 		"another function, by the name a promise to pick alike": variant(func(_, _, y *Node) {
@@ -305,7 +311,7 @@ func TestVersion(t *testing.T) {
 		"per tuple":    variant(func(_, x, _ *Node) { x.Nondeterministic(PerTuple) }),
 		"tick":         variant(func(_, x, _ *Node) { x.Tick(time.Second) }),
 		"tick slower":  variant(func(_, x, _ *Node) { x.Tick(time.Minute) }),
-		"dead letters": variant(func(_, x, _ *Node) { x.DeadLetters() }),
+		"dead letters": variant(func(_, x, y *Node) { x.DeadLetter(); y.Shuffle("x:" + DeadStream) }),
 	}
 	want := build(t, base()).Version
 	// It stays the same from release to release, or no log could be read any more. Change it knowingly.

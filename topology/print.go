@@ -87,8 +87,14 @@ func (o *Operator) notes() (notes []string) {
 		}
 		notes = append(notes, retry)
 	}
-	if o.DeadLetters {
+	switch o.OnError {
+	case DeadLetter:
 		notes = append(notes, "dead letters")
+	case Drop:
+		notes = append(notes, "drops what fails")
+	}
+	if o.Note != "" {
+		notes = append(notes, o.Note)
 	}
 	if o.CPU > 0 {
 		notes = append(notes, fmt.Sprintf("cpu %d %%", o.CPU))

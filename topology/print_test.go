@@ -15,7 +15,7 @@ func TestPrint(t *testing.T) {
 	b.Spout("web", source).Parallel(2).Fields("user", "page", "at").CPU(50)
 	b.Spout("pages", source).Fields("page", "title")
 	b.Bolt("join", factory).Parallel(4).GroupBy("web", "page").All("pages").Fields("user", "title").Stream("late", "user", "page").
-		Tick(time.Second).Retry(3, 10*time.Millisecond).DeadLetters()
+		Tick(time.Second).Retry(3, 10*time.Millisecond).DeadLetter()
 	b.Bolt("users", factory).Parallel(3).PartialKey("join", "user", "title").Fields("user", "n")
 	b.Bolt("lookup", factory).Parallel(2).Nondeterministic(PerFrame).Custom("users", "by-region", first).Direct("join:late").Fields("user").Retry(1, 0)
 	b.Bolt("index", factory).Parallel(2).LocalOrShuffle("lookup")

@@ -63,7 +63,7 @@ func NewRouter(e *Edge, source *Task) *Router {
 		r.loads = make([]uint64, r.n)
 		r.since = make([]uint64, r.n)
 		r.undo = make([]undo, 0, r.n)
-	case r.grouping == Shuffle, r.grouping == LocalOrShuffle, r.grouping == PartialKey, r.grouping == GroupBy && r.n == 1:
+	case r.grouping == Shuffle, r.grouping == LocalOrShuffle, r.grouping == PartialKey, r.grouping == GroupBy && r.n == 1, r.grouping == Keyed && r.n == 1:
 		r.grouping = Global // one target: nothing to choose
 	}
 	r.Mark()
@@ -74,7 +74,7 @@ func NewRouter(e *Edge, source *Task) *Router {
 func (r *Router) Outs() []*Channel { return r.outs }
 
 // Pick returns the index of the target of a row, or AllTargets. The row must have all the fields of its stream.
-// It fails, with ErrTarget, only on a Direct or a Custom edge. It does not allocate.
+// It fails, with ErrTarget, only on a Direct, a Keyed or a Custom edge. It does not allocate.
 func (r *Router) Pick(row *tuple.Row) (target int, err error) {
 	switch r.grouping {
 	case Shuffle:
@@ -90,6 +90,8 @@ func (r *Router) Pick(row *tuple.Row) (target int, err error) {
 			return int(reduce(row.Hash(r.field), r.n)), nil
 		}
 		return int(reduce(r.hash(row), r.n)), nil
+	case Keyed:
+		return r.keyed(row)
 	case PartialKey:
 		return r.lighter(r.hash(row)), nil
 	case All:
@@ -132,6 +134,14 @@ func (r *Router) lighter(h uint64) int {
 	}
 	r.loads[a]++
 	return int(a)
+}
+
+func (r *Router) keyed(row *tuple.Row) (int, error) {
+	h, ok := row.KeyHash()
+	if !ok {
+		return 0, fmt.Errorf("%w: stream %q is read by key by %s: give the hash of the key with Key", ErrTarget, r.edge.Stream, r.edge.To.Name)
+	}
+	return int(reduce(h, r.n)), nil
 }
 
 func (r *Router) direct(row *tuple.Row) (int, error) {

@@ -8,8 +8,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/askback/askback/tuple"
 	"pgregory.net/rapid"
+
+	"github.com/askback/askback/tuple"
 )
 
 // rows makes rows of two fields, without a runtime.

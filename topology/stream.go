@@ -4,8 +4,9 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// DeadStream is the stream on which an operator with dead letters emits the tuples it has given up. Its fields
-// are id (the text of the tuple's message id), error (the text of the last error) and tuple (its bytes).
+// DeadStream is the stream on which an operator with the policy DeadLetter emits the tuples that it could not process.
+// Its fields are id (the text of the tuple's message id), error (the text of the last error, cut to 1 KiB) and tuple
+// (its msgpack bytes, which tuple.Parse reads).
 const DeadStream = "dead"
 
 // A Stream is a kind of tuple that an operator emits: its name and its fields.

@@ -276,15 +276,15 @@ var Shapes = []Shape{
 	}},
 	{Name: "dead_letters", About: "tuples given up, to a stream of their own", build: func(k *kit) {
 		k.spout("a").Parallel(2)
-		k.bolt("b", ordered).Parallel(2).Shuffle("a").Retry(2, 3*time.Millisecond).DeadLetters().Fields(fields...)
-		k.bolt("c", stamping).Global("b").Retry(1, 0).DeadLetters().Fields(fields...)
+		k.bolt("b", ordered).Parallel(2).Shuffle("a").Retry(2, 3*time.Millisecond).DeadLetter().Fields(fields...)
+		k.bolt("c", stamping).Global("b").Retry(1, 0).DeadLetter().Fields(fields...)
 		k.bolt("y", morgue).Global("b:dead").Global("c:dead")
 		k.bolt("z", sink).Global("c")
 	}},
 	{Name: "dead_pessimistic", About: "tuples given up by undetermined bolts", build: func(k *kit) {
 		k.spout("a")
-		k.bolt("b", lucky).Global("a").Nondeterministic(topology.PerFrame).Retry(1, time.Millisecond).DeadLetters().Fields(fields...)
-		k.bolt("c", lucky).Global("b").Nondeterministic(topology.PerTuple).Retry(1, 0).DeadLetters().Fields(fields...)
+		k.bolt("b", lucky).Global("a").Nondeterministic(topology.PerFrame).Retry(1, time.Millisecond).DeadLetter().Fields(fields...)
+		k.bolt("c", lucky).Global("b").Nondeterministic(topology.PerTuple).Retry(1, 0).DeadLetter().Fields(fields...)
 		k.bolt("y", morgue).Global("b:dead").Global("c:dead")
 		k.bolt("z", sink).Global("c")
 	}},
@@ -301,8 +301,8 @@ var Shapes = []Shape{
 	}},
 	{Name: "local_dead", About: "dealt out by place, by calls that fail", build: func(k *kit) {
 		k.spout("a").Parallel(2)
-		k.bolt("b", ordered).Parallel(2).Shuffle("a").Retry(2, 3*time.Millisecond).DeadLetters().Fields(fields...)
-		k.bolt("c", burst).Parallel(2).GroupBy("b", "root").Retry(1, 0).DeadLetters().Fields(fields...)
+		k.bolt("b", ordered).Parallel(2).Shuffle("a").Retry(2, 3*time.Millisecond).DeadLetter().Fields(fields...)
+		k.bolt("c", burst).Parallel(2).GroupBy("b", "root").Retry(1, 0).DeadLetter().Fields(fields...)
 		k.bolt("y", morgue).Parallel(2).LocalOrShuffle("b:dead").LocalOrShuffle("c:dead")
 		k.bolt("z", sink).Parallel(3).LocalOrShuffle("c")
 	}},

@@ -106,7 +106,7 @@ func newWorld(s Scenario) (*World, error) {
 	}
 	w.kit = &kit{w: w, b: topology.New("sim"), logics: map[string]*logic{}, sources: map[string]func(msgid.Alias, uint64, tuple.Emitter){}}
 	shape.build(w.kit)
-	if w.plan, err = w.kit.b.BuildWith(broken(chosen.Extension, s.Bug)); err != nil {
+	if w.plan, err = w.kit.b.BuildWith(broken(chosen.Extension, s.Bug), chosen.Described()); err != nil {
 		return nil, fmt.Errorf("sim: shape %s: %w", s.Shape, err)
 	}
 	w.trace.plan = w.plan
@@ -216,7 +216,7 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 		Plan: w.plan, Task: s.task, Strategy: w.factory(), Settings: set.machine(), FrameSize: set.FrameSize, SmallState: set.SmallState,
 		Now:  func() time.Time { return time.UnixMilli(1e12 + int64(w.now) + w.skew) },
 		Rand: w.luck.Uint64,
-		OnDead: func(d task.DeadLetter) {
+		OnLost: func(d task.GivenUp) {
 			w.outside.dead[d.ID] = true
 		},
 	}

@@ -42,10 +42,12 @@ type Config struct {
 	Rand func() uint64    // where ctx.Rand takes fresh values; default: a generator seeded by the system
 	Log  *zap.Logger      // default: none
 
+	lost Lost  // what earlier incarnations lost, of a task that keeps no log
 	seed *seed // what the task begins with, unless its history has a snapshot
 
-	// OnDead is told of each tuple that goes to the dead letters of an operator without such a stream.
-	OnDead func(DeadLetter)
+	// OnLost is called for each tuple that is dropped or becomes a dead letter, also when a restored task repeats
+	// that. It is called on the task's goroutine.
+	OnLost func(GivenUp)
 	// OnLatency is told, by a task without outputs, how old the roots of a consumed frame are at most.
 	OnLatency func(time.Duration)
 }

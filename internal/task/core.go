@@ -16,13 +16,6 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// A DeadLetter is a tuple that an operator could not process.
-type DeadLetter struct {
-	ID    msgid.ID
-	Err   error
-	Tuple []byte // msgpack
-}
-
 // An Env performs for a core what reaches beyond the task. Append and Store are answered later, on the task's
 // goroutine, by Core.Appended and Core.Stored (or, if the log was lost, by Core.StoreLost).
 type Env interface {
@@ -51,6 +44,7 @@ type Core struct {
 
 	actions    recovery.Actions
 	performing bool
+	call       call
 	work       recovery.Action // what the operator is to do: Deliver, Poll, Fire or Finish
 	cursor     tuple.Cursor
 	again      bool // the cursor stands on a tuple that is to be tried again
@@ -70,25 +64,31 @@ type Core struct {
 	unhurried bool          // it need not, any more
 	scratch   []byte
 	counters  Counters
+	lost      Lost
 	done      bool
 	err       error
 }
 
-// Counters count what a core dropped or gave up.
+// Lost counts the tuples that an operator could not process and whose loss its policy declares. The counts are part of
+// the task's snapshots, so that a restored task counts no tuple twice.
+type Lost struct {
+	Dead    uint64 // emitted on the stream of dead letters
+	Dropped uint64
+}
+
+// Counters count what a core dropped or repeated. Messages that are dropped are sent again.
 type Counters struct {
-	Damaged   uint64 // messages with a wrong checksum, cut short, of another version
-	Foreign   uint64 // messages of another plan, of a channel that is not ours, or of a sender that is not its end
-	Malformed uint64 // items that are not msgpack tuples of the stream's fields
-	Retries   uint64 // calls of Execute repeated after an error
-	Dead      uint64 // tuples that went to the dead letters
-	Replayed  uint64 // tuples that a spout emitted again, since they were not processed in time
+	Damaged  uint64 // messages with a wrong checksum, cut short, of another version
+	Foreign  uint64 // messages of another plan, of a channel that is not ours, or of a sender that is not its end
+	Retries  uint64 // calls of Execute repeated after an error
+	Replayed uint64 // tuples that a spout emitted again, since they were not processed in time
 }
 
 // NewCore makes the task's operator and brings it to where its history ends. If it cannot, it closes the operator. Start
 // begins. The operator's calls get ctx, which the caller ends when the incarnation is stopped or superseded.
 func NewCore(ctx context.Context, cfg Config, history *checkpoint.History, env Env) (*Core, error) {
 	cfg.applyDefaults()
-	c := &Core{cfg: cfg, ctx: ctx, env: env, store: state.NewStore()}
+	c := &Core{cfg: cfg, ctx: ctx, env: env, lost: cfg.lost, store: state.NewStore()}
 	restored := false
 	defer func() {
 		if !restored { // the operator may have panicked, and may again
@@ -269,8 +269,11 @@ func (c *Core) Status() *recovery.Status {
 	return s
 }
 
-// Counters returns what the core itself has counted.
+// Counters returns the counts of this incarnation.
 func (c *Core) Counters() Counters { return c.counters }
+
+// Lost returns the counts of all incarnations, as far as this one was restored.
+func (c *Core) Lost() Lost { return c.lost }
 
 // Operator returns the bolt or the spout, for its owner to look at between calls.
 func (c *Core) Operator() any {

@@ -104,7 +104,7 @@ func TestLocalityOfFailures(t *testing.T) {
 			return errors.New("not this one")
 		}
 		return nil
-	})).Shuffle("numbers").Fields("n").Retry(1, 0).DeadLetters()
+	})).Shuffle("numbers").Fields("n").Retry(1, 0).DeadLetter()
 	b.Bolt("near", bolt.Func(pass)).Parallel(3).LocalOrShuffle("flaky").Fields("n")
 	b.Bolt("dead", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil })).Parallel(2).LocalOrShuffle("flaky:dead")
 	b.Bolt("sink", sink.New).Global("near")

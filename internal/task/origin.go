@@ -24,7 +24,8 @@ type Origin struct {
 
 // A seed is the state that a task begins with.
 type seed struct {
-	own   []byte // as encode gives it, without routing
+	lost  Lost
+	own   []byte // as encode gives it, without counts and routing
 	keyed [][]byte
 }
 
@@ -80,10 +81,9 @@ func (o *Origin) read(ctx context.Context, cfg Config, opt checkpoint.Options) (
 	if st := m.Status(); st.Replaying || fingerprint(st) != o.Print {
 		return nil, nil, damaged("it is not where it was then")
 	}
-	if len(own) == 0 || own[0] != coreVersion {
-		return nil, nil, fmt.Errorf("%w: unknown version", ErrSnapshot)
+	if own, err = begin.lost.decode(own); err != nil {
+		return nil, nil, err
 	}
-	own = own[1:]
 	for _, stream := range old.Operator.Streams {
 		for range stream.Edges {
 			_, rest, ok := cutPart(own)
@@ -114,6 +114,7 @@ func (c *Core) adopt(begin *seed) error {
 			return err
 		}
 	}
+	c.lost = begin.lost
 	return c.resume(begin.own)
 }
 

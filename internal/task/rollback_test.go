@@ -35,7 +35,7 @@ func TestRollback(t *testing.T) {
 	})).Fields("n")
 	b.Bolt("middle", bolt.Func(pass)).Shuffle("numbers").Fields("n")
 	b.Bolt("sink", sink.New).Global("middle")
-	plan, err := b.BuildWith(s.Extension)
+	plan, err := b.BuildWith(s.Extension, s.Described())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/channel"
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/recovery"
@@ -42,22 +43,11 @@ type runner struct {
 // ErrKilled is why an incarnation ended that Kill has ended.
 var ErrKilled = errors.New("task: killed")
 
-// A PanicError says that an operator, or the runtime on its behalf, has panicked.
-type PanicError struct {
-	Alias msgid.Alias
-	Value any
-	Stack []byte
-}
-
-func (e *PanicError) Error() string {
-	return fmt.Sprintf("task %v panicked: %v\n%s", e.Alias, e.Value, e.Stack)
-}
-
 // guard turns a panic into an error.
 func guard(alias msgid.Alias, f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = &PanicError{Alias: alias, Value: v, Stack: debug.Stack()}
+			err = &bolt.PanicError{Alias: alias, Value: v, Stack: debug.Stack()}
 		}
 	}()
 	return f()
@@ -120,6 +110,7 @@ func (r *runner) run(ctx context.Context) error {
 			letters[i] = letter{}
 		}
 		now := r.tick()
+		c.call.begun.Store(r.began.Add(now).UnixNano())
 		busy := c.Work()
 		if ctx.Err() != nil { // an operator that heeds its context has failed for no other reason
 			return ended(ctx)

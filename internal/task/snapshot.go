@@ -82,11 +82,13 @@ func (c *Core) storeCapture() {
 	s.own, s.keyed, s.due = nil, nil, false
 }
 
-const coreVersion = 1
+const coreVersion = 2
 
-// encode returns what the core itself adds to a snapshot: routing cursors, and the operator's position or state.
+// encode returns what the core itself adds to a snapshot: counts, routing cursors, and the operator's position or state.
 func (c *Core) encode() ([]byte, error) {
 	b := []byte{coreVersion}
+	b = binary.AppendUvarint(b, c.lost.Dead)
+	b = binary.AppendUvarint(b, c.lost.Dropped)
 	var state []byte
 	for _, s := range c.emit.streams {
 		for i := range s.routes {
@@ -190,10 +192,10 @@ func (c *Core) makeOperator() error {
 
 // decode reads what encode wrote.
 func (c *Core) decode(b []byte) error {
-	if len(b) == 0 || b[0] != coreVersion {
-		return fmt.Errorf("%w: unknown version", ErrSnapshot)
+	b, err := c.lost.decode(b)
+	if err != nil {
+		return err
 	}
-	b = b[1:]
 	for _, s := range c.emit.streams {
 		for i := range s.routes {
 			state, rest, ok := cutPart(b)
@@ -207,6 +209,22 @@ func (c *Core) decode(b []byte) error {
 		}
 	}
 	return c.resume(b)
+}
+
+// decode reads the version and the counts from the front of the core's part of a snapshot, and returns the rest.
+func (l *Lost) decode(b []byte) (rest []byte, err error) {
+	if len(b) == 0 || b[0] != coreVersion {
+		return nil, fmt.Errorf("%w: unknown version", ErrSnapshot)
+	}
+	b = b[1:]
+	for _, n := range []*uint64{&l.Dead, &l.Dropped} {
+		v, width := binary.Uvarint(b)
+		if width <= 0 {
+			return nil, fmt.Errorf("%w: its counts are cut short", ErrSnapshot)
+		}
+		*n, b = v, b[width:]
+	}
+	return b, nil
 }
 
 // resume has the operator go on from a position, or with its state.

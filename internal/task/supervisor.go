@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/channel"
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/recovery"
@@ -72,7 +73,8 @@ type Info struct {
 	ResumedAt   int64             // Done at that moment
 	Counters    recovery.Counters // of all incarnations here
 	Core        Counters
-	Dropped     uint64 // messages dropped by a full inbox
+	Lost        Lost   // tuples given up by the operator's policy, by all incarnations, each once
+	Overflowed  uint64 // messages dropped by a full inbox; they are asked for again
 	Retained    int    // bytes kept for resending
 	Rooted      bool   // its own log has a snapshot, so that Options.From is not needed any more
 	Keeps       Keeps  // what its operator keeps
@@ -104,6 +106,8 @@ type Supervisor struct {
 	loaded   time.Time
 	reported bool
 	watchdog watchdog
+
+	panickedAt msgid.ID // the tuple at which the last incarnation that panicked did so
 
 	failing atomic.Pointer[error] // why the log takes nothing just now
 }
@@ -175,11 +179,14 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		if !outage {
 			failures++
 		}
-		if failures >= s.opt.Failures || hopeless(err) {
-			if failures > 1 {
+		if failures >= s.opt.Failures || permanent(err) || s.panickedAgain(err) {
+			if failures > 1 && !permanent(err) {
 				err = fmt.Errorf("failed %d times in a row, last: %w", failures, err)
 			}
-			err = fmt.Errorf("task %v: %w", s.opt.Config.Task.Alias, err)
+			var named *bolt.TupleError
+			if !errors.As(err, &named) { // that has the task's name already
+				err = fmt.Errorf("task %v: %w", s.opt.Config.Task.Alias, err)
+			}
 			s.set(func(i *Info) { i.State, i.Err = Failed, err })
 			return err
 		}
@@ -197,8 +204,32 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 }
 
-// hopeless reports whether a restart cannot cure an error.
-func hopeless(err error) bool {
+// lostWithoutLog returns the counts that a task without a log hands on to its next incarnation.
+func (s *Supervisor) lostWithoutLog() Lost {
+	if s.opt.Log != nil {
+		return Lost{} // its snapshots have them
+	}
+	return s.Info().Lost
+}
+
+// panickedAgain reports whether the operator has panicked at the same tuple as the last time: it is deterministic.
+func (s *Supervisor) panickedAgain(err error) bool {
+	var at *bolt.TupleError
+	if !errors.As(err, &at) || at.ID == (msgid.ID{}) {
+		return false
+	}
+	again := at.ID == s.panickedAt
+	s.panickedAt = at.ID
+	return again
+}
+
+// permanent reports whether a restart cannot cure an error.
+func permanent(err error) bool {
+	var tuple *bolt.TupleError
+	var panicked *bolt.PanicError
+	if bolt.IsPermanent(err) || errors.As(err, &tuple) && !errors.As(err, &panicked) {
+		return true
+	}
 	var diverged *recovery.DivergedError
 	var replay *recovery.ReplayError
 	var back *recovery.WentBackError
@@ -212,7 +243,7 @@ var errJoin = errors.New("join the transport")
 // isOutage reports whether an error is no failure of the task: what it needs is not there just now. That may last, and
 // must not make it FAILED.
 func isOutage(err error) bool {
-	return errors.Is(err, errJoin) && !errors.Is(err, channel.ErrClosed) && !errors.Is(err, channel.ErrAddress) ||
+	return bolt.IsOutage(err) || errors.Is(err, errJoin) && !errors.Is(err, channel.ErrClosed) && !errors.Is(err, channel.ErrAddress) ||
 		errors.Is(err, checkpoint.ErrUnknown) || errors.Is(err, checkpoint.ErrFull) || errors.Is(err, checkpoint.ErrGone)
 }
 
@@ -223,6 +254,7 @@ func (s *Supervisor) incarnate(ctx context.Context) (caughtUp bool, err error) {
 	s.begunAt = time.Now()
 	var writer *checkpoint.Writer
 	cfg := s.opt.Config
+	cfg.lost = s.lostWithoutLog()
 	if s.opt.Log != nil {
 		if writer, history, cfg.seed, err = s.open(ctx); err != nil {
 			return false, s.ended(nil, err)
@@ -250,6 +282,9 @@ func (s *Supervisor) incarnate(ctx context.Context) (caughtUp bool, err error) {
 	s.begun(r, history)
 	if err = r.start(ctx, s.opt.Transport, writer); err == nil {
 		err = guard(alias, func() error { return r.run(calls) })
+		if panicked, ok := err.(*bolt.PanicError); ok {
+			err = r.core.panicked(panicked)
+		}
 	}
 	r.stop()
 	_ = guard(alias, r.core.Close)
@@ -292,6 +327,7 @@ func (s *Supervisor) ended(r *runner, err error) error {
 		counted.Missed -= min(counted.Missed, st.Waiting) // its successor asks for that again
 		s.gone.Add(counted)
 		s.goneCore.add(r.core.Counters())
+		s.info.Counters, s.info.Core, s.info.Lost = s.gone, s.goneCore, r.core.Lost()
 		s.at = positions(r.core)
 		if r.core.spout != nil && s.opt.Log == nil {
 			s.position = r.core.spout.Position(nil)
@@ -328,12 +364,13 @@ func (s *Supervisor) publish(r *runner) {
 	i.Counters.Add(st.Counters)
 	i.Core = s.goneCore
 	i.Core.add(r.core.Counters())
+	i.Lost = r.core.Lost()
 	i.Rooted = i.Rooted || st.Counters.Snapshots > 0
 	i.Keeps, i.Quiet = r.core.keeps(), 0
 	if number, still := r.core.still(); still {
 		i.Quiet, i.Print = number, fingerprint(st)
 	}
-	i.Dropped, i.Retained = r.box.lost(), st.Retained
+	i.Overflowed, i.Retained = r.box.lost(), st.Retained
 	i.Done, i.Total = r.progress()
 	i.Blocked, i.Starved, i.LogError = "", "", s.logError()
 	if st.Blocked >= 0 {
@@ -418,8 +455,6 @@ func (s *Supervisor) Kill() bool {
 func (c *Counters) add(d Counters) {
 	c.Damaged += d.Damaged
 	c.Foreign += d.Foreign
-	c.Malformed += d.Malformed
 	c.Retries += d.Retries
-	c.Dead += d.Dead
 	c.Replayed += d.Replayed
 }

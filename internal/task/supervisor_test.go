@@ -42,7 +42,7 @@ type house struct {
 	mu         sync.Mutex
 	recoveries []task.Recovery
 	failures   []error
-	dead       []task.DeadLetter
+	lost       []task.GivenUp
 }
 
 // open builds the house and starts its tasks; adjust changes the options of each.
@@ -63,7 +63,7 @@ func openPlan(t *testing.T, plan *topology.Plan, log memlog.Options, adjust func
 	var all sync.WaitGroup
 	for _, k := range plan.Tasks {
 		opt := task.Options{
-			Config:    task.Config{Plan: plan, Task: k, Strategy: backtrack.New, OnDead: h.onDead},
+			Config:    task.Config{Plan: plan, Task: k, Strategy: backtrack.New, OnLost: h.onLost},
 			Transport: net, Log: h.log, Backoff: time.Millisecond, MaxBackoff: 4 * time.Millisecond,
 			OnRecovery: func(r task.Recovery) { h.mu.Lock(); h.recoveries = append(h.recoveries, r); h.mu.Unlock() },
 			OnFailure:  func(err error) { h.mu.Lock(); h.failures = append(h.failures, err); h.mu.Unlock() },
@@ -87,7 +87,7 @@ func openPlan(t *testing.T, plan *topology.Plan, log memlog.Options, adjust func
 	return h
 }
 
-func (h *house) onDead(d task.DeadLetter) { h.mu.Lock(); h.dead = append(h.dead, d); h.mu.Unlock() }
+func (h *house) onLost(g task.GivenUp) { h.mu.Lock(); h.lost = append(h.lost, g); h.mu.Unlock() }
 
 // until waits for something to become true.
 func (h *house) until(what string, is func() bool) {
@@ -182,7 +182,7 @@ func TestPanicOnce(t *testing.T) {
 	h := open(t, b, memlog.Options{}, nil)
 	h.complete()
 	has(t, sink, 5000)
-	var p *task.PanicError
+	var p *bolt.PanicError
 	if len(h.failures) != 1 || !errors.As(h.failures[0], &p) || p.Value != "once" || !bytes.Contains(p.Stack, []byte("supervisor_test.go")) {
 		t.Errorf("failures: %v", h.failures)
 	}
@@ -193,11 +193,16 @@ func TestPanicOnce(t *testing.T) {
 
 func TestPanicAlways(t *testing.T) {
 	b, _, _ := chain(10, bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { panic("always") }))
-	h := open(t, b, memlog.Options{}, func(o *task.Options) { o.Failures = 3 })
+	h := open(t, b, memlog.Options{}, nil)
 	err := h.fails()
-	var p *task.PanicError
-	if !errors.As(err, &p) || !strings.Contains(err.Error(), "middle.0") || !strings.Contains(err.Error(), "3 times") || !strings.Contains(err.Error(), "always") {
+	var p *bolt.PanicError
+	var at *bolt.TupleError
+	if !errors.As(err, &p) || p.Value != "always" || !errors.As(err, &at) || at.Alias.String() != "middle.0" ||
+		at.ID.String() != "numbers.0>middle.0#1" || at.Tuple != "{n: 0}" {
 		t.Error(err)
+	}
+	if len(h.failures) != 1 { // the second panic at the same tuple shows that it is deterministic
+		t.Errorf("%d restarts, want 1: %v", len(h.failures), h.failures)
 	}
 	if i := h.tasks["middle.0"].Info(); i.State != task.Failed || i.Err == nil || i.State.String() != "FAILED" {
 		t.Errorf("%+v", i)
@@ -219,7 +224,7 @@ func TestRetry(t *testing.T) {
 	h := open(t, b, memlog.Options{}, nil)
 	h.complete()
 	has(t, sink, 100)
-	if c := h.tasks["middle.0"].Info().Core; c.Retries != 3 || c.Dead != 0 {
+	if c := h.tasks["middle.0"].Info().Core; c.Retries != 3 {
 		t.Errorf("%+v", c)
 	}
 }
@@ -232,17 +237,22 @@ func TestDeadLetters(t *testing.T) {
 		}
 		return pass(ctx, t, out)
 	}))
-	node.Retry(2, 0).DeadLetters()
+	node.Retry(2, 0).DeadLetter()
 	dead := bolt.NewCollector()
 	b.Bolt("dead", dead.New).Global("middle:" + topology.DeadStream)
 	h := open(t, b, memlog.Options{}, nil)
 	h.complete()
 	has(t, sink, 100, 50)
-	if rows := dead.Rows(); len(rows) != 1 || fmt.Sprint(rows[0][0]) != "numbers.0>middle.0#51" {
-		t.Errorf("dead letters: %v", rows)
+	rows := dead.Rows()
+	if len(rows) != 1 || fmt.Sprint(rows[0][0]) != "numbers.0>middle.0#51" || rows[0][1] != "poison" {
+		t.Fatalf("dead letters: %v", rows)
 	}
-	if c := h.tasks["middle.0"].Info().Core; c.Dead != 1 || c.Retries != 2 || len(h.dead) != 1 || h.dead[0].Err.Error() != "poison" {
-		t.Errorf("%+v %+v", c, h.dead)
+	if letter, err := tuple.Parse(nil, []byte(fmt.Sprintf("%s", rows[0][2]))); err != nil || letter.Int(0) != 50 {
+		t.Errorf("the letter's tuple: %v, %v", letter, err)
+	}
+	i := h.tasks["middle.0"].Info()
+	if i.Lost != (task.Lost{Dead: 1}) || i.Core.Retries != 2 || len(h.lost) != 1 || h.lost[0].Err.Error() != "poison" {
+		t.Errorf("%+v %+v", i, h.lost)
 	}
 }
 
@@ -256,7 +266,7 @@ func TestDeadLetterAndKill(t *testing.T) {
 		}
 		return pass(ctx, t, out)
 	}))
-	node.DeadLetters()
+	node.DeadLetter()
 	dead := bolt.NewCollector()
 	b.Bolt("dead", dead.New).Global("middle:" + topology.DeadStream)
 	b.Spout("gate", spout.Generate(1, func(int64, spout.Emitter) error {
@@ -294,17 +304,18 @@ func TestBadEmission(t *testing.T) {
 		{"a type that cannot be sent", func(out bolt.Emitter) { _ = out.Emit(make(chan int)) }, "chan int"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b, _, sink := chain(20, bolt.Func(func(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
+			b, node, sink := chain(20, bolt.Func(func(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
 				if t.Int(0) == 7 {
 					c.emit(out)
 				}
 				return pass(ctx, t, out)
 			}))
+			node.Drop()
 			h := open(t, b, memlog.Options{}, nil)
 			h.complete()
 			has(t, sink, 20, 7)
-			if len(h.dead) != 1 || !strings.Contains(h.dead[0].Err.Error(), c.says) {
-				t.Errorf("%+v", h.dead)
+			if len(h.lost) != 1 || !strings.Contains(h.lost[0].Err.Error(), c.says) {
+				t.Errorf("%+v", h.lost)
 			}
 		})
 	}
@@ -331,7 +342,7 @@ func TestFlush(t *testing.T) {
 func TestFinishFails(t *testing.T) {
 	b, _, _ := chain(10, func() bolt.Bolt { return finisher{} })
 	err := open(t, b, memlog.Options{}, func(o *task.Options) { o.Failures = 2 }).fails()
-	if !strings.Contains(err.Error(), "finish middle.0") || !strings.Contains(err.Error(), "cannot finish") {
+	if !strings.Contains(err.Error(), "finish of task middle.0") || !strings.Contains(err.Error(), "cannot finish") {
 		t.Error(err)
 	}
 }

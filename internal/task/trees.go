@@ -1,6 +1,9 @@
 package task
 
 import (
+	"fmt"
+
+	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/spout"
@@ -173,8 +176,7 @@ func (c *Core) runAnswers() {
 		item, err := c.cursor.Next()
 		switch {
 		case err != nil:
-			c.counters.Malformed++
-			c.consumed()
+			c.fail(bolt.Permanent(fmt.Errorf("task %v: an answer of the strategy's operator cannot be read: %w", c.cfg.Task.Alias, err)))
 			return
 		case item == tuple.None:
 			c.consumed()

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -34,6 +35,10 @@ func (c *Core) Work() bool {
 	}
 	if c.err != nil {
 		return false
+	}
+	if c.work.Kind != 0 {
+		c.call.begin(&c.work)
+		defer c.call.end()
 	}
 	switch c.work.Kind {
 	case recovery.Deliver:
@@ -94,11 +99,9 @@ func (c *Core) runFrame() {
 			item, err := cur.Next()
 			switch {
 			case err != nil:
-				// The frame's checksum is right, so its source meant this. Nothing after it can be read.
-				c.counters.Malformed++
-				c.cfg.Log.Error("malformed tuple dropped, with the rest of its frame",
-					zap.Stringer("channel", c.cfg.Task.In[c.work.Port].ID), zap.Uint64("seq", uint64(cur.Seq())), zap.Error(err))
-				c.frameDone()
+				// The frame's checksum is right, so its source emitted this. Nothing after it can be read.
+				c.fail(bolt.Permanent(fmt.Errorf("task %v: item %d of channel %v, and the rest of its frame, cannot be read: %w",
+					c.cfg.Task.Alias, cur.Seq()+1, c.cfg.Task.In[c.work.Port].ID, err)))
 				return
 			case item == tuple.None:
 				c.frameDone()
@@ -113,7 +116,7 @@ func (c *Core) runFrame() {
 				continue
 			}
 			if len(c.work.Dead) > 0 && slices.Contains(c.work.Dead, cur.Seq()) {
-				c.bury(cur.Tuple(), errRecorded)
+				c.giveUp(cur.Tuple(), errRecorded)
 				continue
 			}
 		}
@@ -154,11 +157,23 @@ func (c *Core) frameDone() {
 // errRecorded is why a tuple goes to the dead letters when its operator is restored.
 var errRecorded = errors.New("it went there before the task was restored")
 
-// failed takes back what a failed call of Execute emitted, and tries the tuple again by the operator's policy or
-// gives it up. It reports whether to wait before the next try.
-func (c *Core) failed(t tuple.Tuple, err error) (wait bool) {
+// failed takes back the output of a failed call of Execute. The tuple is tried again, given up if the operator's policy
+// declares that, or fails the task. It reports whether the frame is to be left: for a pause, or for good.
+func (c *Core) failed(t tuple.Tuple, err error) (leave bool) {
 	c.emit.rollback(c)
-	retry := c.cfg.Task.Operator.Retry
+	op := c.cfg.Task.Operator
+	retry := op.Retry
+	switch {
+	case c.ctx.Err() != nil: // the task is being stopped, and the call has heeded it
+		c.fail(context.Cause(c.ctx))
+		return true
+	case bolt.IsOutage(err):
+		c.fail(fmt.Errorf("operator %q, task %v: %w", op.Name, c.cfg.Task.Alias, err))
+		return true
+	case bolt.IsPermanent(err):
+		c.fail(c.tupleError(t, err))
+		return true
+	}
 	if c.tries < retry.Times {
 		c.tries++
 		c.counters.Retries++
@@ -169,40 +184,73 @@ func (c *Core) failed(t tuple.Tuple, err error) (wait bool) {
 	}
 	c.tries = 0
 	c.choices.done()
-	c.choose(recovery.ChoiceDead, c.work.Port, uint64(t.ID().Seq))
-	c.bury(t, err)
-	return false
+	if op.OnError == topology.Fail {
+		c.fail(c.tupleError(t, err))
+		return true
+	}
+	c.giveUp(t, err)
+	return c.err != nil
 }
 
-// bury sends a tuple to the dead letters.
-func (c *Core) bury(t tuple.Tuple, err error) {
-	if errors.Is(err, errRecorded) {
-		c.choose(recovery.ChoiceDead, c.work.Port, uint64(t.ID().Seq))
+// maxTupleText bounds the text of a tuple in an error, in bytes.
+const maxTupleText = 512
+
+// tupleError names the tuple that the operator could not process. A step of a fused operator may have begun the error.
+func (c *Core) tupleError(t tuple.Tuple, err error) *bolt.TupleError {
+	e := &bolt.TupleError{Err: err}
+	var begun *bolt.TupleError
+	if errors.As(err, &begun) {
+		*e = *begun
 	}
-	c.counters.Dead++
+	e.Alias, e.ID = c.cfg.Task.Alias, t.ID()
+	if e.Tuple == "" {
+		e.Tuple = t.Summary(maxTupleText)
+	}
+	return e
+}
+
+// panicked adds the tuple, if Execute was running, to the error of a panic.
+func (c *Core) panicked(p *bolt.PanicError) error {
+	if c.work.Kind != recovery.Deliver || c.bolt == nil {
+		return p
+	}
+	return c.tupleError(c.cursor.Tuple(), p)
+}
+
+// giveUp drops a tuple or emits it as a dead letter, as the operator's policy declares, and counts it.
+func (c *Core) giveUp(t tuple.Tuple, err error) {
 	id := t.ID()
-	if c.cfg.Task.Operator.DeadLetters {
-		// The reason is for people and may differ on a replay, so it is not part of the tuple.
+	c.choose(recovery.ChoiceDead, c.work.Port, uint64(id.Seq))
+	if c.cfg.Task.Operator.OnError == topology.DeadLetter {
 		out := c.emit.on(topology.DeadStream)
-		if e := out.Emit(id.String(), "execute failed", t.Encoded()); e != nil {
+		if e := out.Emit(id.String(), err.Error(), t.Encoded()); e != nil {
 			c.emit.rollback(c)
-			c.cfg.Log.Error("dead letter dropped", zap.Stringer("id", idString{id}), zap.Error(e))
+			c.fail(bolt.Permanent(c.tupleError(t, fmt.Errorf("%w; and it cannot become a dead letter: %w", err, e))))
+			return
 		}
-		c.choices.done()
 		c.emit.next(c)
+		c.lost.Dead++
+	} else {
+		c.lost.Dropped++
 	}
+	c.choices.done()
 	if c.trees != nil {
 		c.trees.processed(id.Seq) // to emit it again would not help
 	}
-	c.cfg.Log.Warn("tuple given up", zap.Stringer("id", idString{id}), zap.Error(err))
-	if c.cfg.OnDead != nil {
-		c.cfg.OnDead(DeadLetter{ID: id, Err: err, Tuple: slices.Clone(t.Encoded())})
+	if n := c.lost.Dead + c.lost.Dropped; n <= 10 || n&(n-1) == 0 { // a log line for each of a million helps nobody
+		c.cfg.Log.Warn("tuple given up", zap.String("id", id.String()), zap.Uint64("given up so far", n), zap.Error(err))
+	}
+	if c.cfg.OnLost != nil {
+		c.cfg.OnLost(GivenUp{ID: id, Err: err, Tuple: slices.Clone(t.Encoded())})
 	}
 }
 
-type idString struct{ msgid.ID }
-
-func (s idString) String() string { return s.ID.String() }
+// A GivenUp is a tuple that an operator could not process and whose loss its policy declares.
+type GivenUp struct {
+	ID    msgid.ID
+	Err   error  // of the last try
+	Tuple []byte // msgpack
+}
 
 // pollCalls is how often a spout is called at the most before the task looks at its messages again.
 const pollCalls = 64
@@ -255,7 +303,7 @@ func (c *Core) poll() bool {
 			err = c.emit.err
 		}
 		if err != nil {
-			c.fail(fmt.Errorf("spout %v: %w", c.cfg.Task.Alias, err))
+			c.failCall("next", err)
 			return false
 		}
 		c.emit.stamp++
@@ -270,17 +318,12 @@ func (c *Core) poll() bool {
 func (c *Core) runTimer() {
 	c.emit.direct = true
 	defer func() { c.emit.direct = false }()
-	b, ok := c.bolt.(bolt.Ticker)
-	if !ok {
-		c.fail(fmt.Errorf("operator %q has a tick interval but no method Tick(time.Time, bolt.Emitter) error", c.cfg.Task.Operator.Name))
-		return
-	}
-	err := b.Tick(c.ctx, time.Unix(0, int64(c.work.Value)), c.emit.main)
+	err := c.bolt.(bolt.Ticker).Tick(c.ctx, time.Unix(0, int64(c.work.Value)), c.emit.main)
 	if err == nil {
 		err = c.emit.err
 	}
 	if err != nil {
-		c.fail(fmt.Errorf("tick %v: %w", c.cfg.Task.Alias, err))
+		c.failCall("tick", err)
 		return
 	}
 	c.emit.stamp++
@@ -297,12 +340,28 @@ func (c *Core) runFinish() {
 			err = c.emit.err
 		}
 		if err != nil {
-			c.fail(fmt.Errorf("finish %v: %w", c.cfg.Task.Alias, err))
+			c.failCall("finish", err)
 			return
 		}
 	}
 	c.work = recovery.Action{}
 	c.end()
+}
+
+// failCall fails the task with the error of a call that concerns no tuple.
+func (c *Core) failCall(call string, err error) {
+	var e *bolt.TupleError
+	switch {
+	case c.ctx.Err() != nil:
+		err = context.Cause(c.ctx)
+	case errors.As(err, &e): // of a step that is fused into the operator
+		named := *e
+		named.Alias = c.cfg.Task.Alias
+		err = bolt.Permanent(&named)
+	default:
+		err = fmt.Errorf("operator %q, %s of task %v: %w", c.cfg.Task.Operator.Name, call, c.cfg.Task.Alias, err)
+	}
+	c.fail(err)
 }
 
 // end closes every channel with an end mark.

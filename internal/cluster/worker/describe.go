@@ -16,7 +16,7 @@ func Describe(b *topology.Builder, strategyName string, settings recovery.Config
 	if err != nil {
 		return nil, err
 	}
-	plan, err := b.BuildWith(s.Extension)
+	plan, err := b.BuildWith(s.Extension, s.Described())
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func planOf(b *topology.Builder, l *cluster.Launch) (*topology.Plan, *strategy.S
 
 // versionOf builds a plan, which must have a version.
 func versionOf(b *topology.Builder, s *strategy.Strategy, version uint64) (*topology.Plan, error) {
-	plan, err := b.BuildWith(s.Extension)
+	plan, err := b.BuildWith(s.Extension, s.Described())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}

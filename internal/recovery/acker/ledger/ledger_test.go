@@ -18,7 +18,7 @@ func joined(t testing.TB) (*ledger.Ledger, *bolttest.Emitter) {
 	b := topology.New("t")
 	b.Spout("in", spout.Func(func() spout.Spout { return nil })).Parallel(2).Fields("n")
 	b.Bolt("out", func() bolt.Bolt { return nil }).Global("in")
-	plan, err := b.BuildWith(ledger.Extension)
+	plan, err := b.BuildWith(ledger.Extension, bolt.Strategy{})
 	if err != nil {
 		t.Fatal(err)
 	}
