@@ -112,9 +112,12 @@ func (c *Core) runFrame() {
 			case item != tuple.Data:
 				continue
 			}
-			if len(c.work.Dead) > 0 && slices.Contains(c.work.Dead, cur.Seq()) {
-				c.bury(cur.Tuple(), errRecorded)
-				continue
+			if len(c.work.GivenUp) > 0 {
+				if k := slices.IndexFunc(c.work.GivenUp, func(g recovery.GivenUp) bool { return g.Seq == cur.Seq() }); k >= 0 {
+					reason := c.work.GivenUp[k].Reason
+					c.bury(cur.Tuple(), reason, errors.New(reason))
+					continue
+				}
 			}
 		}
 		c.again = false
@@ -151,9 +154,6 @@ func (c *Core) frameDone() {
 	c.consumed()
 }
 
-// errRecorded is why a tuple goes to the dead letters when its operator is restored.
-var errRecorded = errors.New("it went there before the task was restored")
-
 // failed takes back what a failed call of Execute emitted, and tries the tuple again by the operator's policy or
 // gives it up. It reports whether to wait before the next try.
 func (c *Core) failed(t tuple.Tuple, err error) (wait bool) {
@@ -169,18 +169,15 @@ func (c *Core) failed(t tuple.Tuple, err error) (wait bool) {
 	}
 	c.tries = 0
 	c.choices.done()
-	c.choose(recovery.ChoiceDead, c.work.Port, uint64(t.ID().Seq))
-	c.bury(t, err)
+	c.bury(t, recovery.Reason(err.Error()), err)
 	return false
 }
 
-// bury sends a tuple to the dead letters.
-func (c *Core) bury(t tuple.Tuple, err error) {
-	if errors.Is(err, errRecorded) {
-		c.choose(recovery.ChoiceDead, c.work.Port, uint64(t.ID().Seq))
-	}
-	c.counters.Dead++
+// bury sends a tuple to the dead letters, for a reason that is recorded, or was when the tuple was consumed first.
+func (c *Core) bury(t tuple.Tuple, reason string, err error) {
 	id := t.ID()
+	c.choose(recovery.Event{Choice: recovery.ChoiceGivenUp, Port: c.work.Port, Value: uint64(id.Seq), Reason: reason})
+	c.counters.Dead++
 	if c.cfg.Task.Operator.DeadLetters {
 		// The reason is for people and may differ on a replay, so it is not part of the tuple.
 		out := c.emit.on(topology.DeadStream)
