@@ -28,7 +28,8 @@ type order struct {
 	inFlightTo uint64
 	appendedAt recovery.Tick
 
-	replay []entry // recorded by an earlier incarnation, to be repeated
+	replay   []entry // recorded by an earlier incarnation, to be repeated
+	givenUps int     // as many of them, at the most, are tuples given up
 }
 
 // An entry is one choice.
@@ -95,8 +96,10 @@ func (m *Machine) onChoice(c recovery.Choice, fresh entry) {
 
 // next takes the next recorded choice of the kind of a fresh one out of the run that is being repeated.
 func (o *order) next(fresh entry) (uint64, bool) {
-	for k := range o.run() {
-		e := o.replay[k]
+	for k, e := range o.replay {
+		if k > 0 && o.recorded && e.kind.begins() {
+			break // of another run
+		}
 		if e.kind != fresh.kind {
 			continue
 		}
@@ -108,8 +111,11 @@ func (o *order) next(fresh entry) (uint64, bool) {
 			for from > 0 && !o.replay[from-1].kind.begins() {
 				from--
 			}
+			o.givenUps--
 		}
-		o.replay = append(o.replay[:from], o.replay[k+1:]...)
+		// What is before it moves up, and not what is behind it: before it there is little, behind it the whole record.
+		copy(o.replay[k+1-from:], o.replay[:from])
+		o.replay = o.replay[k+1-from:]
 		return e.value, true
 	}
 	return 0, false
@@ -136,12 +142,17 @@ func (o *order) misses(c recovery.Choice) bool {
 
 // givenUp returns the tuples of a frame that were given up when they were consumed first.
 func (o *order) givenUp(port int, f channel.Frame) []recovery.GivenUp {
-	if len(o.replay) == 0 {
+	if o.givenUps == 0 {
 		return nil
 	}
 	var list []recovery.GivenUp
 	for _, e := range o.replay[:o.run()] {
-		if s := msgid.Seq(e.value); e.kind == givenUpKind && e.port == port && f.First <= s && s <= f.Last() {
+		s := msgid.Seq(e.value)
+		switch {
+		case e.kind != givenUpKind || e.port != port:
+		case s > f.Last():
+			return list // they rise
+		case s >= f.First:
 			list = append(list, recovery.GivenUp{Seq: s, Reason: e.reason})
 		}
 	}
