@@ -1,6 +1,9 @@
 package recovery
 
 import (
+	"strings"
+	"unicode/utf8"
+
 	"github.com/askback/askback/internal/channel"
 	"github.com/askback/askback/msgid"
 )
@@ -15,7 +18,7 @@ const (
 	Heard                           // Port (input for Mark and Refuse, else output), Signal, InBand
 	Ready                           // the task could run its operator
 	Sealed                          // Port (output), Frame: a frame is complete
-	Chose                           // Choice, Value: the operator wants the time, chance, …
+	Chose                           // Choice, Value, Reason: the operator wants the time, chance, …
 	EndOfInput                      // Port (input): its end mark was consumed; -1: a spout's own input has ended, and all of it is processed
 	Consumed                        // what Deliver, Poll, Fire or Finish asked for is done
 	Due                             // Value: a timer is due, at that time (Unix ns)
@@ -37,6 +40,7 @@ type Event struct {
 	Port   int
 	Now    Tick
 	Value  uint64
+	Reason string // of ChoiceGivenUp: why; see Reason. Empty if the operator declares that such tuples are dropped
 	Frame  channel.Frame
 	Signal channel.Signal
 }
@@ -45,17 +49,33 @@ type Event struct {
 type Choice uint8
 
 const (
-	ChoiceTime  Choice = iota + 1 // ctx.Now: Unix ns
-	ChoiceRand                    // ctx.Rand
-	ChoiceDead                    // a tuple goes to the dead letters: its sequence number on the port
-	ChoiceLocal                   // which targets of a local-or-shuffle edge are local: see package task
+	ChoiceTime    Choice = iota + 1 // ctx.Now: Unix ns
+	ChoiceRand                      // ctx.Rand
+	ChoiceGivenUp                   // a tuple is given up, as a dead letter or dropped: its sequence number on the port
+	ChoiceLocal                     // which targets of a local-or-shuffle edge are local: see package task
 )
+
+// MaxReason is the most bytes that the reason of a ChoiceGivenUp may have.
+const MaxReason = 1 << 10
+
+// Reason makes the reason of a ChoiceGivenUp out of an error's text: valid UTF-8 of at most MaxReason bytes. The caller
+// uses nothing but the result, or a replay, which gets the recorded reason, would differ.
+func Reason(text string) string {
+	if text = strings.ToValidUTF8(text, "\ufffd"); len(text) <= MaxReason {
+		return text
+	}
+	cut := MaxReason
+	for !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut]
+}
 
 // An ActionKind says which fields of an Action count.
 type ActionKind uint8
 
 const (
-	Deliver  ActionKind = iota + 1 // Port (input), Frame, Dead: run the operator over the frame's tuples
+	Deliver  ActionKind = iota + 1 // Port (input), Frame, GivenUp: run the operator over the frame's tuples
 	Poll                           // call the spout
 	Fire                           // Value: run the operator's timer at that time
 	Finish                         // all inputs have ended: run the operator's Finish
@@ -74,15 +94,21 @@ const (
 
 // An Action is something that a task must do.
 type Action struct {
-	Kind   ActionKind
-	InBand bool
-	Port   int
-	Value  uint64
-	Frame  channel.Frame
-	Signal channel.Signal
-	Data   []byte
-	Dead   []msgid.Seq // tuples of Frame that went to the dead letters when they were consumed first
-	Err    error
+	Kind    ActionKind
+	InBand  bool
+	Port    int
+	Value   uint64
+	Frame   channel.Frame
+	Signal  channel.Signal
+	Data    []byte
+	GivenUp []GivenUp // tuples of Frame that were given up when they were consumed first; they are not to be executed again
+	Err     error
+}
+
+// A GivenUp is a tuple that was given up, and the reason that was recorded with it.
+type GivenUp struct {
+	Seq    msgid.Seq
+	Reason string
 }
 
 // Actions is a list of actions, reused from step to step.

@@ -5,6 +5,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
 
 	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/msgid"
@@ -68,4 +71,22 @@ func TestErrors(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A reason is valid UTF-8, no longer than MaxReason, begins as the text does, and is a reason already.
+func TestReason(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := strings.Repeat(string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")), rapid.IntRange(0, 100).Draw(t, "times")) +
+			strings.Repeat(rapid.String().Draw(t, "text"), rapid.IntRange(0, 1100).Draw(t, "times again"))
+		got := recovery.Reason(text)
+		valid := strings.ToValidUTF8(text, "\ufffd")
+		switch {
+		case !utf8.ValidString(got) || len(got) > recovery.MaxReason || !strings.HasPrefix(valid, got):
+			t.Fatalf("the reason of %q is %q", text, got)
+		case len(got) < len(valid) && len(got) <= recovery.MaxReason-utf8.UTFMax:
+			t.Fatalf("%d bytes are cut off, though only %d are left", len(valid)-len(got), len(got))
+		case recovery.Reason(got) != got:
+			t.Fatalf("%q is shortened again", got)
+		}
+	})
 }

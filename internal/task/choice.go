@@ -39,7 +39,7 @@ func (c *Core) drawn(kind recovery.Choice, fresh uint64) uint64 {
 		d.next++
 		return d.drawn[d.next-1].value
 	}
-	value := c.choose(kind, 0, fresh)
+	value := c.choose(recovery.Event{Choice: kind, Value: fresh})
 	d.drawn = append(d.drawn[:d.next], choice{kind, value})
 	d.next++
 	return value
@@ -49,9 +49,10 @@ func (c *Core) drawn(kind recovery.Choice, fresh uint64) uint64 {
 var errFew = errors.New("task: the strategy did not answer a choice")
 
 // choose asks the machine for a recorded choice, or to record a fresh one.
-func (c *Core) choose(kind recovery.Choice, port int, fresh uint64) uint64 {
+func (c *Core) choose(fresh recovery.Event) uint64 {
 	var do recovery.Actions
-	c.machine.Step(recovery.Event{Kind: recovery.Chose, Choice: kind, Port: port, Value: fresh}, &do)
+	fresh.Kind = recovery.Chose
+	c.machine.Step(fresh, &do)
 	for i := range do.List {
 		switch a := &do.List[i]; a.Kind {
 		case recovery.Chosen:
@@ -61,5 +62,5 @@ func (c *Core) choose(kind recovery.Choice, port int, fresh uint64) uint64 {
 		}
 	}
 	c.fail(errFew)
-	return fresh
+	return fresh.Value
 }

@@ -31,5 +31,5 @@ func (c *Core) settled(fresh uint64) uint64 {
 	if c.work.Kind == recovery.Deliver {
 		return c.drawn(recovery.ChoiceLocal, fresh)
 	}
-	return c.choose(recovery.ChoiceLocal, 0, fresh)
+	return c.choose(recovery.Event{Choice: recovery.ChoiceLocal, Value: fresh})
 }

@@ -179,8 +179,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		if !outage {
 			failures++
 		}
-		if failures >= s.opt.Failures || permanent(err) || s.panickedAgain(err) {
-			if failures > 1 && !permanent(err) {
+		final := permanent(err) || s.panickedAgain(err)
+		if failures >= s.opt.Failures || final {
+			if failures > 1 && !final {
 				err = fmt.Errorf("failed %d times in a row, last: %w", failures, err)
 			}
 			var named *bolt.TupleError

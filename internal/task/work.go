@@ -115,9 +115,12 @@ func (c *Core) runFrame() {
 			case item != tuple.Data:
 				continue
 			}
-			if len(c.work.Dead) > 0 && slices.Contains(c.work.Dead, cur.Seq()) {
-				c.giveUp(cur.Tuple(), errRecorded)
-				continue
+			if len(c.work.GivenUp) > 0 {
+				if k := slices.IndexFunc(c.work.GivenUp, func(g recovery.GivenUp) bool { return g.Seq == cur.Seq() }); k >= 0 {
+					reason := c.work.GivenUp[k].Reason
+					c.giveUp(cur.Tuple(), reason, errors.New(reason))
+					continue
+				}
 			}
 		}
 		c.again = false
@@ -154,9 +157,6 @@ func (c *Core) frameDone() {
 	c.consumed()
 }
 
-// errRecorded is why a tuple goes to the dead letters when its operator is restored.
-var errRecorded = errors.New("it went there before the task was restored")
-
 // failed takes back the output of a failed call of Execute. The tuple is tried again, given up if the operator's policy
 // declares that, or fails the task. It reports whether the frame is to be left: for a pause, or for good.
 func (c *Core) failed(t tuple.Tuple, err error) (leave bool) {
@@ -188,7 +188,7 @@ func (c *Core) failed(t tuple.Tuple, err error) (leave bool) {
 		c.fail(c.tupleError(t, err))
 		return true
 	}
-	c.giveUp(t, err)
+	c.giveUp(t, recovery.Reason(err.Error()), err)
 	return c.err != nil
 }
 
@@ -217,13 +217,14 @@ func (c *Core) panicked(p *bolt.PanicError) error {
 	return c.tupleError(c.cursor.Tuple(), p)
 }
 
-// giveUp drops a tuple or emits it as a dead letter, as the operator's policy declares, and counts it.
-func (c *Core) giveUp(t tuple.Tuple, err error) {
+// giveUp drops a tuple or emits it as a dead letter, as the operator's policy declares, and counts it. The reason is
+// recorded, or was when the tuple was consumed first.
+func (c *Core) giveUp(t tuple.Tuple, reason string, err error) {
 	id := t.ID()
-	c.choose(recovery.ChoiceDead, c.work.Port, uint64(id.Seq))
+	c.choose(recovery.Event{Choice: recovery.ChoiceGivenUp, Port: c.work.Port, Value: uint64(id.Seq), Reason: reason})
 	if c.cfg.Task.Operator.OnError == topology.DeadLetter {
 		out := c.emit.on(topology.DeadStream)
-		if e := out.Emit(id.String(), err.Error(), t.Encoded()); e != nil {
+		if e := out.Emit(id.String(), reason, t.Encoded()); e != nil {
 			c.emit.rollback(c)
 			c.fail(bolt.Permanent(c.tupleError(t, fmt.Errorf("%w; and it cannot become a dead letter: %w", err, e))))
 			return

@@ -67,3 +67,46 @@ func BenchmarkStep(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkReplay measures what a recorded choice costs when it is made again: as one of a run of 500, of a record that
+// goes on for long.
+func BenchmarkReplay(b *testing.B) {
+	const run = 500
+	for name, inputs := range map[string]int{"one-input": 1, "two-inputs": 2} {
+		b.Run(name, func(b *testing.B) {
+			c := ports()
+			c.Inputs = c.Inputs[:inputs]
+			var entries []entry
+			for n := range b.N {
+				if n%run == 0 && inputs > 1 {
+					entries = append(entries, entry{kind: turn, value: run})
+				}
+				entries = append(entries, entry{kind: kindOf(recovery.ChoiceTime), value: uint64(n)})
+			}
+			m := machine(b, c, recovery.History{Incarnation: 2, Orders: [][]byte{encodeOrder(uint64(len(entries)), entries)}})
+			var do recovery.Actions
+			step := func(ev recovery.Event) {
+				do.Reset()
+				m.Step(ev, &do)
+			}
+			step(recovery.Event{Kind: recovery.Started})
+			f := channel.Frame{Header: channel.Header{Incarnation: 1, Count: run}, Raw: make([]byte, 16<<10)}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for n := range b.N {
+				if n%run == 0 {
+					f.First = msgid.Seq(n + 1)
+					step(recovery.Event{Kind: recovery.Received, Frame: f})
+					step(recovery.Event{Kind: recovery.Ready})
+				}
+				step(recovery.Event{Kind: recovery.Chose, Choice: recovery.ChoiceTime})
+				if k := len(do.List) - 1; do.List[k].Value != uint64(n) {
+					b.Fatalf("choice %d is %d", n, do.List[k].Value)
+				}
+				if n%run == run-1 {
+					step(recovery.Event{Kind: recovery.Consumed})
+				}
+			}
+		})
+	}
+}

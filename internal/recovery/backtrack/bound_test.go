@@ -2,6 +2,7 @@ package backtrack
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/askback/askback/internal/channel"
@@ -66,6 +67,50 @@ func TestHeldIsBounded(t *testing.T) {
 	}
 	if len(in.held) != 0 || in.queued != 0 {
 		t.Errorf("%d frames, %d bytes are left", len(in.held), in.queued)
+	}
+}
+
+// TestOrderRecordIsBounded: however much order gathers while an append is in flight, each record stays small, and
+// together they hold all of it.
+func TestOrderRecordIsBounded(t *testing.T) {
+	c := ports()
+	d := drive(machine(t, c, recovery.History{Incarnation: 1}))
+	b := channel.NewBuilder(1, 0, 1, 1, 0, 1<<20)
+	const tuples = 500
+	for range tuples {
+		b.Append([]byte{0x91, 0x01})
+	}
+	d.step(recovery.Event{Kind: recovery.Received, Frame: b.Seal()})
+	d.step(recovery.Event{Kind: recovery.Ready})
+	for seq := range uint64(tuples) {
+		d.step(recovery.Event{Kind: recovery.Chose, Choice: recovery.ChoiceGivenUp, Value: seq + 1, Reason: strings.Repeat("x", recovery.MaxReason)})
+	}
+	d.step(recovery.Event{Kind: recovery.Ticked, Now: 1})
+	d.seal(0, 1)
+	var records [][]byte
+	for appends := d.do.List; len(appends) > 0; appends = d.step(recovery.Event{Kind: recovery.Appended}) {
+		for _, a := range appends {
+			if a.Kind == recovery.Append {
+				records = append(records, bytes.Clone(a.Data))
+			}
+		}
+		if len(records) > tuples {
+			t.Fatal("there is no end of it")
+		}
+	}
+	entries := 0
+	for k, r := range records {
+		if len(r) > maxRecord+maxEntry {
+			t.Errorf("record %d has %d bytes", k, len(r))
+		}
+		first, list, err := decodeOrder(r, 2)
+		if err != nil || first != uint64(entries+1) {
+			t.Fatalf("record %d begins at #%d after %d entries: %v", k, first, entries, err)
+		}
+		entries += len(list)
+	}
+	if want := 1 + tuples; entries != want || d.order.durable != uint64(want) {
+		t.Errorf("%d entries are recorded in %d records, want %d", entries, len(records), want)
 	}
 }
 

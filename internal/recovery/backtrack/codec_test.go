@@ -14,11 +14,15 @@ import (
 )
 
 func genEntry(t *rapid.T) entry {
-	return entry{
-		kind:  rapid.SampledFrom([]entryKind{turn, timer, kindOf(recovery.ChoiceTime), kindOf(recovery.ChoiceRand), deadKind, lastKind}).Draw(t, "kind"),
+	e := entry{
+		kind:  rapid.SampledFrom([]entryKind{turn, timer, kindOf(recovery.ChoiceTime), kindOf(recovery.ChoiceRand), givenUpKind, lastKind}).Draw(t, "kind"),
 		port:  rapid.IntRange(0, 9).Draw(t, "port"),
 		value: rapid.Uint64().Draw(t, "value"),
 	}
+	if e.kind == givenUpKind {
+		e.reason = rapid.StringN(-1, -1, 300).Draw(t, "reason")
+	}
+	return e
 }
 
 func TestOrderRecord(t *testing.T) {
@@ -43,8 +47,8 @@ func TestOrderRecord(t *testing.T) {
 
 func FuzzOrderRecord(f *testing.F) {
 	f.Add([]byte{})
-	f.Add(encodeOrder(1, []entry{{turn, 0, 3}}))
-	f.Add(encodeOrder(1<<40, []entry{{turn, 2, 1}, {timer, 0, 1 << 60}, {deadKind, 1, 7}}))
+	f.Add(encodeOrder(1, []entry{{turn, 0, 3, ""}}))
+	f.Add(encodeOrder(1<<40, []entry{{turn, 2, 1, ""}, {timer, 0, 1 << 60, ""}, {givenUpKind, 1, 7, "poison"}}))
 	f.Add([]byte{orderVersion, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		first, entries, err := decodeOrder(b, 3)
@@ -204,7 +208,7 @@ func TestIncrementAloneIsRefused(t *testing.T) {
 
 // TestOrderWithHoleIsRefused: nobody could fill it.
 func TestOrderWithHoleIsRefused(t *testing.T) {
-	one, two, four := encodeOrder(1, []entry{{turn, 0, 1}}), encodeOrder(2, []entry{{turn, 1, 1}}), encodeOrder(4, []entry{{turn, 0, 1}})
+	one, two, four := encodeOrder(1, []entry{{turn, 0, 1, ""}}), encodeOrder(2, []entry{{turn, 1, 1, ""}}), encodeOrder(4, []entry{{turn, 0, 1, ""}})
 	if _, err := New(ports(), recovery.History{Incarnation: 2, Orders: [][]byte{one, two}}); err != nil {
 		t.Error(err)
 	}
@@ -218,7 +222,7 @@ func FuzzSnapshot(f *testing.F) {
 	f.Add(d.Capture(nil, true), []byte{})
 	d.seal(0, 2)
 	d.seal(1, 1)
-	f.Add(d.Capture(nil, true), encodeOrder(1, []entry{{turn, 1, 2}}))
+	f.Add(d.Capture(nil, true), encodeOrder(1, []entry{{turn, 1, 2, ""}}))
 	f.Add([]byte{snapshotVersion, 0, 0, 0, 2}, []byte{orderVersion, 1, 1})
 	f.Fuzz(func(t *testing.T, snapshot, order []byte) {
 		h := recovery.History{Incarnation: 2, Chain: [][]byte{snapshot}, Orders: [][]byte{order}}

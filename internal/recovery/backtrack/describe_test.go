@@ -24,8 +24,8 @@ func describeOrder(record []byte) string {
 		switch e.kind {
 		case turn:
 			what = fmt.Sprintf("input %d × %d", e.port, e.value)
-		case deadKind:
-			what = fmt.Sprintf("#%d of input %d is dead", e.value, e.port)
+		case givenUpKind:
+			what = fmt.Sprintf("#%d of input %d is given up: %s", e.value, e.port, e.reason)
 		}
 		text = append(text, fmt.Sprintf("order #%d: %s", first+uint64(k), what))
 	}

@@ -77,7 +77,7 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 	case recovery.Sealed:
 		m.onSealed(ev.Port, ev.Frame)
 	case recovery.Chose:
-		m.onChoice(ev.Choice, ev.Port, ev.Value)
+		m.onChoice(ev.Choice, entry{port: ev.Port, value: ev.Value, reason: ev.Reason})
 	case recovery.EndOfInput:
 		m.in[ev.Port].ended = true
 	case recovery.Consumed:
@@ -193,7 +193,7 @@ func (m *Machine) deliver(i int, f channel.Frame) {
 	if m.order.recorded && len(m.order.replay) == 0 {
 		m.order.consume(i, uint64(f.Count))
 	}
-	m.do.Add(recovery.Action{Kind: recovery.Deliver, Port: i, Frame: f, Dead: m.order.dead(i, f)})
+	m.do.Add(recovery.Action{Kind: recovery.Deliver, Port: i, Frame: f, GivenUp: m.order.givenUp(i, f)})
 }
 
 // finish lets the operator finish. It may make choices like any other run, but no entry begins it in the order: it comes

@@ -3,6 +3,7 @@ package backtrack
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/askback/askback/internal/channel"
 	"github.com/askback/askback/internal/checkpoint"
@@ -27,14 +28,16 @@ type order struct {
 	inFlightTo uint64
 	appendedAt recovery.Tick
 
-	replay []entry // recorded by an earlier incarnation, to be repeated
+	replay   []entry // recorded by an earlier incarnation, to be repeated
+	givenUps int     // as many of them, at the most, are tuples given up
 }
 
 // An entry is one choice.
 type entry struct {
-	kind  entryKind
-	port  int
-	value uint64
+	kind   entryKind
+	port   int
+	value  uint64
+	reason string // of a tuple given up
 }
 
 type entryKind uint8
@@ -49,8 +52,8 @@ const (
 func kindOf(c recovery.Choice) entryKind { return choiceBase + entryKind(c) }
 
 var (
-	deadKind = kindOf(recovery.ChoiceDead)
-	lastKind = kindOf(recovery.ChoiceLocal)
+	givenUpKind = kindOf(recovery.ChoiceGivenUp)
+	lastKind    = kindOf(recovery.ChoiceLocal)
 )
 
 // begins reports whether an entry starts a run of the operator; the choices made in the run follow it.
@@ -75,38 +78,44 @@ func (o *order) add(e entry) {
 
 // onChoice answers the operator's wish for the time, for chance, or to give up a tuple: with what was recorded,
 // or with the fresh value, which is recorded now.
-func (m *Machine) onChoice(c recovery.Choice, port int, fresh uint64) {
-	value := fresh
+func (m *Machine) onChoice(c recovery.Choice, fresh entry) {
+	fresh.kind = kindOf(c)
+	value := fresh.value
 	if m.cfg.Pessimism == recovery.Optimistic { // else the effects are recorded, not the choices
-		if recorded, ok := m.order.next(c, port, fresh); ok {
+		if recorded, ok := m.order.next(fresh); ok {
 			value = recorded
 		} else if m.order.misses(c) {
 			m.fail(&recovery.ReplayError{Alias: m.cfg.Self, What: "it made a choice that is not in the record"})
 			return
 		} else {
-			m.order.add(entry{kind: kindOf(c), port: port, value: fresh})
+			m.order.add(fresh)
 		}
 	}
 	m.do.Add(recovery.Action{Kind: recovery.Chosen, Value: value})
 }
 
-// next takes the next recorded choice of a kind out of the run that is being repeated.
-func (o *order) next(c recovery.Choice, port int, fresh uint64) (uint64, bool) {
-	for k := range o.run() {
-		e := o.replay[k]
-		if e.kind != kindOf(c) {
+// next takes the next recorded choice of the kind of a fresh one out of the run that is being repeated.
+func (o *order) next(fresh entry) (uint64, bool) {
+	for k, e := range o.replay {
+		if k > 0 && o.recorded && e.kind.begins() {
+			break // of another run
+		}
+		if e.kind != fresh.kind {
 			continue
 		}
-		if c == recovery.ChoiceDead && (e.port != port || e.value != fresh) {
+		if e.kind == givenUpKind && (e.port != fresh.port || e.value != fresh.value) {
 			continue
 		}
 		from := k
-		if c == recovery.ChoiceDead { // with what the calls that failed had drawn: they are not repeated
+		if e.kind == givenUpKind { // with what the calls that failed had drawn: they are not repeated
 			for from > 0 && !o.replay[from-1].kind.begins() {
 				from--
 			}
+			o.givenUps--
 		}
-		o.replay = append(o.replay[:from], o.replay[k+1:]...)
+		// What is before it moves up, and not what is behind it: before it there is little, behind it the whole record.
+		copy(o.replay[k+1-from:], o.replay[:from])
+		o.replay = o.replay[k+1-from:]
 		return e.value, true
 	}
 	return 0, false
@@ -128,21 +137,26 @@ func (o *order) run() int {
 // misses reports whether a choice that is not in the record contradicts it: the record goes on after this run,
 // so the run was recorded whole.
 func (o *order) misses(c recovery.Choice) bool {
-	return c != recovery.ChoiceDead && o.run() < len(o.replay)
+	return c != recovery.ChoiceGivenUp && o.run() < len(o.replay)
 }
 
-// dead returns the tuples of a frame that went to the dead letters when they were consumed first.
-func (o *order) dead(port int, f channel.Frame) []msgid.Seq {
-	if len(o.replay) == 0 {
+// givenUp returns the tuples of a frame that were given up when they were consumed first.
+func (o *order) givenUp(port int, f channel.Frame) []recovery.GivenUp {
+	if o.givenUps == 0 {
 		return nil
 	}
-	var dead []msgid.Seq
+	var list []recovery.GivenUp
 	for _, e := range o.replay[:o.run()] {
-		if s := msgid.Seq(e.value); e.kind == deadKind && e.port == port && f.First <= s && s <= f.Last() {
-			dead = append(dead, s)
+		s := msgid.Seq(e.value)
+		switch {
+		case e.kind != givenUpKind || e.port != port:
+		case s > f.Last():
+			return list // they rise
+		case s >= f.First:
+			list = append(list, recovery.GivenUp{Seq: s, Reason: e.reason})
 		}
 	}
-	return dead
+	return list
 }
 
 // repeat runs the operator on exactly what the record says (R4).
@@ -238,10 +252,15 @@ func (m *Machine) appendOrder(idle bool) {
 	if !idle && m.now <= o.appendedAt || !m.gated() {
 		return
 	}
-	o.inFlight, o.inFlightTo, o.appendedAt = true, o.pos, m.now
+	n := fitting(o.pending)
+	rest := len(o.pending) - n
+	if rest == 0 {
+		o.appendedAt = m.now // else the rest follows as soon as this is durable
+	}
+	o.inFlight, o.inFlightTo = true, o.pos-uint64(rest)
 	m.status.Counters.Appends++
-	m.do.Add(recovery.Action{Kind: recovery.Append, Data: encodeOrder(o.pos, o.pending)})
-	o.pending = o.pending[:0]
+	m.do.Add(recovery.Action{Kind: recovery.Append, Data: encodeOrder(o.inFlightTo, o.pending[:n])})
+	o.pending = slices.Delete(o.pending, 0, n)
 }
 
 func (m *Machine) onAppended() {
@@ -267,9 +286,25 @@ func (o *order) covered(pos uint64) {
 	}
 }
 
-const orderVersion = 1
+const orderVersion = 2
 
 var errOrder = fmt.Errorf("backtrack: order record: %w", checkpoint.ErrDamaged)
+
+// A record of order stays small, since the log bounds its entries, and reasons may be long.
+const (
+	maxRecord = 64 << 10
+	maxEntry  = 1 + 3*binary.MaxVarintLen64 // but for its reason
+)
+
+// fitting returns how many entries, from the first on, go into one record.
+func fitting(entries []entry) (n int) {
+	for size := 0; n < len(entries); n++ {
+		if size += maxEntry + len(entries[n].reason); size > maxRecord && n > 0 {
+			break
+		}
+	}
+	return n
+}
 
 // encodeOrder encodes entries of which the last has number pos.
 func encodeOrder(pos uint64, entries []entry) []byte {
@@ -281,6 +316,10 @@ func encodeOrder(pos uint64, entries []entry) []byte {
 		b = append(b, byte(e.kind))
 		b = binary.AppendUvarint(b, uint64(e.port))
 		b = binary.AppendUvarint(b, e.value)
+		if e.kind == givenUpKind {
+			b = binary.AppendUvarint(b, uint64(len(e.reason)))
+			b = append(b, e.reason...)
+		}
 	}
 	return b
 }
@@ -295,6 +334,9 @@ func decodeOrder(b []byte, inputs int) (first uint64, entries []entry, err error
 	n := d.Uvarint()
 	for range n {
 		e := entry{kind: entryKind(d.Byte()), port: int(min(d.Uvarint(), 1<<30)), value: d.Uvarint()}
+		if e.kind == givenUpKind {
+			e.reason = string(d.Bytes(d.Uvarint()))
+		}
 		known := e.kind >= turn && e.kind <= lastKind && e.kind != choiceBase
 		if d.Bad() || !known || e.port >= max(inputs, 1) {
 			return 0, nil, errOrder

@@ -60,6 +60,9 @@ func (m *Machine) restoreOrder(records [][]byte) error {
 			case number <= o.pos:
 			case number == o.pos+1:
 				o.replay = append(o.replay, e)
+				if e.kind == givenUpKind {
+					o.givenUps++
+				}
 				o.pos++
 			default:
 				// It was never recorded, since a snapshot covered it; that one was damaged, and passed over.

@@ -189,8 +189,8 @@ func (s *script) expect(task, what string, want []string) {
 	switch what {
 	case "consumed":
 		got = s.w.Consumed(task)
-	case "dead":
-		got = s.w.Dead(task)
+	case "given-up":
+		got = s.w.GivenUp(task)
 	case "failed", "done":
 		if what == "failed" && s.w.Err(task) == nil || what == "done" && !s.w.Done(task) {
 			s.t.Errorf("%s: it has not", s.line)

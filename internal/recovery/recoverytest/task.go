@@ -53,13 +53,13 @@ type snapshot struct {
 
 // A state is what an operator would keep.
 type state struct {
-	seen  []string // consumed tuples, oldest first
-	dead  []string
-	polls int // of a spout: its position
+	seen    []string // consumed tuples, oldest first
+	givenUp []string
+	polls   int // of a spout: its position
 }
 
 func (s state) clone() state {
-	return state{seen: slices.Clone(s.seen), dead: slices.Clone(s.dead), polls: s.polls}
+	return state{seen: slices.Clone(s.seen), givenUp: slices.Clone(s.givenUp), polls: s.polls}
 }
 
 // An instance is one incarnation of a task: a task core in small.
@@ -386,10 +386,10 @@ func (x *instance) consume(a *recovery.Action) {
 
 func (x *instance) execute(a *recovery.Action, seq msgid.Seq, text string) {
 	w, op := x.t.w, x.t.op
-	if slices.Contains(a.Dead, seq) || text == op.Poison {
-		w.trace(x.t, "gives up %s", text)
-		x.choose(recovery.ChoiceDead, a.Port, uint64(seq))
-		x.state.dead = append(x.state.dead, text)
+	if reason, given := x.givenUp(a, seq, text); given {
+		w.trace(x.t, "gives up %s: %s", text, reason)
+		x.choose(recovery.Event{Choice: recovery.ChoiceGivenUp, Port: a.Port, Value: uint64(seq), Reason: reason})
+		x.state.givenUp = append(x.state.givenUp, text)
 		return
 	}
 	x.state.seen = append(x.state.seen, text)
@@ -397,15 +397,25 @@ func (x *instance) execute(a *recovery.Action, seq msgid.Seq, text string) {
 		text += fmt.Sprintf(":%d", len(x.state.seen))
 	}
 	if op.Time {
-		text += fmt.Sprintf("@%d", x.choose(recovery.ChoiceTime, 0, uint64(w.now)))
+		text += fmt.Sprintf("@%d", x.choose(recovery.Event{Choice: recovery.ChoiceTime, Value: uint64(w.now)}))
 	}
 	if op.Rand {
-		text += fmt.Sprintf("%%%d", x.choose(recovery.ChoiceRand, 0, w.draw()))
+		text += fmt.Sprintf("%%%d", x.choose(recovery.Event{Choice: recovery.ChoiceRand, Value: w.draw()}))
 	}
 	if op.Secret {
 		text += fmt.Sprintf("?%d", w.draw())
 	}
 	x.emit(text)
+}
+
+// givenUp reports whether a tuple is given up, and why: for the recorded reason, or because it is poison.
+func (x *instance) givenUp(a *recovery.Action, seq msgid.Seq, text string) (reason string, given bool) {
+	for _, g := range a.GivenUp {
+		if g.Seq == seq {
+			return g.Reason, true
+		}
+	}
+	return recovery.Reason(fmt.Sprintf("poison to incarnation %d", x.incarnation)), text == x.t.op.Poison
 }
 
 func (w *World) draw() uint64 {
@@ -414,16 +424,17 @@ func (w *World) draw() uint64 {
 }
 
 // choose asks the machine for a choice.
-func (x *instance) choose(c recovery.Choice, port int, fresh uint64) uint64 {
+func (x *instance) choose(fresh recovery.Event) uint64 {
 	var do recovery.Actions
-	x.machine.Step(recovery.Event{Kind: recovery.Chose, Choice: c, Port: port, Value: fresh}, &do)
+	fresh.Kind = recovery.Chose
+	x.machine.Step(fresh, &do)
 	for _, a := range do.List {
 		if a.Kind == recovery.Chosen {
 			return a.Value
 		}
 		x.perform(a)
 	}
-	return fresh
+	return fresh.Value
 }
 
 // emit appends a tuple to every output but the one to a coordinator.

@@ -158,10 +158,10 @@ func (w *World) Consumed(task string) []string {
 	return w.running(task).state.seen
 }
 
-// Dead returns the tuples that a task gave up.
-func (w *World) Dead(task string) []string {
+// GivenUp returns the tuples that a task gave up.
+func (w *World) GivenUp(task string) []string {
 	w.t.Helper()
-	return w.running(task).state.dead
+	return w.running(task).state.givenUp
 }
 
 // Status returns what a task's machine says of itself.

@@ -11,13 +11,14 @@ import (
 	"github.com/askback/askback/internal/recovery/acker/ledger"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
+	"github.com/askback/askback/tuple"
 )
 
 // joined returns a ledger in a plan whose task 0 is in.0 and whose task 1 is in.1, and an emitter to the spout.
 func joined(t testing.TB) (*ledger.Ledger, *bolttest.Emitter) {
 	b := topology.New("t")
 	b.Spout("in", spout.Func(func() spout.Spout { return nil })).Parallel(2).Fields("n")
-	b.Bolt("out", func() bolt.Bolt { return nil }).Global("in")
+	b.Bolt("out", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil })).Global("in")
 	plan, err := b.BuildWith(ledger.Extension, bolt.Strategy{})
 	if err != nil {
 		t.Fatal(err)
