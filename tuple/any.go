@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/askback/askback/internal/wire"
 )
 
 // Values appends values by their types: the integers, floats, string, []byte, bool, nil and time.Time as the
@@ -68,7 +70,7 @@ func (r *Row) Any(v any) *Row {
 		start := len(r.buf)
 		buf, err := appendAny(r.buf, v)
 		if err != nil {
-			buf = append(buf[:start], codeNil)
+			buf = append(buf[:start], wire.Nil)
 			r.fail(fmt.Errorf("%w: %T for field %s: %w", ErrEncode, v, r.fields.name(r.n-1), err))
 		}
 		r.buf = buf
@@ -117,23 +119,23 @@ func (t Tuple) Decode(i int, ptr any) (err error) {
 // and lengths are bounded.
 func goValue(v []byte) (x any, rest []byte, err error) {
 	head, size, count := 0, 0, 0
-	if w := int(width[v[0]]); w != 0 {
+	if w := int(wire.Width[v[0]]); w != 0 {
 		size = w
 	} else {
-		h, s, n := measure(v)
+		h, s, n := wire.Measure(v)
 		head, size, count = h, int(s), int(n)
 	}
 	self, rest := v[:head+size], v[head+size:]
 	switch c := v[0]; {
-	case c == codeNil:
+	case c == wire.Nil:
 		return nil, rest, nil
-	case c == codeYes, c == codeNo:
-		return c == codeYes, rest, nil
-	case c == float64b:
+	case c == wire.True, c == wire.False:
+		return c == wire.True, rest, nil
+	case c == wire.Float64:
 		return math.Float64frombits(binary.BigEndian.Uint64(v[1:])), rest, nil
-	case c == float32b:
+	case c == wire.Float32:
 		return float64(math.Float32frombits(binary.BigEndian.Uint32(v[1:]))), rest, nil
-	case c&0xf0 == fixarray, c == array16, c == array32:
+	case wire.IsArray(c):
 		list := make([]any, count)
 		for i := range list {
 			if list[i], rest, err = goValue(rest); err != nil {
@@ -141,7 +143,7 @@ func goValue(v []byte) (x any, rest []byte, err error) {
 			}
 		}
 		return list, rest, nil
-	case c&0xf0 == fixmap, c == map16, c == map32:
+	case wire.IsMap(c):
 		m := make(map[string]any, count/2)
 		for range count / 2 {
 			var key any
@@ -158,19 +160,19 @@ func goValue(v []byte) (x any, rest []byte, err error) {
 		}
 		return m, rest, nil
 	}
-	if n, negative, ok := integer(self); ok {
+	if n, negative, ok := wire.Integer(self); ok {
 		if n <= math.MaxInt64 || negative {
 			return int64(n), rest, nil
 		}
 		return n, rest, nil
 	}
-	if b, ok := content(self); ok {
-		if bin8 <= v[0] && v[0] <= bin32 {
+	if b, ok := wire.Content(self); ok {
+		if wire.IsBinary(v[0]) {
 			return bytes.Clone(b), rest, nil
 		}
 		return string(b), rest, nil
 	}
-	if when, ok := timestamp(self); ok {
+	if when, ok := wire.Timestamp(self); ok {
 		return when, rest, nil
 	}
 	return nil, nil, errors.New("an extension that is no timestamp")
@@ -193,13 +195,13 @@ func appendAny(dst []byte, v any) (out []byte, err error) {
 		return dst, err
 	}
 	// What is emitted must be readable: a method of v's type may have written anything.
-	switch end, err := skipValue(w.buf, start, MaxDepth-1); {
+	switch end, err := wire.Skip(w.buf, start, MaxDepth-1); {
 	case err != nil:
 		return dst, err
 	case end != len(w.buf):
 		return dst, ErrMalformed
 	}
-	sortMaps(w.buf[start:])
+	canonical(w.buf[start:])
 	return w.buf, nil
 }
 
@@ -230,26 +232,36 @@ func (w *partWriter) WriteByte(c byte) error {
 	return nil
 }
 
-// sortMaps puts the entries of each map in v, whose structure has been checked, in the order of their encoded
-// keys, and returns v's length. The library writes most maps in Go's random order; a replay could not repeat
-// that, and the channel's checksum would call the operator nondeterministic.
-func sortMaps(v []byte) int {
-	if w := int(width[v[0]]); w != 0 {
+// canonical gives v, whose structure has been checked, the one form that its value has: the entries of each map in the
+// order of their encoded keys, and every NaN alike. It returns v's length. The library writes most maps in Go's random
+// order; a replay could not repeat that, and the channel's checksum would call the operator nondeterministic.
+func canonical(v []byte) int {
+	if w := int(wire.Width[v[0]]); w != 0 {
+		switch v[0] {
+		case wire.Float64:
+			if x := math.Float64frombits(binary.BigEndian.Uint64(v[1:])); x != x {
+				binary.BigEndian.PutUint64(v[1:], math.Float64bits(math.NaN()))
+			}
+		case wire.Float32:
+			if x := math.Float32frombits(binary.BigEndian.Uint32(v[1:])); x != x {
+				binary.BigEndian.PutUint32(v[1:], math.Float32bits(float32(math.NaN())))
+			}
+		}
 		return w
 	}
-	head, size, count := measure(v)
+	head, size, count := wire.Measure(v)
 	end := head + int(size)
-	if v[0]&0xf0 != fixmap && v[0] != map16 && v[0] != map32 {
+	if !wire.IsMap(v[0]) {
 		for range count {
-			end += sortMaps(v[end:])
+			end += canonical(v[end:])
 		}
 		return end
 	}
 	type entry struct{ key, whole []byte }
 	entries := make([]entry, count/2)
 	for i := range entries {
-		key := sortMaps(v[end:])
-		whole := key + sortMaps(v[end+key:])
+		key := canonical(v[end:])
+		whole := key + canonical(v[end+key:])
 		entries[i] = entry{v[end : end+key], v[end : end+whole]}
 		end += whole
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/askback/askback/internal/wire"
 	"github.com/askback/askback/msgid"
 )
 
@@ -66,7 +67,7 @@ func (c *Cursor) Next() (Item, error) {
 	if c.failed != nil || p >= len(b) {
 		return c.stop()
 	}
-	n := int(b[p] - fixarray) // far above len(c.at) or c.want for what is no short array
+	n := int(b[p] - wire.FixArray) // far above len(c.at) or c.want for what is no short array
 	if n > 15 || n > len(c.at) || n != c.want && c.want >= 0 {
 		return c.slow()
 	}
@@ -77,16 +78,16 @@ func (c *Cursor) Next() (Item, error) {
 			return c.fail(ErrTruncated)
 		}
 		at[i] = uint32(p)
-		if w := int(width[b[p]]); w != 0 {
+		if w := int(wire.Width[b[p]]); w != 0 {
 			p += w
 			continue
 		}
-		if (b[p] == str8 || b[p] == bin8) && p+1 < len(b) {
+		if (b[p] == wire.Str8 || b[p] == wire.Bin8) && p+1 < len(b) {
 			p += 2 + int(b[p+1])
 			continue
 		}
 		var err error
-		if p, err = skipValue(b, p, MaxDepth-1); err != nil {
+		if p, err = wire.Skip(b, p, MaxDepth-1); err != nil {
 			return c.fail(err)
 		}
 	}
@@ -150,7 +151,7 @@ func (c *Cursor) slow() (Item, error) {
 	}
 	for i := range n {
 		c.at[i] = uint32(p)
-		if p, err = skipValue(b, p, MaxDepth-1); err != nil {
+		if p, err = wire.Skip(b, p, MaxDepth-1); err != nil {
 			return c.fail(err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 	"pgregory.net/rapid"
 
+	"github.com/askback/askback/internal/wire"
 	"github.com/askback/askback/msgid"
 )
 
@@ -208,7 +209,7 @@ func TestReaders(t *testing.T) {
 func TestStickyErrors(t *testing.T) {
 	now := time.Unix(1, 0)
 	v, err := New(fields(t, "s", "neg", "big", "f", "b", "nil", "t", "list", "map", "bin"),
-		"x", -1, uint64(math.MaxUint64), 1.5, true, nil, now, []any{1}, map[any]any{1: 2}, lies{[]byte{bin8, 1, 'y'}})
+		"x", -1, uint64(math.MaxUint64), 1.5, true, nil, now, []any{1}, map[any]any{1: 2}, lies{[]byte{wire.Bin8, 1, 'y'}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -401,8 +402,8 @@ func TestCursorAllocatesNothing(t *testing.T) {
 func FuzzCursor(f *testing.F) {
 	var seed keeper
 	row := NewRow(&Fields{names: []string{"a", "b", "c"}}, &seed)
-	for _, v := range []any{"text", -70000, 2.5, time.Unix(1<<35, 1), map[string]any{"k": []any{nil, true}}, lies{[]byte{ext8, 1, 5, 0}},
-		lies{[]byte{fixmap | 1, fixarray, 1}}, lies{[]byte{bin8, 1, 9}}, uint64(math.MaxUint64)} {
+	for _, v := range []any{"text", -70000, 2.5, time.Unix(1<<35, 1), map[string]any{"k": []any{nil, true}}, lies{[]byte{wire.Ext8, 1, 5, 0}},
+		lies{[]byte{wire.FixMap | 1, wire.FixArray, 1}}, lies{[]byte{wire.Bin8, 1, 9}}, uint64(math.MaxUint64)} {
 		if err := row.Begin().Any(v).Nil().String("x").Emit(); err != nil {
 			f.Fatal(err)
 		}

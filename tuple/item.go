@@ -3,6 +3,8 @@ package tuple
 import (
 	"encoding/binary"
 	"errors"
+
+	"github.com/askback/askback/internal/wire"
 )
 
 // An Item is what stands in a channel's stream. Each item has a sequence number of its own, so that a replay
@@ -37,9 +39,9 @@ func (i Item) String() string {
 // Errors of reading. Each occurs when bytes are not items that a Row, AppendEnd or AppendWatermark could have
 // written: they come from something else, or were damaged.
 var (
-	ErrTruncated  = errors.New("tuple: truncated")           // an item goes on past the end of the bytes
-	ErrMalformed  = errors.New("tuple: malformed")           // a byte stands where it may not
-	ErrTooDeep    = errors.New("tuple: nested too deep")     // arrays and maps nested deeper than MaxDepth
+	ErrTruncated  = wire.ErrTruncated                        // an item goes on past the end of the bytes
+	ErrMalformed  = wire.ErrMalformed                        // a byte stands where it may not
+	ErrTooDeep    = wire.ErrTooDeep                          // arrays and maps nested deeper than MaxDepth
 	ErrFieldCount = errors.New("tuple: wrong field count")   // a tuple has not as many fields as its stream
 	ErrTooLarge   = errors.New("tuple: payload of 4 GiB up") // a Cursor was given a payload of 4 GiB or more
 )
@@ -49,7 +51,7 @@ const MaxDepth = 32
 
 // Control items begin with a byte that msgpack never uses; the next one says which.
 const (
-	controlByte   = 0xc1
+	controlByte   = wire.Unused
 	endByte       = 0x01
 	watermarkByte = 0x02
 	rootByte      = 0x03
@@ -75,7 +77,7 @@ func Skip(b []byte) (n int, item Item, err error) {
 		if err != nil {
 			break
 		}
-		n, err = skipValue(b, n, MaxDepth-1)
+		n, err = wire.Skip(b, n, MaxDepth-1)
 	}
 	if err != nil {
 		return 0, None, err
@@ -111,4 +113,19 @@ func skipControl(b []byte) (n int, item Item, err error) {
 		return RootSize, Root, nil
 	}
 	return watermarkSize, Watermark, nil
+}
+
+// tupleHeader reads the array header at b[p]: the number of fields, and where the first begins.
+func tupleHeader(b []byte, p int) (n, first int, err error) {
+	if !wire.IsArray(b[p]) {
+		return 0, 0, ErrMalformed
+	}
+	head, _, count := wire.Measure(b[p:])
+	switch {
+	case head == 0:
+		return 0, 0, ErrTruncated
+	case count > MaxFields:
+		return 0, 0, ErrMalformed
+	}
+	return int(count), p + head, nil
 }

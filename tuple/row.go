@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/askback/askback/internal/wire"
 )
 
 // Errors of writing.
@@ -58,9 +60,9 @@ type Row struct {
 func NewRow(f *Fields, s Sink) *Row {
 	r := &Row{fields: f, sink: s, at: make([]uint32, f.Len()), buf: make([]byte, 0, 128)}
 	if n := f.Len(); n < 16 {
-		r.buf = append(r.buf, fixarray|byte(n))
+		r.buf = append(r.buf, wire.FixArray|byte(n))
 	} else {
-		r.buf = binary.BigEndian.AppendUint16(append(r.buf, array16), uint16(n))
+		r.buf = binary.BigEndian.AppendUint16(append(r.buf, wire.Array16), uint16(n))
 	}
 	r.head = len(r.buf)
 	return r
@@ -112,13 +114,13 @@ func (r *Row) Bytes(b []byte) *Row {
 		r.at[r.n] = uint32(p)
 		r.n++
 		buf := r.buf[:p+1+len(b)]
-		buf[p] = fixstr | byte(len(b))
+		buf[p] = wire.FixStr | byte(len(b))
 		copy(buf[p+1:], b)
 		r.buf = buf
 		return r
 	}
 	if r.begin() {
-		r.buf = append(appendStr(r.buf, len(b)), b...)
+		r.buf = append(wire.AppendStr(r.buf, len(b)), b...)
 		r.fits()
 	}
 	return r
@@ -127,7 +129,7 @@ func (r *Row) Bytes(b []byte) *Row {
 // String appends a string value.
 func (r *Row) String(s string) *Row {
 	if r.begin() {
-		r.buf = append(appendStr(r.buf, len(s)), s...)
+		r.buf = append(wire.AppendStr(r.buf, len(s)), s...)
 		r.fits()
 	}
 	return r
@@ -136,15 +138,7 @@ func (r *Row) String(s string) *Row {
 // Binary appends a binary value: like Bytes, but marked as not being text for readers in other languages.
 func (r *Row) Binary(b []byte) *Row {
 	if r.begin() {
-		switch n := len(b); {
-		case n <= math.MaxUint8:
-			r.buf = append(r.buf, bin8, byte(n))
-		case n <= math.MaxUint16:
-			r.buf = binary.BigEndian.AppendUint16(append(r.buf, bin16), uint16(n))
-		default:
-			r.buf = binary.BigEndian.AppendUint32(append(r.buf, bin32), uint32(n))
-		}
-		r.buf = append(r.buf, b...)
+		r.buf = append(wire.AppendBin(r.buf, len(b)), b...)
 		r.fits()
 	}
 	return r
@@ -152,21 +146,11 @@ func (r *Row) Binary(b []byte) *Row {
 
 // Int appends an integer value.
 func (r *Row) Int(n int64) *Row {
-	if n >= 0 {
-		return r.Uint(uint64(n))
-	}
 	if r.begin() {
-		switch {
-		case n >= -32:
+		if 0 <= n && n < wire.FixMap {
 			r.buf = append(r.buf, byte(n))
-		case n >= math.MinInt8:
-			r.buf = append(r.buf, int8b, byte(n))
-		case n >= math.MinInt16:
-			r.buf = binary.BigEndian.AppendUint16(append(r.buf, int16b), uint16(n))
-		case n >= math.MinInt32:
-			r.buf = binary.BigEndian.AppendUint32(append(r.buf, int32b), uint32(n))
-		default:
-			r.buf = binary.BigEndian.AppendUint64(append(r.buf, int64b), uint64(n))
+		} else {
+			r.buf = wire.AppendInt(r.buf, n)
 		}
 	}
 	return r
@@ -175,26 +159,20 @@ func (r *Row) Int(n int64) *Row {
 // Uint appends an integer value.
 func (r *Row) Uint(n uint64) *Row {
 	if r.begin() {
-		switch {
-		case n < fixmap:
+		if n < wire.FixMap {
 			r.buf = append(r.buf, byte(n))
-		case n <= math.MaxUint8:
-			r.buf = append(r.buf, uint8b, byte(n))
-		case n <= math.MaxUint16:
-			r.buf = binary.BigEndian.AppendUint16(append(r.buf, uint16b), uint16(n))
-		case n <= math.MaxUint32:
-			r.buf = binary.BigEndian.AppendUint32(append(r.buf, uint32b), uint32(n))
-		default:
-			r.buf = binary.BigEndian.AppendUint64(append(r.buf, uint64b), n)
+		} else {
+			r.buf = wire.AppendUint(r.buf, n)
 		}
 	}
 	return r
 }
 
-// Float appends a floating-point value, always of 64 bits: Float(1) and Int(1) are different tuples.
+// Float appends a floating-point value, always of 64 bits: Float(1) and Int(1) are different tuples, and so are
+// Float(0) and Float(-0). Every NaN is written alike.
 func (r *Row) Float(x float64) *Row {
 	if r.begin() {
-		r.buf = binary.BigEndian.AppendUint64(append(r.buf, float64b), math.Float64bits(x))
+		r.buf = wire.AppendFloat(r.buf, x)
 	}
 	return r
 }
@@ -202,11 +180,7 @@ func (r *Row) Float(x float64) *Row {
 // Bool appends a boolean value.
 func (r *Row) Bool(x bool) *Row {
 	if r.begin() {
-		c := byte(codeNo)
-		if x {
-			c = codeYes
-		}
-		r.buf = append(r.buf, c)
+		r.buf = wire.AppendBool(r.buf, x)
 	}
 	return r
 }
@@ -214,7 +188,7 @@ func (r *Row) Bool(x bool) *Row {
 // Nil appends nil.
 func (r *Row) Nil() *Row {
 	if r.begin() {
-		r.buf = append(r.buf, codeNil)
+		r.buf = append(r.buf, wire.Nil)
 	}
 	return r
 }
@@ -222,8 +196,38 @@ func (r *Row) Nil() *Row {
 // Time appends a timestamp, to the nanosecond. Its time zone is not kept.
 func (r *Row) Time(t time.Time) *Row {
 	if r.begin() {
-		r.buf = appendTime(r.buf, t)
+		r.buf = wire.AppendTime(r.buf, t)
 	}
+	return r
+}
+
+// Raw appends a value that is msgpack already, such as what Tuple.Raw returns. If v is not exactly one whole value, or
+// nests deeper than MaxDepth, Emit returns the error.
+func (r *Row) Raw(v []byte) *Row {
+	if !r.begin() {
+		return r
+	}
+	end, err := wire.Skip(v, 0, MaxDepth-1)
+	if err == nil && end != len(v) {
+		err = ErrMalformed
+	}
+	if err != nil {
+		r.fail(fmt.Errorf("%w: field %s is given %d bytes that are not one value: %w", ErrEncode, r.fields.name(r.n-1), len(v), err))
+		v = []byte{wire.Nil}
+	}
+	r.buf = append(r.buf, v...)
+	r.fits()
+	return r
+}
+
+// AvailableBuffer returns an empty slice over the row's free room, to be appended to and passed to the very next call
+// of Raw: a nested value is built where it belongs, without a buffer of its own.
+func (r *Row) AvailableBuffer() []byte { return r.buf[len(r.buf):] }
+
+// Fail stands for a value that could not be made: Emit returns err, unless something failed before.
+func (r *Row) Fail(err error) *Row {
+	r.Nil()
+	r.fail(err)
 	return r
 }
 
@@ -242,7 +246,7 @@ func (r *Row) Content(i int) []byte {
 		end = int(r.at[i+1])
 	}
 	v := r.buf[r.at[i]:end:end]
-	if c, ok := content(v); ok {
+	if c, ok := wire.Content(v); ok {
 		return c
 	}
 	return v
@@ -252,7 +256,7 @@ func (r *Row) Content(i int) []byte {
 func (r *Row) Hash(i int) uint64 {
 	if uint(i) < uint(len(r.at)) && r.n == len(r.at) {
 		p := uint(r.at[i])
-		if b := r.buf; p < uint(len(b)) && b[p]&0xe0 == fixstr {
+		if b := r.buf; p < uint(len(b)) && b[p]&0xe0 == wire.FixStr {
 			if end := p + 1 + uint(b[p]&0x1f); end <= uint(len(b)) {
 				return Hash(b[p+1 : end])
 			}
@@ -304,28 +308,4 @@ func (r *Row) refuse() error {
 		s.Refuse(r.err)
 	}
 	return r.err
-}
-
-func appendStr(dst []byte, n int) []byte {
-	switch {
-	case n < 32:
-		return append(dst, fixstr|byte(n))
-	case n <= math.MaxUint8:
-		return append(dst, str8, byte(n))
-	case n <= math.MaxUint16:
-		return binary.BigEndian.AppendUint16(append(dst, str16), uint16(n))
-	}
-	return binary.BigEndian.AppendUint32(append(dst, str32), uint32(n))
-}
-
-func appendTime(dst []byte, t time.Time) []byte {
-	sec, nsec := t.Unix(), uint64(t.Nanosecond())
-	switch {
-	case sec>>34 != 0:
-		dst = binary.BigEndian.AppendUint32(append(dst, ext8, 12, extTime), uint32(nsec))
-		return binary.BigEndian.AppendUint64(dst, uint64(sec))
-	case nsec != 0 || sec > math.MaxUint32:
-		return binary.BigEndian.AppendUint64(append(dst, fixext8, extTime), nsec<<34|uint64(sec))
-	}
-	return binary.BigEndian.AppendUint32(append(dst, fixext4, extTime), uint32(sec))
 }

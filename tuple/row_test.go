@@ -11,6 +11,8 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 	"pgregory.net/rapid"
+
+	"github.com/askback/askback/internal/wire"
 )
 
 // The bytes of values are a contract: groupings hash them, and a replay must repeat them.
@@ -214,7 +216,7 @@ func TestRowAnyRefuses(t *testing.T) {
 		"no value":        lies{},
 		"two values":      lies{[]byte{1, 2}},
 		"a control byte":  lies{[]byte{controlByte, endByte}},
-		"half a value":    lies{[]byte{str8, 200}},
+		"half a value":    lies{[]byte{wire.Str8, 200}},
 		"too many parts":  make([]int, maxParts),
 		"nested too deep": deep(MaxDepth),
 	} {
@@ -291,5 +293,54 @@ func TestHashIsStable(t *testing.T) {
 		if got := Hash([]byte(text)); got != want {
 			t.Errorf("Hash(%q) = %#x, want %#x", text, got, want)
 		}
+	}
+}
+
+func TestRowRaw(t *testing.T) {
+	var out keeper
+	r := NewRow(fields(t, "a", "b"), &out)
+	nested := r.Begin().AvailableBuffer()
+	nested = append(nested, wire.FixArray|2, 1, 2)
+	if err := r.Raw(nested).Int(3).Emit(); err != nil || hex.EncodeToString(out) != "9292010203" {
+		t.Errorf("%x, %v", []byte(out), err)
+	}
+	big := append(wire.AppendStr(r.Begin().AvailableBuffer(), 1000), make([]byte, 1000)...) // beyond the free room
+	if err := r.Raw(big).Raw([]byte{wire.Nil}).Emit(); err != nil || len(out) != 1+3+1000+1 {
+		t.Errorf("%d bytes, %v", len(out), err)
+	}
+	for name, v := range map[string][]byte{
+		"nothing": {}, "two values": {1, 2}, "half a value": {wire.Str8, 4, 'x'}, "no value": {wire.Unused}, "too deep": bytes.Repeat([]byte{wire.FixArray | 1}, MaxDepth),
+	} {
+		err := r.Begin().Int(1).Raw(v).Emit()
+		if !errors.Is(err, ErrEncode) || !strings.Contains(err.Error(), "field b ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	bad := errors.New("bad")
+	if err := r.Begin().Fail(bad).Int(1).Emit(); err != bad {
+		t.Errorf("after Fail: %v", err)
+	}
+	if err := r.Begin().Int(1).Int(1).Emit(); err != nil {
+		t.Errorf("after a failed tuple: %v", err)
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		r.Begin().Raw(append(r.AvailableBuffer(), wire.FixArray|1, 7)).Int(1).Emit()
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// Machines make different NaNs of the same calculation.
+func TestRowHasOneNaN(t *testing.T) {
+	odd, odd32 := math.Float64frombits(0xfff8000000000001), math.Float32frombits(0xffc00001)
+	var a, b keeper
+	if err := NewRow(fields(t, "a", "b", "c", "d"), &a).Begin().Values(math.NaN(), float32(math.NaN()), []float64{math.NaN()}, []float32{float32(math.NaN())}).Emit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := NewRow(fields(t, "a", "b", "c", "d"), &b).Begin().Values(odd, odd32, []float64{odd}, []float32{odd32}).Emit(); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(a, b) {
+		t.Errorf("%x and %x", []byte(a), []byte(b))
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/askback/askback/internal/wire"
 )
 
 // Summary renders the tuple for errors and logs: its fields by name with their values, {word: "to", n: 3}, in no more
@@ -113,18 +115,18 @@ func appendShort(dst, v []byte, limit int) (out, rest []byte) {
 		return out, rest
 	}
 	start := len(dst)
-	end, _ := skipValue(v, 0, MaxDepth)
+	end, _ := wire.Skip(v, 0, MaxDepth)
 	v, rest = v[:end], v[end:]
 	note := "…"
 	switch {
-	case isNest(v[0]):
+	case wire.IsNest(v[0]):
 		dst, note = appendParts(dst, v, limit)
 	case isQuoted(v):
-		c, _ := content(v)
+		c, _ := wire.Content(v)
 		note = fmt.Sprintf("…\" (%d bytes)", len(c))
 		dst = appendQuoted(append(dst, '"'), c, limit-1-len(note))
 	default:
-		if c, ok := content(v); ok {
+		if c, ok := wire.Content(v); ok {
 			note = fmt.Sprintf("… (%d bytes)", len(c))
 			dst = append(dst, "0x"...)
 			dst = hex.AppendEncode(dst, c[:min(len(c), max(0, limit-2-len(note))/2)])
@@ -153,9 +155,9 @@ func appendQuoted(dst, text []byte, room int) []byte {
 
 // appendParts appends as much of an array or a map as fits into limit bytes, and returns what is to follow.
 func appendParts(dst, v []byte, limit int) (out []byte, note string) {
-	head, _, count := measure(v)
+	head, _, count := wire.Measure(v)
 	open, closing, per, unit := "[", "]", 1, "elements"
-	if isMap(v[0]) {
+	if wire.IsMap(v[0]) {
 		open, closing, per, unit = "{", "}", 2, "entries"
 	}
 	note = fmt.Sprintf("…%s (%d %s)", closing, count/uint64(per), unit)
@@ -186,10 +188,10 @@ func appendParts(dst, v []byte, limit int) (out []byte, note string) {
 // false, once that takes more than limit bytes. The structure of v has been checked.
 func appendWhole(dst, v []byte, limit int) (out, rest []byte, ok bool) {
 	start := len(dst)
-	if !isNest(v[0]) {
-		end, _ := skipValue(v, 0, 0)
+	if !wire.IsNest(v[0]) {
+		end, _ := wire.Skip(v, 0, 0)
 		v, rest = v[:end], v[end:]
-		c, isText := content(v)
+		c, isText := wire.Content(v)
 		switch {
 		case isText && len(c) > limit:
 			return dst, nil, false
@@ -202,9 +204,9 @@ func appendWhole(dst, v []byte, limit int) (out, rest []byte, ok bool) {
 		}
 		return dst, rest, len(dst)-start <= limit
 	}
-	head, _, count := measure(v)
+	head, _, count := wire.Measure(v)
 	open, closing, per := byte('['), byte(']'), 1
-	if isMap(v[0]) {
+	if wire.IsMap(v[0]) {
 		open, closing, per = '{', '}', 2
 	}
 	dst, rest = append(dst, open), v[head:]
@@ -226,31 +228,29 @@ func appendWhole(dst, v []byte, limit int) (out, rest []byte, ok bool) {
 
 // isQuoted reports whether a value is text, to be shown between quotes.
 func isQuoted(v []byte) bool {
-	c, ok := content(v)
-	return ok && (v[0] < bin8 || v[0] > bin32) && utf8.Valid(c)
+	c, ok := wire.Content(v)
+	return ok && !wire.IsBinary(v[0]) && utf8.Valid(c)
 }
-
-func isMap(c byte) bool { return c&0xf0 == fixmap || c == map16 || c == map32 }
 
 // scalarText renders a value that is neither text nor nested.
 func scalarText(v []byte) string {
 	switch c := v[0]; c {
-	case codeNil:
+	case wire.Nil:
 		return "nil"
-	case codeNo, codeYes:
-		return strconv.FormatBool(c == codeYes)
-	case float64b:
+	case wire.False, wire.True:
+		return strconv.FormatBool(c == wire.True)
+	case wire.Float64:
 		return strconv.FormatFloat(math.Float64frombits(binary.BigEndian.Uint64(v[1:])), 'g', -1, 64)
-	case float32b:
+	case wire.Float32:
 		return strconv.FormatFloat(float64(math.Float32frombits(binary.BigEndian.Uint32(v[1:]))), 'g', -1, 32)
 	}
-	if n, negative, ok := integer(v); ok {
+	if n, negative, ok := wire.Integer(v); ok {
 		if negative {
 			return strconv.FormatInt(int64(n), 10)
 		}
 		return strconv.FormatUint(n, 10)
 	}
-	if when, ok := timestamp(v); ok {
+	if when, ok := wire.Timestamp(v); ok {
 		return when.Format(time.RFC3339Nano)
 	}
 	return fmt.Sprintf("extension of %d bytes", len(v))

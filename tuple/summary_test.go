@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"github.com/askback/askback/internal/wire"
 )
 
 func TestSummary(t *testing.T) {
@@ -25,7 +27,7 @@ func TestSummary(t *testing.T) {
 		{1, "", nil, ``},
 		{100, "a b c d", []any{nil, true, -7, uint64(math.MaxUint64)}, `{a: nil, b: true, c: -7, d: 18446744073709551615}`},
 		{100, "a b c", []any{1.5, when, "a \"b\"\n"}, `{a: 1.5, b: 2026-09-21T14:13:00.000000005Z, c: "a \"b\"\n"}`},
-		{100, "text odd bin none", []any{[]byte("text"), []byte("\xff\x00"), lies{[]byte{bin8, 2, 'h', 'i'}}, lies{[]byte{bin8, 0}}},
+		{100, "text odd bin none", []any{[]byte("text"), []byte("\xff\x00"), lies{[]byte{wire.Bin8, 2, 'h', 'i'}}, lies{[]byte{wire.Bin8, 0}}},
 			`{text: "text", odd: 0xff00, bin: 0x6869, none: 0x}`},
 		{100, "list map", []any{[]any{1, "two", []any{}}, map[string]any{"b": 1, "a": nil}}, `{list: [1, "two", []], map: {"a": nil, "b": 1}}`},
 		{60, "before line after", []any{1, long, "end"}, `{before: 1, line: "a long li…" (1300 bytes), after: "end"}`},
@@ -34,7 +36,7 @@ func TestSummary(t *testing.T) {
 		{40, "list", []any{make([]int, 1000)}, `{list: [0, 0, …] (1000 elements)}`},
 		{50, "map", []any{map[string]any{"a": 1, "b": long}}, `{map: {"a": 1, "b": …}}`},
 		{80, "map", []any{map[string]any{"a": 1, "b": long}}, `{map: {"a": 1, "b": "a long line, a long lin…" (1300 bytes)}}`},
-		{40, "ext", []any{lies{append([]byte{ext8, 40, 7}, make([]byte, 40)...)}}, `{ext: extension of 43 bytes}`},
+		{40, "ext", []any{lies{append([]byte{wire.Ext8, 40, 7}, make([]byte, 40)...)}}, `{ext: extension of 43 bytes}`},
 		{30, "a b c d", []any{"one", "two", "three", "four"}, `{a: "one", … 3 more}`},
 		{20, "first second", []any{long, long}, `{…} (2 fields)`},
 		{6, "first second", []any{long, long}, `{…}`},

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/askback/askback/internal/wire"
 	"github.com/askback/askback/msgid"
 )
 
@@ -99,10 +100,10 @@ func (t Tuple) Bytes(i int) []byte {
 	if v == nil {
 		return nil
 	}
-	if n := int(v[0] - fixstr); n < 32 {
+	if n := int(v[0] - wire.FixStr); n < 32 {
 		return v[1 : 1+n : 1+n]
 	}
-	b, ok := content(v)
+	b, ok := wire.Content(v)
 	if !ok {
 		t.c.wrong(i, "string")
 	}
@@ -118,7 +119,7 @@ func (t Tuple) Int(i int) int64 {
 	if v == nil {
 		return 0
 	}
-	n, negative, ok := integer(v)
+	n, negative, ok := wire.Integer(v)
 	if !ok || !negative && n > math.MaxInt64 {
 		t.c.wrong(i, "integer of 64 bits with sign")
 		return 0
@@ -132,7 +133,7 @@ func (t Tuple) Uint(i int) uint64 {
 	if v == nil {
 		return 0
 	}
-	n, negative, ok := integer(v)
+	n, negative, ok := wire.Integer(v)
 	if !ok || negative {
 		t.c.wrong(i, "integer from 0 up")
 		return 0
@@ -147,12 +148,12 @@ func (t Tuple) Float(i int) float64 {
 		return 0
 	}
 	switch v[0] {
-	case float64b:
+	case wire.Float64:
 		return math.Float64frombits(binary.BigEndian.Uint64(v[1:]))
-	case float32b:
+	case wire.Float32:
 		return float64(math.Float32frombits(binary.BigEndian.Uint32(v[1:])))
 	}
-	n, negative, ok := integer(v)
+	n, negative, ok := wire.Integer(v)
 	if !ok {
 		t.c.wrong(i, "number")
 	}
@@ -168,10 +169,10 @@ func (t Tuple) Bool(i int) bool {
 	if v == nil {
 		return false
 	}
-	if v[0] != codeYes && v[0] != codeNo {
+	if v[0] != wire.True && v[0] != wire.False {
 		t.c.wrong(i, "boolean")
 	}
-	return v[0] == codeYes
+	return v[0] == wire.True
 }
 
 // Time returns a timestamp field, in UTC.
@@ -180,7 +181,7 @@ func (t Tuple) Time(i int) time.Time {
 	if v == nil {
 		return time.Time{}
 	}
-	when, ok := timestamp(v)
+	when, ok := wire.Timestamp(v)
 	if !ok {
 		t.c.wrong(i, "timestamp")
 	}
@@ -190,7 +191,7 @@ func (t Tuple) Time(i int) time.Time {
 // IsNil reports whether a field is there and nil.
 func (t Tuple) IsNil(i int) bool {
 	v := t.c.field(i)
-	return v != nil && v[0] == codeNil
+	return v != nil && v[0] == wire.Nil
 }
 
 // Raw returns the msgpack bytes of a field.
@@ -229,7 +230,7 @@ func (c *Cursor) missing(i int) []byte {
 }
 
 func (c *Cursor) wrong(i int, want string) {
-	c.note(&FieldError{c.origin.Fields.name(i), want, kind(c.b[c.at[i]:])})
+	c.note(&FieldError{c.origin.Fields.name(i), want, wire.Kind(c.b[c.at[i]:])})
 }
 
 // keeper is a sink that keeps the row's bytes.
@@ -238,84 +239,4 @@ type keeper []byte
 func (k *keeper) Take(r *Row) error {
 	*k = append((*k)[:0], r.Encoded()...)
 	return nil
-}
-
-// integer returns the integer that v is. A negative one is returned as its two's complement.
-func integer(v []byte) (n uint64, negative, ok bool) {
-	c := v[0]
-	var s int64
-	switch {
-	case c < fixmap:
-		return uint64(c), false, true
-	case c >= 0xe0:
-		s = int64(int8(c))
-	case c == uint8b:
-		return uint64(v[1]), false, true
-	case c == uint16b:
-		return uint64(binary.BigEndian.Uint16(v[1:])), false, true
-	case c == uint32b:
-		return uint64(binary.BigEndian.Uint32(v[1:])), false, true
-	case c == uint64b:
-		return binary.BigEndian.Uint64(v[1:]), false, true
-	case c == int8b:
-		s = int64(int8(v[1]))
-	case c == int16b:
-		s = int64(int16(binary.BigEndian.Uint16(v[1:])))
-	case c == int32b:
-		s = int64(int32(binary.BigEndian.Uint32(v[1:])))
-	case c == int64b:
-		s = int64(binary.BigEndian.Uint64(v[1:]))
-	default:
-		return 0, false, false
-	}
-	return uint64(s), s < 0, true
-}
-
-// timestamp returns the time that v is, in any of msgpack's three forms.
-func timestamp(v []byte) (time.Time, bool) {
-	var sec int64
-	var nsec uint32
-	switch {
-	case v[0] == fixext4 && v[1] == extTime:
-		sec = int64(binary.BigEndian.Uint32(v[2:]))
-	case v[0] == fixext8 && v[1] == extTime:
-		x := binary.BigEndian.Uint64(v[2:])
-		sec, nsec = int64(x&(1<<34-1)), uint32(x>>34)
-	case v[0] == ext8 && v[1] == 12 && v[2] == extTime:
-		nsec, sec = binary.BigEndian.Uint32(v[3:]), int64(binary.BigEndian.Uint64(v[7:]))
-	default:
-		return time.Time{}, false
-	}
-	if nsec >= 1e9 {
-		return time.Time{}, false
-	}
-	return time.Unix(sec, int64(nsec)).UTC(), true
-}
-
-// kind names the type of a value, for errors.
-func kind(v []byte) string {
-	switch c := v[0]; {
-	case c < fixmap || c >= negative, uint8b <= c && c <= int64b:
-		if n, _, _ := integer(v); c == uint64b && n > math.MaxInt64 {
-			return "an integer above 2^63-1"
-		} else if int64(n) < 0 {
-			return "a negative integer"
-		}
-		return "an integer"
-	case c&0xf0 == fixmap, c == map16, c == map32:
-		return "a map"
-	case c&0xf0 == fixarray, c == array16, c == array32:
-		return "an array"
-	case c&0xe0 == fixstr, str8 <= c && c <= str32:
-		return "a string"
-	case bin8 <= c && c <= bin32:
-		return "binary"
-	case c == codeNil:
-		return "nil"
-	case c == codeNo, c == codeYes:
-		return "a boolean"
-	case c == float32b, c == float64b:
-		return "a floating-point number"
-	}
-	return "an extension"
 }
