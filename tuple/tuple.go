@@ -1,7 +1,6 @@
 package tuple
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"time"
@@ -147,20 +146,11 @@ func (t Tuple) Float(i int) float64 {
 	if v == nil {
 		return 0
 	}
-	switch v[0] {
-	case wire.Float64:
-		return math.Float64frombits(binary.BigEndian.Uint64(v[1:]))
-	case wire.Float32:
-		return float64(math.Float32frombits(binary.BigEndian.Uint32(v[1:])))
-	}
-	n, negative, ok := wire.Integer(v)
+	x, ok := wire.Number(v)
 	if !ok {
 		t.c.wrong(i, "number")
 	}
-	if negative {
-		return float64(int64(n))
-	}
-	return float64(n)
+	return x
 }
 
 // Bool returns a boolean field.

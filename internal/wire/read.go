@@ -52,6 +52,21 @@ func Integer(v []byte) (n uint64, negative, ok bool) {
 	return uint64(s), s < 0, true
 }
 
+// Number returns the floating-point value or integer that v is. An integer beyond 2^53 is rounded.
+func Number(v []byte) (x float64, ok bool) {
+	switch v[0] {
+	case Float64:
+		return math.Float64frombits(binary.BigEndian.Uint64(v[1:])), true
+	case Float32:
+		return float64(math.Float32frombits(binary.BigEndian.Uint32(v[1:]))), true
+	}
+	n, negative, ok := Integer(v)
+	if negative {
+		return float64(int64(n)), ok
+	}
+	return float64(n), ok
+}
+
 // Timestamp returns the time that v is, in any of msgpack's three forms.
 func Timestamp(v []byte) (time.Time, bool) {
 	var sec int64

@@ -1,0 +1,83 @@
+package codec
+
+import (
+	"fmt"
+	"reflect"
+	"sync"
+	"unsafe"
+
+	"github.com/askback/askback/tuple"
+)
+
+// ValueField is the name of the only field of a tuple that carries a value which is not a struct.
+const ValueField = "value"
+
+// A Codec writes values of type T as tuples, and makes Readers of them. It does not change, and any goroutine may use
+// it.
+type Codec[T any] struct {
+	fields []member // in the order of the tuple's
+	names  []string
+	single bool // T is not a struct of fields
+	whole  bool // reading all fields sets all of T
+}
+
+// codecs holds the codec, or the error, of each type that Of was called for: as many as the program has types.
+var codecs sync.Map // reflect.Type → func() (*Codec[T], error)
+
+// Of returns the codec of T. It derives it at the first call. The error is a *TypeError that lists everything that is
+// wrong with T.
+func Of[T any]() (*Codec[T], error) {
+	t := reflect.TypeFor[T]()
+	f, ok := codecs.Load(t)
+	if !ok {
+		f, _ = codecs.LoadOrStore(t, sync.OnceValues(derive[T]))
+	}
+	return f.(func() (*Codec[T], error))()
+}
+
+func derive[T any]() (*Codec[T], error) {
+	t := reflect.TypeFor[T]()
+	d := deriver{coders: map[reflect.Type]*coder{}}
+	c := &Codec[T]{}
+	if t.Kind() == reflect.Struct && !isTime(t) && formOf(t) == noForm {
+		d.above = append(d.above, t)
+		c.fields, c.whole = d.members(t, pathOf(t))
+	} else {
+		c.fields = []member{{name: ValueField, coder: d.derive(t, pathOf(t))}}
+		c.single, c.whole = true, true
+	}
+	if err := d.failed(t); err != nil {
+		return nil, err
+	}
+	for _, m := range c.fields {
+		c.names = append(c.names, m.name)
+		c.whole = c.whole && m.whole
+	}
+	return c, nil
+}
+
+// pathOf returns what a path of problems begins with.
+func pathOf(t reflect.Type) string {
+	if t.Name() != "" {
+		return t.Name()
+	}
+	return t.String()
+}
+
+// Fields returns the names of the tuple's fields, in their order: those of T if it is a struct, else ValueField.
+func (c *Codec[T]) Fields() []string { return append([]string(nil), c.names...) }
+
+// Append appends v to a row that was begun, a value for each of Fields. What goes wrong, such as an error of a method
+// of T's, is returned by the row's Emit.
+//
+// It keeps neither v nor what v refers to. Because v is read by derived functions, a variable whose address is passed
+// lives on the heap: reuse one.
+func (c *Codec[T]) Append(r *tuple.Row, v *T) {
+	p := unsafe.Pointer(v)
+	for i := range c.fields {
+		m := &c.fields[i]
+		if err := appendField(r, m.coder, m.at(p)); err != nil {
+			r.Fail(fmt.Errorf("%w: field %s: %w", tuple.ErrEncode, m.name, err))
+		}
+	}
+}
