@@ -1,0 +1,284 @@
+package stream
+
+import (
+	"context"
+	"io"
+	"reflect"
+	"time"
+
+	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/state"
+)
+
+// Process adds a step with state and any number of inputs. New makes the processor of each task, a value of any type P;
+// inputs say which of its methods take the values of which streams:
+//
+//	type Join struct{ orders *stream.State[string, Order] }
+//
+//	func (j *Join) Open(c *stream.Context) (err error) {
+//		j.orders, err = stream.OpenState[string, Order](c, "orders")
+//		return err
+//	}
+//	func (j *Join) Order(c *stream.Context, o Order, out func(Paid)) error     { … }
+//	func (j *Join) Payment(c *stream.Context, p Payment, out func(Paid)) error { … }
+//
+//	paid := stream.Process("join", func() *Join { return new(Join) },
+//		stream.OnKeyed(stream.KeyBy(orders, Order.ID), (*Join).Order),
+//		stream.OnKeyed(stream.KeyBy(payments, Payment.OrderID), (*Join).Payment))
+//
+// What a processor keeps from call to call must be in a State (OpenState), in a map of package state, or in what it stores
+// as a bolt.Snapshotter; fields of its own are empty again in a restored task. Its methods must be deterministic: time and
+// chance come from the Context. If P has a method Open(*Context) error, it is called before everything else.
+//
+// One goroutine calls all methods of a processor. An error fails the topology unless the step declares another policy.
+func Process[P, Out any](name string, new func() P, inputs ...Input[P, Out]) Stream[Out] {
+	var t *Topology
+	for _, in := range inputs {
+		if t == nil {
+			t = in.t
+		}
+	}
+	if t == nil {
+		panic("stream: Process " + name + " reads no stream: give it an input, such as On")
+	}
+	n := t.add(name, step)
+	n.keeps = true
+	s, out := outputOf[Out](n)
+	var takes []func(x *instance, c *Context, p P, next func(Out)) any
+	var ticks []func(P, *Context, time.Time, func(Out)) error
+	var ends []func(P, *Context, func(Out)) error
+	for _, in := range inputs {
+		switch {
+		case in.take != nil:
+			n.ports = append(n.ports, in.port)
+			takes = append(takes, in.take)
+		case in.tick != nil:
+			if n.tick != 0 && n.tick != in.every {
+				t.reject(name, "ticks at two intervals, %v and %v: take one", n.tick, in.every)
+			}
+			n.tick = in.every
+			ticks = append(ticks, in.tick)
+		case in.end != nil:
+			ends = append(ends, in.end)
+		default:
+			t.reject(name, "an input is the zero Input: make it with On, OnKeyed, OnTick or OnEnd")
+		}
+	}
+	if len(n.ports) == 0 {
+		t.reject(name, "reads no stream: give it an input, such as On")
+	}
+	for _, p := range n.ports {
+		for _, e := range p.edges {
+			if e.from.node.t != t {
+				t.reject(name, "reads step %q of another topology", e.from.node.name)
+			}
+		}
+	}
+	if new == nil {
+		t.reject(name, "the function that makes its processors is nil")
+		return s
+	}
+	n.make = func(x *instance) []any {
+		next := x.push(out).(func(Out))
+		p := new()
+		c := &Context{x: x, node: n}
+		own := x.part(n)
+		own.writer = closing(p)
+		own.prepare = func(ctx bolt.Context) error {
+			c.Context = ctx
+			if o, ok := any(p).(interface{ Open(*Context) error }); ok {
+				return o.Open(c)
+			}
+			return nil
+		}
+		own.tick = func(now time.Time) {
+			for _, tick := range ticks {
+				if x.err == nil {
+					if err := tick(p, c, now, next); err != nil {
+						x.setErr(x.named(own, err))
+					}
+				}
+			}
+		}
+		own.finish = func() {
+			for _, end := range ends {
+				if x.err == nil {
+					if err := end(p, c, next); err != nil {
+						x.setErr(x.named(own, err))
+					}
+				}
+			}
+		}
+		ports := make([]any, len(takes))
+		for i, take := range takes {
+			ports[i] = take(x, c, p, next)
+		}
+		return ports
+	}
+	return s
+}
+
+// closing returns what the runtime may call of a processor besides its inputs' methods: those of the optional interfaces
+// of a bolt that concern state and resources, but Tick and Finish, which are inputs.
+func closing(p any) any {
+	switch p := p.(type) {
+	case bolt.Committer, bolt.Snapshotter:
+		return p
+	}
+	if c, ok := p.(io.Closer); ok {
+		return onlyClose{c}
+	}
+	return nil
+}
+
+type onlyClose struct{ io.Closer }
+
+// An Input joins one input of a Process to a method of its processor: values of a stream (On, OnKeyed), an interval
+// (OnTick) or the end of all streams (OnEnd).
+type Input[P, Out any] struct {
+	t     *Topology
+	port  port
+	take  func(x *instance, c *Context, p P, next func(Out)) any // makes a func(T)
+	every time.Duration
+	tick  func(P, *Context, time.Time, func(Out)) error
+	end   func(P, *Context, func(Out)) error
+}
+
+// On has f called for each value of a stream. The tasks of the step share the values; Broadcast, Global and Rebalance say
+// how.
+func On[P, T, Out any](in Stream[T], f func(p P, c *Context, v T, out func(Out)) error) Input[P, Out] {
+	return inputOf(in.topology("of On"), in.in(), f)
+}
+
+// OnKeyed has f called for each value of a stream by key: the values with equal keys come to the same task.
+func OnKeyed[P, K, T, Out any](in Keyed[K, T], f func(p P, c *Context, v T, out func(Out)) error) Input[P, Out] {
+	return inputOf(in.in.topology("of OnKeyed"), in.port(), f)
+}
+
+func inputOf[P, T, Out any](t *Topology, p port, f func(P, *Context, T, func(Out)) error) Input[P, Out] {
+	return Input[P, Out]{t: t, port: p, take: func(x *instance, c *Context, p P, next func(Out)) any {
+		summary := summaryOf[T](c.node)
+		return func(v T) {
+			if x.err != nil {
+				return
+			}
+			if err := f(p, c, v, next); err != nil {
+				x.fail(c.node, err, summary(v))
+			}
+		}
+	}}
+}
+
+// OnTick has f called on an interval of at least a millisecond. The time is recorded: a restored task is ticked at the same
+// place with the same time.
+func OnTick[P, Out any](every time.Duration, f func(p P, c *Context, now time.Time, out func(Out)) error) Input[P, Out] {
+	return Input[P, Out]{every: every, tick: f}
+}
+
+// OnEnd has f called once when all streams that the step reads have ended.
+func OnEnd[P, Out any](f func(p P, c *Context, out func(Out)) error) Input[P, Out] {
+	return Input[P, Out]{end: f}
+}
+
+// A Context tells a processor who it is and gives it what replay can repeat: the methods of bolt.Context. It belongs to
+// the task's goroutine.
+type Context struct {
+	bolt.Context
+	x    *instance
+	node *node
+	tags map[*tagging]any
+}
+
+// Done returns the context of the running call, which ends when the task is stopped. A method that waits for anything
+// outside must heed it.
+func (c *Context) Done() context.Context { return c.x.ctx }
+
+var _ state.Opener = (*Context)(nil)
+
+// A Tag names a side output of processors, of values of type T. Make it once, with NewTag; Emit puts a value out, and Side
+// is the stream of what is put out.
+type Tag[T any] struct{ tagging *tagging }
+
+type tagging struct {
+	name string
+	typ  *valueType
+}
+
+// NewTag makes a side output's tag. The name is for errors and for the printed plan.
+func NewTag[T any](name string) Tag[T] { return Tag[T]{&tagging{name: name, typ: typeOf[T]()}} }
+
+// Emit puts a value out on the side. It fails the call if no step reads the side output.
+func (t Tag[T]) Emit(c *Context, v T) {
+	push, ok := c.tags[t.tagging]
+	if !ok {
+		push = c.side(t.tagging)
+	}
+	if to, ok := push.(func(T)); ok {
+		to(v)
+		return
+	}
+	c.x.fail(c.node, errUnread{t.tagging.name, c.node.name}, summaryOf[T](c.node)(v))
+}
+
+// side returns the function that takes the values of a side output; nil if nobody reads it.
+func (c *Context) side(t *tagging) any {
+	if c.tags == nil {
+		c.tags = make(map[*tagging]any)
+	}
+	c.tags[t] = nil
+	for _, o := range c.node.outputs {
+		if o.tag == t && c.x.op.read(o) {
+			c.tags[t] = c.x.side(o)
+		}
+	}
+	return c.tags[t]
+}
+
+type errUnread struct{ tag, step string }
+
+func (e errUnread) Error() string {
+	return "no step reads the side output " + e.tag + " of step " + e.step + ": read it with stream.Side, or do not emit on it"
+}
+
+// Side returns the stream of what a Process puts out on the side under a tag.
+func Side[T, U any](of Stream[T], tag Tag[U]) Stream[U] {
+	n := of.producer("Side")
+	if n == nil || tag.tagging == nil {
+		of.topology("of Side").reject("", "Side of nothing: give it the stream of a Process, and a tag made by NewTag")
+		return Stream[U]{t: of.t}
+	}
+	for _, o := range n.outputs {
+		if o.tag == tag.tagging {
+			return Stream[U]{t: n.t, from: []edge{{from: o}}}
+		}
+	}
+	s, o := outputOf[U](n)
+	o.tag = tag.tagging
+	return s
+}
+
+// A Dead is a value that a step could not process.
+type Dead[T any] struct {
+	ID     string // the message id
+	Reason string // the text of the last error, cut to 1 KiB
+	Value  T
+}
+
+// DeadLetters declares that a value which the step cannot process goes to the returned stream, with the reason, and is
+// counted; the step goes on with the next value. T is the type of the step's input, of which it must have one. Some step
+// must read the stream.
+func DeadLetters[T, U any](of Stream[U]) Stream[Dead[T]] {
+	n := of.producer("DeadLetters")
+	if n == nil {
+		return Stream[Dead[T]]{t: of.topology("of DeadLetters")}
+	}
+	return deadOf[T](n)
+}
+
+func deadOf[T any](n *node) Stream[Dead[T]] {
+	n.declareDead(reflect.TypeFor[T]().String(), typeOf[T]())
+	s, o := outputOf[Dead[T]](n)
+	o.dead = true
+	o.typ = deadType[T]()
+	return s
+}

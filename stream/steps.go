@@ -1,0 +1,103 @@
+package stream
+
+import (
+	"context"
+)
+
+// From begins a stream with what a source reads. Source and the steps that follow are one operator as long as they only
+// compute: a step that keeps state, a sink, or a step with Retry, Drop or DeadLetters begins the next one.
+func From[T any](t *Topology, name string, from Source[T]) Stream[T] {
+	n := t.add(name, source)
+	s, out := outputOf[T](n)
+	if from == nil {
+		t.reject(name, "the source is nil: give one")
+		return s
+	}
+	n.reader = func(x *instance) reading {
+		push := x.push(out).(func(T))
+		return newReading(from.New(), push)
+	}
+	return s
+}
+
+// Map returns the stream of f's results. F must be deterministic, must not change what it closes over, and is called by
+// several goroutines at once. A []byte in its argument is valid during the call, and may be part of its result.
+func Map[T, U any](in Stream[T], name string, f func(T) U) Stream[U] {
+	n := in.topology(name).add(name, step, in.in())
+	s, out := outputOf[U](n)
+	n.make = func(x *instance) []any {
+		next := x.push(out).(func(U))
+		return []any{func(v T) { next(f(v)) }}
+	}
+	return s
+}
+
+// TryMap is Map for a function that may fail or wait. The context ends when the task is stopped. An error fails the
+// topology unless the step declares another policy (Retry, Drop, DeadLetters).
+func TryMap[T, U any](in Stream[T], name string, f func(ctx context.Context, v T) (U, error)) Stream[U] {
+	n := in.topology(name).add(name, step, in.in())
+	s, out := outputOf[U](n)
+	n.make = func(x *instance) []any {
+		next := x.push(out).(func(U))
+		summary := summaryOf[T](n)
+		return []any{func(v T) {
+			if x.err != nil {
+				return
+			}
+			u, err := f(x.ctx, v)
+			if err != nil {
+				x.fail(n, err, summary(v))
+				return
+			}
+			next(u)
+		}}
+	}
+	return s
+}
+
+// Filter returns the stream of the values for which keep returns true. Its duties are those of Map's function.
+func Filter[T any](in Stream[T], name string, keep func(T) bool) Stream[T] {
+	n := in.topology(name).add(name, step, in.in())
+	s, out := outputOf[T](n)
+	n.make = func(x *instance) []any {
+		next := x.push(out).(func(T))
+		return []any{func(v T) {
+			if keep(v) {
+				next(v)
+			}
+		}}
+	}
+	return s
+}
+
+// FlatMap returns the stream of what f gives to out, any number of values for each of its arguments. Out must not be kept
+// after the call, and a []byte given to it need not stay as it is after out has returned. Its other duties are those of
+// Map's function.
+func FlatMap[T, U any](in Stream[T], name string, f func(v T, out func(U))) Stream[U] {
+	n := in.topology(name).add(name, step, in.in())
+	s, out := outputOf[U](n)
+	n.make = func(x *instance) []any {
+		next := x.push(out).(func(U))
+		return []any{func(v T) { f(v, next) }}
+	}
+	return s
+}
+
+// TryFlatMap is FlatMap for a function that may fail or wait; see TryMap. The output of a call that fails is taken back.
+func TryFlatMap[T, U any](in Stream[T], name string, f func(ctx context.Context, v T, out func(U)) error) Stream[U] {
+	n := in.topology(name).add(name, step, in.in())
+	s, out := outputOf[U](n)
+	n.make = func(x *instance) []any {
+		next := x.push(out).(func(U))
+		summary := summaryOf[T](n)
+		return []any{func(v T) {
+			if x.err != nil {
+				return
+			}
+			if err := f(x.ctx, v, next); err != nil {
+				x.fail(n, err, summary(v))
+			}
+		}}
+	}
+	return s
+}

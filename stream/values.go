@@ -1,0 +1,188 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/askback/askback/internal/codec"
+	"github.com/askback/askback/tuple"
+)
+
+// A valueType is what the steps of a topology need to know of a type of values, behind functions that know the type. In
+// comments, T is the type, and any stands for a func(T) where nothing else is said.
+type valueType struct {
+	name   string
+	fields func() ([]string, error) // of the tuples that carry it; an error if it cannot be encoded
+
+	// fan joins several func(T) to one that calls them in order; of one it is that one, of none a func(T) that drops.
+	fan func(pushes []any) any
+	// emit makes a func(T) that emits on a stream of the instance's operator; hash is nil or a func(*T) uint64.
+	emit func(x *instance, stream string, hash any) any
+	// take makes what decodes tuples with these fields and gives the values to push.
+	take func(f *tuple.Fields, push any) (func(tuple.Tuple) error, error)
+}
+
+var valueTypes sync.Map // reflect-free: by the zero *T, which is a type of its own
+
+func typeOf[T any]() *valueType {
+	if known, ok := valueTypes.Load((*T)(nil)); ok {
+		return known.(*valueType)
+	}
+	v := &valueType{
+		name: typeName[T](),
+		fields: func() ([]string, error) {
+			c, err := codec.Of[T]()
+			if err != nil {
+				return nil, err
+			}
+			return c.Fields(), nil
+		},
+		fan: fan[T], emit: emit[T], take: take[T],
+	}
+	known, _ := valueTypes.LoadOrStore((*T)(nil), v)
+	return known.(*valueType)
+}
+
+func fan[T any](pushes []any) any {
+	switch len(pushes) {
+	case 0:
+		return func(T) {}
+	case 1:
+		return pushes[0]
+	}
+	to := make([]func(T), len(pushes))
+	for i, p := range pushes {
+		to[i] = p.(func(T))
+	}
+	return func(v T) {
+		for _, push := range to {
+			push(v)
+		}
+	}
+}
+
+// An emitting is one stream of an operator, with the emitter of the running call.
+type emitting struct {
+	stream string
+	to     tuple.Emitter
+}
+
+func (e *emitting) bind(out tuple.Emitter) {
+	e.to = out
+	if e.stream != "" {
+		e.to = out.On(e.stream)
+	}
+}
+
+func emit[T any](x *instance, stream string, hash any) any {
+	c, err := codec.Of[T]()
+	if err != nil { // compile has asked, so this is a step that was made in another way
+		return func(T) { x.setErr(err) }
+	}
+	e := &emitting{stream: stream}
+	x.emits = append(x.emits, e)
+	h, _ := hash.(func(*T) uint64)
+	v := new(T) // a scratch value: nothing is allocated per tuple
+	return func(value T) {
+		if x.err != nil {
+			return // a spout's output is not taken back, and this value would come too early
+		}
+		*v = value
+		row := e.to.Row()
+		c.Append(row, v)
+		if h != nil {
+			row.Key(h(v))
+		}
+		if err := row.Emit(); err != nil {
+			x.setErr(err)
+		}
+	}
+}
+
+func take[T any](f *tuple.Fields, push any) (func(tuple.Tuple) error, error) {
+	c, err := codec.Of[T]()
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.Bind(f)
+	if err != nil {
+		return nil, err
+	}
+	next, v := push.(func(T)), new(T)
+	return func(t tuple.Tuple) error {
+		if err := r.Decode(t, v); err != nil {
+			return err
+		}
+		next(*v)
+		return nil
+	}, nil
+}
+
+// summaryOf returns what renders a value for an error of a step. It is called for a value that failed, and may be slow.
+func summaryOf[T any](*node) func(T) string {
+	return func(v T) string {
+		if t, err := encoded(v); err == nil {
+			return t.Summary(maxSummary)
+		}
+		return fmt.Sprintf("%.*v", maxSummary, v)
+	}
+}
+
+// maxSummary bounds the text of a value in an error, in bytes.
+const maxSummary = 512
+
+var errNoTuple = errors.New("stream: no tuple was encoded")
+
+// encoded returns a value as a tuple.
+func encoded[T any](v T) (tuple.Tuple, error) {
+	c, err := codec.Of[T]()
+	if err != nil {
+		return tuple.Tuple{}, err
+	}
+	f, err := tuple.NewFields(c.Fields()...)
+	if err != nil {
+		return tuple.Tuple{}, err
+	}
+	var kept keeper
+	row := tuple.NewRow(f, &kept).Begin()
+	c.Append(row, &v)
+	if err := row.Emit(); err != nil {
+		return tuple.Tuple{}, err
+	}
+	if kept == nil {
+		return tuple.Tuple{}, errNoTuple
+	}
+	return tuple.Parse(f, kept)
+}
+
+// A keeper is a sink of rows that keeps the last one's bytes.
+type keeper []byte
+
+func (k *keeper) Take(r *tuple.Row) error {
+	*k = append((*k)[:0], r.Encoded()...)
+	return nil
+}
+
+// holdsBytes reports whether a type holds a []byte, which is a view where it was decoded.
+func holdsBytes(t reflect.Type, above []reflect.Type) bool {
+	if slices.Contains(above, t) {
+		return false
+	}
+	above = append(above, t)
+	switch t.Kind() {
+	case reflect.Slice:
+		return t.Elem().Kind() == reflect.Uint8 || holdsBytes(t.Elem(), above)
+	case reflect.Array, reflect.Pointer, reflect.Map:
+		return holdsBytes(t.Elem(), above)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if holdsBytes(t.Field(i).Type, above) {
+				return true
+			}
+		}
+	}
+	return false
+}
