@@ -62,10 +62,10 @@ func (m *member) status(still uint64) cluster.Task {
 	i := m.Info()
 	t := cluster.Task{
 		Alias: i.Alias, State: i.State.String(), Incarnation: i.Incarnation, Restarts: i.Restarts, Done: i.Done, Total: i.Total,
-		Retained: i.Retained, Blocked: i.Blocked, Counters: i.Counters, KeepsState: string(i.Keeps), HasSnapshot: i.Rooted,
+		Retained: i.Retained, Blocked: i.Blocked, Counters: i.Counters, KeepsState: string(i.KeepsState), HasSnapshot: i.HasSnapshot,
 	}
-	if still != 0 && i.Quiet == still {
-		t.QuiescePositions = i.Print
+	if still != 0 && i.Quiesced == still {
+		t.QuiescePositions = i.QuiescePositions
 	}
 	if i.Err != nil {
 		t.Error = oneLine(i.Err)

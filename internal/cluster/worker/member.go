@@ -67,7 +67,7 @@ func (w *worker) options(alias msgid.Alias) task.Options {
 			Plan: w.plan, Task: t, Settings: w.launch.Spec.Settings, FrameSize: w.launch.Spec.FrameSize,
 			MaxPayload: w.transport.MaxPayload(), Log: w.log.Logger, Strategy: w.strategy.New,
 			Local: func(other msgid.Alias) bool { return (*w.local.Load())[other] },
-			Quiet: w.quiesce.Load,
+			Quiesce: w.quiesce.Load,
 		},
 		Transport:  w.transport,
 		Base:       w.strategy.Base,
@@ -80,7 +80,7 @@ func (w *worker) options(alias msgid.Alias) task.Options {
 	if w.strategy.Keeps(t.Operator) {
 		o.Log = w.tasklog
 		if w.before != nil {
-			o.From = &task.Origin{Log: w.origin, Plan: w.before, Print: w.launch.From.QuiescePositions[alias.String()]}
+			o.From = &task.Origin{Log: w.origin, Plan: w.before, QuiescePositions: w.launch.From.QuiescePositions[alias.String()]}
 		}
 	}
 	return o
