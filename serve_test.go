@@ -77,11 +77,11 @@ func TestWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := cluster.Launch{
-		Seat: cluster.Seat{Instance: instance, Supervisor: "here"}, Prefix: string(subjects), Servers: server.URL(), Spec: *spec,
-		Order:   cluster.Order{Instance: instance, Revision: 7, Tasks: spec.Tasks(), Active: true},
-		Runtime: cluster.Runtime,
+		Slot: cluster.WorkerSlot{Instance: instance, Supervisor: "here"}, Prefix: string(subjects), Servers: server.URL(), Spec: *spec,
+		Assignment: cluster.Assignment{Instance: instance, Revision: 7, Tasks: spec.Tasks(), Active: true},
+		Runtime:    cluster.Runtime,
 	}
-	beats, err := nc.SubscribeSync(subjects.WorkerBeat(l.Seat))
+	beats, err := nc.SubscribeSync(subjects.WorkerHeartbeat(l.Slot))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestWorker(t *testing.T) {
 			_ = c.Wait()
 			t.Fatalf("%v:\n%s", err, out.String())
 		}
-		var b cluster.Beat
+		var b cluster.Heartbeat
 		if err := json.Unmarshal(m.Data, &b); err != nil {
 			t.Fatal(err)
 		}

@@ -55,7 +55,7 @@ func submitCommand(b *topology.Builder) *cobra.Command {
 	p.IntVar(&s.what.Workers, "workers", 1, "how many processes run its tasks")
 	p.StringSliceVar(&s.what.Tags, "tags", nil, "run it only on supervisors that have these tags, separated by commas")
 	p.BoolVar(&s.what.Inactive, "inactive", false, "let its spouts emit nothing until it is activated")
-	p.DurationVar(&s.what.Patience, "timeout", 0, "how long to wait for a nimbus to answer (default 10s)")
+	p.DurationVar(&s.what.Timeout, "timeout", 0, "how long to wait for a nimbus to answer (default 10s)")
 	p.BoolVar(&s.json, "json", false, "print what the cluster has decided as JSON")
 	p.StringVar(&s.conn.Servers, "server", s.conn.Servers, "URLs of NATS servers, separated by commas (default nats://127.0.0.1:4222, or "+client.ServerVariable+")")
 	p.StringVar(&s.conn.Creds, "creds", s.conn.Creds, "file with credentials (or "+client.CredsVariable+")")

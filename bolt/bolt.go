@@ -73,12 +73,11 @@ type Committer interface {
 	Commit() error
 }
 
-// A Movable sink does not mind if its topology goes on by another name, which Task.Topology is: nothing outside that
-// says how far it is goes by that name. A Committer that is not Movable keeps a cluster from changing the parallelism of
-// any operator of its topology.
-type Movable interface {
+// A RenameSafe sink keeps no progress outside under Task.Topology, so the topology may go on under another name. A
+// Committer that is not RenameSafe keeps a cluster from changing the parallelism of its topology.
+type RenameSafe interface {
 	Committer
-	Movable()
+	RenameSafe()
 }
 
 // A Context tells a task who it is and gives it what replay can repeat.

@@ -195,8 +195,8 @@ func (s *fileSink) Snapshot() ([]byte, error) {
 	return json.Marshal(fileState{Part: s.state.Part, Segments: segments, Closed: s.state.Closed})
 }
 
-// Movable says that the files do not depend on the topology's name.
-func (s *fileSink) Movable() {}
+// RenameSafe says that the files do not depend on the topology's name.
+func (s *fileSink) RenameSafe() {}
 
 // Commit gives the parts that the last snapshot closed their names.
 func (s *fileSink) Commit() error {

@@ -76,15 +76,15 @@ func (s *SinkStep[T]) DeadLetters() Stream[Dead[T]] { return deadOf[T](s.n) }
 type (
 	snapshotting struct{ *instance }
 	committing   struct{ snapshotting }
-	movable      struct{ committing }
+	renameSafe   struct{ committing }
 )
 
 // bolt returns the instance with the interfaces of its writers.
 func (x *instance) bolt() bolt.Bolt {
-	var snaps, commits, moves int
+	var snaps, commits, safe int
 	for _, p := range x.parts {
-		if _, ok := p.writer.(bolt.Movable); ok {
-			moves++
+		if _, ok := p.writer.(bolt.RenameSafe); ok {
+			safe++
 		}
 		if _, ok := p.writer.(bolt.Committer); ok {
 			commits++
@@ -94,8 +94,8 @@ func (x *instance) bolt() bolt.Bolt {
 		}
 	}
 	switch {
-	case commits > 0 && commits == moves:
-		return movable{committing{snapshotting{x}}}
+	case commits > 0 && commits == safe:
+		return renameSafe{committing{snapshotting{x}}}
 	case commits > 0:
 		return committing{snapshotting{x}}
 	case snaps > 0:

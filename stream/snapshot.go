@@ -61,5 +61,5 @@ func (c committing) Commit() error {
 	return nil
 }
 
-// Movable implements bolt.Movable.
-func (movable) Movable() {}
+// RenameSafe implements bolt.RenameSafe.
+func (renameSafe) RenameSafe() {}

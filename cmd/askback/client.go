@@ -90,8 +90,8 @@ func (s *session) onError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	}
 }
 
-// patience is after how long without an answer one is told that it is waited for.
-const patience = 700 * time.Millisecond
+// waitingNotice is after how long without an answer one is told that it is waited for.
+const waitingNotice = 700 * time.Millisecond
 
 // ask asks the leading nimbus. While none answers it says so, and goes on asking until the timeout.
 func ask[Answer any](ctx context.Context, s *session, role cluster.Role, verb string, question any) (Answer, error) {
@@ -112,7 +112,7 @@ func request[Answer any](ctx context.Context, s *session, subject string, questi
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		told := time.NewTimer(patience)
+		told := time.NewTimer(waitingNotice)
 		defer told.Stop()
 		for {
 			select {

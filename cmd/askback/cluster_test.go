@@ -116,16 +116,16 @@ func described() cluster.Description {
 		},
 	}
 	alias := func(op string, i int) msgid.Alias { return msgid.Alias{Operator: op, Index: i} }
-	one, two := cluster.Seat{Instance: instance, Supervisor: "host-1"}, cluster.Seat{Instance: instance, Supervisor: "host-2", Slot: 3}
-	d.Workers = []cluster.WorkerNow{
-		{Seat: one, State: "running", Heard: time.Now(), Tasks: []msgid.Alias{alias("lines", 0), alias("split", 0), alias("count", 0)},
-			Process: &cluster.Process{Seat: one, PID: 17, Restarts: 4, Limits: "memory 64 MiB by RLIMIT_DATA"},
-			Beat: &cluster.Beat{Seat: one, PID: 17, Memory: 30 << 20, Tasks: []cluster.Task{
+	one, two := cluster.WorkerSlot{Instance: instance, Supervisor: "host-1"}, cluster.WorkerSlot{Instance: instance, Supervisor: "host-2", Number: 3}
+	d.Workers = []cluster.WorkerStatus{
+		{Slot: one, State: "running", LastHeartbeat: time.Now(), Tasks: []msgid.Alias{alias("lines", 0), alias("split", 0), alias("count", 0)},
+			Process: &cluster.Process{Slot: one, PID: 17, Restarts: 4, Limits: "memory 64 MiB by RLIMIT_DATA"},
+			Heartbeat: &cluster.Heartbeat{Slot: one, PID: 17, Memory: 30 << 20, Tasks: []cluster.Task{
 				{Alias: alias("lines", 0), State: "RUNNING", Incarnation: 1, Done: 30, Total: 120},
 				{Alias: alias("split", 0), State: "RUNNING", Incarnation: 2, Counters: recovery.Counters{Consumed: 1234567, Missed: 5584, Replayed: 5584}},
 				{Alias: alias("count", 0), State: "RUNNING", Incarnation: 1, Blocked: "split.0>count.0", Error: "panic: \x1b[2Jhopeless\nstack"},
 			}}},
-		{Seat: two, State: "starting", Tasks: []msgid.Alias{alias("split", 1), alias("count", 1), alias("count", 2)}},
+		{Slot: two, State: "starting", Tasks: []msgid.Alias{alias("split", 1), alias("count", 1), alias("count", 2)}},
 	}
 	return d
 }

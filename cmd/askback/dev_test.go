@@ -90,8 +90,8 @@ func (u user) described(tasks int) (d cluster.Description) {
 				u.t.Fatal(err)
 			}
 			for _, w := range d.Workers {
-				if w.Beat != nil && w.State == "running" {
-					for _, task := range w.Beat.Tasks {
+				if w.Heartbeat != nil && w.State == "running" {
+					for _, task := range w.Heartbeat.Tasks {
 						if task.Counters.Consumed+task.Counters.Emitted > 0 {
 							running++
 						}
@@ -129,7 +129,7 @@ func TestDev(t *testing.T) {
 		t.Error(got)
 	}
 	u.do("restart", "numbers", "even.1")
-	var recovery *cluster.Recovered
+	var recovery *cluster.Recovery
 	for deadline := time.Now().Add(20 * time.Second); recovery == nil && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		var reply cluster.ExplainReply
 		if err := json.Unmarshal([]byte(u.do("explain", "numbers", "--json")), &reply); err != nil {
@@ -168,8 +168,8 @@ func TestDev(t *testing.T) {
 func gone(t *testing.T, d *cluster.Description) {
 	t.Helper()
 	for _, w := range d.Workers {
-		if pid := w.Beat.PID; !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-			t.Errorf("process %d of worker %v lives", pid, w.Seat)
+		if pid := w.Heartbeat.PID; !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			t.Errorf("process %d of worker %v lives", pid, w.Slot)
 		}
 	}
 }

@@ -128,10 +128,10 @@ func (t *timeline) write(e *cluster.Event) {
 		fmt.Fprintln(t.out, day)
 	}
 	who, text := "", e.Text
-	if e.Seat != nil {
+	if e.Slot != nil {
 		// The instance is what all of it is about.
-		who, text = place(*e.Seat)+"  ", strings.ReplaceAll(text, e.Seat.String(), place(*e.Seat))
-		text = strings.TrimPrefix(text, "worker "+place(*e.Seat)+" ")
+		who, text = place(*e.Slot)+"  ", strings.ReplaceAll(text, e.Slot.String(), place(*e.Slot))
+		text = strings.TrimPrefix(text, "worker "+place(*e.Slot)+" ")
 	}
 	if e.Recovery != nil {
 		text = fmt.Sprintf("%v, incarnation %d, in %s: %s", e.Recovery.Alias, e.Recovery.Incarnation, ms(e.Recovery.Took), e.Recovery.Cause)
@@ -145,7 +145,7 @@ func (t *timeline) write(e *cluster.Event) {
 }
 
 // recovery prints how a task came back.
-func (t *timeline) recovery(r *cluster.Recovered) {
+func (t *timeline) recovery(r *cluster.Recovery) {
 	line := func(format string, args ...any) {
 		fmt.Fprintf(t.out, "%*s%s\n", indent, "", printable(fmt.Sprintf(format, args...)))
 	}

@@ -13,12 +13,12 @@ import (
 )
 
 func happened() []cluster.Event {
-	seat := cluster.Seat{Instance: instance, Supervisor: "host-1", Slot: 2}
+	slot := cluster.WorkerSlot{Instance: instance, Supervisor: "host-1", Number: 2}
 	at := time.Date(2026, 11, 21, 23, 59, 58, 0, time.Local)
 	return []cluster.Event{
 		{At: at, Kind: cluster.Submitted, Instance: instance, Text: "submitted with 6 tasks"},
-		{At: at.Add(time.Second), Kind: cluster.WorkerExited, Instance: instance, Seat: &seat, Text: "worker " + seat.String() + " was killed\x1b[1m"},
-		{At: at.Add(3 * time.Second), Kind: cluster.TaskRecovered, Instance: instance, Seat: &seat, Task: "count.1", Recovery: &cluster.Recovered{
+		{At: at.Add(time.Second), Kind: cluster.WorkerExited, Instance: instance, Slot: &slot, Text: "worker " + slot.String() + " was killed\x1b[1m"},
+		{At: at.Add(3 * time.Second), Kind: cluster.TaskRecovered, Instance: instance, Slot: &slot, Task: "count.1", Recovery: &cluster.Recovery{
 			Alias: msgid.Alias{Operator: "count", Index: 1}, Incarnation: 3, Cause: "killed by signal 9",
 			Asked: "split.0>count.1#48211-51002 split.1>count.1#47990-50781", Missed: 5584, Replayed: 5584, Reprocessed: 120, Duplicates: 3,
 			Detect: 3, Start: 150, Load: 9.26, Replay: 50.4, Took: 212.6,

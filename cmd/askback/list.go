@@ -56,7 +56,7 @@ func writeList(s *session, list *cluster.ListReply) error {
 	rows = nil
 	for _, h := range list.Hosts {
 		rows = append(rows, []string{
-			h.Host.Name, h.State, fmt.Sprintf("%d of %d", h.Used, h.Host.Slots), size(h.Host.Memory), ago(h.Heard), strings.Join(h.Host.Tags, ","),
+			h.Host.Name, h.State, fmt.Sprintf("%d of %d", h.Used, h.Host.Slots), size(h.Host.Memory), ago(h.LastHeartbeat), strings.Join(h.Host.Tags, ","),
 		})
 	}
 	fmt.Fprintln(s.out)
@@ -115,36 +115,36 @@ func writeDescription(s *session, d *cluster.Description) error {
 	return writeTable(s.out, []string{"TASK", "WORKER", "STATE", "INCARNATION", "CONSUMED", "EMITTED", "MISSED", "REPLAYED", "RETAINED", ""}, tasks)
 }
 
-func place(s cluster.Seat) string { return fmt.Sprintf("%s/%d", s.Supervisor, s.Slot) }
+func place(s cluster.WorkerSlot) string { return fmt.Sprintf("%s/%d", s.Supervisor, s.Number) }
 
-func workerRow(w *cluster.WorkerNow) []string {
-	row := []string{place(w.Seat), w.State, ago(w.Heard), "", fmt.Sprint(len(w.Tasks)), "", "", "", ""}
+func workerRow(w *cluster.WorkerStatus) []string {
+	row := []string{place(w.Slot), w.State, ago(w.LastHeartbeat), "", fmt.Sprint(len(w.Tasks)), "", "", "", ""}
 	if p := w.Process; p != nil {
 		row[3], row[6], row[7], row[8] = number(p.PID), fmt.Sprint(p.Restarts), p.Limits, p.Error
 	}
-	if b := w.Beat; b != nil {
+	if b := w.Heartbeat; b != nil {
 		row[3], row[5] = number(b.PID), size(b.Memory)
 	}
 	return row
 }
 
 // taskRows are the tasks that a worker is to run, as it tells them; the others are not there yet.
-func taskRows(w *cluster.WorkerNow) (rows [][]string) {
+func taskRows(w *cluster.WorkerStatus) (rows [][]string) {
 	told := map[msgid.Alias]*cluster.Task{}
-	if w.Beat != nil {
-		for i := range w.Beat.Tasks {
-			told[w.Beat.Tasks[i].Alias] = &w.Beat.Tasks[i]
+	if w.Heartbeat != nil {
+		for i := range w.Heartbeat.Tasks {
+			told[w.Heartbeat.Tasks[i].Alias] = &w.Heartbeat.Tasks[i]
 		}
 	}
 	for _, alias := range w.Tasks {
 		t := told[alias]
 		if t == nil {
-			rows = append(rows, []string{alias.String(), place(w.Seat), "unknown", "", "", "", "", "", "", "not told of yet"})
+			rows = append(rows, []string{alias.String(), place(w.Slot), "unknown", "", "", "", "", "", "", "not told of yet"})
 			continue
 		}
 		c := &t.Counters
 		rows = append(rows, []string{
-			alias.String(), place(w.Seat), t.State, fmt.Sprint(t.Incarnation), grouped(c.Consumed), grouped(c.Emitted),
+			alias.String(), place(w.Slot), t.State, fmt.Sprint(t.Incarnation), grouped(c.Consumed), grouped(c.Emitted),
 			grouped(c.Missed), grouped(c.Replayed), size(int64(t.Retained)), taskNote(t),
 		})
 	}

@@ -51,7 +51,7 @@ With --task only lines of that task's logger are printed; what the program print
 	}
 	o.run = func(ctx context.Context, s *session, args []string) error {
 		question := cluster.LogsRequest{Task: task, Tail: tail, Follow: follow}
-		l := &logs{session: s, ask: question, task: only, lines: make(chan logLine, 256), open: map[cluster.Seat]bool{}}
+		l := &logs{session: s, ask: question, task: only, lines: make(chan logLine, 256), open: map[cluster.WorkerSlot]bool{}}
 		return l.run(ctx, args[0])
 	}
 	return o.command()
@@ -67,7 +67,7 @@ type logs struct {
 
 	group sync.WaitGroup
 	mu    sync.Mutex
-	open  map[cluster.Seat]bool
+	open  map[cluster.WorkerSlot]bool
 	many  bool // than one worker
 	past  bool // workers that may never have been are asked for
 	bad   []error
@@ -83,8 +83,8 @@ type logLine struct {
 	err        error
 }
 
-// seatsEvery is how often it is looked whether a topology has other workers now.
-const seatsEvery = 2 * time.Second
+// refreshEvery is how often it is looked whether a topology has other workers now.
+const refreshEvery = 2 * time.Second
 
 // run prints what there is, and goes on if it is to follow.
 func (l *logs) run(ctx context.Context, name string) error {
@@ -132,7 +132,7 @@ func (l *logs) run(ctx context.Context, name string) error {
 
 // look begins to follow workers that have started elsewhere.
 func (l *logs) look(ctx context.Context, name string) {
-	tick := time.NewTicker(seatsEvery)
+	tick := time.NewTicker(refreshEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -151,23 +151,23 @@ func (l *logs) begin(ctx context.Context, d *cluster.Description) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, w := range d.Workers {
-		if w.Seat.Check() != nil || l.task != nil && !slices.Contains(w.Tasks, *l.task) {
+		if w.Slot.Check() != nil || l.task != nil && !slices.Contains(w.Tasks, *l.task) {
 			continue
 		}
 		n++
-		if seat := w.Seat; !l.open[seat] {
-			l.open[seat] = true
+		if slot := w.Slot; !l.open[slot] {
+			l.open[slot] = true
 			l.group.Go(func() {
-				err := l.read(ctx, seat)
+				err := l.read(ctx, slot)
 				if refused := (*cluster.RequestError)(nil); l.past && errors.As(err, &refused) && refused.Code == cluster.CodeNotFound {
 					err = nil
 				}
 				if err != nil {
-					l.send(ctx, logLine{Supervisor: seat.Supervisor, Slot: seat.Slot, err: err})
+					l.send(ctx, logLine{Supervisor: slot.Supervisor, Slot: slot.Number, err: err})
 				}
 				l.mu.Lock()
 				defer l.mu.Unlock()
-				l.open[seat] = false
+				l.open[slot] = false
 			})
 		}
 	}
@@ -183,9 +183,9 @@ func (l *logs) beginEverywhere(ctx context.Context, d *cluster.Description) erro
 	}
 	var was cluster.Description
 	for _, h := range list.Hosts {
-		for slot := range min(h.Host.Slots, mostSlots) {
-			seat := cluster.Seat{Instance: d.Record.Instance, Supervisor: h.Host.Name, Slot: slot}
-			was.Workers = append(was.Workers, cluster.WorkerNow{Seat: seat, Tasks: d.Record.Spec.Tasks()})
+		for slot := range min(h.Host.Slots, maxSlots) {
+			slot := cluster.WorkerSlot{Instance: d.Record.Instance, Supervisor: h.Host.Name, Number: slot}
+			was.Workers = append(was.Workers, cluster.WorkerStatus{Slot: slot, Tasks: d.Record.Spec.Tasks()})
 		}
 	}
 	l.past = true
@@ -193,13 +193,13 @@ func (l *logs) beginEverywhere(ctx context.Context, d *cluster.Description) erro
 	return nil
 }
 
-// mostSlots bounds how many workers a supervisor is asked for.
-const mostSlots = 64
+// maxSlots bounds how many workers a supervisor is asked for.
+const maxSlots = 64
 
 // read reads the output of one worker, until its supervisor says that this was all.
-func (l *logs) read(ctx context.Context, seat cluster.Seat) error {
+func (l *logs) read(ctx context.Context, slot cluster.WorkerSlot) error {
 	question := l.ask
-	question.Instance, question.Slot = seat.Instance, seat.Slot
+	question.Instance, question.Slot = slot.Instance, slot.Number
 	body, err := json.Marshal(question)
 	if err != nil {
 		return err
@@ -210,7 +210,7 @@ func (l *logs) read(ctx context.Context, seat cluster.Seat) error {
 		return err
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	if err := l.nc.PublishRequest(l.subjects.Host(seat.Supervisor, cluster.VerbLogs), inbox, body); err != nil {
+	if err := l.nc.PublishRequest(l.subjects.Host(slot.Supervisor, cluster.VerbLogs), inbox, body); err != nil {
 		return err
 	}
 	for {
@@ -221,13 +221,13 @@ func (l *logs) read(ctx context.Context, seat cluster.Seat) error {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, nats.ErrNoResponders):
-			return fmt.Errorf("supervisor %s does not answer; \"askback list\" shows whether it is up", seat.Supervisor)
+			return fmt.Errorf("supervisor %s does not answer; \"askback list\" shows whether it is up", slot.Supervisor)
 		case errors.Is(err, nats.ErrSlowConsumer):
 			err = errors.New("lines were dropped: they came faster than they could be printed")
-			l.send(ctx, logLine{Supervisor: seat.Supervisor, Slot: seat.Slot, err: err})
+			l.send(ctx, logLine{Supervisor: slot.Supervisor, Slot: slot.Number, err: err})
 			continue
 		case err != nil:
-			return fmt.Errorf("supervisor %s has sent no more: %w", seat.Supervisor, err)
+			return fmt.Errorf("supervisor %s has sent no more: %w", slot.Supervisor, err)
 		case m.Header.Get(micro.ErrorHeader) != "":
 			return &cluster.RequestError{Code: cluster.ErrCode(m.Header.Get(micro.ErrorCodeHeader)), Text: m.Header.Get(micro.ErrorHeader)}
 		case m.Header.Get(cluster.LogsAlive) != "":
@@ -236,7 +236,7 @@ func (l *logs) read(ctx context.Context, seat cluster.Seat) error {
 			return nil
 		}
 		for line := range strings.SplitSeq(strings.TrimSuffix(string(m.Data), "\n"), "\n") {
-			l.send(ctx, logLine{Supervisor: seat.Supervisor, Slot: seat.Slot, Line: line})
+			l.send(ctx, logLine{Supervisor: slot.Supervisor, Slot: slot.Number, Line: line})
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// keeper plays a supervisor that keeps output.
+// worker manager plays a supervisor that keeps output.
 func (s *stage) keeper(name string, lines ...string) {
 	s.handle("askback.host."+name+".logs", func(m *nats.Msg) {
 		var q cluster.LogsRequest

@@ -44,8 +44,8 @@ If it does not come to a standstill within half a minute, it goes on as it was.`
 	o.run = func(ctx context.Context, s *session, args []string) error {
 		r, err := ask[cluster.Record](ctx, s, cluster.Operate, cluster.VerbRebalance,
 			cluster.RebalanceRequest{Name: args[0], Workers: workers, Parallel: numbers})
-		if err == nil && r.Reshape != nil {
-			r, err = s.reshaped(ctx, args[0], r)
+		if err == nil && r.Rescale != nil {
+			r, err = s.rescaled(ctx, args[0], r)
 		}
 		if err != nil {
 			return err
@@ -77,11 +77,11 @@ func parseParallel(all []string) (map[string]int, error) {
 		}
 		numbers[operator] = n
 	}
-	return numbers, cluster.CheckParallel(numbers)
+	return numbers, cluster.CheckParallelism(numbers)
 }
 
-// reshaped waits until a topology has got its numbers of tasks, or goes on as it was.
-func (s *session) reshaped(ctx context.Context, name string, asked cluster.Record) (cluster.Record, error) {
+// rescaled waits until a topology has got its numbers of tasks, or goes on as it was.
+func (s *session) rescaled(ctx context.Context, name string, asked cluster.Record) (cluster.Record, error) {
 	fmt.Fprintln(s.err, printable(name+" comes to a standstill …"))
 	for {
 		select {
@@ -94,8 +94,8 @@ func (s *session) reshaped(ctx context.Context, name string, asked cluster.Recor
 			return asked, err
 		}
 		switch r := d.Record; {
-		case r.Reshape != nil:
-		case r.Instance == asked.Reshape.Instance:
+		case r.Rescale != nil:
+		case r.Instance == asked.Rescale.Instance:
 			return r, nil
 		case r.Instance != asked.Instance:
 			return r, fmt.Errorf("%s was killed meanwhile, and submitted anew", name)

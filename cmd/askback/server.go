@@ -85,8 +85,8 @@ func startServer(listen, dir string) (*embed.Server, error) {
 	return s, err
 }
 
-// serverPatience is how long a server may take to be ready: it reads its store first.
-const serverPatience = time.Minute
+// serverTimeout is how long a server may take to be ready: it reads its store first.
+const serverTimeout = time.Minute
 
 // configuredServer runs nats-server with a file until ctx ends.
 func configuredServer(ctx context.Context, config string, out io.Writer) error {
@@ -108,8 +108,8 @@ func configuredServer(ctx context.Context, config string, out io.Writer) error {
 	defer signal.Stop(hup)
 	s.Start()
 	defer func() { s.Shutdown(); s.WaitForShutdown() }()
-	if !s.ReadyForConnections(serverPatience) {
-		return fmt.Errorf("the NATS server was not ready within %v: its log says why", serverPatience)
+	if !s.ReadyForConnections(serverTimeout) {
+		return fmt.Errorf("the NATS server was not ready within %v: its log says why", serverTimeout)
 	}
 	fmt.Fprintf(out, "NATS server %s on %s\n", s.Name(), s.Addr())
 	for {

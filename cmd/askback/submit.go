@@ -43,7 +43,7 @@ It is uploaded once: the cluster knows programs by their SHA-256. The program do
 			if err := c.table.Resolve(); err != nil {
 				return usage(err)
 			}
-			s.Path, s.Patience, s.Progress = args[0], c.timeout, uploading(cmd.ErrOrStderr())
+			s.Path, s.Timeout, s.Progress = args[0], c.timeout, uploading(cmd.ErrOrStderr())
 			r, err := submitted(cmd.Context(), &c, s, cmd.ErrOrStderr())
 			if err != nil {
 				return err
@@ -70,7 +70,7 @@ It is uploaded once: the cluster knows programs by their SHA-256. The program do
 
 // submitted submits, and says while it takes long that it does.
 func submitted(ctx context.Context, c *clientFlags, s client.Submission, progress io.Writer) (*cluster.Record, error) {
-	told := time.AfterFunc(patience+time.Second, func() { fmt.Fprintln(progress, "submitting …") })
+	told := time.AfterFunc(waitingNotice+time.Second, func() { fmt.Fprintln(progress, "submitting …") })
 	defer told.Stop()
 	r, err := client.Submit(ctx, &c.Connection, s)
 	switch {

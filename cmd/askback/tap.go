@@ -156,7 +156,7 @@ func (t *tap) rest(dropped int) {
 
 // take reads one frame. It never waits.
 func (t *tap) take(m *nats.Msg) {
-	if cluster.Redirected(m) {
+	if cluster.FromStream(m) {
 		return // no task has sent it
 	}
 	f, err := channel.Decode(m.Data)

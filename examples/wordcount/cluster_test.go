@@ -35,10 +35,10 @@ func TestInCluster(t *testing.T) {
 	instance := cluster.NewInstance("words")
 	_, err = natslog.Open(t.Context(), nc, natslog.Options{Topology: string(instance)})
 	check(t, err)
-	seat := cluster.Seat{Instance: instance, Supervisor: "here"}
+	slot := cluster.WorkerSlot{Instance: instance, Supervisor: "here"}
 	complete := make(chan struct{}, 1)
-	_, err = nc.Subscribe(conn.Subjects().WorkerBeat(seat), func(m *nats.Msg) {
-		var b cluster.Beat
+	_, err = nc.Subscribe(conn.Subjects().WorkerHeartbeat(slot), func(m *nats.Msg) {
+		var b cluster.Heartbeat
 		_ = json.Unmarshal(m.Data, &b)
 		if len(b.Tasks) == len(spec.Tasks()) && !slices.ContainsFunc(b.Tasks, func(t cluster.Task) bool { return t.State != "complete" }) {
 			select {
@@ -50,8 +50,8 @@ func TestInCluster(t *testing.T) {
 	check(t, err)
 
 	launch, err := json.Marshal(cluster.Launch{
-		Seat: seat, Prefix: string(conn.Subjects()), Servers: conn.Servers, Spec: *spec, Runtime: cluster.Runtime,
-		Order: cluster.Order{Instance: instance, Revision: 1, Tasks: spec.Tasks(), Active: true},
+		Slot: slot, Prefix: string(conn.Subjects()), Servers: conn.Servers, Spec: *spec, Runtime: cluster.Runtime,
+		Assignment: cluster.Assignment{Instance: instance, Revision: 1, Tasks: spec.Tasks(), Active: true},
 	})
 	check(t, err)
 	ours, theirs, err := os.Pipe()

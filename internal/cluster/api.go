@@ -31,9 +31,9 @@ const (
 	// line break, and an empty one ends them. One with the header LogsAlive only asks whether somebody still listens.
 	VerbLogs = "logs"
 	// Requests to a worker.
-	VerbOrder = "order" // Order, not answered: the next Beat shows it
-	VerbCrash = "crash" // TaskRequest: the task is ended as by a crash, and restored
-	VerbSpec  = "spec"  // SpecRequest, Spec: what its program would be with other numbers of tasks
+	VerbAssign = "assign" // Order, not answered: the next Heartbeat shows it
+	VerbCrash  = "crash"  // TaskRequest: the task is ended as by a crash, and restored
+	VerbSpec   = "spec"   // SpecRequest, Spec: what its program would be with other numbers of tasks
 )
 
 // LogsAlive is the header of a message that is neither lines nor their end: see VerbLogs.
@@ -96,7 +96,7 @@ type RebalanceRequest struct {
 	Name    string `json:"name"`
 	Workers int    `json:"workers,omitempty"` // 0: as many as before
 	// Parallel are other numbers of tasks, of operators that keep nothing. The topology comes to a standstill for that,
-	// and goes on as another instance. It has begun when this is answered: Record.Reshape says so until it is done, or
+	// and goes on as another instance. It has begun when this is answered: Record.Rescale says so until it is done, or
 	// given up, which Record.Reason then says.
 	Parallel map[string]int `json:"parallel,omitempty"`
 }
@@ -158,27 +158,27 @@ type Summary struct {
 
 // A HostSummary is one supervisor at a glance.
 type HostSummary struct {
-	Host    Host      `json:"host"`
-	State   string    `json:"state"` // up, silent
-	Heard   time.Time `json:"heard,omitzero"`
-	Used    int       `json:"used"` // slots
-	Workers []Process `json:"workers,omitempty"`
+	Host          Host      `json:"host"`
+	State         string    `json:"state"` // up, silent
+	LastHeartbeat time.Time `json:"last_heartbeat,omitzero"`
+	Used          int       `json:"used"` // slots
+	Workers       []Process `json:"workers,omitempty"`
 }
 
 // A Description is one topology, and how each of its workers and tasks stands.
 type Description struct {
-	Record  Record      `json:"record"`
-	Workers []WorkerNow `json:"workers"`
+	Record  Record         `json:"record"`
+	Workers []WorkerStatus `json:"workers"`
 }
 
-// A WorkerNow is how a worker stands.
-type WorkerNow struct {
-	Seat    Seat          `json:"seat"`
-	Tasks   []msgid.Alias `json:"tasks"` // that it is to run
-	State   string        `json:"state"` // running, starting, silent, or what its supervisor says
-	Heard   time.Time     `json:"heard,omitzero"`
-	Beat    *Beat         `json:"beat,omitempty"`
-	Process *Process      `json:"process,omitempty"`
+// A WorkerStatus is how a worker stands.
+type WorkerStatus struct {
+	Slot          WorkerSlot    `json:"slot"`
+	Tasks         []msgid.Alias `json:"tasks"` // that it is to run
+	State         string        `json:"state"` // running, starting, silent, or what its supervisor says
+	LastHeartbeat time.Time     `json:"last_heartbeat,omitzero"`
+	Heartbeat     *Heartbeat    `json:"heartbeat,omitempty"`
+	Process       *Process      `json:"process,omitempty"`
 }
 
 // A JoinReply says what a supervisor is to know.
@@ -188,8 +188,8 @@ type JoinReply struct {
 
 // A LoginRequest asks for a JWT of a worker's key.
 type LoginRequest struct {
-	Seat Seat   `json:"seat"`
-	Key  string `json:"key"` // public nkey
+	Slot WorkerSlot `json:"slot"`
+	Key  string     `json:"key"` // public nkey
 }
 
 // A LoginReply has the JWT; it is empty in an open cluster.

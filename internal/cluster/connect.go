@@ -196,17 +196,17 @@ func (c *Connection) Options(u *User) ([]nats.Option, error) {
 // permission to answer anybody can be told apart from permission to publish anywhere.
 func InboxPrefix(key string) string { return "_INBOX." + key }
 
-// Answerable reports whether a request's reply subject is somebody's inbox, or one that the server made up for a request
+// ValidReply reports whether a request's reply subject is somebody's inbox, or one that the server made up for a request
 // of a worker, which comes from another account. NATS does not check whether who asks may publish to the reply subject,
 // so whoever may publish more than that must not answer elsewhere: its answer would be somebody else's forgery.
-func Answerable(reply string) bool {
+func ValidReply(reply string) bool {
 	return strings.HasPrefix(reply, "_INBOX.") || strings.HasPrefix(reply, "_R_.")
 }
 
-// Redirected reports whether a message is what JetStream has read from a stream, and not what somebody has published.
+// FromStream reports whether a message is what JetStream has read from a stream, and not what somebody has published.
 // Nothing here is sent so. A worker may ask for what its own log holds, and have the answer sent to where it may not
 // publish: whoever hears orders ignores those.
-func Redirected(m *nats.Msg) bool { return m.Header.Get("Nats-Stream") != "" }
+func FromStream(m *nats.Msg) bool { return m.Header.Get("Nats-Stream") != "" }
 
 // Loopback reports whether a host is this machine without a network between.
 func Loopback(host string) bool {

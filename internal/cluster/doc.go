@@ -15,10 +15,10 @@
 //     is one key of the bucket, so that each decision is one write.
 //   - An Instance names one submission, "wordcount-3k9x2m7q". Subjects, log and permissions belong to it: what is left of
 //     an earlier submission of the same name cannot touch a later one.
-//   - A Reshape is another Instance that a topology is to become, with other numbers of tasks, and an Origin what it was
+//   - A Rescale is another Instance that a topology is to become, with other numbers of tasks, and an Origin what it was
 //     before.
-//   - An Order is what a supervisor tells a worker: the tasks it is to run, and how. A Beat is what a worker tells of
-//     itself, and a HostBeat what a supervisor tells.
+//   - An Assignment is what a supervisor tells a worker: the tasks it is to run, and how. A Heartbeat is what a worker tells of
+//     itself, and a HostHeartbeat what a supervisor tells.
 //   - An Event is something worth explaining afterwards.
 //
 // # Who writes what
@@ -55,8 +55,8 @@
 //	P.api.host.S.verb                    requests of supervisor S to nimbus
 //	P.api.worker.I.S.N.verb              requests of a worker to nimbus
 //	P.host.S.verb                        requests to supervisor S
-//	P.beat.host.S                        beats of supervisors
-//	P.beat.worker.I.S.N                  beats of workers
+//	P.heartbeat.host.S                        heartbeats of supervisors
+//	P.heartbeat.worker.I.S.N                  heartbeats of workers
 //	P.worker.I.S.N.order                 orders to a worker
 //	P.worker.I.S.N.verb                  requests to a worker
 //	P.changed.key                        hints that a key of the bucket has been written

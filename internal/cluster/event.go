@@ -31,17 +31,17 @@ const (
 
 // An Event is something that happened. The stream of events keeps the newest of each instance.
 type Event struct {
-	At       time.Time  `json:"at"`
-	Kind     EventKind  `json:"kind"`
-	Instance Instance   `json:"instance,omitempty"`
-	Seat     *Seat      `json:"seat,omitempty"`
-	Task     string     `json:"task,omitempty"`
-	Text     string     `json:"text"` // in words, one line
-	Recovery *Recovered `json:"recovery,omitempty"`
+	At       time.Time   `json:"at"`
+	Kind     EventKind   `json:"kind"`
+	Instance Instance    `json:"instance,omitempty"`
+	Slot     *WorkerSlot `json:"slot,omitempty"`
+	Task     string      `json:"task,omitempty"`
+	Text     string      `json:"text"` // in words, one line
+	Recovery *Recovery   `json:"recovery,omitempty"`
 }
 
-// A Recovered is how a task came back. Times are in milliseconds.
-type Recovered struct {
+// A Recovery is how a task came back. Times are in milliseconds.
+type Recovery struct {
 	Alias       msgid.Alias       `json:"alias"`
 	Incarnation msgid.Incarnation `json:"incarnation"`
 	Cause       string            `json:"cause"`

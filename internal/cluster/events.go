@@ -21,11 +21,11 @@ const (
 	maxQueuedEvents = 256
 	maxEventText    = 4 << 10 // bytes
 	maxEventAsked   = 32 << 10
-	lastWords       = time.Second // for what is queued when Run ends
+	drainTimeout    = time.Second // for what is queued when Run ends
 )
 
-// Events tells events: they are kept in a queue until the stream of events has them. It is safe for concurrent use.
-type Events struct {
+// EventQueue tells events: they are kept in a queue until the stream of events has them. It is safe for concurrent use.
+type EventQueue struct {
 	nc *nats.Conn
 	p  Subjects
 
@@ -35,13 +35,13 @@ type Events struct {
 	wake    chan struct{}
 }
 
-// NewEvents returns a queue of events. Run sends them.
-func NewEvents(nc *nats.Conn, p Subjects) *Events {
-	return &Events{nc: nc, p: p, wake: make(chan struct{}, 1)}
+// NewEventQueue returns a queue of events. Run sends them.
+func NewEventQueue(nc *nats.Conn, p Subjects) *EventQueue {
+	return &EventQueue{nc: nc, p: p, wake: make(chan struct{}, 1)}
 }
 
-// Tell queues an event. It never waits. At is now unless it is set; an event without an Instance is the cluster's.
-func (e *Events) Tell(event Event) {
+// Publish queues an event. It never waits. At is now unless it is set; an event without an Instance is the cluster's.
+func (e *EventQueue) Publish(event Event) {
 	if event.At.IsZero() {
 		event.At = time.Now()
 	}
@@ -80,20 +80,20 @@ func (e *Events) Tell(event Event) {
 }
 
 // Dropped returns how many events were lost: the stream of events could not be reached for too long, or refused them.
-func (e *Events) Dropped() uint64 {
+func (e *EventQueue) Dropped() uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.dropped
 }
 
-func (e *Events) drop(n int) {
+func (e *EventQueue) drop(n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.dropped += uint64(n)
 }
 
 // Run sends what is queued until ctx ends, and then for a second at most what is left.
-func (e *Events) Run(ctx context.Context) {
+func (e *EventQueue) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if !e.send(ctx) {
 			select {
@@ -102,7 +102,7 @@ func (e *Events) Run(ctx context.Context) {
 			}
 		}
 	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	for last.Err() == nil && e.send(last) {
 	}
@@ -113,7 +113,7 @@ func (e *Events) Run(ctx context.Context) {
 }
 
 // send sends the oldest event until it is stored, refused or pushed out; it reports false if there is none.
-func (e *Events) send(ctx context.Context) bool {
+func (e *EventQueue) send(ctx context.Context) bool {
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		e.mu.Lock()
 		if len(e.queue) == 0 {
@@ -122,7 +122,7 @@ func (e *Events) send(ctx context.Context) bool {
 		}
 		m := e.queue[0]
 		e.mu.Unlock()
-		_, err := store(ctx, e.nc, m)
+		_, err := publish(ctx, e.nc, m)
 		if err != nil && errors.Is(err, ErrUnknown) {
 			if sleep(ctx, pause) != nil {
 				return true
@@ -160,7 +160,7 @@ func ReadEvents(ctx context.Context, nc *nats.Conn, p Subjects, of string, limit
 	var found []Event
 	var bytes []int // of each
 	total := 0
-	_, err := walk(ctx, nc, p.Events(), p.Event(of), 0, func(m message) error {
+	_, err := readStream(ctx, nc, p.Events(), p.Event(of), 0, func(m message) error {
 		var e Event
 		if json.Unmarshal(m.data, &e) != nil {
 			return nil // a worker may write what it likes there

@@ -13,7 +13,7 @@ import (
 )
 
 // sending runs the queue until stop is called, which returns when Run has.
-func sending(t *testing.T, e *Events) (stop func()) {
+func sending(t *testing.T, e *EventQueue) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { e.Run(ctx) })
@@ -25,15 +25,15 @@ func sending(t *testing.T, e *Events) (stop func()) {
 // Events come back in order, the newest of each instance.
 func TestEvents(t *testing.T) {
 	nc := serveOne(t)
-	e := NewEvents(nc, prefix)
+	e := NewEventQueue(nc, prefix)
 	stop := sending(t, e)
 	a, b := NewInstance("a"), NewInstance("b")
-	e.Tell(Event{Kind: LeaderChanged, Text: "of no topology"})
+	e.Publish(Event{Kind: LeaderChanged, Text: "of no topology"})
 	for i := range 100 {
-		e.Tell(Event{Kind: Assigned, Instance: a, Text: fmt.Sprint(i)})
-		e.Tell(Event{Kind: Assigned, Instance: b, Text: fmt.Sprint(-i)})
+		e.Publish(Event{Kind: Assigned, Instance: a, Text: fmt.Sprint(i)})
+		e.Publish(Event{Kind: Assigned, Instance: b, Text: fmt.Sprint(-i)})
 	}
-	e.Tell(Event{Kind: TaskRecovered, Instance: b, Text: strings.Repeat("x", 1<<20), Recovery: &Recovered{Asked: strings.Repeat("y", 1<<20)}})
+	e.Publish(Event{Kind: TaskRecovered, Instance: b, Text: strings.Repeat("x", 1<<20), Recovery: &Recovery{Asked: strings.Repeat("y", 1<<20)}})
 	stop() // what is queued is sent yet
 	for _, c := range []struct {
 		of          string
@@ -83,10 +83,10 @@ func TestEventsWait(t *testing.T) {
 	if err := js.DeleteStream(prefix.Events()); err != nil {
 		t.Fatal(err)
 	}
-	e := NewEvents(nc, prefix)
+	e := NewEventQueue(nc, prefix)
 	stop := sending(t, e)
 	for i := range maxQueuedEvents + 50 {
-		e.Tell(Event{Text: fmt.Sprint(i)})
+		e.Publish(Event{Text: fmt.Sprint(i)})
 	}
 	if n := e.Dropped(); n != 50 {
 		t.Errorf("%d dropped, want 50", n)
@@ -106,7 +106,7 @@ func TestEventsWait(t *testing.T) {
 			break
 		}
 	}
-	e.Tell(Event{Instance: "not an instance"})
+	e.Publish(Event{Instance: "not an instance"})
 	stop()
 	if n := e.Dropped(); n != 51 {
 		t.Errorf("%d dropped, want 51", n)
@@ -117,12 +117,12 @@ func TestEventsWait(t *testing.T) {
 func TestEventsEnd(t *testing.T) {
 	nc := serveOne(t)
 	nc.Close()
-	e := NewEvents(nc, prefix)
+	e := NewEventQueue(nc, prefix)
 	stop := sending(t, e)
-	e.Tell(Event{})
+	e.Publish(Event{})
 	began := time.Now()
 	stop()
-	if took := time.Since(began); took > 2*lastWords {
+	if took := time.Since(began); took > 2*drainTimeout {
 		t.Errorf("it took %v", took)
 	}
 	if n := e.Dropped(); n != 1 {
@@ -161,9 +161,9 @@ func TestRights(t *testing.T) {
 	if hosts, err := OpenReader(as("reader"), prefix).Hosts(limit(t)); err != nil || len(hosts) != 0 {
 		t.Error(hosts, err)
 	}
-	e := NewEvents(as("worker"), prefix)
+	e := NewEventQueue(as("worker"), prefix)
 	stop := sending(t, e)
-	e.Tell(Event{Instance: instance})
+	e.Publish(Event{Instance: instance})
 	stop()
 	if n := e.Dropped(); n != 0 {
 		t.Errorf("%d dropped", n)

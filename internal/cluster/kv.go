@@ -67,12 +67,12 @@ func (b *Bucket) entry(m message) entry {
 
 // read gives the entries from a revision on, oldest first, and returns the revision to go on with.
 func (b *Bucket) read(ctx context.Context, from uint64, f func(entry) error) (next uint64, err error) {
-	return walk(ctx, b.nc, b.stream(), b.subject(">"), from, func(m message) error { return f(b.entry(m)) })
+	return readStream(ctx, b.nc, b.stream(), b.subject(">"), from, func(m message) error { return f(b.entry(m)) })
 }
 
 // last asks the stream's leader for a key; its entry's revision is 0 if there is none.
 func (b *Bucket) last(ctx context.Context, key string) (entry, error) {
-	m, err := lastOf(ctx, b.nc, b.stream(), b.subject(key))
+	m, err := readLast(ctx, b.nc, b.stream(), b.subject(key))
 	return b.entry(m), err
 }
 

@@ -30,7 +30,7 @@ type Leadership struct {
 	// writing holds one token: JetStream with replicas refuses two writes at once that are conditional on the same.
 	writing chan struct{}
 	// unsettled is a write of whose fate nothing is known. The next one waits for it: it might overtake it.
-	unsettled *nats.Msg
+	inDoubt *nats.Msg
 
 	ctx    context.Context // ends with the leadership
 	end    context.CancelCauseFunc
@@ -64,7 +64,7 @@ func (l *Leadership) keep() {
 		ctx, cancel := context.WithTimeout(l.ctx, min(every, time.Until(l.lease.until)))
 		err := l.lease.renew(ctx)
 		if errors.Is(err, errConflict) {
-			if err = l.lease.settle(ctx); err == nil {
+			if err = l.lease.resolve(ctx); err == nil {
 				err = l.check(ctx)
 			}
 			pause = every / 10
@@ -184,7 +184,7 @@ func (l *Leadership) remove(ctx context.Context, key string) error {
 // write stores a message if this is still the newest epoch. When ctx ends before that is known (ErrUnknown), the message
 // may be stored yet, but before any later one.
 func (l *Leadership) write(ctx context.Context, m *nats.Msg) (revision uint64, err error) {
-	ctx, cancel := l.lead(ctx)
+	ctx, cancel := l.bound(ctx)
 	defer cancel()
 	select {
 	case <-l.writing:
@@ -195,22 +195,22 @@ func (l *Leadership) write(ctx context.Context, m *nats.Msg) (revision uint64, e
 	m.Header.Set(expectSequence, strconv.FormatUint(l.fence, 10))
 	m.Header.Set(expectSubject, l.subject(epochKey))
 	m.Header.Set(nats.MsgIdHdr, rand.Text())
-	if l.unsettled != nil {
-		if _, err := l.insist(ctx, l.unsettled); err != nil && l.unsettled != nil {
+	if l.inDoubt != nil {
+		if _, err := l.writeUntilKnown(ctx, l.inDoubt); err != nil && l.inDoubt != nil {
 			return 0, fmt.Errorf("cluster: write %s: an earlier write: %w", m.Subject, err)
 		}
 	}
-	if revision, err = l.insist(ctx, m); err != nil {
+	if revision, err = l.writeUntilKnown(ctx, m); err != nil {
 		return 0, fmt.Errorf("cluster: write %s: %w", m.Subject, err)
 	}
 	return revision, nil
 }
 
-// insist sends a message until it is known what became of it. Its id has the server store it once at most.
-func (l *Leadership) insist(ctx context.Context, m *nats.Msg) (uint64, error) {
-	l.unsettled = m
+// writeUntilKnown sends a message until it is known what became of it. Its id has the server store it once at most.
+func (l *Leadership) writeUntilKnown(ctx context.Context, m *nats.Msg) (uint64, error) {
+	l.inDoubt = m
 	for pause := time.Millisecond; ; pause = min(2*pause, errorPause) {
-		revision, err := store(ctx, l.nc, m)
+		revision, err := publish(ctx, l.nc, m)
 		if errors.Is(err, errConflict) {
 			if err = l.check(ctx); err == nil {
 				err = ErrUnknown // a candidate's try was under way just then: not stored yet
@@ -218,25 +218,25 @@ func (l *Leadership) insist(ctx context.Context, m *nats.Msg) (uint64, error) {
 		}
 		switch {
 		case err == nil:
-			l.unsettled = nil
+			l.inDoubt = nil
 			l.floor.Store(revision)
 			return revision, nil
 		case errors.Is(err, ErrDeposed):
-			l.unsettled = nil
+			l.inDoubt = nil
 			l.end(err)
 			return 0, err
 		case ctx.Err() != nil:
 			return 0, fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
 		case !errors.Is(err, ErrUnknown):
-			l.unsettled = nil
+			l.inDoubt = nil
 			return 0, err
 		}
 		_ = sleep(ctx, pause)
 	}
 }
 
-// lead returns a context that ends with the leadership too.
-func (l *Leadership) lead(ctx context.Context) (context.Context, context.CancelFunc) {
+// bound returns a context that ends with the leadership too.
+func (l *Leadership) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	both, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })
 	return both, func() { stop(); cancel(nil) }
@@ -244,22 +244,22 @@ func (l *Leadership) lead(ctx context.Context) (context.Context, context.CancelF
 
 // Records implements Reader.
 func (l *Leadership) Records(ctx context.Context) ([]Change, error) {
-	ctx, cancel := l.lead(ctx)
+	ctx, cancel := l.bound(ctx)
 	defer cancel()
 	c, err := l.Bucket.Records(ctx)
-	return c, because(ctx, err)
+	return c, withCause(ctx, err)
 }
 
 // Hosts implements Reader.
 func (l *Leadership) Hosts(ctx context.Context) ([]Host, error) {
-	ctx, cancel := l.lead(ctx)
+	ctx, cancel := l.bound(ctx)
 	defer cancel()
 	h, err := l.Bucket.Hosts(ctx)
-	return h, because(ctx, err)
+	return h, withCause(ctx, err)
 }
 
-// because adds why a context ended to an error.
-func because(ctx context.Context, err error) error {
+// withCause adds why a context ended to an error.
+func withCause(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	}

@@ -70,7 +70,7 @@ func Campaign(ctx context.Context, nc *nats.Conn, p Subjects, name string, ttl t
 		if closed(err) || errors.Is(err, ErrNotSetUp) {
 			return nil, fmt.Errorf("cluster: campaign: %w", err)
 		}
-		if !c.rest(ctx, err) {
+		if !c.wait(ctx, err) {
 			return nil, fmt.Errorf("cluster: campaign: %w", context.Cause(ctx))
 		}
 	}
@@ -91,7 +91,7 @@ func (c *candidate) try(ctx context.Context) (*Leadership, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.look(e)
+	c.observe(e)
 	if time.Now().Before(c.free) {
 		return nil, ErrNotLeading
 	}
@@ -109,8 +109,8 @@ func (c *candidate) try(ctx context.Context) (*Leadership, error) {
 	return nil, ErrNotLeading
 }
 
-// look notes since when the lease is as it is.
-func (c *candidate) look(e entry) {
+// observe notes since when the lease is as it is.
+func (c *candidate) observe(e entry) {
 	if e.gone || e.revision == 0 {
 		c.seen, c.free = e.revision, time.Time{}
 		return
@@ -150,15 +150,15 @@ func (c *candidate) takeOver(ctx context.Context, lease *lease) (*Leadership, er
 	m := nats.NewMsg(c.b.subject(epochKey))
 	m.Data = value
 	m.Header.Set(expectSequence, strconv.FormatUint(e.revision, 10))
-	revision, err := store(ctx, c.b.nc, m)
+	revision, err := publish(ctx, c.b.nc, m)
 	if err != nil {
 		return nil, err
 	}
 	return newLeadership(c.b, lease, mine.Epoch, revision), nil
 }
 
-// rest waits until there is reason to look at the lease again; it reports false when ctx has ended.
-func (c *candidate) rest(ctx context.Context, err error) bool {
+// wait waits until there is reason to look at the lease again; it reports false when ctx has ended.
+func (c *candidate) wait(ctx context.Context, err error) bool {
 	pause := c.claim.TTL / 3
 	if errors.Is(err, ErrUnknown) || errors.Is(err, errConflict) {
 		pause = min(pause, errorPause)
@@ -202,16 +202,16 @@ func (l *lease) renew(ctx context.Context) error {
 	m.Header.Set(expectSequence, strconv.FormatUint(l.revision, 10))
 	m.Header.Set(ttlHeader, strconv.Itoa(int((l.claim.TTL+time.Second-1)/time.Second))) // whole seconds; at least 1
 	sent := time.Now()
-	revision, err := store(ctx, l.b.nc, m)
+	revision, err := publish(ctx, l.b.nc, m)
 	if err == nil {
 		l.revision, l.until = revision, sent.Add(l.claim.TTL)
 	}
 	return err
 }
 
-// settle finds out what became of the lease after a renewal that was refused. Nothing is wrong if it is ours, by a
+// resolve finds out what became of the lease after a renewal that was refused. Nothing is wrong if it is ours, by a
 // renewal whose answer was lost; or if it is free, because the server's clock has leapt. Otherwise it is ErrDeposed.
-func (l *lease) settle(ctx context.Context) error {
+func (l *lease) resolve(ctx context.Context) error {
 	e, err := l.b.last(ctx, leaseKey)
 	if err != nil {
 		return err
@@ -231,7 +231,7 @@ func (l *lease) release(ctx context.Context) error {
 	m := nats.NewMsg(l.b.subject(leaseKey))
 	m.Header.Set(operation, "DEL")
 	m.Header.Set(expectSequence, strconv.FormatUint(l.revision, 10))
-	_, err := store(ctx, l.b.nc, m)
+	_, err := publish(ctx, l.b.nc, m)
 	if errors.Is(err, errConflict) {
 		return nil
 	}

@@ -57,31 +57,31 @@ func (i Instance) Check() error {
 	return CheckName("instance", string(i), msgid.MaxName)
 }
 
-// A Seat is a worker's place: an instance, and a slot of a supervisor. At most one worker is to be in a seat.
-type Seat struct {
+// A WorkerSlot is a worker's place: an instance, and a slot of a supervisor. At most one worker is to be in a slot.
+type WorkerSlot struct {
 	Instance   Instance `json:"instance"`
 	Supervisor string   `json:"supervisor"`
-	Slot       int      `json:"slot"`
+	Number     int      `json:"number"`
 }
 
-// Check returns an error if one of a seat's names cannot be one.
-func (s Seat) Check() error {
+// Check returns an error if one of a slot's names cannot be one.
+func (s WorkerSlot) Check() error {
 	if err := s.Instance.Check(); err != nil {
 		return err
 	}
-	if s.Slot < 0 {
-		return fmt.Errorf("%w: slot %d: want 0 or more", ErrName, s.Slot)
+	if s.Number < 0 {
+		return fmt.Errorf("%w: slot %d: want 0 or more", ErrName, s.Number)
 	}
 	return CheckName("supervisor", s.Supervisor, msgid.MaxName)
 }
 
 // String returns "host-1/0 wordcount-3k9x2m7q".
-func (s Seat) String() string {
-	return s.Supervisor + "/" + strconv.Itoa(s.Slot) + " " + string(s.Instance)
+func (s WorkerSlot) String() string {
+	return s.Supervisor + "/" + strconv.Itoa(s.Number) + " " + string(s.Instance)
 }
 
-func (s Seat) tokens() string {
-	return string(s.Instance) + "." + s.Supervisor + "." + strconv.Itoa(s.Slot)
+func (s WorkerSlot) tokens() string {
+	return string(s.Instance) + "." + s.Supervisor + "." + strconv.Itoa(s.Number)
 }
 
 // Subjects makes the subjects of a cluster. Its value is the prefix. The names that it is given have been checked; "*"
@@ -99,7 +99,7 @@ func (p Subjects) HostAPI(supervisor, verb string) string {
 }
 
 // WorkerAPI returns where nimbus hears a request of a worker.
-func (p Subjects) WorkerAPI(s Seat, verb string) string {
+func (p Subjects) WorkerAPI(s WorkerSlot, verb string) string {
 	return string(p) + ".api.worker." + s.tokens() + "." + verb
 }
 
@@ -111,19 +111,23 @@ func (p Subjects) Host(supervisor, verb string) string {
 	return string(p) + ".host." + supervisor + "." + verb
 }
 
-// HostBeat returns where a supervisor tells how it stands.
-func (p Subjects) HostBeat(supervisor string) string { return string(p) + ".beat.host." + supervisor }
+// HostHeartbeat returns where a supervisor tells how it stands.
+func (p Subjects) HostHeartbeat(supervisor string) string {
+	return string(p) + ".heartbeat.host." + supervisor
+}
 
-// WorkerBeat returns where a worker tells how it stands.
-func (p Subjects) WorkerBeat(s Seat) string { return string(p) + ".beat.worker." + s.tokens() }
+// WorkerHeartbeat returns where a worker tells how it stands.
+func (p Subjects) WorkerHeartbeat(s WorkerSlot) string {
+	return string(p) + ".heartbeat.worker." + s.tokens()
+}
 
-// WorkerBeats returns where all workers of a supervisor tell how they stand; "*" is every supervisor.
-func (p Subjects) WorkerBeats(supervisor string) string {
-	return string(p) + ".beat.worker.*." + supervisor + ".*"
+// WorkerHeartbeats returns where all workers of a supervisor tell how they stand; "*" is every supervisor.
+func (p Subjects) WorkerHeartbeats(supervisor string) string {
+	return string(p) + ".heartbeat.worker.*." + supervisor + ".*"
 }
 
 // Worker returns where a worker hears an order or a request.
-func (p Subjects) Worker(s Seat, verb string) string {
+func (p Subjects) Worker(s WorkerSlot, verb string) string {
 	return string(p) + ".worker." + s.tokens() + "." + verb
 }
 

@@ -126,33 +126,33 @@ func (s Status) Running() bool { return s != Completed }
 
 // A Record is all that is decided of a topology. Its key in the bucket is "topology." and its name.
 type Record struct {
-	Instance   Instance  `json:"instance"`
-	Spec       Spec      `json:"spec"`
-	Artefact   Artefact  `json:"artefact"`
-	Args       []string  `json:"args,omitempty"`  // of the program
-	Durability string    `json:"durability"`      // natslog.Durability of the servers
-	Workers    int       `json:"workers"`         // how many are asked for
-	Tags       []string  `json:"tags,omitempty"`  // which its supervisors must have
-	By         string    `json:"by,omitempty"`    // who submitted it
-	Nonce      string    `json:"nonce,omitempty"` // of the submission: asked for again, it is answered again
-	Submitted  time.Time `json:"submitted"`
-	Status     Status    `json:"status"`
-	Since      time.Time `json:"since"` // of the status
-	KillAt     time.Time `json:"kill_at,omitzero"`
-	Reason     string    `json:"reason,omitempty"` // of the status, in words
-	Rebalance  bool      `json:"rebalance,omitempty"`
-	Placement  []Placed  `json:"placement,omitempty"`
-	Shortage   string    `json:"shortage,omitempty"` // what was asked for and is not there
-	Level      Level     `json:"level,omitzero"`
+	Instance   Instance    `json:"instance"`
+	Spec       Spec        `json:"spec"`
+	Artefact   Artefact    `json:"artefact"`
+	Args       []string    `json:"args,omitempty"`  // of the program
+	Durability string      `json:"durability"`      // natslog.Durability of the servers
+	Workers    int         `json:"workers"`         // how many are asked for
+	Tags       []string    `json:"tags,omitempty"`  // which its supervisors must have
+	By         string      `json:"by,omitempty"`    // who submitted it
+	Nonce      string      `json:"nonce,omitempty"` // of the submission: asked for again, it is answered again
+	Submitted  time.Time   `json:"submitted"`
+	Status     Status      `json:"status"`
+	Since      time.Time   `json:"since"` // of the status
+	KillAt     time.Time   `json:"kill_at,omitzero"`
+	Reason     string      `json:"reason,omitempty"` // of the status, in words
+	Rebalance  bool        `json:"rebalance,omitempty"`
+	Placement  []Placement `json:"placement,omitempty"`
+	Shortage   string      `json:"shortage,omitempty"` // what was asked for and is not there
+	Level      Level       `json:"level,omitzero"`
 	// Parallel are the numbers of tasks that are others than the program declares, by operator.
 	Parallel map[string]int `json:"parallel,omitempty"`
-	Reshape  *Reshape       `json:"reshape,omitempty"` // the topology comes to a standstill, to become another
+	Rescale  *Rescale       `json:"rescale,omitempty"` // the topology comes to a standstill, to become another
 	From     *Origin        `json:"from,omitempty"`    // what it was before, until all its tasks have snapshots of their own
 	Epoch    uint64         `json:"epoch"`             // of the nimbus that wrote it
 }
 
-// A Placed says which tasks a worker is to run.
-type Placed struct {
+// A Placement says which tasks a worker is to run.
+type Placement struct {
 	Supervisor string        `json:"supervisor"`
 	Slot       int           `json:"slot"`
 	Tasks      []msgid.Alias `json:"tasks"`
@@ -161,14 +161,14 @@ type Placed struct {
 
 // A Loss says what became of the tasks' last worker.
 type Loss struct {
-	Cause string    `json:"cause"`
-	Last  time.Time `json:"last"`  // when it was heard last
-	Noted time.Time `json:"noted"` // when it was given up
+	Cause      string    `json:"cause"`
+	LastSeen   time.Time `json:"last_seen"`   // when it was heard last
+	DetectedAt time.Time `json:"detected_at"` // when it was given up
 }
 
-// Seat returns the seat of one of the record's workers.
-func (r *Record) Seat(p *Placed) Seat {
-	return Seat{Instance: r.Instance, Supervisor: p.Supervisor, Slot: p.Slot}
+// WorkerSlot returns the slot of one of the record's workers.
+func (r *Record) WorkerSlot(p *Placement) WorkerSlot {
+	return WorkerSlot{Instance: r.Instance, Supervisor: p.Supervisor, Number: p.Slot}
 }
 
 // A Level is how much workers log, until a moment.
@@ -186,6 +186,6 @@ type Host struct {
 	Tags    []string  `json:"tags,omitempty"`
 	Runtime string    `json:"runtime"` // of this library: those of another major version are refused
 	Joined  time.Time `json:"joined"`
-	// Started is that of its HostBeat: of two processes of one name that both live, the second is refused.
+	// Started is that of its HostHeartbeat: of two processes of one name that both live, the second is refused.
 	Started time.Time `json:"started,omitzero"`
 }

@@ -14,8 +14,8 @@ import (
 // A question that nobody has answered is repeated: who heard it may be a leader that is paused or dead, and its successor
 // does not know of it. Or it takes long to answer, so the pauses grow.
 const (
-	askAgain = 500 * time.Millisecond
-	askMost  = 4 * time.Second
+	minReplyTimeout = 500 * time.Millisecond
+	maxReplyTimeout = 4 * time.Second
 )
 
 // Request sends a question and returns its answer. While nobody answers, it asks again until ctx ends (then the error
@@ -32,8 +32,8 @@ func Request[Answer any](ctx context.Context, nc *nats.Conn, subject string, que
 		return answer, fmt.Errorf("cluster: request %s: %w", subject, err)
 	}
 	defer func() { _ = answers.Unsubscribe() }()
-	patience := askAgain
-	for pause := 20 * time.Millisecond; ; pause = min(2*pause, askAgain) {
+	patience := minReplyTimeout
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, minReplyTimeout) {
 		err = nc.PublishRequest(subject, inbox, body)
 		if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload) {
 			return answer, fmt.Errorf("cluster: request %s: %w", subject, err)
@@ -41,10 +41,10 @@ func Request[Answer any](ctx context.Context, nc *nats.Conn, subject string, que
 		next := time.Now().Add(pause)
 		if err == nil {
 			var reply *nats.Msg
-			if reply, err = hear(ctx, answers, patience); errors.Is(err, context.DeadlineExceeded) {
-				patience = min(2*patience, askMost)
+			if reply, err = awaitReply(ctx, answers, patience); errors.Is(err, context.DeadlineExceeded) {
+				patience = min(2*patience, maxReplyTimeout)
 			} else if err == nil {
-				if err = refusal(reply); err == nil {
+				if err = replyError(reply); err == nil {
 					data, err := unpack(reply)
 					if err != nil {
 						return answer, fmt.Errorf("cluster: request %s: %w", subject, err)
@@ -67,8 +67,8 @@ func Request[Answer any](ctx context.Context, nc *nats.Conn, subject string, que
 	}
 }
 
-// hear waits for an answer. That nobody listens is what the server answers.
-func hear(ctx context.Context, answers *nats.Subscription, limit time.Duration) (*nats.Msg, error) {
+// awaitReply waits for an answer. That nobody listens is what the server answers.
+func awaitReply(ctx context.Context, answers *nats.Subscription, limit time.Duration) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	m, err := answers.NextMsgWithContext(ctx)
@@ -78,8 +78,8 @@ func hear(ctx context.Context, answers *nats.Subscription, limit time.Duration) 
 	return m, err
 }
 
-// refusal returns the error that an answer says.
-func refusal(m *nats.Msg) error {
+// replyError returns the error that an answer says.
+func replyError(m *nats.Msg) error {
 	text := m.Header.Get(micro.ErrorHeader)
 	if text == "" {
 		return nil

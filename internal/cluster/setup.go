@@ -37,9 +37,9 @@ func Setup(ctx context.Context, nc *nats.Conn, p Subjects, replicas int) error {
 	if err != nil {
 		return fmt.Errorf("cluster: set up: %w", err)
 	}
-	for _, s := range stores(js, p) {
+	for _, s := range streamConfigs(js, p) {
 		if err := s.ensure(ctx, js, replicas); err != nil {
-			return fmt.Errorf("cluster: set up stream %s: %w", s.stream, err)
+			return fmt.Errorf("cluster: set up stream %s: %w", s.name, err)
 		}
 	}
 	return nil
@@ -48,14 +48,14 @@ func Setup(ctx context.Context, nc *nats.Conn, p Subjects, replicas int) error {
 // maxPrefix leaves room for what names add to it.
 const maxPrefix = 64
 
-// A kept is a stream that Setup makes.
-type kept struct {
-	stream string
-	make   func(ctx context.Context, replicas int) error
+// A streamConfig is a stream that Setup makes.
+type streamConfig struct {
+	name   string
+	create func(ctx context.Context, replicas int) error
 }
 
-func stores(js jetstream.JetStream, p Subjects) []kept {
-	return []kept{
+func streamConfigs(js jetstream.JetStream, p Subjects) []streamConfig {
+	return []streamConfig{
 		{"KV_" + p.Bucket(), func(ctx context.Context, replicas int) error {
 			_, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
 				Bucket:         p.Bucket(),
@@ -97,7 +97,7 @@ func stores(js jetstream.JetStream, p Subjects) []kept {
 }
 
 // ensure makes the stream, or gives it the replicas that it lacks.
-func (k kept) ensure(ctx context.Context, js jetstream.JetStream, replicas int) error {
+func (k streamConfig) ensure(ctx context.Context, js jetstream.JetStream, replicas int) error {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		err := k.attempt(ctx, js, replicas)
 		if err == nil || !transient(err) {
@@ -109,18 +109,18 @@ func (k kept) ensure(ctx context.Context, js jetstream.JetStream, replicas int) 
 	}
 }
 
-func (k kept) attempt(ctx context.Context, js jetstream.JetStream, replicas int) error {
+func (k streamConfig) attempt(ctx context.Context, js jetstream.JetStream, replicas int) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	want := replicas
 	if replicas == 0 {
 		want = bestReplicas
 	}
-	s, err := js.Stream(ctx, k.stream)
+	s, err := js.Stream(ctx, k.name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		err = k.make(ctx, want)
+		err = k.create(ctx, want)
 		if replicas == 0 && tooFew(err) {
-			err = k.make(ctx, 1)
+			err = k.create(ctx, 1)
 		}
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || errors.Is(err, jetstream.ErrBucketExists) {
 			return nil // somebody else was faster

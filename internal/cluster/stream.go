@@ -47,9 +47,9 @@ const (
 	batchBytes = 8 << 20
 )
 
-// walk gives a stream's messages on a subject from a sequence number on, oldest first, as any replica has them. It
+// readStream gives a stream's messages on a subject from a sequence number on, oldest first, as any replica has them. It
 // returns the sequence number to go on with.
-func walk(ctx context.Context, nc *nats.Conn, stream, subject string, from uint64, f func(message) error) (next uint64, err error) {
+func readStream(ctx context.Context, nc *nats.Conn, stream, subject string, from uint64, f func(message) error) (next uint64, err error) {
 	next = max(from, 1)
 	take := func(m message) error {
 		next = m.revision + 1
@@ -81,7 +81,7 @@ func readBatch(ctx context.Context, nc *nats.Conn, stream string, ask getRequest
 	for last := uint64(0); ; {
 		m, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
-			return false, unanswered(err)
+			return false, noAnswer(err)
 		}
 		before, _ := strconv.ParseUint(m.Header.Get("Nats-Last-Sequence"), 10, 64)
 		switch status := m.Header.Get("Status"); status {
@@ -107,8 +107,8 @@ func readBatch(ctx context.Context, nc *nats.Conn, stream string, ask getRequest
 	}
 }
 
-// lastOf asks a stream's leader for the newest message on a subject; its revision is 0 if there is none.
-func lastOf(ctx context.Context, nc *nats.Conn, stream, subject string) (message, error) {
+// readLast asks a stream's leader for the newest message on a subject; its revision is 0 if there is none.
+func readLast(ctx context.Context, nc *nats.Conn, stream, subject string) (message, error) {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	fail := func(err error) (message, error) {
@@ -117,7 +117,7 @@ func lastOf(ctx context.Context, nc *nats.Conn, stream, subject string) (message
 	body, _ := json.Marshal(getRequest{LastFor: subject})
 	reply, err := nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, body)
 	if err != nil {
-		return fail(unanswered(err))
+		return fail(noAnswer(err))
 	}
 	var got struct {
 		Error   *jetstream.APIError `json:"error"`
@@ -149,13 +149,13 @@ func lastOf(ctx context.Context, nc *nats.Conn, stream, subject string) (message
 // errConflict: what a write was conditional on is not so, or another write like it is under way.
 var errConflict = errors.New("cluster: conflict")
 
-// store publishes to a stream and returns the message's sequence number.
-func store(ctx context.Context, nc *nats.Conn, m *nats.Msg) (uint64, error) {
+// publish publishes to a stream and returns the message's sequence number.
+func publish(ctx context.Context, nc *nats.Conn, m *nats.Msg) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	reply, err := nc.RequestMsgWithContext(ctx, m)
 	if err != nil {
-		return 0, unanswered(err)
+		return 0, noAnswer(err)
 	}
 	var ack struct {
 		Error *jetstream.APIError `json:"error"`
@@ -188,8 +188,8 @@ func apiError(e *jetstream.APIError) error {
 	return e
 }
 
-// unanswered says what it means that a question got no answer.
-func unanswered(err error) error {
+// noAnswer says what it means that a question got no answer.
+func noAnswer(err error) error {
 	if closed(err) || errors.Is(err, nats.ErrMaxPayload) {
 		return err
 	}

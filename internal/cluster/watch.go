@@ -54,7 +54,7 @@ func (b *Bucket) Watch(ctx context.Context, f func(Change), caughtUp func()) err
 		return err
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	for audited, told := time.Now(), false; ctx.Err() == nil; w.rest(ctx, err) {
+	for audited, told := time.Now(), false; ctx.Err() == nil; w.wait(ctx, err) {
 		switch {
 		case !told:
 			told, err = w.catchUp(ctx)
@@ -89,8 +89,8 @@ func (w *watch) follow(revision uint64) {
 	}
 }
 
-// rest waits until there is reason to ask again.
-func (w *watch) rest(ctx context.Context, err error) {
+// wait waits until there is reason to ask again.
+func (w *watch) wait(ctx context.Context, err error) {
 	pause := w.b.times.poll
 	if err != nil {
 		pause = min(pause, errorPause)
@@ -123,7 +123,7 @@ func (w *watch) catchUp(ctx context.Context) (bool, error) {
 // poll tells f what is new.
 func (w *watch) poll(ctx context.Context) (err error) {
 	for range lagRetries {
-		w.next, err = w.b.read(ctx, w.next, w.see)
+		w.next, err = w.b.read(ctx, w.next, w.onEntry)
 		if err != nil || w.next > w.hinted.Load() {
 			return err
 		}
@@ -135,16 +135,16 @@ func (w *watch) poll(ctx context.Context) (err error) {
 	return nil
 }
 
-// see tells f of an entry that is newer than what it has been told.
-func (w *watch) see(e entry) error {
+// onEntry tells f of an entry that is newer than what it has been told.
+func (w *watch) onEntry(e entry) error {
 	if strings.HasPrefix(e.key, recordKey) && e.revision > w.known[e.key].revision {
-		w.tell(e)
+		w.report(e)
 	}
 	return nil
 }
 
-// tell tells f of an entry. One that cannot be read is passed over: it says nothing.
-func (w *watch) tell(e entry) {
+// report tells f of an entry. One that cannot be read is passed over: it says nothing.
+func (w *watch) report(e entry) {
 	c, err := change(e)
 	if err != nil {
 		return
@@ -161,7 +161,7 @@ func (w *watch) audit(ctx context.Context) error {
 	there := map[string]uint64{}
 	next, err := w.b.read(ctx, 0, func(e entry) error {
 		there[e.key] = e.revision
-		return w.see(e)
+		return w.onEntry(e)
 	})
 	if err != nil {
 		return err
@@ -181,7 +181,7 @@ func (w *watch) audit(ctx context.Context) error {
 				return err
 			}
 			if older && w.suspects[key] {
-				w.tell(e)
+				w.report(e)
 			} else if older {
 				doubted[key] = true
 			}

@@ -206,7 +206,7 @@ func TestWatchDoubtsOldEntries(t *testing.T) {
 	if err := w.poll(limit(t)); err != nil {
 		t.Fatal(err)
 	}
-	_ = w.see(first)
+	_ = w.onEntry(first)
 	if len(told) != 1 || told[0].Record.Workers != 2 {
 		t.Fatalf("told %+v", told)
 	}
@@ -216,7 +216,7 @@ func TestWatchDoubtsOldEntries(t *testing.T) {
 	if err := w.poll(limit(t)); err != nil {
 		t.Fatal(err)
 	}
-	_ = w.see(first)
+	_ = w.onEntry(first)
 	if len(told) != 2 || told[1].Record != nil {
 		t.Fatalf("told %+v", told)
 	}

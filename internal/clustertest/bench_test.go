@@ -31,7 +31,7 @@ func BenchmarkWorkerKilled(b *testing.B) {
 				r.kill(all[n%len(all)])
 				time.Sleep(2 * time.Second)
 			}
-			var slowest cluster.Recovered
+			var slowest cluster.Recovery
 			for _, group := range recoveries(f.explain(r.name)) {
 				took = append(took, group.Took)
 				if group.Took > slowest.Took {
@@ -52,7 +52,7 @@ func BenchmarkWorkerKilled(b *testing.B) {
 }
 
 // recoveries returns for each process that came after a killed one the task that took longest.
-func recoveries(events []cluster.Event) (worst []cluster.Recovered) {
+func recoveries(events []cluster.Event) (worst []cluster.Recovery) {
 	var last time.Time
 	for _, e := range events {
 		if e.Recovery == nil {
@@ -83,7 +83,7 @@ func (f *fixture) submitArgs(name string, workers int, args ...string) *run {
 	r := f.begin(name, workers, args...)
 	f.eventually(60*time.Second, "words are counted", func() bool {
 		for _, w := range r.look().Workers {
-			if w.Beat != nil && slices.ContainsFunc(w.Beat.Tasks, func(t cluster.Task) bool {
+			if w.Heartbeat != nil && slices.ContainsFunc(w.Heartbeat.Tasks, func(t cluster.Task) bool {
 				return t.Alias.Operator == "count" && t.Counters.Consumed > 0
 			}) {
 				return true
@@ -194,7 +194,7 @@ func BenchmarkManyTasks(b *testing.B) {
 	f.eventually(60*time.Second, "all run", func() bool {
 		tasks = 0
 		for _, w := range r.workers() {
-			tasks += len(w.Beat.Tasks)
+			tasks += len(w.Heartbeat.Tasks)
 		}
 		return tasks == 200
 	})

@@ -82,10 +82,10 @@ func (r *run) look() cluster.Description {
 	r.f.t.Helper()
 	d := r.f.describe(r.name)
 	for _, w := range d.Workers {
-		if w.Beat == nil {
+		if w.Heartbeat == nil {
 			continue
 		}
-		for _, task := range w.Beat.Tasks {
+		for _, task := range w.Heartbeat.Tasks {
 			r.seen[task.Alias] = max(r.seen[task.Alias], task.Incarnation)
 		}
 	}
@@ -97,10 +97,10 @@ func (r *run) progress() (percent int64) {
 	r.f.t.Helper()
 	var done, total int64
 	for _, w := range r.look().Workers {
-		if w.Beat == nil {
+		if w.Heartbeat == nil {
 			continue
 		}
-		for _, task := range w.Beat.Tasks {
+		for _, task := range w.Heartbeat.Tasks {
 			done, total = done+task.Done, total+task.Total
 		}
 	}
@@ -111,7 +111,7 @@ func (r *run) progress() (percent int64) {
 }
 
 // worker returns a worker of the run that has tasks, with its process id. It prefers one without the spout.
-func (r *run) worker() (w cluster.WorkerNow) {
+func (r *run) worker() (w cluster.WorkerStatus) {
 	r.f.t.Helper()
 	r.f.eventually(30*time.Second, "its workers are heard", func() bool {
 		all := r.workers()
@@ -129,10 +129,10 @@ func (r *run) worker() (w cluster.WorkerNow) {
 	return w
 }
 
-// workers returns those that beat.
-func (r *run) workers() (all []cluster.WorkerNow) {
+// workers returns those that heartbeat.
+func (r *run) workers() (all []cluster.WorkerStatus) {
 	for _, w := range r.look().Workers {
-		if w.Beat != nil && w.Beat.PID > 0 && len(w.Tasks) > 0 {
+		if w.Heartbeat != nil && w.Heartbeat.PID > 0 && len(w.Tasks) > 0 {
 			all = append(all, w)
 		}
 	}
@@ -140,7 +140,7 @@ func (r *run) workers() (all []cluster.WorkerNow) {
 }
 
 // harm notes that a worker's tasks are about to die.
-func (r *run) harm(w cluster.WorkerNow) {
+func (r *run) harm(w cluster.WorkerStatus) {
 	for _, a := range w.Tasks {
 		r.hurt[a] = true
 	}
@@ -154,16 +154,16 @@ func (r *run) harmAll() {
 }
 
 // kill is kill -9 of a worker.
-func (r *run) kill(w cluster.WorkerNow) {
+func (r *run) kill(w cluster.WorkerStatus) {
 	r.f.t.Helper()
 	r.harm(w)
-	if err := syscall.Kill(w.Beat.PID, syscall.SIGKILL); err != nil {
-		r.f.t.Fatalf("kill worker %v, process %d: %v", w.Seat, w.Beat.PID, err)
+	if err := syscall.Kill(w.Heartbeat.PID, syscall.SIGKILL); err != nil {
+		r.f.t.Fatalf("kill worker %v, process %d: %v", w.Slot, w.Heartbeat.PID, err)
 	}
 }
 
-// host returns the number of the supervisor of a seat.
-func (f *fixture) host(s cluster.Seat) int {
+// host returns the number of the supervisor of a slot.
+func (f *fixture) host(s cluster.WorkerSlot) int {
 	return int(s.Supervisor[1] - '1')
 }
 

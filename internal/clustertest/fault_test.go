@@ -85,22 +85,22 @@ func (f *fixture) allWorkersKilled() {
 func (f *fixture) workerPaused() {
 	r := f.submit("worker-paused")
 	w := r.worker()
-	host := f.host(w.Seat)
+	host := f.host(w.Slot)
 	r.harm(w)
 	f.hosts[host].Signal(syscall.SIGSTOP)
-	f.eventually(30*time.Second, "its tasks are elsewhere", func() bool { return !r.has(w.Seat) && len(r.workers()) > 0 })
+	f.eventually(30*time.Second, "its tasks are elsewhere", func() bool { return !r.has(w.Slot) && len(r.workers()) > 0 })
 	time.Sleep(time.Second) // they have begun
 	f.hosts[host].Signal(syscall.SIGCONT)
 	f.eventually(30*time.Second, "the old worker is gone", func() bool {
-		return errors.Is(syscall.Kill(w.Beat.PID, 0), syscall.ESRCH)
+		return errors.Is(syscall.Kill(w.Heartbeat.PID, 0), syscall.ESRCH)
 	})
 	f.up(host)
 	r.settle()
 }
 
-// has reports whether a worker is to be in a seat.
-func (r *run) has(seat cluster.Seat) bool {
-	return slices.ContainsFunc(r.look().Workers, func(w cluster.WorkerNow) bool { return w.Seat == seat })
+// has reports whether a worker is to be in a slot.
+func (r *run) has(slot cluster.WorkerSlot) bool {
+	return slices.ContainsFunc(r.look().Workers, func(w cluster.WorkerStatus) bool { return w.Slot == slot })
 }
 
 // up waits until a supervisor is heard.
@@ -115,18 +115,18 @@ func (f *fixture) up(n int) {
 func (f *fixture) supervisorKilled() {
 	r := f.submit("supervisor-killed")
 	w := r.worker()
-	host := f.host(w.Seat)
+	host := f.host(w.Slot)
 	f.supervisors[host].Kill()
 	time.Sleep(detection + time.Second) // the worker goes on, so nothing moves
-	if err := syscall.Kill(w.Beat.PID, 0); err != nil {
+	if err := syscall.Kill(w.Heartbeat.PID, 0); err != nil {
 		f.t.Errorf("the worker has not outlived its supervisor: %v", err)
 	}
 	f.startSupervisor(host)
 	f.up(host)
 	f.eventually(20*time.Second, "the worker is adopted", func() bool {
 		for _, now := range r.look().Workers {
-			if now.Seat == w.Seat && now.Process != nil {
-				return now.Process.Adopted && now.Process.PID == w.Beat.PID
+			if now.Slot == w.Slot && now.Process != nil {
+				return now.Process.Adopted && now.Process.PID == w.Heartbeat.PID
 			}
 		}
 		return false
@@ -137,7 +137,7 @@ func (f *fixture) supervisorKilled() {
 func (f *fixture) hostLost() {
 	r := f.submit("host-lost")
 	w := r.worker()
-	host := f.host(w.Seat)
+	host := f.host(w.Slot)
 	r.harm(w)
 	f.hosts[host].Signal(syscall.SIGKILL)
 	r.settle()
@@ -224,10 +224,10 @@ func (f *fixture) mute() { f.unheard("mute", (*netlab.Host).Mute, (*netlab.Host)
 func (f *fixture) unheard(name string, begin, end func(*netlab.Host)) {
 	r := f.submit(name)
 	w := r.worker()
-	host := f.host(w.Seat)
+	host := f.host(w.Slot)
 	r.harm(w)
 	begin(f.hosts[host])
-	f.eventually(30*time.Second, "its tasks are elsewhere", func() bool { return !r.has(w.Seat) })
+	f.eventually(30*time.Second, "its tasks are elsewhere", func() bool { return !r.has(w.Slot) })
 	end(f.hosts[host])
 	f.up(host)
 	r.settle()
@@ -312,8 +312,8 @@ func (f *fixture) rollingRestart() {
 		time.Sleep(3 * time.Second)
 	}
 	for _, w := range r.workers() {
-		if err := syscall.Kill(w.Beat.PID, syscall.SIGTERM); err != nil {
-			f.t.Logf("restart worker %v: %v", w.Seat, err)
+		if err := syscall.Kill(w.Heartbeat.PID, syscall.SIGTERM); err != nil {
+			f.t.Logf("restart worker %v: %v", w.Slot, err)
 		}
 		time.Sleep(time.Second)
 	}

@@ -53,7 +53,7 @@ func (f *fixture) spied() {
 	r := f.submitTo("victim", 3, 100_000)
 	w := r.worker()
 	before := r.look().Record
-	out := f.hostile("spy", "spy", 3, "-victim", string(w.Seat.Instance), "-seat", fmt.Sprintf("%s.%d", w.Seat.Supervisor, w.Seat.Slot))
+	out := f.hostile("spy", "spy", 3, "-victim", string(w.Slot.Instance), "-target", fmt.Sprintf("%s.%d", w.Slot.Supervisor, w.Slot.Number))
 	var reports []string
 	f.eventually(60*time.Second, "three spies have reported", func() bool {
 		reports, _ = filepath.Glob(out + ".*.report")
@@ -116,7 +116,7 @@ func (f *fixture) forked() {
 	w := f.describe("forks").Workers[0]
 	f.end("forks")
 	f.eventually(20*time.Second, "they are gone", func() bool { return len(children()) == 0 })
-	f.eventually(20*time.Second, "it is gone", func() bool { return arguments(w.Beat.PID) == nil })
+	f.eventually(20*time.Second, "it is gone", func() bool { return arguments(w.Heartbeat.PID) == nil })
 }
 
 // foreign: a program that was built with another library version is refused, and both versions are shown.
@@ -155,7 +155,7 @@ func (f *fixture) replaced() {
 	r := f.submitTo("replaced", 1, 20_000)
 	w := r.worker()
 	sha := r.look().Record.Artefact.SHA256
-	cached := filepath.Join(f.dir, w.Seat.Supervisor, "artefacts", sha)
+	cached := filepath.Join(f.dir, w.Slot.Supervisor, "artefacts", sha)
 	if _, err := os.Stat(cached); err != nil {
 		f.t.Fatal(err)
 	}

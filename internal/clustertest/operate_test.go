@@ -48,7 +48,7 @@ func (f *fixture) deactivated() {
 	was := r.emitted("lines")
 	f.eventually(10*time.Second, "the spout is quiet", func() bool {
 		before := was
-		time.Sleep(2 * cluster.BeatEvery)
+		time.Sleep(2 * cluster.HeartbeatEvery)
 		was = r.emitted("lines")
 		return was == before
 	})
@@ -67,10 +67,10 @@ func (f *fixture) deactivated() {
 func (r *run) emitted(operator string) uint64 {
 	r.f.t.Helper()
 	for _, w := range r.look().Workers {
-		if w.Beat == nil {
+		if w.Heartbeat == nil {
 			continue
 		}
-		for _, t := range w.Beat.Tasks {
+		for _, t := range w.Heartbeat.Tasks {
 			if t.Alias == (msgid.Alias{Operator: operator}) {
 				return t.Counters.Emitted
 			}
@@ -150,7 +150,7 @@ func (f *fixture) leveled() {
 	if n := recovered(); n != 0 {
 		f.t.Errorf("at level error %d recoveries are logged", n)
 	}
-	time.Sleep(time.Until(since.Add(length + 2*cluster.BeatEvery)))
+	time.Sleep(time.Until(since.Add(length + 2*cluster.HeartbeatEvery)))
 	restart(2)
 	f.eventually(5*time.Second, "what happens later is logged", func() bool { return recovered() == 1 })
 	r.settle()

@@ -33,7 +33,7 @@ func (f *fixture) canary() {
 		f.t.Fatalf("%d secrets: %v", len(secrets), err)
 	}
 	r := f.submitTo("canary", 3, 20_000) // some processes to look at
-	logins, _ := filepath.Glob(filepath.Join(f.dir, "s?", "seats", "*", "*", "login"))
+	logins, _ := filepath.Glob(filepath.Join(f.dir, "s?", "slots", "*", "*", "login"))
 	if len(logins) == 0 {
 		f.t.Error("no login of a worker is found, so nothing is known of those")
 	}

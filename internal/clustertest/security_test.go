@@ -167,8 +167,8 @@ func (f *fixture) roles() {
 		for _, subject := range []string{
 			"$KV.askback-cluster.topology." + r.name, "$KV.askback-cluster.epoch", "$JS.API.STREAM.DELETE.KV_askback-cluster",
 			"$JS.API.STREAM.PURGE.KV_askback-cluster", "$JS.API.STREAM.DELETE.askback-" + instance,
-			"askback." + instance + ".data.lines.0.split.0", "askback." + instance + ".log.count.0", "askback.beat.host.s1",
-			"askback.worker." + instance + ".s1.0.order", "askback.api.host.s1.join",
+			"askback." + instance + ".data.lines.0.split.0", "askback." + instance + ".log.count.0", "askback.heartbeat.host.s1",
+			"askback.worker." + instance + ".s1.0.assign", "askback.api.host.s1.join",
 		} {
 			if got := f.tool(who, "publish", subject); strings.TrimSpace(got) != "denied" {
 				f.t.Errorf("%s may publish %s: %s", who, subject, got)
@@ -178,7 +178,7 @@ func (f *fixture) roles() {
 	for who, subjects := range map[string][]string{
 		"view":    {">", "askback.>", "askback.*.data.>", "_INBOX.>", "$KV.>"},
 		"operate": {">", "askback.>", "askback.*.log.>", "_INBOX.>", "$KV.>"},
-		"nimbus":  {">", "askback.*.data.>"}, "supervisor-s1": {">", "askback.*.data.>", "askback.host.s2.*", "askback.beat.worker.*.s2.*"},
+		"nimbus":  {">", "askback.*.data.>"}, "supervisor-s1": {">", "askback.*.data.>", "askback.host.s2.*", "askback.heartbeat.worker.*.s2.*"},
 	} {
 		for _, subject := range subjects {
 			if got := f.tool(who, "listen", subject); strings.TrimSpace(got) != "denied" {
@@ -214,19 +214,19 @@ func (f *fixture) renewed() {
 		}
 		return true
 	})
-	until := map[cluster.Seat]map[time.Time]bool{}
+	until := map[cluster.WorkerSlot]map[time.Time]bool{}
 	f.eventually(60*time.Second, "permissions are renewed five times", func() bool {
 		for _, w := range r.look().Workers {
-			if w.Beat == nil {
+			if w.Heartbeat == nil {
 				continue
 			}
-			if left := time.Until(w.Beat.JWT); left > 11*time.Second {
+			if left := time.Until(w.Heartbeat.JWT); left > 11*time.Second {
 				f.t.Fatalf("permissions hold for %v", left)
 			}
-			if until[w.Seat] == nil {
-				until[w.Seat] = map[time.Time]bool{}
+			if until[w.Slot] == nil {
+				until[w.Slot] = map[time.Time]bool{}
 			}
-			until[w.Seat][w.Beat.JWT] = true
+			until[w.Slot][w.Heartbeat.JWT] = true
 		}
 		times := 5
 		for _, u := range until {

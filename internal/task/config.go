@@ -33,10 +33,10 @@ type Config struct {
 	// LocalFor is for how many tuples of an edge what Local says is relied on. Default 16384.
 	LocalFor uint64
 
-	// Quiet returns a number other than 0 when spouts are not to be polled and timers not to fire, so that the topology
+	// Quiesce returns a number other than 0 when spouts are not to be polled and timers not to fire, so that the topology
 	// comes to a standstill. A task that stands still tells the number; see Info. It is asked often, from all tasks'
 	// goroutines. Default: they always are.
-	Quiet func() uint64
+	Quiesce func() uint64
 
 	Now  func() time.Time // the wall clock; default time.Now
 	Rand func() uint64    // where ctx.Rand takes fresh values; default: a generator seeded by the system

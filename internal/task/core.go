@@ -210,7 +210,7 @@ func (c *Core) StoreLost() {
 func (c *Core) Tick(now recovery.Tick) {
 	c.now = now
 	c.step(recovery.Event{Kind: recovery.Ticked, Now: now})
-	if every := c.tickEvery(); every > 0 && now >= c.dueAt && c.work.Kind == 0 && c.quiet() == 0 {
+	if every := c.tickEvery(); every > 0 && now >= c.dueAt && c.work.Kind == 0 && c.quiesce() == 0 {
 		c.step(recovery.Event{Kind: recovery.Due, Value: uint64(c.cfg.Now().UnixNano())})
 	}
 	c.emit.linger(c)

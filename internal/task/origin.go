@@ -14,12 +14,12 @@ import (
 
 // An Origin is what a task goes on from whose own log has no snapshot yet: what its namesake has left in the log of
 // another plan, at a moment when nothing was on its way between any two tasks. The operator's state, or its position,
-// and keyed state go on; channels and routing begin anew. If the old plan has no such task, or Print is 0, the task
-// begins empty.
+// and keyed state go on; channels and routing begin anew. If the old plan has no such task, or QuiescePositions is 0, the
+// task begins empty.
 type Origin struct {
-	Log   checkpoint.Log
-	Plan  *topology.Plan
-	Print uint64 // Info.Print of that moment
+	Log              checkpoint.Log
+	Plan             *topology.Plan
+	QuiescePositions uint64 // Info.QuiescePositions of that moment
 }
 
 // A seed is the state that a task begins with.
@@ -49,7 +49,7 @@ func (s *Supervisor) open(ctx context.Context) (w *checkpoint.Writer, h *checkpo
 // read returns what the task's namesake has left. It fails if that is not what it was when all was still.
 func (o *Origin) read(ctx context.Context, cfg Config, opt checkpoint.Options) (*seed, *checkpoint.History, error) {
 	old := o.Plan.Task(cfg.Task.Alias)
-	if old == nil || o.Print == 0 {
+	if old == nil || o.QuiescePositions == 0 {
 		return nil, nil, nil
 	}
 	h, err := checkpoint.Peek(ctx, o.Log, old.Alias, opt)
@@ -78,7 +78,7 @@ func (o *Origin) read(ctx context.Context, cfg Config, opt checkpoint.Options) (
 		return nil, nil, err
 	}
 	// Frames that its snapshot retains have become stable since: else it would not have stood still.
-	if st := m.Status(); st.Replaying || fingerprint(st) != o.Print {
+	if st := m.Status(); st.Replaying || quiescePositions(st) != o.QuiescePositions {
 		return nil, nil, damaged("it is not where it was then")
 	}
 	if own, err = begin.lost.decode(own); err != nil {
@@ -118,8 +118,8 @@ func (c *Core) adopt(begin *seed) error {
 	return c.resume(begin.own)
 }
 
-// fingerprint is one of where all of a task's channels are. It is never 0.
-func fingerprint(st *recovery.Status) uint64 {
+// quiescePositions hashes the positions of all of a task's channels. It is never 0.
+func quiescePositions(st *recovery.Status) uint64 {
 	h := fnv.New64a()
 	var b [12]byte
 	for _, side := range [][]recovery.Position{st.Inputs, st.Outputs} {
@@ -132,22 +132,22 @@ func fingerprint(st *recovery.Status) uint64 {
 	return max(1, h.Sum64())
 }
 
-// Keeps says what an operator keeps from tuple to tuple.
-type Keeps string
+// A StateKind says what an operator keeps from tuple to tuple.
+type StateKind string
 
 // What operators keep.
 const (
-	Nothing  Keeps = ""
-	KeyState Keeps = "keyed state"
-	OwnState Keeps = "state of its own"
-	Effects  Keeps = "effects outside, and Commit"
-	Anchored Keeps = "effects outside under the topology's name" // see bolt.Movable
+	Nothing  StateKind = ""
+	KeyState StateKind = "keyed state"
+	OwnState StateKind = "state of its own"
+	Effects  StateKind = "effects outside, and Commit"
+	Anchored StateKind = "effects outside under the topology's name" // see bolt.RenameSafe
 )
 
-// keeps returns what the task's operator keeps.
-func (c *Core) keeps() Keeps {
+// keepsState returns what the task's operator keeps.
+func (c *Core) keepsState() StateKind {
 	switch c.bolt.(type) {
-	case bolt.Movable:
+	case bolt.RenameSafe:
 		return Effects
 	case bolt.Committer:
 		return Anchored
@@ -160,16 +160,16 @@ func (c *Core) keeps() Keeps {
 	return Nothing
 }
 
-// quiet returns the number that Config.Quiet has; 0: the task is to go on.
-func (c *Core) quiet() uint64 {
-	if c.cfg.Quiet == nil {
+// quiesce returns the number that Config.Quiesce returns; 0: the task is to go on.
+func (c *Core) quiesce() uint64 {
+	if c.cfg.Quiesce == nil {
 		return 0
 	}
-	return c.cfg.Quiet()
+	return c.cfg.Quiesce()
 }
 
-// still reports whether the task has been told to be quiet, by which number, and has nothing to do and nothing to lose.
-func (c *Core) still() (number uint64, is bool) {
-	number = c.quiet()
+// quiesced reports whether the task is to quiesce, by which number, and has nothing to do and nothing to lose.
+func (c *Core) quiesced() (number uint64, is bool) {
+	number = c.quiesce()
 	return number, number != 0 && c.work.Kind == 0 && c.capture == nil && c.err == nil && c.machine.Status().Clean
 }

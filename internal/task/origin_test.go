@@ -71,10 +71,10 @@ func (h *house) still(quiet *atomic.Uint64) map[msgid.Alias]uint64 {
 			h.until("all stand still", func() bool {
 				for _, s := range h.tasks {
 					i := s.Info()
-					if i.Quiet != round {
+					if i.Quiesced != round {
 						return false
 					}
-					prints[k][i.Alias] = i.Print
+					prints[k][i.Alias] = i.QuiescePositions
 				}
 				return true
 			})
@@ -106,12 +106,12 @@ func TestOrigin(t *testing.T) {
 				limit.Store(n * int64(phase+2) / 3)
 				var own *memlog.Log
 				h := openPlan(t, next, memlog.Options{}, func(o *task.Options) {
-					o.Config.Quiet = quiet.Load
+					o.Config.Quiesce = quiet.Load
 					own = o.Log.(*memlog.Log)
 					if log != nil {
 						o.From = &task.Origin{Log: log, Plan: plan}
 						if o.Config.Task.Alias.Operator != "digit" {
-							o.From.Print = prints[o.Config.Task.Alias]
+							o.From.QuiescePositions = prints[o.Config.Task.Alias]
 						}
 					}
 				})
@@ -154,11 +154,11 @@ func TestOrigin(t *testing.T) {
 				}
 				for a, s := range h.tasks {
 					i := s.Info()
-					if !i.Rooted && phase > 0 && phase < 2 {
+					if !i.HasSnapshot && phase > 0 && phase < 2 {
 						t.Errorf("%s stands still without a snapshot of its own", a)
 					}
-					if strings.HasPrefix(a, "tally") && (i.Keeps != task.KeyState || i.Incarnation <= incarnations[a]) {
-						t.Errorf("%s keeps %q; incarnation %d after %d", a, i.Keeps, i.Incarnation, incarnations[a])
+					if strings.HasPrefix(a, "tally") && (i.KeepsState != task.KeyState || i.Incarnation <= incarnations[a]) {
+						t.Errorf("%s keeps %q; incarnation %d after %d", a, i.KeepsState, i.Incarnation, incarnations[a])
 					}
 					incarnations[a] = i.Incarnation
 				}
@@ -179,13 +179,13 @@ func TestOriginElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	var quiet atomic.Uint64
-	h := openPlan(t, plan, memlog.Options{}, func(o *task.Options) { o.Config.Quiet = quiet.Load })
+	h := openPlan(t, plan, memlog.Options{}, func(o *task.Options) { o.Config.Quiesce = quiet.Load })
 	h.until("half is read", func() bool { return h.tasks["numbers.0"].Info().Done >= 50 })
 	prints := h.still(&quiet)
 	h.stop()
 	for says, log := range map[string]*memlog.Log{"it has no snapshot": memlog.New(memlog.Options{}), "it is not where it was then": h.log} {
 		h := openPlan(t, plan, memlog.Options{}, func(o *task.Options) {
-			o.From = &task.Origin{Log: log, Plan: plan, Print: prints[o.Config.Task.Alias] + 1}
+			o.From = &task.Origin{Log: log, Plan: plan, QuiescePositions: prints[o.Config.Task.Alias] + 1}
 			o.Failures = 1
 		})
 		if err := h.fails(); !errors.Is(err, checkpoint.ErrDamaged) || !strings.Contains(err.Error(), says) {

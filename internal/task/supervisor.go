@@ -64,27 +64,27 @@ func (s State) String() string { return stateNames[s] }
 
 // Info is how a task stands. It is a copy, safe to keep.
 type Info struct {
-	Alias       msgid.Alias
-	State       State
-	Incarnation msgid.Incarnation
-	Restarts    int
-	Done, Total int64             // a spout's progress, in its own unit
-	Resumed     bool              // the first incarnation here went on from an earlier process's log
-	ResumedAt   int64             // Done at that moment
-	Counters    recovery.Counters // of all incarnations here
-	Core        Counters
-	Lost        Lost   // tuples given up by the operator's policy, by all incarnations, each once
-	Overflowed  uint64 // messages dropped by a full inbox; they are asked for again
-	Retained    int    // bytes kept for resending
-	Rooted      bool   // its own log has a snapshot, so that Options.From is not needed any more
-	Keeps       Keeps  // what its operator keeps
-	Quiet       uint64 // what Config.Quiet returned when the task was found to stand still; 0: it does not
-	Print       uint64 // where its channels were then; equal ones are equal
-	Blocked     string // the channel without credit, if there is one
-	Starved     string // the channel that recorded order waits for, if there is one
-	Since       time.Time
-	LogError    error // why the log takes nothing just now
-	Err         error // why it failed last
+	Alias            msgid.Alias
+	State            State
+	Incarnation      msgid.Incarnation
+	Restarts         int
+	Done, Total      int64             // a spout's progress, in its own unit
+	Resumed          bool              // the first incarnation here went on from an earlier process's log
+	ResumedAt        int64             // Done at that moment
+	Counters         recovery.Counters // of all incarnations here
+	Core             Counters
+	Lost             Lost      // tuples given up by the operator's policy, by all incarnations, each once
+	Overflowed       uint64    // messages dropped by a full inbox; they are asked for again
+	Retained         int       // bytes kept for resending
+	HasSnapshot      bool      // its own log has a snapshot, so that Options.From is not needed any more
+	KeepsState       StateKind // what its operator keeps
+	Quiesced         uint64    // the number of Config.Quiesce when the task was found quiescent; 0: it is not
+	QuiescePositions uint64    // hash of its channel positions at that moment
+	Blocked          string    // the channel without credit, if there is one
+	Starved          string    // the channel that recorded order waits for, if there is one
+	Since            time.Time
+	LogError         error // why the log takes nothing just now
+	Err              error // why it failed last
 }
 
 // A Supervisor keeps one task running: it starts the next incarnation when one ends. Its methods may be called
@@ -299,8 +299,8 @@ func (s *Supervisor) begun(r *runner, h *checkpoint.History) {
 	defer s.mu.Unlock()
 	s.current, s.loaded, s.reported = r, time.Now(), false
 	s.info.Incarnation = h.Incarnation
-	s.info.Rooted = s.info.Rooted || len(h.Chain) > 0
-	s.info.Keeps, s.info.Quiet = r.core.keeps(), 0
+	s.info.HasSnapshot = s.info.HasSnapshot || len(h.Chain) > 0
+	s.info.KeepsState, s.info.Quiesced = r.core.keepsState(), 0
 	s.info.Done, s.info.Total = r.progress()
 	if s.first {
 		s.info.Resumed, s.info.ResumedAt = h.Restarted, 0
@@ -366,10 +366,10 @@ func (s *Supervisor) publish(r *runner) {
 	i.Core = s.goneCore
 	i.Core.add(r.core.Counters())
 	i.Lost = r.core.Lost()
-	i.Rooted = i.Rooted || st.Counters.Snapshots > 0
-	i.Keeps, i.Quiet = r.core.keeps(), 0
-	if number, still := r.core.still(); still {
-		i.Quiet, i.Print = number, fingerprint(st)
+	i.HasSnapshot = i.HasSnapshot || st.Counters.Snapshots > 0
+	i.KeepsState, i.Quiesced = r.core.keepsState(), 0
+	if number, still := r.core.quiesced(); still {
+		i.Quiesced, i.QuiescePositions = number, quiescePositions(st)
 	}
 	i.Overflowed, i.Retained = r.box.lost(), st.Retained
 	i.Done, i.Total = r.progress()

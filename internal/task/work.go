@@ -27,7 +27,7 @@ func (c *Core) Work() bool {
 			return captured
 		}
 		c.pollAt = 0
-		if c.spout != nil && c.quiet() != 0 {
+		if c.spout != nil && c.quiesce() != 0 {
 			c.pollAt = c.now + quietPoll
 			return captured
 		}

@@ -111,7 +111,7 @@ func join(account, workers *jwt.AccountClaims, p cluster.Subjects) {
 		{string(p) + ".api.worker.*.*.*.*", jwt.ResponseTypeSingleton},
 		{p.Event("*"), jwt.ResponseTypeSingleton},
 		// Not a stream: what a worker has JetStream answer in its name passes on to streams, and not to services.
-		{string(p) + ".beat.worker.*.*.*", jwt.ResponseTypeSingleton},
+		{string(p) + ".heartbeat.worker.*.*.*", jwt.ResponseTypeSingleton},
 	} {
 		pass(account, workers, jwt.Service, service.subject, service.answers)
 	}

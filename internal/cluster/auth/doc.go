@@ -3,7 +3,7 @@
 //
 //	summary, err := auth.Init("keys", auth.Options{Servers: servers, Supervisors: []string{"host-1"}}) // once
 //	issuer, err := auth.ReadIssuer("keys/issuer.json", subjects, user.Key())                            // nimbus
-//	token, err := issuer.IssueWorker(key, seat, tasks, "", 24*time.Hour)
+//	token, err := issuer.IssueWorker(key, slot, tasks, "", 24*time.Hour)
 //
 // # The nouns
 //
@@ -14,9 +14,9 @@
 // anybody.
 //
 //	who         account   made by          may publish                                  may listen to
-//	worker      workers   nimbus's key     tuples from its tasks, their log, its beat   tuples to its tasks, its orders
-//	supervisor  cluster   cluster's key    its beat, orders to its workers, events      its requests, beats of its workers
-//	nimbus      cluster   cluster's key    the bucket, JetStream's API, events          requests, beats
+//	worker      workers   nimbus's key     tuples from its tasks, their log, its heartbeat   tuples to its tasks, its orders
+//	supervisor  cluster   cluster's key    its heartbeat, orders to its workers, events      its requests, heartbeats of its workers
+//	nimbus      cluster   cluster's key    the bucket, JetStream's API, events          requests, heartbeats
 //	view        cluster   cluster's key    requests that look                           –
 //	operate     cluster   cluster's key    requests that change, artefacts              tuples (tap)
 //	admin       cluster   cluster's key    requests that concern hosts                  tuples (tap)
@@ -42,7 +42,7 @@
 // # Caveats
 //
 // A JWT cannot be taken back: what it allows ends with its time, or with the account's JWT in the servers'
-// configurations, where revocations can be put. A worker's tasks are safe from an earlier worker of the same seat by the
+// configurations, where revocations can be put. A worker's tasks are safe from an earlier worker of the same slot by the
 // task log's fence, not by permissions.
 //
 // Purging is granted for a topology's log as a whole, and so is reading it: the workers of one topology trust each other

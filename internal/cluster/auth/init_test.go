@@ -83,7 +83,7 @@ func TestAdd(t *testing.T) {
 	if _, err := auth.AddSupervisor(y.dir, p, "../host"); !errors.Is(err, auth.ErrOptions) {
 		t.Error(err)
 	}
-	table(t, y.as(t, "supervisor-host-9"), []may{{publish, p.HostBeat("host-9"), true}, {publish, p.HostBeat("host-1"), false}})
+	table(t, y.as(t, "supervisor-host-9"), []may{{publish, p.HostHeartbeat("host-9"), true}, {publish, p.HostHeartbeat("host-1"), false}})
 	table(t, y.as(t, "user-eve"), []may{{publish, p.API(cluster.View, cluster.VerbList), true}, {publish, p.API(cluster.Operate, cluster.VerbKill), false}})
 	if got, err := auth.ReadTrust(filepath.Join(y.dir, "trust")); err != nil || len(got) != 1 {
 		t.Error(got, err)

@@ -64,17 +64,17 @@ type issuerFile struct {
 	Seed    string `json:"seed"`    // of the signing key
 }
 
-// IssueWorker returns the JWT of a worker's public key, which may be those tasks in that seat for ttl. From is the instance
+// IssueWorker returns the JWT of a worker's public key, which may be those tasks in that slot for ttl. From is the instance
 // that the topology was before, if its log is still needed.
-func (i *Issuer) IssueWorker(key string, seat cluster.Seat, tasks []msgid.Alias, from cluster.Instance, ttl time.Duration) (string, error) {
+func (i *Issuer) IssueWorker(key string, slot cluster.WorkerSlot, tasks []msgid.Alias, from cluster.Instance, ttl time.Duration) (string, error) {
 	if !nkeys.IsValidPublicUserKey(key) {
 		return "", fmt.Errorf("%w: what is given is no user's public key", ErrIssue) // it may be a seed: not repeated
 	}
-	if err := seat.Check(); err != nil {
+	if err := slot.Check(); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrIssue, err)
 	}
-	if from != "" && (from.Check() != nil || from.Name() != seat.Instance.Name()) {
-		return "", fmt.Errorf("%w: %.80q is no earlier instance of %s", ErrIssue, string(from), seat.Instance)
+	if from != "" && (from.Check() != nil || from.Name() != slot.Instance.Name()) {
+		return "", fmt.Errorf("%w: %.80q is no earlier instance of %s", ErrIssue, string(from), slot.Instance)
 	}
 	for _, task := range tasks {
 		if !msgid.ValidName(task.Operator) || task.Index < 0 {
@@ -85,11 +85,11 @@ func (i *Issuer) IssueWorker(key string, seat cluster.Seat, tasks []msgid.Alias,
 		return "", fmt.Errorf("%w: a life of %v: want at least 1s, for JWTs count in seconds", ErrIssue, ttl)
 	}
 	claims := jwt.NewUserClaims(key)
-	claims.Name = seatName(seat)
+	claims.Name = slotName(slot)
 	claims.IssuerAccount = i.account
 	claims.Expires = time.Now().Add(ttl).Unix()
 	claims.Tags.Add("role:worker")
-	claims.Permissions = WorkerPermissions(i.p, key, seat, tasks, from)
+	claims.Permissions = WorkerPermissions(i.p, key, slot, tasks, from)
 	return encode(claims, i.pair)
 }
 

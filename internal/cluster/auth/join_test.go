@@ -50,18 +50,18 @@ func across(t *testing.T, y *yard, replicas int) {
 		t.Fatalf("%s was not heard", subject)
 		return nil
 	}
-	beats, told := listen(nimbus, p.WorkerBeats("*")), listen(host, p.WorkerBeats("host-1"))
-	hears(beats, w, p.WorkerBeat(first))
-	hears(told, w, p.WorkerBeat(first))
+	beats, told := listen(nimbus, p.WorkerHeartbeats("*")), listen(host, p.WorkerHeartbeats("host-1"))
+	hears(beats, w, p.WorkerHeartbeat(first))
+	hears(told, w, p.WorkerHeartbeat(first))
 	orders := listen(w, p.Worker(first, "*"))
-	hears(orders, host, p.Worker(first, cluster.VerbOrder))
+	hears(orders, host, p.Worker(first, cluster.VerbAssign))
 	taps := listen(operate, "askback."+string(words)+".data.split.*.count.*")
 	hears(taps, w, "askback."+string(words)+".data.split.0.count.1")
 	_ = orders.Unsubscribe()
 
 	// Requests, in both directions.
 	answer := func(r micro.Request) {
-		if !cluster.Answerable(r.Reply()) {
+		if !cluster.ValidReply(r.Reply()) {
 			t.Errorf("a worker's request is to be answered at %s", r.Reply())
 		}
 		_ = r.RespondJSON(cluster.LoginReply{JWT: "x"})

@@ -20,15 +20,15 @@ const answers = "_R_.>"
 
 // WorkerPermissions lets a worker be its tasks, and nothing else. From, unless it is "", is the instance that its topology
 // was before, whose log it may read.
-func WorkerPermissions(p cluster.Subjects, key string, seat cluster.Seat, tasks []msgid.Alias, from cluster.Instance) jwt.Permissions {
-	topology := string(p) + "." + string(seat.Instance) + "."
-	log := natslog.StreamName(string(p), string(seat.Instance))
+func WorkerPermissions(p cluster.Subjects, key string, slot cluster.WorkerSlot, tasks []msgid.Alias, from cluster.Instance) jwt.Permissions {
+	topology := string(p) + "." + string(slot.Instance) + "."
+	log := natslog.StreamName(string(p), string(slot.Instance))
 	publish := []string{
 		"$JS.API.DIRECT.GET." + log,
 		"$JS.API.DIRECT.GET." + log + ".>",
-		p.WorkerBeat(seat),
-		p.WorkerAPI(seat, cluster.VerbRenew),
-		p.Event(string(seat.Instance)),
+		p.WorkerHeartbeat(slot),
+		p.WorkerAPI(slot, cluster.VerbRenew),
+		p.Event(string(slot.Instance)),
 		answers,
 	}
 	for _, api := range workerAPI {
@@ -38,7 +38,7 @@ func WorkerPermissions(p cluster.Subjects, key string, seat cluster.Seat, tasks 
 		old := natslog.StreamName(string(p), string(from))
 		publish = append(publish, "$JS.API.DIRECT.GET."+old, "$JS.API.DIRECT.GET."+old+".>", mapped(p, "STREAM.INFO", old), mapped(p, "STREAM.MSG.GET", old))
 	}
-	subscribe := []string{inbox(key), p.Worker(seat, "*")}
+	subscribe := []string{inbox(key), p.Worker(slot, "*")}
 	for _, task := range tasks {
 		publish = append(publish,
 			topology+"*."+task.String()+".*.*", // data, ctl and replay, from this task to any
@@ -61,12 +61,12 @@ func mapped(p cluster.Subjects, api, stream string) string {
 func SupervisorPermissions(p cluster.Subjects, key, name string) jwt.Permissions {
 	return permissions(
 		append(append(reads("KV_"+p.Bucket()), reads("OBJ_"+p.Artefacts())...),
-			p.HostBeat(name),
+			p.HostHeartbeat(name),
 			p.HostAPI(name, "*"),
 			p.Event("*"),
-			string(p)+".worker.*."+name+".*."+cluster.VerbOrder,
+			string(p)+".worker.*."+name+".*."+cluster.VerbAssign,
 			inboxes),
-		[]string{inbox(key), p.Host(name, "*"), p.WorkerBeats(name), p.Changed(">"), services})
+		[]string{inbox(key), p.Host(name, "*"), p.WorkerHeartbeats(name), p.Changed(">"), services})
 }
 
 // NimbusPermissions lets a nimbus decide: it makes and deletes streams, writes the bucket, and answers requests. It may
@@ -82,7 +82,7 @@ func NimbusPermissions(p cluster.Subjects, key string) jwt.Permissions {
 			p.Event("*"),
 			inboxes, answers,
 		},
-		[]string{inbox(key), string(p) + ".api.>", string(p) + ".beat.>", p.Changed(">"), services})
+		[]string{inbox(key), string(p) + ".api.>", string(p) + ".heartbeat.>", p.Changed(">"), services})
 }
 
 // RolePermissions lets a user ask for what his role allows.
@@ -123,7 +123,7 @@ func permissions(publish, subscribe []string) jwt.Permissions {
 	return jwt.Permissions{Pub: jwt.Permission{Allow: publish}, Sub: jwt.Permission{Allow: subscribe}}
 }
 
-// seatName is how servers show a worker.
-func seatName(s cluster.Seat) string {
-	return "worker " + string(s.Instance) + " " + s.Supervisor + "/" + strconv.Itoa(s.Slot)
+// slotName is how servers show a worker.
+func slotName(s cluster.WorkerSlot) string {
+	return "worker " + string(s.Instance) + " " + s.Supervisor + "/" + strconv.Itoa(s.Number)
 }

@@ -35,13 +35,13 @@ func redirect(t *testing.T, y *yard, replicas int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seat := cluster.Seat{Instance: other, Supervisor: "host-2"}
+	slot := cluster.WorkerSlot{Instance: other, Supervisor: "host-2"}
 	theirLog, log := "askback."+string(other)+".log.a.0", "askback."+string(words)+".log.e.0"
-	victim := y.connect(t, y.worker(t, seat, time.Hour, "a.0"))
+	victim := y.connect(t, y.worker(t, slot, time.Hour, "a.0"))
 	if _, err := victim.Request(theirLog, []byte("precious"), patience); err != nil {
 		t.Fatal(err)
 	}
-	reached, err := victim.SubscribeSync(p.Worker(seat, "*"))
+	reached, err := victim.SubscribeSync(p.Worker(slot, "*"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func redirect(t *testing.T, y *yard, replicas int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	beats, err := nimbus.SubscribeSync(string(p) + ".beat.>")
+	beats, err := nimbus.SubscribeSync(string(p) + ".heartbeat.>")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,8 +86,8 @@ func redirect(t *testing.T, y *yard, replicas int) {
 			"$KV.askback-cluster.topology.other", "$KV.askback-cluster.lease", "$O.askback-artefacts.M.x",
 			"$JS.API.STREAM.PURGE.askback-other-abcdefgh", "askback.jetstream.STREAM.PURGE.askback-other-abcdefgh",
 			"$JS.API.STREAM.DELETE.askback-other-abcdefgh", "$JS.API.STREAM.DELETE.KV_askback-cluster",
-			theirLog, p.Event(string(other)), p.WorkerAPI(seat, cluster.VerbRenew), p.API(cluster.Operate, cluster.VerbKill),
-			p.WorkerBeat(seat), p.HostBeat("host-2"), p.Worker(seat, cluster.VerbOrder),
+			theirLog, p.Event(string(other)), p.WorkerAPI(slot, cluster.VerbRenew), p.API(cluster.Operate, cluster.VerbKill),
+			p.WorkerHeartbeat(slot), p.HostHeartbeat("host-2"), p.Worker(slot, cluster.VerbAssign),
 		} {
 			for _, question := range []nats.Msg{
 				{Subject: log, Data: []byte(content)},
@@ -111,7 +111,7 @@ func redirect(t *testing.T, y *yard, replicas int) {
 		if err != nil {
 			break
 		}
-		if cluster.Redirected(m) {
+		if cluster.FromStream(m) {
 			redirected++
 		}
 	}
@@ -144,7 +144,7 @@ func redirect(t *testing.T, y *yard, replicas int) {
 func TestRedirectedTuplesShow(t *testing.T) {
 	y := newYard(t, 1)
 	logOf(t, y.as(t, "nimbus"), words)
-	victim := y.connect(t, y.worker(t, cluster.Seat{Instance: other, Supervisor: "host-2"}, time.Hour, "a.0"))
+	victim := y.connect(t, y.worker(t, cluster.WorkerSlot{Instance: other, Supervisor: "host-2"}, time.Hour, "a.0"))
 	heard, err := victim.SubscribeSync("askback." + string(other) + ".data.*.*.a.0")
 	if err != nil || victim.FlushTimeout(patience) != nil {
 		t.Fatal(err)

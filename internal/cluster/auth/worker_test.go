@@ -20,8 +20,8 @@ import (
 var (
 	words  = cluster.Instance("words-abcdefgh")
 	other  = cluster.Instance("other-abcdefgh")
-	first  = cluster.Seat{Instance: words, Supervisor: "host-1", Slot: 0}
-	second = cluster.Seat{Instance: words, Supervisor: "host-2", Slot: 3}
+	first  = cluster.WorkerSlot{Instance: words, Supervisor: "host-1", Number: 0}
+	second = cluster.WorkerSlot{Instance: words, Supervisor: "host-2", Number: 3}
 )
 
 // logOf makes the log of an instance, as nimbus does.
@@ -176,12 +176,12 @@ func TestWorkerMay(t *testing.T) {
 		{publish, i + "ctl.count.1.split.0", true},
 		{publish, i + "replay.count.1.top.0", true},
 		{publish, i + "log.count.1", true},
-		{publish, p.WorkerBeat(first), true},
+		{publish, p.WorkerHeartbeat(first), true},
 		{publish, p.WorkerAPI(first, cluster.VerbRenew), true},
 		{publish, p.Event(string(words)), true},
 		{listen, i + "data.*.*.count.1", true},
 		{listen, i + "ctl.split.0.count.1", true},
-		{listen, p.Worker(first, cluster.VerbOrder), true},
+		{listen, p.Worker(first, cluster.VerbAssign), true},
 		{listen, inbox(w), true},
 
 		// as another task
@@ -191,14 +191,14 @@ func TestWorkerMay(t *testing.T) {
 		{publish, i + "log.count.2", false},
 		{publish, i + "log.count.12", false},
 		// as another worker, supervisor or nimbus
-		{publish, p.WorkerBeat(second), false},
-		{publish, p.WorkerBeat(cluster.Seat{Instance: words, Supervisor: "host-1", Slot: 1}), false},
+		{publish, p.WorkerHeartbeat(second), false},
+		{publish, p.WorkerHeartbeat(cluster.WorkerSlot{Instance: words, Supervisor: "host-1", Number: 1}), false},
 		{publish, p.WorkerAPI(second, cluster.VerbRenew), false},
 		{publish, p.WorkerAPI(first, "other"), false},
-		{publish, p.HostBeat("host-1"), false},
+		{publish, p.HostHeartbeat("host-1"), false},
 		{publish, p.HostAPI("host-1", cluster.VerbLogin), false},
-		{publish, p.Worker(first, cluster.VerbOrder), false},
-		{publish, p.Worker(second, cluster.VerbOrder), false},
+		{publish, p.Worker(first, cluster.VerbAssign), false},
+		{publish, p.Worker(second, cluster.VerbAssign), false},
 		{publish, p.Changed("topology.words"), false},
 		// another instance's
 		{publish, o + "data.count.1.top.0", false},
@@ -243,7 +243,7 @@ func TestWorkerMay(t *testing.T) {
 		{listen, i + "log.>", false},
 		{listen, o + "data.*.*.count.1", false},
 		{listen, p.Worker(second, "*"), false},
-		{listen, p.WorkerBeat(second), false},
+		{listen, p.WorkerHeartbeat(second), false},
 		{listen, p.HostAPI("*", "*"), false},
 		{listen, inbox(nimbus), false},
 		{listen, "_INBOX.>", false},

@@ -110,8 +110,8 @@ func (y *yard) issuer(t *testing.T) *auth.Issuer {
 	return i
 }
 
-// worker returns a user that is issued for a seat.
-func (y *yard) worker(t *testing.T, seat cluster.Seat, ttl time.Duration, tasks ...string) *cluster.User {
+// worker returns a user that is issued for a slot.
+func (y *yard) worker(t *testing.T, slot cluster.WorkerSlot, ttl time.Duration, tasks ...string) *cluster.User {
 	t.Helper()
 	pair, err := nkeys.CreateUser()
 	if err != nil {
@@ -119,7 +119,7 @@ func (y *yard) worker(t *testing.T, seat cluster.Seat, ttl time.Duration, tasks 
 	}
 	key, _ := pair.PublicKey()
 	seed, _ := pair.Seed()
-	token, err := y.issuer(t).IssueWorker(key, seat, aliases(t, tasks...), "", ttl)
+	token, err := y.issuer(t).IssueWorker(key, slot, aliases(t, tasks...), "", ttl)
 	if err != nil {
 		t.Fatal(err)
 	}

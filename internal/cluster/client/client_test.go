@@ -77,7 +77,7 @@ func TestSubmitRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	what := client.Submission{Path: os.Args[0], Args: []string{"chatty"}, Patience: 300 * time.Millisecond}
+	what := client.Submission{Path: os.Args[0], Args: []string{"chatty"}, Timeout: 300 * time.Millisecond}
 	if _, err := client.Submit(t.Context(), conn, what); err == nil || !strings.Contains(err.Error(), "nimbus") {
 		t.Errorf("no nimbus has ever run: %v", err)
 	}

@@ -23,7 +23,7 @@ type Submission struct {
 	Inactive bool     // wait for activate
 
 	// Patience is how long to wait for a nimbus to answer. Default 10 s.
-	Patience time.Duration
+	Timeout time.Duration
 	// Progress is told how many bytes of the program are uploaded. May be nil.
 	Progress func(done, all int64)
 }
@@ -47,8 +47,8 @@ func Submit(ctx context.Context, conn *cluster.Connection, s Submission) (*clust
 	if s.Workers == 0 {
 		s.Workers = 1
 	}
-	if s.Patience == 0 {
-		s.Patience = 10 * time.Second
+	if s.Timeout == 0 {
+		s.Timeout = 10 * time.Second
 	}
 	user, err := conn.User()
 	if err != nil {
@@ -81,7 +81,7 @@ func (s *Submission) submit(ctx context.Context, nc *nats.Conn, subjects cluster
 	if err := artefact.Sign(user, spec.Name, &a); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.Patience)
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
 	record, err := cluster.Request[cluster.Record](ctx, nc, subjects.API(cluster.Operate, cluster.VerbSubmit), cluster.SubmitRequest{
 		Spec: *spec, Artefact: a, Args: s.Args, Workers: s.Workers, Tags: s.Tags, Inactive: s.Inactive, Nonce: rand.Text(),

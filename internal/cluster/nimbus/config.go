@@ -23,7 +23,7 @@ type Config struct {
 	Connection cluster.Connection
 	// Name is what others call this nimbus; default the host's name, a dash and the process id.
 	Name string
-	// Detection is after how long without a beat a supervisor and its workers are given up; default
+	// Detection is after how long without a heartbeat a supervisor and its workers are given up; default
 	// cluster.Detection. Less than a second would take a busy machine for a dead one, and is refused.
 	Detection time.Duration
 	// Lease is for how long nimbus leads without renewing; default 2 s. Another takes over after that.
@@ -56,7 +56,7 @@ func (c *Config) check() error {
 		def   time.Duration
 		least time.Duration
 	}{
-		{"Detection", &c.Detection, cluster.Detection, 2 * cluster.BeatEvery},
+		{"Detection", &c.Detection, cluster.Detection, 2 * cluster.HeartbeatEvery},
 		{"Lease", &c.Lease, 2 * time.Second, time.Second},
 		{"StopWait", &c.StopWait, 5 * time.Second, 0},
 		{"LoginFor", &c.LoginFor, 24 * time.Hour, time.Second},

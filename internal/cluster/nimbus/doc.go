@@ -12,7 +12,7 @@
 // everything, by package core: so requests that race have one outcome. A write is in force when the bucket has it, and
 // the bucket takes it only from the newest epoch.
 //
-//	beats, requests, time ──> loop ──core──> writes ──> bucket ──> supervisors
+//	heartbeats, requests, time ──> loop ──core──> writes ──> bucket ──> supervisors
 //	                           ^  │
 //	                 results ──┘  └──> what takes long: programs to verify, logs to make, workers to ask
 //
@@ -25,7 +25,7 @@
 //
 // Run waits for all of them. Of a term: the loop; keepLogs, which makes and deletes task logs; one for each thing that
 // takes long, at most 16; one that waits for the lease to be over. The client library reads the connection, and calls
-// the handlers of beats and requests, which only give the loop something to do.
+// the handlers of heartbeats and requests, which only give the loop something to do.
 //
 // # Caveats
 //

@@ -14,27 +14,27 @@ import (
 
 // An Issuer gives a worker's key the permissions that its tasks need, for a time. It does not block.
 type Issuer interface {
-	IssueWorker(key string, seat cluster.Seat, tasks []msgid.Alias, from cluster.Instance, ttl time.Duration) (jwt string, err error)
+	IssueWorker(key string, slot cluster.WorkerSlot, tasks []msgid.Alias, from cluster.Instance, ttl time.Duration) (jwt string, err error)
 }
 
 // login gives a supervisor permissions for a worker that is placed with it.
-func (t *term) login(_ context.Context, who from, q *cluster.LoginRequest) (*cluster.LoginReply, error) {
-	if q.Seat.Supervisor != who[0] {
-		return nil, t.denied(fmt.Sprintf("supervisor %s asked for a login of %.200q", who[0], q.Seat.String()))
+func (t *term) login(_ context.Context, who sender, q *cluster.LoginRequest) (*cluster.LoginReply, error) {
+	if q.Slot.Supervisor != who[0] {
+		return nil, t.denied(fmt.Sprintf("supervisor %s asked for a login of %.200q", who[0], q.Slot.String()))
 	}
 	return t.issue(q)
 }
 
 // renew gives a worker its permissions for another while.
-func (t *term) renew(_ context.Context, who from, q *cluster.LoginRequest) (*cluster.LoginReply, error) {
-	if string(q.Seat.Instance) != who[0] || q.Seat.Supervisor != who[1] || strconv.Itoa(q.Seat.Slot) != who[2] {
-		return nil, t.denied(fmt.Sprintf("worker %s/%s %s asked for a login of %.200q", who[1], who[2], who[0], q.Seat.String()))
+func (t *term) renew(_ context.Context, who sender, q *cluster.LoginRequest) (*cluster.LoginReply, error) {
+	if string(q.Slot.Instance) != who[0] || q.Slot.Supervisor != who[1] || strconv.Itoa(q.Slot.Number) != who[2] {
+		return nil, t.denied(fmt.Sprintf("worker %s/%s %s asked for a login of %.200q", who[1], who[2], who[0], q.Slot.String()))
 	}
 	return t.issue(q)
 }
 
 func (t *term) issue(q *cluster.LoginRequest) (*cluster.LoginReply, error) {
-	tasks, record, err := t.core.Tasks(q.Seat)
+	tasks, record, err := t.core.TasksOf(q.Slot)
 	if err != nil || t.cfg.Issuer == nil {
 		return &cluster.LoginReply{}, err
 	}
@@ -45,9 +45,9 @@ func (t *term) issue(q *cluster.LoginRequest) (*cluster.LoginReply, error) {
 	if record.From != nil {
 		from = record.From.Instance
 	}
-	token, err := t.cfg.Issuer.IssueWorker(q.Key, q.Seat, tasks, from, t.cfg.LoginFor)
+	token, err := t.cfg.Issuer.IssueWorker(q.Key, q.Slot, tasks, from, t.cfg.LoginFor)
 	if err != nil {
-		return nil, fmt.Errorf("nimbus: issue a login for %v: %w", q.Seat, err)
+		return nil, fmt.Errorf("nimbus: issue a login for %v: %w", q.Slot, err)
 	}
 	return &cluster.LoginReply{JWT: token, Expires: time.Now().Add(t.cfg.LoginFor)}, nil
 }

@@ -16,8 +16,8 @@ import (
 
 type issuer struct{}
 
-func (issuer) IssueWorker(key string, seat cluster.Seat, tasks []msgid.Alias, _ cluster.Instance, _ time.Duration) (string, error) {
-	return fmt.Sprintf("%s %v %v", key[:1], seat, tasks), nil
+func (issuer) IssueWorker(key string, slot cluster.WorkerSlot, tasks []msgid.Alias, _ cluster.Instance, _ time.Duration) (string, error) {
+	return fmt.Sprintf("%s %v %v", key[:1], slot, tasks), nil
 }
 
 // A login is issued to the supervisor with which a worker is placed, and to that worker, and for its tasks.
@@ -30,29 +30,29 @@ func TestLogins(t *testing.T) {
 	r := s.submit("words")
 	pair, _ := nkeys.CreateUser()
 	key, _ := pair.PublicKey()
-	seat := r.Seat(&r.Placement[0])
+	slot := r.WorkerSlot(&r.Placement[0])
 	login := func(subject string, q cluster.LoginRequest) (cluster.LoginReply, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		return cluster.Request[cluster.LoginReply](ctx, s.nc, subject, q)
 	}
-	want := fmt.Sprintf("U %v %v", seat, r.Placement[0].Tasks)
-	for _, subject := range []string{s.p.HostAPI("a", cluster.VerbLogin), s.p.WorkerAPI(seat, cluster.VerbRenew)} {
-		if got, err := login(subject, cluster.LoginRequest{Seat: seat, Key: key}); err != nil || got.JWT != want || got.Expires.IsZero() {
+	want := fmt.Sprintf("U %v %v", slot, r.Placement[0].Tasks)
+	for _, subject := range []string{s.p.HostAPI("a", cluster.VerbLogin), s.p.WorkerAPI(slot, cluster.VerbRenew)} {
+		if got, err := login(subject, cluster.LoginRequest{Slot: slot, Key: key}); err != nil || got.JWT != want || got.Expires.IsZero() {
 			t.Errorf("%s: %+v, %v", subject, got, err)
 		}
 	}
-	free := cluster.Seat{Instance: r.Instance, Supervisor: "a", Slot: 1}
+	free := cluster.WorkerSlot{Instance: r.Instance, Supervisor: "a", Number: 1}
 	for name, c := range map[string]struct {
 		subject string
 		q       cluster.LoginRequest
 	}{
-		"of another's worker":  {s.p.HostAPI("b", cluster.VerbLogin), cluster.LoginRequest{Seat: seat, Key: key}},
-		"of no worker":         {s.p.HostAPI("a", cluster.VerbLogin), cluster.LoginRequest{Seat: free, Key: key}},
-		"renewed by another":   {s.p.WorkerAPI(r.Seat(&r.Placement[1]), cluster.VerbRenew), cluster.LoginRequest{Seat: seat, Key: key}},
-		"with a bad key":       {s.p.HostAPI("a", cluster.VerbLogin), cluster.LoginRequest{Seat: seat, Key: "secret"}},
-		"of a bad supervisor":  {s.p.HostAPI("a", cluster.VerbLogin), cluster.LoginRequest{Seat: cluster.Seat{Supervisor: "a"}, Key: key}},
-		"of what was replaced": {s.p.HostAPI("a", cluster.VerbLogin), cluster.LoginRequest{Seat: cluster.Seat{Instance: "words-abcdefgh", Supervisor: "a"}, Key: key}},
+		"of another's worker":  {s.p.HostAPI("b", cluster.VerbLogin), cluster.LoginRequest{Slot: slot, Key: key}},
+		"of no worker":         {s.p.HostAPI("a", cluster.VerbLogin), cluster.LoginRequest{Slot: free, Key: key}},
+		"renewed by another":   {s.p.WorkerAPI(r.WorkerSlot(&r.Placement[1]), cluster.VerbRenew), cluster.LoginRequest{Slot: slot, Key: key}},
+		"with a bad key":       {s.p.HostAPI("a", cluster.VerbLogin), cluster.LoginRequest{Slot: slot, Key: "secret"}},
+		"of a bad supervisor":  {s.p.HostAPI("a", cluster.VerbLogin), cluster.LoginRequest{Slot: cluster.WorkerSlot{Supervisor: "a"}, Key: key}},
+		"of what was replaced": {s.p.HostAPI("a", cluster.VerbLogin), cluster.LoginRequest{Slot: cluster.WorkerSlot{Instance: "words-abcdefgh", Supervisor: "a"}, Key: key}},
 	} {
 		if got, err := login(c.subject, c.q); code(err) == "" || got.JWT != "" {
 			t.Errorf("%s: %+v, %v", name, got, err)

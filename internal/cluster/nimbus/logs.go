@@ -25,9 +25,9 @@ const (
 	logTimeout = 5 * time.Second
 )
 
-// markOf is the stream's metadata that says which cluster a log is of. Only those are ever deleted unasked: a local run
+// logOwnerKey is the stream's metadata that says which cluster a log is of. Only those are ever deleted unasked: a local run
 // on the same servers has logs of the same form.
-const markOf = "askback.cluster"
+const logOwnerKey = "askback.cluster"
 
 // keepLogs sees that each topology has its log, and no other.
 func (t *term) keepLogs(ctx context.Context) {
@@ -50,8 +50,8 @@ func (t *term) keepLogs(ctx context.Context) {
 // logs asks the loop which logs must be there, and which can be deleted.
 func (t *term) logs(ctx context.Context) (records []*cluster.Record, over []cluster.Instance) {
 	told := make(chan struct{})
-	t.mustLater(ctx, func(context.Context) {
-		records, over = t.core.Logs(), t.core.Ended(time.Now())
+	t.enqueueWait(ctx, func(context.Context) {
+		records, over = t.core.Logs(), t.core.DeletableLogs(time.Now())
 		close(told)
 	})
 	select {
@@ -82,7 +82,7 @@ func (t *term) restoreLogs(ctx context.Context, records []*cluster.Record) error
 		if err := t.makeLog(ctx, r.Instance, natslog.Durability(r.Durability)); err != nil {
 			return err
 		}
-		t.tell(cluster.Event{Kind: cluster.CheckpointError, Instance: r.Instance, Text: "the task log was gone, and has been made anew: the tasks write fresh snapshots"})
+		t.publish(cluster.Event{Kind: cluster.CheckpointError, Instance: r.Instance, Text: "the task log was gone, and has been made anew: the tasks write fresh snapshots"})
 	}
 	return nil
 }
@@ -132,7 +132,7 @@ func (t *term) makeLog(ctx context.Context, i cluster.Instance, d natslog.Durabi
 	if config.Metadata == nil {
 		config.Metadata = map[string]string{}
 	}
-	config.Metadata[markOf] = string(t.subjects)
+	config.Metadata[logOwnerKey] = string(t.subjects)
 	if _, err := t.js.UpdateStream(ctx, config); err != nil {
 		return fmt.Errorf("nimbus: mark the log of %s: %w", i, err)
 	}
@@ -159,14 +159,14 @@ func (t *term) sweep(ctx context.Context) error {
 	var found []cluster.Instance
 	for s := range list.Info() {
 		i, ok := strings.CutPrefix(s.Config.Name, natslog.StreamName(string(t.subjects), ""))
-		if ok && s.Config.Metadata[markOf] == string(t.subjects) && cluster.Instance(i).Check() == nil {
+		if ok && s.Config.Metadata[logOwnerKey] == string(t.subjects) && cluster.Instance(i).Check() == nil {
 			found = append(found, cluster.Instance(i))
 		}
 	}
 	if err := list.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
 		return fmt.Errorf("nimbus: list streams: %w", err)
 	}
-	t.mustLater(ctx, func(context.Context) { t.core.Found(time.Now(), found) })
+	t.enqueueWait(ctx, func(context.Context) { t.core.LogsFound(time.Now(), found) })
 	return nil
 }
 
@@ -178,5 +178,5 @@ func (t *term) deleteLog(ctx context.Context, i cluster.Instance) {
 		t.log.Warn("a task log cannot be deleted, will try again", zap.String("instance", string(i)), zap.Error(err))
 		return
 	}
-	t.mustLater(ctx, func(context.Context) { t.core.Deleted(i) })
+	t.enqueueWait(ctx, func(context.Context) { t.core.LogDeleted(i) })
 }

@@ -49,7 +49,7 @@ func (n *Nimbus) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("nimbus: %w", err)
 	}
-	events := cluster.NewEvents(nc, n.subjects)
+	events := cluster.NewEventQueue(nc, n.subjects)
 	telling, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var group sync.WaitGroup
 	group.Go(func() { events.Run(telling) })
@@ -93,7 +93,7 @@ func (n *Nimbus) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
 }
 
 // lead waits until it leads, and leads until that is over.
-func (n *Nimbus) lead(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, events *cluster.Events) error {
+func (n *Nimbus) lead(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, events *cluster.EventQueue) error {
 	if err := cluster.Setup(ctx, nc, n.subjects, n.cfg.Replicas); err != nil {
 		return err
 	}

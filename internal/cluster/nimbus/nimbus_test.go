@@ -112,9 +112,9 @@ func TestRestartTask(t *testing.T) {
 	s.host("a")
 	s.untilHosts(1)
 	r := s.submit("words")
-	at := slices.IndexFunc(r.Placement, func(p cluster.Placed) bool { return slices.Contains(p.Tasks, lines0) })
+	at := slices.IndexFunc(r.Placement, func(p cluster.Placement) bool { return slices.Contains(p.Tasks, lines0) })
 	asked := make(chan msgid.Alias, 2)
-	s.worker(r.Seat(&r.Placement[at]), cluster.VerbCrash, func(q cluster.TaskRequest) error {
+	s.worker(r.WorkerSlot(&r.Placement[at]), cluster.VerbCrash, func(q cluster.TaskRequest) error {
 		if asked <- q.Task; len(asked) > 1 {
 			return errors.New("it is being restored")
 		}

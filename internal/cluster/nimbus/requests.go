@@ -27,47 +27,47 @@ func (t *term) commit(ctx context.Context, w *core.Write, r *cluster.Record, err
 	return r, nil
 }
 
-func (t *term) kill(ctx context.Context, _ from, q *cluster.KillRequest) (*cluster.Record, error) {
+func (t *term) kill(ctx context.Context, _ sender, q *cluster.KillRequest) (*cluster.Record, error) {
 	w, r, err := t.core.Kill(time.Now(), q)
 	return t.commit(ctx, w, r, err)
 }
 
-func (t *term) activate(ctx context.Context, _ from, q *cluster.NameRequest) (*cluster.Record, error) {
+func (t *term) activate(ctx context.Context, _ sender, q *cluster.NameRequest) (*cluster.Record, error) {
 	w, r, err := t.core.Activate(time.Now(), q.Name, true)
 	return t.commit(ctx, w, r, err)
 }
 
-func (t *term) deactivate(ctx context.Context, _ from, q *cluster.NameRequest) (*cluster.Record, error) {
+func (t *term) deactivate(ctx context.Context, _ sender, q *cluster.NameRequest) (*cluster.Record, error) {
 	w, r, err := t.core.Activate(time.Now(), q.Name, false)
 	return t.commit(ctx, w, r, err)
 }
 
-func (t *term) rebalance(ctx context.Context, _ from, q *cluster.RebalanceRequest, r reply) {
+func (t *term) rebalance(ctx context.Context, _ sender, q *cluster.RebalanceRequest, r reply) {
 	if len(q.Parallel) > 0 {
-		t.reshape(ctx, q, r)
+		t.rescale(ctx, q, r)
 		return
 	}
 	w, record, err := t.core.Rebalance(time.Now(), q)
 	r.send(t.commit(ctx, w, record, err))
 }
 
-func (t *term) level(ctx context.Context, _ from, q *cluster.LevelRequest) (*cluster.Record, error) {
+func (t *term) level(ctx context.Context, _ sender, q *cluster.LevelRequest) (*cluster.Record, error) {
 	w, r, err := t.core.Level(time.Now(), q)
 	return t.commit(ctx, w, r, err)
 }
 
-func (t *term) list(context.Context, from, *struct{}) (*cluster.ListReply, error) {
+func (t *term) list(context.Context, sender, *struct{}) (*cluster.ListReply, error) {
 	l := t.core.List(time.Now())
 	l.Leader, l.Epoch = t.cfg.Name, t.bucket.Epoch()
 	return l, nil
 }
 
-func (t *term) describe(_ context.Context, _ from, q *cluster.NameRequest) (*cluster.Description, error) {
+func (t *term) describe(_ context.Context, _ sender, q *cluster.NameRequest) (*cluster.Description, error) {
 	return t.core.Describe(time.Now(), q.Name)
 }
 
 // explain answers with the events of a topology. One that is no more can still be explained, by its instance.
-func (t *term) explain(ctx context.Context, _ from, q *cluster.ExplainRequest, r reply) {
+func (t *term) explain(ctx context.Context, _ sender, q *cluster.ExplainRequest, r reply) {
 	of := q.Name
 	if record := t.core.Record(q.Name); record != nil {
 		of = string(record.Instance)
@@ -76,7 +76,7 @@ func (t *term) explain(ctx context.Context, _ from, q *cluster.ExplainRequest, r
 		r.send(nil, err)
 		return
 	}
-	t.asideFor(r, func() {
+	t.runAsyncFor(r, func() {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
 		events, err := cluster.ReadEvents(ctx, t.nc, t.subjects, of, q.Limit)
@@ -88,39 +88,39 @@ func (t *term) explain(ctx context.Context, _ from, q *cluster.ExplainRequest, r
 }
 
 // restart has the worker of a task end it as by a crash.
-func (t *term) restart(ctx context.Context, _ from, q *cluster.RestartRequest, r reply) {
-	seat, record, err := t.core.Seat(q.Name, q.Task)
+func (t *term) restart(ctx context.Context, _ sender, q *cluster.RestartRequest, r reply) {
+	slot, record, err := t.core.WorkerOf(q.Name, q.Task)
 	if err != nil {
 		r.send(nil, err)
 		return
 	}
-	t.asideFor(r, func() {
+	t.runAsyncFor(r, func() {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
-		_, err := cluster.Request[any](ctx, t.nc, t.subjects.Worker(seat, cluster.VerbCrash), cluster.TaskRequest{Task: q.Task})
+		_, err := cluster.Request[any](ctx, t.nc, t.subjects.Worker(slot, cluster.VerbCrash), cluster.TaskRequest{Task: q.Task})
 		if refused := (*cluster.RequestError)(nil); err != nil && !errors.As(err, &refused) {
-			err = &cluster.RequestError{Code: cluster.CodeUnavailable, Text: fmt.Sprintf("worker %v, which runs task %v, does not answer", seat, q.Task)}
+			err = &cluster.RequestError{Code: cluster.CodeUnavailable, Text: fmt.Sprintf("worker %v, which runs task %v, does not answer", slot, q.Task)}
 		}
 		r.send(record, err)
 	})
 }
 
-// asideFor does what takes long, or answers that there is too much of it.
-func (t *term) asideFor(r reply, do func()) {
-	if !t.aside(do) {
+// runAsyncFor does what takes long, or answers that there is too much of it.
+func (t *term) runAsyncFor(r reply, do func()) {
+	if !t.runAsync(do) {
 		r.send(nil, errBusy)
 	}
 }
 
 // join takes a supervisor into the cluster.
-func (t *term) join(ctx context.Context, who from, h *cluster.Host) (*cluster.JoinReply, error) {
+func (t *term) join(ctx context.Context, who sender, h *cluster.Host) (*cluster.JoinReply, error) {
 	if h.Name != who[0] {
 		return nil, t.denied(fmt.Sprintf("supervisor %s asked to join as %.80q", who[0], h.Name))
 	}
 	joined, err := t.core.Join(time.Now(), h)
 	if err != nil {
 		if refused := (*cluster.RequestError)(nil); errors.As(err, &refused) && refused.Code != cluster.CodeUnavailable {
-			t.tell(cluster.Event{Kind: cluster.Refused, Text: refused.Text})
+			t.publish(cluster.Event{Kind: cluster.Refused, Text: refused.Text})
 		}
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (t *term) join(ctx context.Context, who from, h *cluster.Host) (*cluster.Jo
 }
 
 // remove forgets a supervisor that is gone.
-func (t *term) remove(ctx context.Context, _ from, q *cluster.NameRequest) (*cluster.Host, error) {
+func (t *term) remove(ctx context.Context, _ sender, q *cluster.NameRequest) (*cluster.Host, error) {
 	h, err := t.core.Remove(time.Now(), q.Name)
 	if err != nil {
 		return nil, err
@@ -148,6 +148,6 @@ func (t *term) remove(ctx context.Context, _ from, q *cluster.NameRequest) (*clu
 
 // denied tells that somebody asked as somebody else.
 func (t *term) denied(text string) error {
-	t.tell(cluster.Event{Kind: cluster.Denied, Text: text})
+	t.publish(cluster.Event{Kind: cluster.Denied, Text: text})
 	return &cluster.RequestError{Code: cluster.CodeConflict, Text: text + ": each asks for itself"}
 }

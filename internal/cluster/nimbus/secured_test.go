@@ -107,22 +107,22 @@ func TestSecured(t *testing.T) {
 	}
 	key, _ := pair.PublicKey()
 	seed, _ := pair.Seed()
-	seat := r.Seat(&r.Placement[0])
+	slot := r.WorkerSlot(&r.Placement[0])
 	supervisor, _ := s.client(s.as("supervisor-host-1"))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	login, err := cluster.Request[cluster.LoginReply](ctx, supervisor, s.p.HostAPI("host-1", cluster.VerbLogin), cluster.LoginRequest{Seat: seat, Key: key})
+	login, err := cluster.Request[cluster.LoginReply](ctx, supervisor, s.p.HostAPI("host-1", cluster.VerbLogin), cluster.LoginRequest{Slot: slot, Key: key})
 	if err != nil {
 		t.Fatal(err)
 	}
 	worker, _ := s.client(cluster.Connection{Servers: s.urls, CA: filepath.Join(s.keys, "ca.pem"), Login: cluster.Login{JWT: login.JWT, Seed: string(seed)}})
-	if again, err := cluster.Request[cluster.LoginReply](ctx, worker, s.p.WorkerAPI(seat, cluster.VerbRenew), cluster.LoginRequest{Seat: seat, Key: key}); err != nil || again.JWT == "" {
+	if again, err := cluster.Request[cluster.LoginReply](ctx, worker, s.p.WorkerAPI(slot, cluster.VerbRenew), cluster.LoginRequest{Slot: slot, Key: key}); err != nil || again.JWT == "" {
 		t.Errorf("renew: %v", err)
 	}
-	say(worker, s.p.WorkerBeat(seat), cluster.Beat{Seat: seat, PID: 4711})
+	say(worker, s.p.WorkerHeartbeat(slot), cluster.Heartbeat{Slot: slot, PID: 4711})
 	s.until("its beat is heard", func() bool {
 		d, err := s.describe("words")
-		return err == nil && d.Workers[0].Beat != nil && d.Workers[0].Beat.PID == 4711
+		return err == nil && d.Workers[0].Heartbeat != nil && d.Workers[0].Heartbeat.PID == 4711
 	})
 }
 

@@ -74,11 +74,11 @@ func (t *term) endpoints() []endpoint {
 	}
 }
 
-// A from says who asks, as the server has let him: the parts of the subject that name him.
-type from []string
+// A sender says who asks, as the server has let him: the parts of the subject that name him.
+type sender []string
 
-// asks returns who asks on a subject "P.api.host.S.verb" or "P.api.worker.I.S.N.verb".
-func asks(subject string) from {
+// senderOf returns who asks on a subject "P.api.host.S.verb" or "P.api.worker.I.S.N.verb".
+func senderOf(subject string) sender {
 	parts := strings.Split(subject, ".")
 	return parts[3 : len(parts)-1]
 }
@@ -121,11 +121,11 @@ func oneLine(text string) string { return strings.NewReplacer("\r", " ", "\n", "
 // forged reports whether a request is not what it seems: the server does not check where answers are asked to go, and
 // nimbus may publish where others may not.
 func forged(req micro.Request) bool {
-	return req.Reply() != "" && !cluster.Answerable(req.Reply()) || cluster.Redirected(&nats.Msg{Header: nats.Header(req.Headers())})
+	return req.Reply() != "" && !cluster.ValidReply(req.Reply()) || cluster.FromStream(&nats.Msg{Header: nats.Header(req.Headers())})
 }
 
 // handle returns a handler that reads a question, and has the loop decide about it.
-func handle[Q any](t *term, most int, decide func(ctx context.Context, who from, q *Q, r reply)) micro.Handler {
+func handle[Q any](t *term, most int, decide func(ctx context.Context, who sender, q *Q, r reply)) micro.Handler {
 	return micro.HandlerFunc(func(req micro.Request) {
 		if forged(req) {
 			t.log.Warn("a request whose answer would go where its sender may not publish", zap.String("on", req.Subject()), zap.String("reply", req.Reply()))
@@ -139,12 +139,12 @@ func handle[Q any](t *term, most int, decide func(ctx context.Context, who from,
 		}
 		do := func(ctx context.Context) {
 			if ctx.Err() != nil {
-				r.send(nil, errOver)
+				r.send(nil, errTermOver)
 				return
 			}
-			decide(ctx, asks(req.Subject()), q, r)
+			decide(ctx, senderOf(req.Subject()), q, r)
 		}
-		if !t.later(do) {
+		if !t.enqueue(do) {
 			r.send(nil, errBusy)
 		}
 	})
@@ -153,8 +153,8 @@ func handle[Q any](t *term, most int, decide func(ctx context.Context, who from,
 var errBusy = &cluster.RequestError{Code: cluster.CodeUnavailable, Text: "nimbus is busy: try again in a moment"}
 
 // answering makes one that decides at once.
-func answering[Q, A any](decide func(ctx context.Context, who from, q *Q) (A, error)) func(context.Context, from, *Q, reply) {
-	return func(ctx context.Context, who from, q *Q, r reply) {
+func answering[Q, A any](decide func(ctx context.Context, who sender, q *Q) (A, error)) func(context.Context, sender, *Q, reply) {
+	return func(ctx context.Context, who sender, q *Q, r reply) {
 		answer, err := decide(ctx, who, q)
 		r.send(answer, err)
 	}

@@ -181,18 +181,18 @@ func (h *host) become(state string) {
 func (h *host) beat(nc *nats.Conn, p cluster.Subjects) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	say(nc, p.HostBeat(h.name), cluster.HostBeat{Name: h.name, Runtime: cluster.Runtime, Started: h.started})
+	say(nc, p.HostHeartbeat(h.name), cluster.HostHeartbeat{Name: h.name, Runtime: cluster.Runtime, Started: h.started})
 	for _, c := range h.records {
 		for i := range c.Record.Placement {
 			placed := &c.Record.Placement[i]
 			if placed.Supervisor != h.name {
 				continue
 			}
-			b := cluster.Beat{Seat: c.Record.Seat(placed), PID: 1, Revision: c.Revision, Runtime: cluster.Runtime}
+			b := cluster.Heartbeat{Slot: c.Record.WorkerSlot(placed), PID: 1, Revision: c.Revision, Runtime: cluster.Runtime}
 			for _, alias := range placed.Tasks {
 				b.Tasks = append(b.Tasks, cluster.Task{Alias: alias, State: h.state})
 			}
-			say(nc, p.WorkerBeat(b.Seat), b)
+			say(nc, p.WorkerHeartbeat(b.Slot), b)
 		}
 	}
 }
@@ -296,7 +296,7 @@ func code(err error) cluster.ErrCode {
 }
 
 // worker answers requests to a worker.
-func (s *site) worker(seat cluster.Seat, verb string, f func(q cluster.TaskRequest) error) {
+func (s *site) worker(slot cluster.WorkerSlot, verb string, f func(q cluster.TaskRequest) error) {
 	s.Helper()
 	service, err := micro.AddService(s.nc, micro.Config{Name: "worker", Version: "1.0.0"})
 	if err != nil {
@@ -311,7 +311,7 @@ func (s *site) worker(seat cluster.Seat, verb string, f func(q cluster.TaskReque
 			return
 		}
 		_ = r.RespondJSON(struct{}{})
-	}), micro.WithEndpointSubject(s.p.Worker(seat, verb)))
+	}), micro.WithEndpointSubject(s.p.Worker(slot, verb)))
 	if err != nil {
 		s.Fatal(err)
 	}

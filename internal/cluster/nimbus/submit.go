@@ -20,13 +20,13 @@ import (
 const prepareTimeout = time.Minute
 
 // submit prepares a submission aside, then writes it. Those who ask for the same meanwhile get the same answer.
-func (t *term) submit(ctx context.Context, _ from, q *cluster.SubmitRequest, r reply) {
+func (t *term) submit(ctx context.Context, _ sender, q *cluster.SubmitRequest, r reply) {
 	s, first, record, err := t.core.Admit(q)
 	if err != nil || record != nil {
 		r.send(record, err)
 		return
 	}
-	if len(t.waiting[s]) >= maxSlow {
+	if len(t.waiting[s]) >= maxAsync {
 		r.send(nil, errBusy)
 		return
 	}
@@ -36,9 +36,9 @@ func (t *term) submit(ctx context.Context, _ from, q *cluster.SubmitRequest, r r
 	}
 	prepare := func() {
 		err := t.prepare(ctx, s)
-		t.mustLater(ctx, func(ctx context.Context) { t.submitted(ctx, s, err) })
+		t.enqueueWait(ctx, func(ctx context.Context) { t.submitted(ctx, s, err) })
 	}
-	if !t.aside(prepare) {
+	if !t.runAsync(prepare) {
 		t.reject(s, errBusy)
 	}
 }
@@ -47,11 +47,11 @@ func (t *term) submit(ctx context.Context, _ from, q *cluster.SubmitRequest, r r
 func (t *term) prepare(ctx context.Context, s *core.Submission) error {
 	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
-	if err := t.inspect(ctx, s.Request); err != nil {
+	if err := t.verifyArtefact(ctx, s.Request); err != nil {
 		return err
 	}
 	if err := t.makeLog(ctx, s.Instance, t.cfg.Durability); err != nil {
-		return unready(fmt.Errorf("no task log can be made for %s: %w", s.Instance.Name(), err))
+		return unavailable(fmt.Errorf("no task log can be made for %s: %w", s.Instance.Name(), err))
 	}
 	return nil
 }
@@ -59,7 +59,7 @@ func (t *term) prepare(ctx context.Context, s *core.Submission) error {
 // submitted writes a submission that was prepared.
 func (t *term) submitted(ctx context.Context, s *core.Submission, err error) {
 	if ctx.Err() != nil {
-		t.reject(s, errOver)
+		t.reject(s, errTermOver)
 		return
 	}
 	if err == nil {
@@ -76,10 +76,10 @@ func (t *term) submitted(ctx context.Context, s *core.Submission, err error) {
 // reject gives a submission up. Its log, if it has one, is found and deleted as that of no topology.
 func (t *term) reject(s *core.Submission, err error) {
 	t.core.Reject(s)
-	t.core.Found(time.Now(), []cluster.Instance{s.Instance})
+	t.core.LogsFound(time.Now(), []cluster.Instance{s.Instance})
 	var refused *cluster.RequestError
 	if errors.As(err, &refused) && refused.Code == cluster.CodeBadRequest {
-		t.tell(cluster.Event{Kind: cluster.Refused, Text: fmt.Sprintf("submission of %s: %s", s.Request.Spec.Name, refused.Text)})
+		t.publish(cluster.Event{Kind: cluster.Refused, Text: fmt.Sprintf("submission of %s: %s", s.Request.Spec.Name, refused.Text)})
 	}
 	t.answer(s, nil, err)
 }
@@ -91,8 +91,8 @@ func (t *term) answer(s *core.Submission, record *cluster.Record, err error) {
 	delete(t.waiting, s)
 }
 
-// inspect refuses a program that is not there, is not what it was, or comes from somebody who is not trusted.
-func (t *term) inspect(ctx context.Context, q *cluster.SubmitRequest) error {
+// verifyArtefact refuses a program that is not there, is not what it was, or comes from somebody who is not trusted.
+func (t *term) verifyArtefact(ctx context.Context, q *cluster.SubmitRequest) error {
 	trust := t.cfg.Trust
 	trust.Now = time.Now()
 	err := artefact.Verify(q.Artefact, q.Spec.Name, trust)
@@ -104,11 +104,11 @@ func (t *term) inspect(ctx context.Context, q *cluster.SubmitRequest) error {
 			return &cluster.RequestError{Code: cluster.CodeBadRequest, Text: err.Error()}
 		}
 	}
-	return unready(err)
+	return unavailable(err)
 }
 
-// unready makes an error one after which the same may be asked again.
-func unready(err error) error {
+// unavailable makes an error one after which the same may be asked again.
+func unavailable(err error) error {
 	if err == nil {
 		return nil
 	}

@@ -23,45 +23,45 @@ type term struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
 	bucket cluster.Writer
-	events teller
+	events publisher
 	core   *core.Core
 
-	steps  chan step     // requests, and results of what took long; who finds it full is told to try again
-	sounds *sounds       // what is heard; what finds no room is counted as missed
-	missed atomic.Uint64 // beats
-	slow   chan struct{} // one for each thing that may take long at a time
-	ended  chan struct{} // closed when the loop has ended
-	depose context.CancelCauseFunc
-	group  sync.WaitGroup
+	steps             chan step       // requests, and results of what took long; who finds it full is told to try again
+	heartbeats        *heartbeatQueue // what is heard; what finds no room is counted as missed
+	droppedHeartbeats atomic.Uint64   // heartbeats
+	asyncSlots        chan struct{}   // one for each thing that may take long at a time
+	ended             chan struct{}   // closed when the loop has ended
+	depose            context.CancelCauseFunc
+	group             sync.WaitGroup
 
-	held    time.Time                    // until when nothing more is decided, after a write was refused
-	waiting map[*core.Submission][]reply // who waits for a submission
+	writeAfter time.Time                    // until when nothing more is decided, after a write was refused
+	waiting    map[*core.Submission][]reply // who waits for a submission
 }
 
 // A step is done by the loop.
 type step func(ctx context.Context)
 
-// A teller keeps events.
-type teller interface{ Tell(cluster.Event) }
+// A publisher keeps events.
+type publisher interface{ Publish(cluster.Event) }
 
 // Bounds of what waits for the loop.
 const (
-	maxSteps = 256
-	maxBeats = 8192 // of as many workers and supervisors
-	maxSlow  = 16
+	maxSteps      = 256
+	maxHeartbeats = 8192 // of as many workers and supervisors
+	maxAsync      = 16
 )
 
 // Times of the loop.
 const (
-	tick    = 100 * time.Millisecond
-	holdOff = time.Second
+	tick            = 100 * time.Millisecond
+	writeRetryAfter = time.Second
 )
 
-func newTerm(n *Nimbus, nc *nats.Conn, js jetstream.JetStream, bucket cluster.Writer, events teller) *term {
+func newTerm(n *Nimbus, nc *nats.Conn, js jetstream.JetStream, bucket cluster.Writer, events publisher) *term {
 	return &term{
 		Nimbus: n, nc: nc, js: js, bucket: bucket, events: events,
 		core:  core.New(core.Config{Detection: n.cfg.Detection, Grace: n.cfg.grace()}),
-		steps: make(chan step, maxSteps), sounds: newSounds(), slow: make(chan struct{}, maxSlow),
+		steps: make(chan step, maxSteps), heartbeats: newHeartbeatQueue(), asyncSlots: make(chan struct{}, maxAsync),
 		ended: make(chan struct{}), waiting: map[*core.Submission][]reply{},
 	}
 }
@@ -84,8 +84,8 @@ func (t *term) run(ctx context.Context, over <-chan struct{}) error {
 		return err
 	}
 	t.log.Info("leading", zap.Uint64("epoch", t.bucket.Epoch()))
-	t.tell(cluster.Event{At: time.Now().UTC(), Kind: cluster.LeaderChanged, Text: fmt.Sprintf("nimbus %s leads, epoch %d", t.cfg.Name, t.bucket.Epoch())})
-	stopHearing, err := t.hear()
+	t.publish(cluster.Event{At: time.Now().UTC(), Kind: cluster.LeaderChanged, Text: fmt.Sprintf("nimbus %s leads, epoch %d", t.cfg.Name, t.bucket.Epoch())})
+	stopHearing, err := t.subscribeHeartbeats()
 	if err != nil {
 		return err
 	}
@@ -97,11 +97,11 @@ func (t *term) run(ctx context.Context, over <-chan struct{}) error {
 	defer stopServing()
 	t.group.Go(func() { t.keepLogs(ctx) })
 	t.loop(ctx)
-	return t.why(ctx)
+	return t.cause(ctx)
 }
 
-// why returns why the term is over: nil if nimbus is to end.
-func (t *term) why(ctx context.Context) error {
+// cause returns why the term is over: nil if nimbus is to end.
+func (t *term) cause(ctx context.Context) error {
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		t.log.Warn("no longer leading", zap.Error(err))
 		return err
@@ -118,8 +118,8 @@ func (t *term) loop(ctx context.Context) {
 	for awake := time.Now(); ctx.Err() == nil; awake = time.Now() {
 		select {
 		case <-ctx.Done():
-		case subject := <-t.sounds.order:
-			t.sounds.take(subject)()
+		case subject := <-t.heartbeats.subjects:
+			t.heartbeats.take(subject)()
 		case do := <-t.steps:
 			if time.Since(awake) >= t.cfg.Lease { // others may have been asked since: their answers count
 				t.depose(errAsleep)
@@ -127,14 +127,14 @@ func (t *term) loop(ctx context.Context) {
 			do(ctx)
 			t.decide(ctx)
 		case <-connection:
-			t.core.Listening(time.Now())
+			t.core.RestartDetection(time.Now())
 		case <-ticks.C:
 			t.onTick(ctx)
 		}
 	}
 	// Who has just been too late asks the next leader.
 	for s := range t.waiting {
-		t.answer(s, nil, errOver)
+		t.answer(s, nil, errTermOver)
 	}
 	for {
 		select {
@@ -148,11 +148,11 @@ func (t *term) loop(ctx context.Context) {
 
 // onTick decides, after all that has been heard.
 func (t *term) onTick(ctx context.Context) {
-	for range len(t.sounds.order) {
-		t.sounds.take(<-t.sounds.order)()
+	for range len(t.heartbeats.subjects) {
+		t.heartbeats.take(<-t.heartbeats.subjects)()
 	}
-	if t.missed.Swap(0) > 0 {
-		t.core.Listening(time.Now())
+	if t.droppedHeartbeats.Swap(0) > 0 {
+		t.core.RestartDetection(time.Now())
 	}
 	t.decide(ctx)
 }
@@ -173,15 +173,15 @@ func (t *term) load(ctx context.Context) error {
 
 // decide writes what follows from what is known.
 func (t *term) decide(ctx context.Context) {
-	for ctx.Err() == nil && !time.Now().Before(t.held) {
+	for ctx.Err() == nil && !time.Now().Before(t.writeAfter) {
 		writes := t.core.Decide(time.Now())
-		t.tell(t.core.Events()...)
+		t.publish(t.core.Events()...)
 		if len(writes) == 0 {
 			return
 		}
 		for i := range writes {
 			if err := t.write(ctx, &writes[i]); err != nil {
-				t.held = time.Now().Add(holdOff) // the same will be decided again
+				t.writeAfter = time.Now().Add(writeRetryAfter) // the same will be decided again
 				return
 			}
 		}
@@ -191,14 +191,14 @@ func (t *term) decide(ctx context.Context) {
 // errAsleep: the process, or the whole machine, has been stopped for longer than the lease holds.
 var errAsleep = errors.New("nimbus: asleep for longer than the lease")
 
-// errOver: nothing can be decided any more. The next leader will.
-var errOver = &cluster.RequestError{Code: cluster.CodeUnavailable, Text: "this nimbus no longer leads: another will answer"}
+// errTermOver: nothing can be decided any more. The next leader will.
+var errTermOver = &cluster.RequestError{Code: cluster.CodeUnavailable, Text: "this nimbus no longer leads: another will answer"}
 
 // write puts a decision into the bucket. It goes on for as long as the term does: so afterwards it is in force, or it
 // was refused and is not, or the term is over and the next leader will read what it was.
 func (t *term) write(ctx context.Context, w *core.Write) error {
 	if ctx.Err() != nil {
-		return errOver
+		return errTermOver
 	}
 	var revision uint64
 	var err error
@@ -211,7 +211,7 @@ func (t *term) write(ctx context.Context, w *core.Write) error {
 		return t.notWritten(ctx, err)
 	}
 	t.core.Stored(time.Now(), w, revision)
-	t.tell(w.Events...)
+	t.publish(w.Events...)
 	return nil
 }
 
@@ -219,22 +219,22 @@ func (t *term) write(ctx context.Context, w *core.Write) error {
 func (t *term) notWritten(ctx context.Context, err error) error {
 	if ctx.Err() != nil || errors.Is(err, cluster.ErrDeposed) || errors.Is(err, cluster.ErrUnknown) {
 		t.depose(err)
-		return errOver
+		return errTermOver
 	}
 	t.log.Error("a decision cannot be written", zap.Error(err))
 	return &cluster.RequestError{Code: cluster.CodeInternal, Text: "it cannot be written down: " + err.Error()}
 }
 
-// tell keeps events, and logs them.
-func (t *term) tell(events ...cluster.Event) {
+// publish keeps events, and logs them.
+func (t *term) publish(events ...cluster.Event) {
 	for _, e := range events {
 		t.log.Info(string(e.Kind), zap.String("instance", string(e.Instance)), zap.String("text", e.Text))
-		t.events.Tell(e)
+		t.events.Publish(e)
 	}
 }
 
-// later gives the loop something to do, and reports whether it will.
-func (t *term) later(do step) bool {
+// enqueue gives the loop something to do, and reports whether it will.
+func (t *term) enqueue(do step) bool {
 	select {
 	case <-t.ended:
 		return false
@@ -248,23 +248,23 @@ func (t *term) later(do step) bool {
 	}
 }
 
-// mustLater is later for what must not be forgotten while the term goes on.
-func (t *term) mustLater(ctx context.Context, do step) {
+// enqueueWait is later for what must not be forgotten while the term goes on.
+func (t *term) enqueueWait(ctx context.Context, do step) {
 	select {
 	case t.steps <- do:
 	case <-ctx.Done():
 	}
 }
 
-// aside does what takes long, unless too much of that is under way.
-func (t *term) aside(do func()) bool {
+// runAsync does what takes long, unless too much of that is under way.
+func (t *term) runAsync(do func()) bool {
 	select {
-	case t.slow <- struct{}{}:
+	case t.asyncSlots <- struct{}{}:
 	default:
 		return false
 	}
 	t.group.Go(func() {
-		defer func() { <-t.slow }()
+		defer func() { <-t.asyncSlots }()
 		do()
 	})
 	return true

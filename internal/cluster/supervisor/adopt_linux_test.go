@@ -43,16 +43,16 @@ func TestAdoption(t *testing.T) {
 	kill := s.child()
 	r := s.record("words", "beat")
 	s.put(r)
-	seat := seatOf(r)
-	was := s.shows(seat, running, nil)
+	slot := slotOf(r)
+	was := s.shows(slot, running, nil)
 	dead := s.record("dead", "beat")
 	dead.Placement[0].Slot = 2
 	s.put(dead)
-	dying := s.shows(seatOf(dead), running, nil)
+	dying := s.shows(slotOf(dead), running, nil)
 	gone := s.record("gone", "beat")
 	gone.Placement[0].Slot = 3
 	s.put(gone)
-	leaving := s.shows(seatOf(gone), running, nil)
+	leaving := s.shows(slotOf(gone), running, nil)
 	kill()
 
 	if err := syscall.Kill(dying.PID, syscall.SIGKILL); err != nil {
@@ -66,14 +66,14 @@ func TestAdoption(t *testing.T) {
 	time.Sleep(200 * time.Millisecond)
 	kill = s.child()
 
-	p := s.shows(seat, running, func(p cluster.Process) bool { return p.Adopted })
+	p := s.shows(slot, running, func(p cluster.Process) bool { return p.Adopted })
 	if p.PID != was.PID || !p.Started.Equal(was.Started) || p.Limits != was.Limits {
 		t.Errorf("adopted %+v, was %+v", p, was)
 	}
 	s.hears(cluster.WorkerAdopted, "lives on")
-	s.testimony(seat, func(t *testimony) bool { return len(t.Orders) > 0 && t.Orders[len(t.Orders)-1].Revision == revision })
-	now := s.testimony(seatOf(dead), func(t *testimony) bool { return t.PID != dying.PID })
-	if lost := now.Launch.Order.Lost; lost == nil || !strings.Contains(lost.Cause, "while the supervisor was away") || lost.Noted.Sub(lost.Last) > 5*time.Second {
+	s.testimony(slot, func(t *testimony) bool { return len(t.Orders) > 0 && t.Orders[len(t.Orders)-1].Revision == revision })
+	now := s.testimony(slotOf(dead), func(t *testimony) bool { return t.PID != dying.PID })
+	if lost := now.Launch.Assignment.Lost; lost == nil || !strings.Contains(lost.Cause, "while the supervisor was away") || lost.DetectedAt.Sub(lost.LastSeen) > 5*time.Second {
 		t.Errorf("the loss is %+v", lost)
 	}
 	s.dies(leaving.PID)
@@ -83,14 +83,14 @@ func TestAdoption(t *testing.T) {
 	if err := syscall.Kill(was.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	again := s.testimony(seat, func(t *testimony) bool { return t.PID != was.PID })
-	t.Logf("started again after %v: %s", time.Since(killed), again.Launch.Order.Lost.Cause)
+	again := s.testimony(slot, func(t *testimony) bool { return t.PID != was.PID })
+	t.Logf("started again after %v: %s", time.Since(killed), again.Launch.Assignment.Lost.Cause)
 	kill()
 
 	t.Log("the next one finds all, and stops them as it is told")
 	stop := s.supervise(nil)
-	s.shows(seat, running, func(p cluster.Process) bool { return p.Adopted && p.PID == again.PID })
-	s.shows(seatOf(dead), running, func(p cluster.Process) bool { return p.Adopted })
+	s.shows(slot, running, func(p cluster.Process) bool { return p.Adopted && p.PID == again.PID })
+	s.shows(slotOf(dead), running, func(p cluster.Process) bool { return p.Adopted })
 	stop()
 	s.dies(again.PID)
 	s.dies(now.PID)
@@ -102,7 +102,7 @@ func TestAdoptionWithoutNATS(t *testing.T) {
 	stop := s.supervise(func(c *Config) { c.StopWorkers = false })
 	r := s.record("words", "beat")
 	s.put(r)
-	was := s.shows(seatOf(r), running, nil)
+	was := s.shows(slotOf(r), running, nil)
 	stop()
 	if err := s.server.Stop(); err != nil {
 		t.Fatal(err)

@@ -115,15 +115,15 @@ func (g *cgroups) enable(pid int, move bool) error {
 func write(path, text string) error { return os.WriteFile(path, []byte(text), 0o644) }
 
 // of names the supervisor too: another on the same host may have the same base.
-func (g *cgroups) of(s cluster.Seat) string {
-	return filepath.Join(g.base, "worker-"+s.Supervisor+"-"+string(s.Instance)+"-"+strconv.Itoa(s.Slot))
+func (g *cgroups) of(s cluster.WorkerSlot) string {
+	return filepath.Join(g.base, "worker-"+s.Supervisor+"-"+string(s.Instance)+"-"+strconv.Itoa(s.Number))
 }
 
-// put puts a process into the cgroup of its seat, with the limits of its need if cgroups limit.
+// put puts a process into the cgroup of its slot, with the limits of its need if cgroups limit.
 //
 // To start it there (CLONE_INTO_CGROUP) would be faster, and nothing could be forked before. But Linux 6.18 kills at once
 // what is started in a cgroup that has been killed before.
-func (g *cgroups) put(s cluster.Seat, pid int, n need) error {
+func (g *cgroups) put(s cluster.WorkerSlot, pid int, n need) error {
 	dir := g.of(s)
 	if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
 		return fmt.Errorf("limit %s: %w", s, err)
@@ -152,15 +152,15 @@ func (g *cgroups) put(s cluster.Seat, pid int, n need) error {
 	return nil
 }
 
-// kill kills all that is in the cgroup of a seat.
-func (g *cgroups) kill(s cluster.Seat) {
+// kill kills all that is in the cgroup of a slot.
+func (g *cgroups) kill(s cluster.WorkerSlot) {
 	if g != nil {
 		_ = write(filepath.Join(g.of(s), "cgroup.kill"), "1")
 	}
 }
 
-// oomKills counts what the system has killed in the cgroup of a seat for want of memory.
-func (g *cgroups) oomKills(s cluster.Seat) (n uint64) {
+// oomKills counts what the system has killed in the cgroup of a slot for want of memory.
+func (g *cgroups) oomKills(s cluster.WorkerSlot) (n uint64) {
 	if g == nil {
 		return 0
 	}
@@ -173,8 +173,8 @@ func (g *cgroups) oomKills(s cluster.Seat) (n uint64) {
 	return n
 }
 
-// remove removes the cgroup of a seat. What was killed needs a moment to be gone.
-func (g *cgroups) remove(s cluster.Seat) {
+// remove removes the cgroup of a slot. What was killed needs a moment to be gone.
+func (g *cgroups) remove(s cluster.WorkerSlot) {
 	if g == nil {
 		return
 	}

@@ -42,7 +42,7 @@ type Config struct {
 	Memory int64
 	// Tags may be asked for by topologies.
 	Tags []string
-	// Detection is after how long without a beat a worker is taken for hung; default what nimbus says, and
+	// Detection is after how long without a heartbeat a worker is taken for hung; default what nimbus says, and
 	// cluster.Detection until then.
 	Detection time.Duration
 	// StopWait is what a worker has to end by itself before it is killed; default 5 s.
@@ -92,8 +92,8 @@ func (c *Config) check() error {
 	if c.Slots < 0 || c.CPU < 0 || c.Memory < 0 || c.MaxLog < 0 || c.LogFiles < 0 || c.KeepLogs < 0 || c.StopWait < 0 {
 		return bad("Slots, CPU, Memory, MaxLog, LogFiles, KeepLogs and StopWait are 0 or more")
 	}
-	if c.Detection != 0 && c.Detection < 2*cluster.BeatEvery {
-		return bad("Detection is %v: want at least %v", c.Detection, 2*cluster.BeatEvery)
+	if c.Detection != 0 && c.Detection < 2*cluster.HeartbeatEvery {
+		return bad("Detection is %v: want at least %v", c.Detection, 2*cluster.HeartbeatEvery)
 	}
 	c.Slots = cmp.Or(c.Slots, runtime.NumCPU())
 	c.StopWait = cmp.Or(c.StopWait, 5*time.Second)

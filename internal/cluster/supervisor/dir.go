@@ -25,7 +25,7 @@ func (d dir) make() error {
 		mode fs.FileMode
 	}{
 		{string(d), 0o711}, {d.artefacts(), 0o755}, {filepath.Join(string(d), "workers"), 0o711},
-		{filepath.Join(string(d), "seats"), 0o700}, {filepath.Join(string(d), "logs"), 0o700},
+		{filepath.Join(string(d), "slots"), 0o700}, {filepath.Join(string(d), "logs"), 0o700},
 	} {
 		if err := os.MkdirAll(at.path, at.mode); err != nil {
 			return fmt.Errorf("supervisor: %w", err)
@@ -36,27 +36,27 @@ func (d dir) make() error {
 
 func (d dir) artefacts() string { return filepath.Join(string(d), "artefacts") }
 
-// of returns the directory of one kind that belongs to a seat.
-func (d dir) of(kind string, s cluster.Seat) string {
-	return filepath.Join(string(d), kind, string(s.Instance), strconv.Itoa(s.Slot))
+// of returns the directory of one kind that belongs to a slot.
+func (d dir) of(kind string, s cluster.WorkerSlot) string {
+	return filepath.Join(string(d), kind, string(s.Instance), strconv.Itoa(s.Number))
 }
 
-func (d dir) output(s cluster.Seat) string { return filepath.Join(d.of("logs", s), "output") }
+func (d dir) output(s cluster.WorkerSlot) string { return filepath.Join(d.of("logs", s), "output") }
 
-// Files of a seat.
+// Files of a slot.
 const (
 	processFile = "process"
 	loginFile   = "login"
 )
 
-// put writes a file of a seat, readable by the supervisor only: all of it or nothing.
-func (d dir) put(s cluster.Seat, name string, value any) error {
+// put writes a file of a slot, readable by the supervisor only: all of it or nothing.
+func (d dir) put(s cluster.WorkerSlot, name string, value any) error {
 	text, err := json.Marshal(value)
 	if err == nil {
-		err = os.MkdirAll(d.of("seats", s), 0o700)
+		err = os.MkdirAll(d.of("slots", s), 0o700)
 	}
 	if err == nil {
-		err = replace(filepath.Join(d.of("seats", s), name), text)
+		err = replace(filepath.Join(d.of("slots", s), name), text)
 	}
 	if err != nil {
 		return fmt.Errorf("supervisor: keep the %s of %s: %w", name, s, err)
@@ -72,32 +72,32 @@ func replace(path string, text []byte) error {
 	return os.Rename(path+".new", path)
 }
 
-// get reads a file of a seat, and reports whether it is there and can be read.
-func (d dir) get(s cluster.Seat, name string, value any) bool {
-	text, err := os.ReadFile(filepath.Join(d.of("seats", s), name))
+// get reads a file of a slot, and reports whether it is there and can be read.
+func (d dir) get(s cluster.WorkerSlot, name string, value any) bool {
+	text, err := os.ReadFile(filepath.Join(d.of("slots", s), name))
 	return err == nil && json.Unmarshal(text, value) == nil
 }
 
-func (d dir) drop(s cluster.Seat, name string) {
-	_ = os.Remove(filepath.Join(d.of("seats", s), name))
+func (d dir) drop(s cluster.WorkerSlot, name string) {
+	_ = os.Remove(filepath.Join(d.of("slots", s), name))
 }
 
-// forget removes all that belongs to a seat but its output.
-func (d dir) forget(s cluster.Seat) error {
+// forget removes all that belongs to a slot but its output.
+func (d dir) forget(s cluster.WorkerSlot) error {
 	var failed []error
-	for _, kind := range []string{"seats", "workers"} {
+	for _, kind := range []string{"slots", "workers"} {
 		failed = append(failed, os.RemoveAll(d.of(kind, s)))
 		_ = os.Remove(filepath.Dir(d.of(kind, s))) // unless another slot of the instance is there
 	}
 	return errors.Join(failed...)
 }
 
-// seats returns the seats of which there are files.
-func (d dir) seats(supervisor string) (all []cluster.Seat) {
-	found, _ := filepath.Glob(filepath.Join(string(d), "seats", "*", "*"))
+// slots returns the slots of which there are files.
+func (d dir) slots(supervisor string) (all []cluster.WorkerSlot) {
+	found, _ := filepath.Glob(filepath.Join(string(d), "slots", "*", "*"))
 	for _, path := range found {
 		slot, err := strconv.Atoi(filepath.Base(path))
-		s := cluster.Seat{Instance: cluster.Instance(filepath.Base(filepath.Dir(path))), Supervisor: supervisor, Slot: slot}
+		s := cluster.WorkerSlot{Instance: cluster.Instance(filepath.Base(filepath.Dir(path))), Supervisor: supervisor, Number: slot}
 		if err == nil && s.Check() == nil {
 			all = append(all, s)
 		}
@@ -105,12 +105,12 @@ func (d dir) seats(supervisor string) (all []cluster.Seat) {
 	return all
 }
 
-// pruneLogs removes the output of seats that has not been written to for a while, unless they are in use.
-func (d dir) pruneLogs(before time.Time, used func(cluster.Seat) bool, supervisor string) {
+// pruneLogs removes the output of slots that has not been written to for a while, unless they are in use.
+func (d dir) pruneLogs(before time.Time, used func(cluster.WorkerSlot) bool, supervisor string) {
 	found, _ := filepath.Glob(filepath.Join(string(d), "logs", "*", "*"))
 	for _, path := range found {
 		slot, err := strconv.Atoi(filepath.Base(path))
-		s := cluster.Seat{Instance: cluster.Instance(filepath.Base(filepath.Dir(path))), Supervisor: supervisor, Slot: slot}
+		s := cluster.WorkerSlot{Instance: cluster.Instance(filepath.Base(filepath.Dir(path))), Supervisor: supervisor, Number: slot}
 		info, err2 := os.Stat(filepath.Join(path, "output"))
 		if err != nil || used(s) || err2 == nil && info.ModTime().After(before) {
 			continue

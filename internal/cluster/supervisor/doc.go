@@ -8,8 +8,8 @@
 //
 // # The nouns
 //
-//   - A want is what a record says of one seat of this host: the tasks that its worker is to run.
-//   - A keeper looks after one seat: one goroutine, which fetches the program, starts it, orders it about, starts it again
+//   - A want is what a record says of one slot of this host: the tasks that its worker is to run.
+//   - A worker manager looks after one slot: one goroutine, which fetches the program, starts it, orders it about, starts it again
 //     when it dies, and stops it when it is not wanted any more.
 //   - A process is a running worker, with all that it has forked: a session of its own, and a cgroup where there are
 //     cgroups.
@@ -19,7 +19,7 @@
 //
 // # What it does
 //
-//	bucket ──want──> keeper ──exec, signals──> process ──beat──> keeper
+//	bucket ──want──> worker manager ──exec, signals──> process ──beat──> worker manager
 //	                        ──order──────────>
 //
 // It compares what is wanted with what there is, whenever either changes; it never acts on a change alone. So nothing is
@@ -41,9 +41,9 @@
 //	Dir/lock                     of the one supervisor that may use Dir
 //	Dir/joined                   the name by which a nimbus has let it join
 //	Dir/artefacts/SHA            programs
-//	Dir/seats/INSTANCE/SLOT/     of a seat: the process's file, its login; only the supervisor may look inside
-//	Dir/logs/INSTANCE/SLOT/      of a seat: output, output.1 and so on, kept for a day after the seat's end
-//	Dir/workers/INSTANCE/SLOT/   of a seat: work and tmp, the process's own; gone with the seat
+//	Dir/slots/INSTANCE/SLOT/     of a slot: the process's file, its login; only the supervisor may look inside
+//	Dir/logs/INSTANCE/SLOT/      of a slot: output, output.1 and so on, kept for a day after the slot's end
+//	Dir/workers/INSTANCE/SLOT/   of a slot: work and tmp, the process's own; gone with the slot
 //
 // # Caveats
 //

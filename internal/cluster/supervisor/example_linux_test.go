@@ -29,7 +29,7 @@ func Example() {
 		panic(err)
 	}
 	defer nc.Close()
-	beats, err := nc.SubscribeSync(connection.Subjects().HostBeat("*"))
+	beats, err := nc.SubscribeSync(connection.Subjects().HostHeartbeat("*"))
 	if err != nil {
 		panic(err)
 	}
@@ -50,5 +50,5 @@ func Example() {
 
 	beat, err := beats.NextMsgWithContext(ctx)
 	fmt.Println(beat.Subject, err)
-	// Output: askback.beat.host.host-1 <nil>
+	// Output: askback.heartbeat.host.host-1 <nil>
 }

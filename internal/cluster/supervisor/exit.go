@@ -58,12 +58,12 @@ func (e *ending) cause() string {
 	return e.exit.String() + ": " + e.report.line
 }
 
-// blameless reports whether somebody else has ended it: then it need not be delayed.
-func (e *ending) blameless() bool {
+// killedByOthers reports whether somebody else has ended it: then it need not be delayed.
+func (e *ending) killedByOthers() bool {
 	return e.known && (e.signal == syscall.SIGKILL || e.signal == syscall.SIGTERM) && e.hung == "" && !e.oom
 }
 
-// final reports whether it is not to be started again before its order changes.
-func (e *ending) final() bool {
+// permanent reports whether it is not to be started again before its order changes.
+func (e *ending) permanent() bool {
 	return e.hung == "" && (e.is(cluster.ExitFenced) || e.is(cluster.ExitRefused))
 }

@@ -17,11 +17,11 @@ func TestLife(t *testing.T) {
 	s := newSite(t)
 	s.supervise(nil)
 	r := s.record("words", "beat", "--flag=of the user's")
-	seat, revision := seatOf(r), s.put(r)
-	was := s.shows(seat, running, nil)
+	slot, revision := slotOf(r), s.put(r)
+	was := s.shows(slot, running, nil)
 
-	told := s.testimony(seat, nil)
-	if l := told.Launch; l.Seat != seat || l.Order.Revision != revision || !l.Order.Active || len(l.Order.Tasks) != 2 || l.Detection != time.Second {
+	told := s.testimony(slot, nil)
+	if l := told.Launch; l.Slot != slot || l.Assignment.Revision != revision || !l.Assignment.Active || len(l.Assignment.Tasks) != 2 || l.Detection != time.Second {
 		t.Errorf("the launch is %+v", l)
 	}
 	if !slices.Equal(told.Args, r.Args) || told.PID != was.PID {
@@ -45,7 +45,7 @@ func TestLife(t *testing.T) {
 	t.Log("an order is followed by the same process")
 	r.Status, r.Placement[0].Tasks = cluster.Inactive, append(r.Placement[0].Tasks, msgid.Alias{Operator: "count", Index: 1})
 	revision = s.put(r)
-	now := s.testimony(seat, func(t *testimony) bool { return len(t.Orders) > 0 })
+	now := s.testimony(slot, func(t *testimony) bool { return len(t.Orders) > 0 })
 	if o := now.Orders[0]; o.Revision != revision || o.Active || len(o.Tasks) != 3 || now.PID != was.PID {
 		t.Errorf("the order is %+v, process %d was %d", o, now.PID, was.PID)
 	}
@@ -56,9 +56,9 @@ func TestLife(t *testing.T) {
 	}
 	s.dies(was.PID)
 	s.within(10*time.Second, "no worker", func() bool { return len(s.last().Workers) == 0 })
-	for kind, want := range map[string]bool{"workers": false, "seats": false, "logs": true} {
-		if _, err := os.Stat(dir(s.dir).of(kind, seat)); (err == nil) != want {
-			t.Errorf("%s of the seat: %v", kind, err)
+	for kind, want := range map[string]bool{"workers": false, "slots": false, "logs": true} {
+		if _, err := os.Stat(dir(s.dir).of(kind, slot)); (err == nil) != want {
+			t.Errorf("%s of the slot: %v", kind, err)
 		}
 	}
 	s.hears(cluster.WorkerStarted, "with tasks count.0 lines.0")
@@ -72,18 +72,18 @@ func TestCompletedAndMovedAway(t *testing.T) {
 	for i, r := range []*cluster.Record{done, moved, again} {
 		r.Placement[0].Slot = i
 		s.put(r)
-		s.shows(seatOf(r), running, nil)
+		s.shows(slotOf(r), running, nil)
 	}
-	old := seatOf(again)
+	old := slotOf(again)
 	done.Status = cluster.Completed
 	moved.Placement[0].Supervisor = "host-2"
 	again.Instance = cluster.NewInstance("again")
 	for _, r := range []*cluster.Record{done, moved, again} {
 		s.put(r)
 	}
-	s.shows(seatOf(again), running, nil)
+	s.shows(slotOf(again), running, nil)
 	s.within(10*time.Second, "only the new instance's worker", func() bool {
-		return len(s.last().Workers) == 1 && s.last().Workers[0].Seat != old
+		return len(s.last().Workers) == 1 && s.last().Workers[0].Slot != old
 	})
 }
 
@@ -92,20 +92,20 @@ func TestKilledWorkerIsStartedAtOnce(t *testing.T) {
 	s := newSite(t)
 	s.supervise(nil)
 	r := s.record("words", "beat")
-	seat := seatOf(r)
+	slot := slotOf(r)
 	s.put(r)
-	was := s.shows(seat, running, nil)
+	was := s.shows(slot, running, nil)
 	killed := time.Now()
 	if err := syscall.Kill(was.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	now := s.testimony(seat, func(t *testimony) bool { return t.PID != was.PID })
+	now := s.testimony(slot, func(t *testimony) bool { return t.PID != was.PID })
 	t.Logf("started again after %v", time.Since(killed))
-	lost := now.Launch.Order.Lost
-	if lost == nil || !strings.Contains(lost.Cause, "signal 9") || lost.Noted.Before(killed) || lost.Last.Before(killed) || time.Since(lost.Noted) > 10*time.Second {
+	lost := now.Launch.Assignment.Lost
+	if lost == nil || !strings.Contains(lost.Cause, "signal 9") || lost.DetectedAt.Before(killed) || lost.LastSeen.Before(killed) || time.Since(lost.DetectedAt) > 10*time.Second {
 		t.Errorf("the loss is %+v", lost)
 	}
-	p := s.shows(seat, running, func(p cluster.Process) bool { return p.Restarts == 1 })
+	p := s.shows(slot, running, func(p cluster.Process) bool { return p.Restarts == 1 })
 	if p.PID != now.PID || !strings.Contains(p.Error, "signal 9") {
 		t.Errorf("the supervisor says %+v", p)
 	}
@@ -118,7 +118,7 @@ func TestBackoff(t *testing.T) {
 	r := s.record("words", "exit", "1")
 	began := time.Now()
 	s.put(r)
-	p := s.shows(seatOf(r), waiting, func(p cluster.Process) bool { return p.Restarts >= 4 })
+	p := s.shows(slotOf(r), waiting, func(p cluster.Process) bool { return p.Restarts >= 4 })
 	if took := time.Since(began); took < 300*time.Millisecond { // at once, after 100, after 200 ms
 		t.Errorf("%d restarts in %v", p.Restarts, took)
 	}
@@ -141,18 +141,18 @@ func TestFinalExits(t *testing.T) {
 		r := s.record("words"+strconv.Itoa(slot), "exit", strconv.Itoa(test.code))
 		r.Placement[0].Slot = slot
 		s.put(r)
-		p := s.shows(seatOf(r), failed, nil)
+		p := s.shows(slotOf(r), failed, nil)
 		if !strings.Contains(p.Error, test.text) {
 			t.Errorf("the error is %q", p.Error)
 		}
 		s.hears(test.kind, test.event)
 		time.Sleep(300 * time.Millisecond)
-		if p = s.shows(seatOf(r), failed, nil); p.Restarts != 1 {
+		if p = s.shows(slotOf(r), failed, nil); p.Restarts != 1 {
 			t.Errorf("it was started %d times", p.Restarts)
 		}
 		r.Args = []string{"beat"}
 		s.put(r)
-		s.shows(seatOf(r), running, nil)
+		s.shows(slotOf(r), running, nil)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestWorkersChildren(t *testing.T) {
 	for _, kind := range []string{"stubborn", "messy"} {
 		r := s.record("words", kind)
 		s.put(r)
-		was := s.shows(seatOf(r), running, nil)
+		was := s.shows(slotOf(r), running, nil)
 		var family []int
 		s.within(10*time.Second, "three children", func() bool {
 			family = []int{was.PID}
@@ -191,18 +191,18 @@ func TestHungWorker(t *testing.T) {
 	s.supervise(nil)
 	r := s.record("words", "beat")
 	s.put(r)
-	seat := seatOf(r)
-	was := s.shows(seat, running, nil)
+	slot := slotOf(r)
+	was := s.shows(slot, running, nil)
 	if err := syscall.Kill(was.PID, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	stopped := time.Now()
-	now := s.testimony(seat, func(t *testimony) bool { return t.PID != was.PID })
+	now := s.testimony(slot, func(t *testimony) bool { return t.PID != was.PID })
 	if took := time.Since(stopped); took < 900*time.Millisecond || took > 5*time.Second {
 		t.Errorf("started again after %v, want one to two seconds", took)
 	}
-	lost := now.Launch.Order.Lost
-	if lost == nil || !strings.Contains(lost.Cause, "stopped and silent for 1") || lost.Noted.Sub(lost.Last) < 900*time.Millisecond {
+	lost := now.Launch.Assignment.Lost
+	if lost == nil || !strings.Contains(lost.Cause, "stopped and silent for 1") || lost.DetectedAt.Sub(lost.LastSeen) < 900*time.Millisecond {
 		t.Errorf("the loss is %+v", lost)
 	}
 }
@@ -213,8 +213,8 @@ func TestWithoutNATS(t *testing.T) {
 	s.supervise(nil)
 	r := s.record("words", "beat")
 	s.put(r)
-	seat := seatOf(r)
-	was := s.shows(seat, running, nil)
+	slot := slotOf(r)
+	was := s.shows(slot, running, nil)
 	address := strings.TrimPrefix(s.server.URL(), "nats://")
 	if err := s.server.Stop(); err != nil {
 		t.Fatal(err)
@@ -226,9 +226,9 @@ func TestWithoutNATS(t *testing.T) {
 	if err := syscall.Kill(was.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	now := s.testimony(seat, func(t *testimony) bool { return t.PID != was.PID })
+	now := s.testimony(slot, func(t *testimony) bool { return t.PID != was.PID })
 	s.serve(address)
-	s.shows(seat, running, func(p cluster.Process) bool { return p.PID == now.PID })
+	s.shows(slot, running, func(p cluster.Process) bool { return p.PID == now.PID })
 	joins := func() int {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -244,7 +244,7 @@ func TestRefusedArtefact(t *testing.T) {
 	r := s.record("words", "beat")
 	r.Artefact.Size++
 	s.put(r)
-	p := s.shows(seatOf(r), failed, nil)
+	p := s.shows(slotOf(r), failed, nil)
 	if p.Restarts != 0 || p.PID != 0 || !strings.Contains(p.Error, "artefact") {
 		t.Errorf("the supervisor says %+v", p)
 	}
@@ -274,5 +274,5 @@ func TestNothingIsStartedBeforeJoining(t *testing.T) {
 		t.Errorf("workers before it has joined: %+v", w)
 	}
 	close(admit)
-	s.shows(seatOf(r), running, nil)
+	s.shows(slotOf(r), running, nil)
 }

@@ -30,7 +30,7 @@ func (l *limiter) env(n need) (env []string) {
 func (l *limiter) byCgroup() bool { return l.groups != nil && l.groups.limits }
 
 // apply limits a process, and may be called again when its need has changed. It says how, in words.
-func (l *limiter) apply(s cluster.Seat, pid int, n need) (string, error) {
+func (l *limiter) apply(s cluster.WorkerSlot, pid int, n need) (string, error) {
 	if l.groups != nil {
 		if err := l.groups.put(s, pid, n); err != nil {
 			return "", err

@@ -31,13 +31,13 @@ func (l *login) old(now time.Time) bool {
 	return l != nil && !l.Until.IsZero() && now.Sub(l.Issued) > l.Until.Sub(l.Issued)/2
 }
 
-// loginPatience is how long nimbus is asked for a login at a time.
-const loginPatience = 5 * time.Second
+// loginTimeout is how long nimbus is asked for a login at a time.
+const loginTimeout = 5 * time.Second
 
-// askLogin asks nimbus for a JWT of a worker's key. The key stays the same for as long as the seat is wanted: a worker
+// askLogin asks nimbus for a JWT of a worker's key. The key stays the same for as long as the slot is wanted: a worker
 // that lives need only take the new JWT.
-func (s *Supervisor) askLogin(ctx context.Context, seat cluster.Seat, w *want, old *login) (*login, error) {
-	ctx, cancel := context.WithTimeout(ctx, loginPatience)
+func (s *Supervisor) askLogin(ctx context.Context, slot cluster.WorkerSlot, w *desired, old *login) (*login, error) {
+	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
 	defer cancel()
 	l := &login{Tasks: w.tasks(), Issued: time.Now()}
 	if old != nil {
@@ -45,24 +45,24 @@ func (s *Supervisor) askLogin(ctx context.Context, seat cluster.Seat, w *want, o
 	} else {
 		pair, err := nkeys.CreateUser()
 		if err != nil {
-			return nil, fmt.Errorf("make a key for worker %s: %w", seat, err)
+			return nil, fmt.Errorf("make a key for worker %s: %w", slot, err)
 		}
 		defer pair.Wipe()
 		seed, err1 := pair.Seed()
 		key, err2 := pair.PublicKey()
 		if err1 != nil || err2 != nil {
-			return nil, fmt.Errorf("make a key for worker %s", seat)
+			return nil, fmt.Errorf("make a key for worker %s", slot)
 		}
 		l.Seed, l.Key = string(seed), key
 	}
 	reply, err := cluster.Request[cluster.LoginReply](ctx, s.nc, s.subjects.HostAPI(s.cfg.Name, cluster.VerbLogin),
-		cluster.LoginRequest{Seat: seat, Key: l.Key})
+		cluster.LoginRequest{Slot: slot, Key: l.Key})
 	if err != nil {
-		return nil, fmt.Errorf("login of worker %s: %w", seat, err)
+		return nil, fmt.Errorf("login of worker %s: %w", slot, err)
 	}
 	if reply.JWT == "" {
-		return nil, fmt.Errorf("login of worker %s: nimbus has no key to issue it with: set its account's signing key", seat)
+		return nil, fmt.Errorf("login of worker %s: nimbus has no key to issue it with: set its account's signing key", slot)
 	}
 	l.JWT, l.Until = reply.JWT, reply.Expires
-	return l, s.dir.put(seat, loginFile, l)
+	return l, s.dir.put(slot, loginFile, l)
 }

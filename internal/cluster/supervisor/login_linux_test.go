@@ -43,8 +43,8 @@ func TestLogin(t *testing.T) {
 	s.supervise(func(c *Config) { c.Connection.Login = cluster.Login{JWT: "of the supervisor", Seed: string(seed)} })
 	r := s.record("words", "beat")
 	s.put(r)
-	seat := seatOf(r)
-	was := s.testimony(seat, nil)
+	slot := slotOf(r)
+	was := s.testimony(slot, nil)
 	if l := was.Launch.Login; l.JWT != "token-x" || l.Seed == "" || l.Seed == string(seed) {
 		t.Errorf("the worker's login is %v, JWT %q", l, l.JWT)
 	}
@@ -53,7 +53,7 @@ func TestLogin(t *testing.T) {
 	s.put(r)
 	r.Placement[0].Tasks = append(r.Placement[0].Tasks, msgid.Alias{Operator: "count", Index: 1})
 	revision := s.put(r)
-	now := s.testimony(seat, func(t *testimony) bool { return len(t.Orders) > 0 && t.Orders[len(t.Orders)-1].Revision == revision })
+	now := s.testimony(slot, func(t *testimony) bool { return len(t.Orders) > 0 && t.Orders[len(t.Orders)-1].Revision == revision })
 	if o := now.Orders[len(now.Orders)-1]; o.JWT != "token-xx" || len(o.Tasks) != 3 || now.PID != was.PID {
 		t.Errorf("the order is %+v", o)
 	}
@@ -66,7 +66,7 @@ func TestLogin(t *testing.T) {
 	if err := syscall.Kill(was.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	again := s.testimony(seat, func(t *testimony) bool { return t.PID != was.PID })
+	again := s.testimony(slot, func(t *testimony) bool { return t.PID != was.PID })
 	if l := again.Launch.Login; l.JWT != "token-xx" || l.Seed != was.Launch.Login.Seed {
 		t.Errorf("the login of the second process is %v, JWT %q", l, l.JWT)
 	}
@@ -92,10 +92,10 @@ func TestLogin(t *testing.T) {
 		}
 		return err
 	})
-	if want := filepath.Join(dir(s.dir).of("seats", seat), loginFile); err != nil || len(found) != 1 || found[0] != want {
+	if want := filepath.Join(dir(s.dir).of("slots", slot), loginFile); err != nil || len(found) != 1 || found[0] != want {
 		t.Fatalf("the seed is in %q, %v; want %s", found, err, want)
 	}
-	for path, mode := range map[string]fs.FileMode{found[0]: 0o600, filepath.Join(s.dir, "seats"): 0o700} {
+	for path, mode := range map[string]fs.FileMode{found[0]: 0o600, filepath.Join(s.dir, "slots"): 0o700} {
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%s: %v, %v, want mode %o", path, info, err, mode)
 		}

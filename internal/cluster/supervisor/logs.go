@@ -61,7 +61,7 @@ func (s *Supervisor) serveLogs(ctx context.Context) (stop func(), err error) {
 
 // handle checks a request and answers it on a goroutine of its own.
 func (l *logService) handle(m micro.Request) {
-	if !cluster.Answerable(m.Reply()) || cluster.Redirected(&nats.Msg{Header: nats.Header(m.Headers())}) {
+	if !cluster.ValidReply(m.Reply()) || cluster.FromStream(&nats.Msg{Header: nats.Header(m.Headers())}) {
 		return // somebody would have us publish where he may not
 	}
 	refuse := func(code cluster.ErrCode, text string) { _ = m.Error(string(code), text, nil) }
@@ -89,8 +89,8 @@ func (l *logService) handle(m micro.Request) {
 
 // find returns the output that is asked for.
 func (l *logService) find(ask *cluster.LogsRequest) (*output, *cluster.RequestError) {
-	seat := cluster.Seat{Instance: ask.Instance, Supervisor: l.cfg.Name, Slot: ask.Slot}
-	err := seat.Check()
+	slot := cluster.WorkerSlot{Instance: ask.Instance, Supervisor: l.cfg.Name, Number: ask.Slot}
+	err := slot.Check()
 	if err == nil && ask.Task != "" {
 		var a msgid.Alias
 		a, err = msgid.ParseAlias(ask.Task)
@@ -102,10 +102,10 @@ func (l *logService) find(ask *cluster.LogsRequest) (*output, *cluster.RequestEr
 	if err != nil {
 		return nil, &cluster.RequestError{Code: cluster.CodeBadRequest, Text: oneLine(err)}
 	}
-	out := &output{l.dir.output(seat), l.cfg.MaxLog, l.cfg.LogFiles}
+	out := &output{l.dir.output(slot), l.cfg.MaxLog, l.cfg.LogFiles}
 	if _, err := os.Stat(out.path); err != nil {
 		return nil, &cluster.RequestError{Code: cluster.CodeNotFound,
-			Text: fmt.Sprintf("worker %s has written nothing here, or more than %v ago", seat, l.cfg.KeepLogs)}
+			Text: fmt.Sprintf("worker %s has written nothing here, or more than %v ago", slot, l.cfg.KeepLogs)}
 	}
 	return out, nil
 }

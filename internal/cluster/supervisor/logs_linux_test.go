@@ -81,9 +81,9 @@ func TestLogs(t *testing.T) {
 	s.supervise(nil)
 	r := s.record("words", "beat")
 	s.put(r)
-	seat := seatOf(r)
-	s.shows(seat, running, nil)
-	q := cluster.LogsRequest{Instance: seat.Instance, Slot: seat.Slot}
+	slot := slotOf(r)
+	s.shows(slot, running, nil)
+	q := cluster.LogsRequest{Instance: slot.Instance, Slot: slot.Number}
 	s.within(10*time.Second, "twenty lines", func() bool {
 		lines, err := s.ask(q).all()
 		return err == nil && len(lines) >= 20
@@ -115,10 +115,10 @@ func TestLogs(t *testing.T) {
 		code cluster.ErrCode
 	}{
 		{cluster.LogsRequest{Instance: "../x"}, cluster.CodeBadRequest},
-		{cluster.LogsRequest{Instance: seat.Instance, Slot: -1}, cluster.CodeBadRequest},
-		{cluster.LogsRequest{Instance: seat.Instance, Slot: 1, Task: "a\nb"}, cluster.CodeBadRequest},
-		{cluster.LogsRequest{Instance: seat.Instance, Slot: 1, Tail: -1}, cluster.CodeBadRequest},
-		{cluster.LogsRequest{Instance: seat.Instance, Slot: 7}, cluster.CodeNotFound},
+		{cluster.LogsRequest{Instance: slot.Instance, Slot: -1}, cluster.CodeBadRequest},
+		{cluster.LogsRequest{Instance: slot.Instance, Slot: 1, Task: "a\nb"}, cluster.CodeBadRequest},
+		{cluster.LogsRequest{Instance: slot.Instance, Slot: 1, Tail: -1}, cluster.CodeBadRequest},
+		{cluster.LogsRequest{Instance: slot.Instance, Slot: 7}, cluster.CodeNotFound},
 	} {
 		_, err := s.ask(test.q).all()
 		if refused, ok := err.(*cluster.RequestError); !ok || refused.Code != test.code {
@@ -206,10 +206,10 @@ func TestPruneLogs(t *testing.T) {
 	if err := d.make(); err != nil {
 		t.Fatal(err)
 	}
-	seat := func(instance cluster.Instance) cluster.Seat {
-		return cluster.Seat{Instance: instance, Supervisor: "me"}
+	slot := func(instance cluster.Instance) cluster.WorkerSlot {
+		return cluster.WorkerSlot{Instance: instance, Supervisor: "me"}
 	}
-	for _, s := range []cluster.Seat{seat("used-aaaaaaaa"), seat("old-aaaaaaaa"), seat("new-aaaaaaaa")} {
+	for _, s := range []cluster.WorkerSlot{slot("used-aaaaaaaa"), slot("old-aaaaaaaa"), slot("new-aaaaaaaa")} {
 		if err := os.MkdirAll(d.of("logs", s), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -222,7 +222,7 @@ func TestPruneLogs(t *testing.T) {
 			}
 		}
 	}
-	d.pruneLogs(time.Now().Add(-time.Minute), func(s cluster.Seat) bool { return s.Instance == "used-aaaaaaaa" }, "me")
+	d.pruneLogs(time.Now().Add(-time.Minute), func(s cluster.WorkerSlot) bool { return s.Instance == "used-aaaaaaaa" }, "me")
 	left, _ := filepath.Glob(filepath.Join(string(d), "logs", "*"))
 	if len(left) != 2 {
 		t.Errorf("left: %v", left)

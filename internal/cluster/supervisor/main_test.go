@@ -57,7 +57,7 @@ type testimony struct {
 	PID    int
 	UID    int
 	FDs    []string
-	Orders []cluster.Order
+	Orders []cluster.Assignment
 }
 
 // beWorker is the program of the topologies under test. Its first argument says what it does.
@@ -136,7 +136,7 @@ func (t *testimony) testify() {
 	}
 }
 
-// live beats and follows orders until it is told to end.
+// live heartbeats and follows orders until it is told to end.
 func (t *testimony) live() int {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
@@ -147,16 +147,16 @@ func (t *testimony) live() int {
 	}
 	p := cluster.Subjects(t.Launch.Prefix)
 	orders := make(chan *nats.Msg, 16)
-	if _, err := nc.ChanSubscribe(p.Worker(t.Launch.Seat, cluster.VerbOrder), orders); err != nil {
+	if _, err := nc.ChanSubscribe(p.Worker(t.Launch.Slot, cluster.VerbAssign), orders); err != nil {
 		fmt.Println(err)
 		return 1
 	}
-	order, started := t.Launch.Order, time.Now()
+	order, started := t.Launch.Assignment, time.Now()
 	tick := time.NewTicker(50 * time.Millisecond)
 	for n := 0; ; n++ {
-		text, _ := json.Marshal(cluster.Beat{Seat: t.Launch.Seat, PID: t.PID, Started: started, Revision: order.Revision})
+		text, _ := json.Marshal(cluster.Heartbeat{Slot: t.Launch.Slot, PID: t.PID, Started: started, Revision: order.Revision})
 		if t.Args[0] != "silent" {
-			_ = nc.Publish(p.WorkerBeat(t.Launch.Seat), text)
+			_ = nc.Publish(p.WorkerHeartbeat(t.Launch.Slot), text)
 		}
 		if n%2 == 0 {
 			fmt.Printf(`{"level":"info","msg":"line %d","task":"%s"}`+"\n", n, order.Tasks[n/2%len(order.Tasks)])

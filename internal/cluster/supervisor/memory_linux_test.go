@@ -16,13 +16,13 @@ func TestOutOfMemory(t *testing.T) {
 	r := s.record("words", "hog")
 	r.Spec.Operators[0].Memory = 64 << 20
 	s.put(r)
-	seat := seatOf(r)
-	p := s.shows(seat, waiting, func(p cluster.Process) bool { return p.Restarts > 0 })
+	slot := slotOf(r)
+	p := s.shows(slot, waiting, func(p cluster.Process) bool { return p.Restarts > 0 })
 	if p.Error != "OOM-killed, limit 128 MiB" { // 64 for lines, and 64 for count, which says nothing
 		t.Errorf("the error is %q", p.Error)
 	}
 	s.hears(cluster.WorkerExited, "OOM-killed, limit 128 MiB")
-	told := s.testimony(seat, nil)
+	told := s.testimony(slot, nil)
 	if env := strings.Join(told.Env, " "); !strings.Contains(env, "GOMEMLIMIT=") {
 		t.Errorf("the environment is %s", env)
 	}

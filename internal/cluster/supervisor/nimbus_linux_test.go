@@ -44,10 +44,10 @@ func TestWithNimbus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	up := func() *cluster.HostBeat {
+	up := func() *cluster.HostHeartbeat {
 		b := s.last()
 		for _, p := range b.Workers {
-			if p.State != running || p.Seat.Instance != r.Instance {
+			if p.State != running || p.Slot.Instance != r.Instance {
 				return nil
 			}
 		}
@@ -61,9 +61,9 @@ func TestWithNimbus(t *testing.T) {
 	if err := syscall.Kill(was.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	s.within(20*time.Second, "two workers again, in the same seats", func() bool {
+	s.within(20*time.Second, "two workers again, in the same slots", func() bool {
 		b := up()
-		return b != nil && b.Workers[0].Restarts == 1 && b.Workers[0].Seat == was.Seat
+		return b != nil && b.Workers[0].Restarts == 1 && b.Workers[0].Slot == was.Slot
 	})
 	if _, err := cluster.Request[cluster.Record](limit, s.nc, s.p.API(cluster.Operate, cluster.VerbKill), cluster.KillRequest{Name: "words"}); err != nil {
 		t.Fatal(err)

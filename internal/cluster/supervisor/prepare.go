@@ -16,7 +16,7 @@ type prepared struct {
 }
 
 // prepare gets what a worker needs to start: its program, whose signature and digest are checked, and its login.
-func (s *Supervisor) prepare(ctx context.Context, k *keeper, w *want, old *login) (p prepared) {
+func (s *Supervisor) prepare(ctx context.Context, m *workerManager, w *desired, old *login) (p prepared) {
 	a := w.record.Artefact
 	if p.err = artefact.Verify(a, w.record.Instance.Name(), s.cfg.Trust); p.err != nil {
 		return p
@@ -28,7 +28,7 @@ func (s *Supervisor) prepare(ctx context.Context, k *keeper, w *want, old *login
 		return p
 	}
 	if p.login = old; !old.covers(w.tasks(), time.Now()) {
-		p.login, p.err = s.askLogin(ctx, k.seat, w, old)
+		p.login, p.err = s.askLogin(ctx, m.slot, w, old)
 	}
 	return p
 }
@@ -36,8 +36,8 @@ func (s *Supervisor) prepare(ctx context.Context, k *keeper, w *want, old *login
 // errNoProgram: the artefact is no program that this system can run.
 var errNoProgram = errors.New("supervisor: not a program")
 
-// hopeless reports whether a program can never be run: trying again would not help.
-func hopeless(err error) bool {
+// permanent reports whether a program can never be run: trying again would not help.
+func permanent(err error) bool {
 	for _, e := range []error{artefact.ErrDigest, artefact.ErrMismatch, artefact.ErrSignature, artefact.ErrUntrusted, errNoProgram} {
 		if errors.Is(err, e) {
 			return true

@@ -10,15 +10,15 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// A pulse says since when the supervisor has been punctual and connected: the server has answered each of its beats in
+// A pulse says since when the supervisor has been punctual and connected: the server has answered each of its heartbeats in
 // time. Only from then on does a worker's silence say something of the worker.
 type pulse struct {
 	mu          sync.Mutex
 	last, since time.Time
 }
 
-// beat notes that the server answered.
-func (p *pulse) beat(now time.Time) {
+// answered notes that the server answered.
+func (p *pulse) answered(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if now.Sub(p.last) > late {
@@ -27,8 +27,8 @@ func (p *pulse) beat(now time.Time) {
 	p.last = now
 }
 
-// late is when a beat, or its answer, has not come as it should.
-const late = cluster.BeatEvery * 3 / 2
+// late is when a heartbeat, or its answer, has not come as it should.
+const late = cluster.HeartbeatEvery * 3 / 2
 
 // steady returns since when all is well; false if it is not now.
 func (p *pulse) steady(now time.Time) (time.Time, bool) {
@@ -38,35 +38,35 @@ func (p *pulse) steady(now time.Time) (time.Time, bool) {
 }
 
 const (
-	// firstBeat is what a process has for its first beat.
-	firstBeat = 10 * time.Second
-	// reconnects is what a worker that runs has beyond the detection time: its NATS server may be gone or paused, which
+	// firstHeartbeat is what a process has for its first heartbeat.
+	firstHeartbeat = 10 * time.Second
+	// reconnectTime is what a worker that runs has beyond the detection time: its NATS server may be gone or paused, which
 	// takes it up to three seconds to notice.
-	reconnects = 4 * time.Second
+	reconnectTime = 4 * time.Second
 )
 
 // watch rotates the output, and kills a process that has been silent for too long.
-func (k *keeper) watch(now time.Time) {
-	if err := k.out.rotate(); err != nil {
-		k.log.Warn("the output cannot be rotated", zap.Error(err))
+func (m *workerManager) watch(now time.Time) {
+	if err := m.out.rotate(); err != nil {
+		m.log.Warn("the output cannot be rotated", zap.Error(err))
 	}
-	r := k.run
+	r := m.run
 	if r.hung != "" {
 		return
 	}
-	from, steady := k.pulse.steady(now)
+	from, steady := m.pulse.steady(now)
 	if !steady {
 		return
 	}
-	if r.hung = r.hangs(now, from, k.detection(), r.stopped); r.hung != "" {
-		k.log.Warn("hung", zap.Int("pid", r.pid), zap.String("cause", r.hung))
-		k.kill()
+	if r.hung = r.hungReason(now, from, m.detection(), r.stopped); r.hung != "" {
+		m.log.Warn("hung", zap.Int("pid", r.pid), zap.String("cause", r.hung))
+		m.kill()
 	}
 }
 
-// hangs says why a process is to be taken for hung, "" if it is not. From is since when its beats would have been heard.
-func (r *run) hangs(now, from time.Time, detection time.Duration, stopped func() bool) string {
-	if r.heard.IsZero() && now.Sub(r.since) < firstBeat {
+// hungReason says why a process is to be taken for hung, "" if it is not. From is since when its heartbeats would have been heard.
+func (r *run) hungReason(now, from time.Time, detection time.Duration, stopped func() bool) string {
+	if r.lastHeartbeat.IsZero() && now.Sub(r.since) < firstHeartbeat {
 		return ""
 	}
 	if sign := r.lastSign(); sign.After(from) {
@@ -80,7 +80,7 @@ func (r *run) hangs(now, from time.Time, detection time.Duration, stopped func()
 	if stopped() {
 		return "it was stopped and " + text
 	}
-	if silent < detection+reconnects {
+	if silent < detection+reconnectTime {
 		return ""
 	}
 	return "it was " + text

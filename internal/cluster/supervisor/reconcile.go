@@ -12,17 +12,17 @@ import (
 // housekeeping is how often what nobody needs is removed.
 const housekeeping = 10 * time.Minute
 
-// A reconciler compares what the records want with the keepers that there are. One goroutine owns it.
+// A reconciler compares what the records want with the worker managers that there are. One goroutine owns it.
 type reconciler struct {
 	*Supervisor
-	life  context.Context
-	wants map[string]map[cluster.Seat]*want // by topology
-	known bool                              // all records have been seen
+	life    context.Context
+	desired map[string]map[cluster.WorkerSlot]*desired // by topology
+	known   bool                                       // all records have been seen
 }
 
 // reconcile does so until ctx ends, or the connection has been closed for good.
 func (s *Supervisor) reconcile(ctx, life context.Context) error {
-	r := &reconciler{Supervisor: s, life: life, wants: map[string]map[cluster.Seat]*want{}}
+	r := &reconciler{Supervisor: s, life: life, desired: map[string]map[cluster.WorkerSlot]*desired{}}
 	changes, caughtUp := make(chan cluster.Change), make(chan struct{}, 1)
 	watching, stop := context.WithCancel(ctx)
 	watched := make(chan error, 1)
@@ -36,8 +36,8 @@ func (s *Supervisor) reconcile(ctx, life context.Context) error {
 			r.onChange(&c)
 		case <-caughtUp:
 			r.onCaughtUp()
-		case k := <-s.gone:
-			r.onGone(k)
+		case m := <-s.done:
+			r.onManagerDone(m)
 		case <-tidy.C:
 			r.tidy()
 		case err = <-watched:
@@ -76,93 +76,93 @@ func (s *Supervisor) watchRecords(ctx context.Context, changes chan<- cluster.Ch
 }
 
 func (r *reconciler) onChange(c *cluster.Change) {
-	was, now := r.wants[c.Name], wantsOf(c, r.cfg.Name)
-	if r.wants[c.Name] = now; len(now) == 0 {
-		delete(r.wants, c.Name)
+	was, now := r.desired[c.Name], desiredBy(c, r.cfg.Name)
+	if r.desired[c.Name] = now; len(now) == 0 {
+		delete(r.desired, c.Name)
 	}
-	for seat := range was {
-		if k := r.keeper(seat); now[seat] == nil && k != nil {
-			newest(k.wishes, wish{forget: true})
+	for slot := range was {
+		if m := r.manager(slot); now[slot] == nil && m != nil {
+			sendLatest(m.updates, update{forget: true})
 		}
 	}
-	for seat := range now {
-		r.wish(seat)
+	for slot := range now {
+		r.update(slot)
 	}
 	if !r.known {
 		return
 	}
-	for _, k := range r.all() { // those of an earlier instance, which an earlier run has left
-		if k.seat.Instance.Name() == c.Name && now[k.seat] == nil && was[k.seat] == nil {
-			newest(k.wishes, wish{forget: true})
+	for _, m := range r.all() { // those of an earlier instance, which an earlier run has left
+		if m.slot.Instance.Name() == c.Name && now[m.slot] == nil && was[m.slot] == nil {
+			sendLatest(m.updates, update{forget: true})
 		}
 	}
 }
 
-// wish tells the keeper of a seat what is wanted of it.
-func (r *reconciler) wish(seat cluster.Seat) {
-	w := r.wants[seat.Instance.Name()][seat]
+// update tells the worker manager of a slot what is wanted of it.
+func (r *reconciler) update(slot cluster.WorkerSlot) {
+	w := r.desired[slot.Instance.Name()][slot]
 	if w == nil {
 		return
 	}
-	k := r.keeper(seat)
-	if k == nil {
-		k = r.newKeeper(seat)
-		newest(k.wishes, wish{want: w})
-		r.launch(r.life, k)
+	m := r.manager(slot)
+	if m == nil {
+		m = r.newManager(slot)
+		sendLatest(m.updates, update{desired: w})
+		r.launch(r.life, m)
 		return
 	}
-	newest(k.wishes, wish{want: w})
+	sendLatest(m.updates, update{desired: w})
 }
 
 // onCaughtUp stops what an earlier run has left, and no record wants.
 func (r *reconciler) onCaughtUp() {
 	r.known = true
 	r.cfg.Log.Info("all records are known")
-	for _, k := range r.all() {
-		if r.wants[k.seat.Instance.Name()][k.seat] == nil {
-			newest(k.wishes, wish{forget: true})
+	for _, m := range r.all() {
+		if r.desired[m.slot.Instance.Name()][m.slot] == nil {
+			sendLatest(m.updates, update{forget: true})
 		}
 	}
 	r.tidy()
 }
 
-// onGone forgets a keeper that has ended. Its seat may be wanted again meanwhile.
-func (r *reconciler) onGone(k *keeper) {
+// onManagerDone forgets a worker manager that has ended. Its slot may be wanted again meanwhile.
+func (r *reconciler) onManagerDone(m *workerManager) {
 	r.mu.Lock()
-	delete(r.keepers, k.seat)
+	delete(r.managers, m.slot)
 	r.mu.Unlock()
-	r.wish(k.seat)
+	r.update(m.slot)
 }
 
-// tidy removes programs that no seat needs, and old output.
+// tidy removes programs that no slot needs, and old output.
 func (r *reconciler) tidy() {
 	if !r.known {
 		return
 	}
 	keep := map[string]bool{}
-	for _, seats := range r.wants {
-		for _, w := range seats {
+	for _, slots := range r.desired {
+		for _, w := range slots {
 			keep[w.record.Artefact.SHA256] = true
 		}
 	}
 	if err := r.cache.Prune(keep); err != nil {
 		r.cfg.Log.Warn("old programs cannot be removed", zap.Error(err))
 	}
-	r.dir.pruneLogs(time.Now().Add(-r.cfg.KeepLogs), func(s cluster.Seat) bool { return r.keeper(s) != nil }, r.cfg.Name)
+	r.dir.pruneLogs(time.Now().Add(-r.cfg.KeepLogs), func(s cluster.WorkerSlot) bool { return r.manager(s) != nil }, r.cfg.Name)
 }
 
 // stopAll stops all workers, and waits for them for a while.
 func (r *reconciler) stopAll() {
-	for _, k := range r.all() {
-		newest(k.wishes, wish{})
+	for _, m := range r.all() {
+		sendLatest(m.updates, update{})
 	}
 	limit := time.NewTimer(r.cfg.StopWait + 5*time.Second)
 	defer limit.Stop()
 	for len(r.all()) > 0 {
 		select {
-		case k := <-r.gone:
+		case m := <-r.done:
 			r.mu.Lock()
-			delete(r.keepers, k.seat)
+			delete(r.managers, m.slot)
 			r.mu.Unlock()
 		case <-limit.C:
 			r.cfg.Log.Warn("workers are left that do not end")

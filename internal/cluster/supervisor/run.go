@@ -16,8 +16,8 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// A kept is what is written down of a process, so that the supervisor's next run finds it.
-type kept struct {
+// A savedProcess is what is written down of a process, so that the supervisor's next run finds it.
+type savedProcess struct {
 	PID      int       `json:"pid"`
 	Born     uint64    `json:"born"` // in ticks of the system's clock
 	Boot     string    `json:"boot"` // run of the system
@@ -29,63 +29,63 @@ type kept struct {
 }
 
 // start starts a process. Its program has just been checked.
-func (k *keeper) start(now time.Time) {
-	w, path := k.want, k.path
-	k.path = "" // it is checked again for the next
-	r := &run{since: now, written: k.out.size(), oomKills: k.limits.groups.oomKills(k.seat)}
-	r.state = kept{Boot: k.boot, SHA256: w.record.Artefact.SHA256, Started: now.Round(0), Restarts: k.restarts, Need: w.need()}
+func (m *workerManager) start(now time.Time) {
+	w, path := m.desired, m.path
+	m.path = "" // it is checked again for the next
+	r := &run{since: now, written: m.out.size(), oomKills: m.limits.groups.oomKills(m.slot)}
+	r.saved = savedProcess{Boot: m.boot, SHA256: w.record.Artefact.SHA256, Started: now.Round(0), Restarts: m.restarts, Need: w.need()}
 	jwt := ""
-	if k.login != nil {
-		jwt = k.login.JWT
+	if m.login != nil {
+		jwt = m.login.JWT
 	}
-	r.order, r.orderedAt = w.order(k.loss, ""), now
-	if err := k.exec(r, path, jwt); err != nil {
-		k.fail(err)
+	r.assignment, r.assignedAt = w.assignment(m.loss, ""), now
+	if err := m.exec(r, path, jwt); err != nil {
+		m.startFailed(err)
 		return
 	}
-	k.run, k.hurdle = r, ""
-	k.await(r)
-	k.log.Info("started", zap.Int("pid", r.pid), zap.String("limits", r.state.Limits))
-	k.tell(cluster.WorkerStarted, "worker %s is process %d, with tasks %s", k.seat, r.pid, w)
+	m.run, m.startError = r, ""
+	m.await(r)
+	m.log.Info("started", zap.Int("pid", r.pid), zap.String("limits", r.saved.Limits))
+	m.event(cluster.WorkerStarted, "worker %s is process %d, with tasks %s", m.slot, r.pid, w)
 }
 
 // await tells when a process has ended.
-func (k *keeper) await(r *run) {
-	k.help.Go(func() {
+func (m *workerManager) await(r *run) {
+	m.helpers.Go(func() {
 		if e, ended := r.wait(); ended {
 			r.close()
-			k.exits <- e
+			m.exits <- e
 		}
 	})
 }
 
 // exec starts the process of a run, writes it down, and limits it.
-func (k *keeper) exec(r *run, path, jwt string) error {
-	launch, err := k.launch(r.order, jwt)
+func (m *workerManager) exec(r *run, path, jwt string) error {
+	launch, err := m.launch(r.assignment, jwt)
 	if err != nil {
 		return err
 	}
-	work, err := k.rooms()
+	work, err := m.makeDirs()
 	if err != nil {
 		return fmt.Errorf("make the worker's directory: %w", err)
 	}
-	out, err := k.out.open()
+	out, err := m.out.open()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = out.Close() }()
 	if r.process, err = start(&program{
-		path: path, args: k.want.record.Args, env: append(environment(work), k.limits.env(r.state.Need)...),
-		dir: work, output: out, launch: launch, owner: k.owner,
+		path: path, args: m.desired.record.Args, env: append(environment(work), m.limits.env(r.saved.Need)...),
+		dir: work, output: out, launch: launch, owner: m.owner,
 	}); err != nil {
 		return err
 	}
-	r.state.PID, r.state.Born = r.pid, r.born
-	if err = k.dir.put(k.seat, processFile, &r.state); err == nil { // first, since to limit it may take tens of milliseconds
-		r.state.Limits, err = k.limits.apply(k.seat, r.pid, r.state.Need)
+	r.saved.PID, r.saved.Born = r.pid, r.born
+	if err = m.dir.put(m.slot, processFile, &r.saved); err == nil { // first, since to limit it may take tens of milliseconds
+		r.saved.Limits, err = m.limits.apply(m.slot, r.pid, r.saved.Need)
 	}
 	if err == nil {
-		err = k.dir.put(k.seat, processFile, &r.state)
+		err = m.dir.put(m.slot, processFile, &r.saved)
 	}
 	if err != nil { // unlimited, or unknown to the next run of the supervisor: better not
 		r.kill()
@@ -96,15 +96,15 @@ func (k *keeper) exec(r *run, path, jwt string) error {
 }
 
 // launch is what the process reads first. It is the only place where the login is.
-func (k *keeper) launch(o *cluster.Order, jwt string) ([]byte, error) {
-	r := k.want.record
+func (m *workerManager) launch(o *cluster.Assignment, jwt string) ([]byte, error) {
+	r := m.desired.record
 	l := &cluster.Launch{
-		Seat: k.seat, Prefix: string(k.subjects), Servers: k.servers, CA: k.authority, Spec: r.Spec, Order: *o,
+		Slot: m.slot, Prefix: string(m.subjects), Servers: m.servers, CA: m.authority, Spec: r.Spec, Assignment: *o,
 		Parallel: r.Parallel, From: r.From,
-		Durability: r.Durability, Runtime: cluster.Runtime, Detection: k.detection(),
+		Durability: r.Durability, Runtime: cluster.Runtime, Detection: m.detection(),
 	}
-	if k.login != nil {
-		l.Login = cluster.Login{JWT: jwt, Seed: k.login.Seed}
+	if m.login != nil {
+		l.Login = cluster.Login{JWT: jwt, Seed: m.login.Seed}
 	}
 	text, err := json.Marshal(l)
 	if err != nil {
@@ -113,14 +113,14 @@ func (k *keeper) launch(o *cluster.Order, jwt string) ([]byte, error) {
 	return text, nil
 }
 
-// rooms makes the directories that are the worker's own, and returns where it is to work.
-func (k *keeper) rooms() (work string, err error) {
-	above := k.dir.of("workers", k.seat)
+// makeDirs makes the directories that are the worker's own, and returns where it is to work.
+func (m *workerManager) makeDirs() (work string, err error) {
+	above := m.dir.of("workers", m.slot)
 	if err := os.MkdirAll(above, 0o711); err != nil {
 		return "", err
 	}
 	work = filepath.Join(above, "work")
-	return work, k.owner.own(work, filepath.Join(above, "tmp"))
+	return work, m.owner.own(work, filepath.Join(above, "tmp"))
 }
 
 // environment is all that a worker inherits: nothing of the supervisor's but where programs are, language and time zone.
@@ -139,97 +139,97 @@ func environment(work string) []string {
 	return env
 }
 
-// adopt takes over the process that an earlier run of the supervisor has left in the seat, if it lives.
-func (k *keeper) adopt(now time.Time) error {
-	var state kept
-	if !k.dir.get(k.seat, processFile, &state) || state.Boot != k.boot || state.PID < 2 {
-		k.dir.drop(k.seat, processFile)
+// adopt takes over the process that an earlier run of the supervisor has left in the slot, if it lives.
+func (m *workerManager) adopt(now time.Time) error {
+	var state savedProcess
+	if !m.dir.get(m.slot, processFile, &state) || state.Boot != m.boot || state.PID < 2 {
+		m.dir.drop(m.slot, processFile)
 		return nil
 	}
 	p, err := find(state.PID, state.Born)
 	if err != nil {
 		return err
 	}
-	k.restarts = state.Restarts
+	m.restarts = state.Restarts
 	if p == nil {
-		k.limits.groups.kill(k.seat)
-		k.dir.drop(k.seat, processFile)
-		k.trouble = "it ended while the supervisor was away"
-		k.loss = &cluster.Loss{Cause: fmt.Sprintf("worker %s: %s", k.seat, k.trouble), Last: k.out.written(state.Started), Noted: now.Round(0)}
-		k.tell(cluster.WorkerExited, "worker %s, process %d, ended while its supervisor was away", k.seat, state.PID)
+		m.limits.groups.kill(m.slot)
+		m.dir.drop(m.slot, processFile)
+		m.exitError = "it ended while the supervisor was away"
+		m.loss = &cluster.Loss{Cause: fmt.Sprintf("worker %s: %s", m.slot, m.exitError), LastSeen: m.out.written(state.Started), DetectedAt: now.Round(0)}
+		m.event(cluster.WorkerExited, "worker %s, process %d, ended while its supervisor was away", m.slot, state.PID)
 		return nil
 	}
-	k.run = &run{process: p, state: state, adopted: true, since: now, written: k.out.size(), oomKills: k.limits.groups.oomKills(k.seat)}
-	k.await(k.run)
-	k.log.Info("adopted", zap.Int("pid", p.pid))
-	k.tell(cluster.WorkerAdopted, "worker %s, process %d, lives on under the supervisor's new run", k.seat, p.pid)
+	m.run = &run{process: p, saved: state, adopted: true, since: now, written: m.out.size(), oomKills: m.limits.groups.oomKills(m.slot)}
+	m.await(m.run)
+	m.log.Info("adopted", zap.Int("pid", p.pid))
+	m.event(cluster.WorkerAdopted, "worker %s, process %d, lives on under the supervisor's new run", m.slot, p.pid)
 	return nil
 }
 
-// limit changes the limits of a process when its tasks have changed. Its Go runtime keeps the one that it began with.
-func (k *keeper) limit() {
-	r, n := k.run, k.want.need()
-	if n == r.state.Need {
+// updateLimits changes the limits of a process when its tasks have changed. Its Go runtime keeps the one that it began with.
+func (m *workerManager) updateLimits() {
+	r, n := m.run, m.desired.need()
+	if n == r.saved.Need {
 		return
 	}
-	words, err := k.limits.apply(k.seat, r.pid, n)
+	words, err := m.limits.apply(m.slot, r.pid, n)
 	if err != nil {
-		k.log.Warn("the limits cannot be changed", zap.Error(err))
+		m.log.Warn("the limits cannot be changed", zap.Error(err))
 		return
 	}
-	r.state.Need, r.state.Limits = n, words
-	if err := k.dir.put(k.seat, processFile, &r.state); err != nil {
-		k.log.Warn("the process cannot be written down", zap.Error(err))
+	r.saved.Need, r.saved.Limits = n, words
+	if err := m.dir.put(m.slot, processFile, &r.saved); err != nil {
+		m.log.Warn("the process cannot be written down", zap.Error(err))
 	}
 }
 
-// refresh has the login replaced when the tasks have changed, or half its time is over.
-func (k *keeper) refresh(ctx context.Context, now time.Time) {
-	if k.open() || k.asking || now.Before(k.retry) {
+// refreshLogin has the login replaced when the tasks have changed, or half its time is over.
+func (m *workerManager) refreshLogin(ctx context.Context, now time.Time) {
+	if m.open() || m.preparing || now.Before(m.retry) {
 		return
 	}
-	if k.login.covers(k.want.tasks(), now) && !k.login.old(now) {
+	if m.login.covers(m.desired.tasks(), now) && !m.login.old(now) {
 		return
 	}
-	k.asking = true
-	w, old := k.want, k.login
-	k.help.Go(func() {
-		l, err := k.askLogin(ctx, k.seat, w, old)
-		k.ready <- prepared{login: l, err: err}
+	m.preparing = true
+	w, old := m.desired, m.login
+	m.helpers.Go(func() {
+		l, err := m.askLogin(ctx, m.slot, w, old)
+		m.prepared <- prepared{login: l, err: err}
 	})
 }
 
-// instruct sends the worker its order when it has changed, and again for as long as its beats show an older one. An order
+// assign sends the worker its order when it has changed, and again for as long as its heartbeats show an older one. An order
 // with other tasks waits for the login that lets them speak.
-func (k *keeper) instruct(now time.Time) {
-	r := k.run
-	if r.order == nil || r.order.Revision != k.want.revision {
-		if !k.open() && !k.login.covers(k.want.tasks(), now) {
+func (m *workerManager) assign(now time.Time) {
+	r := m.run
+	if r.assignment == nil || r.assignment.Revision != m.desired.revision {
+		if !m.open() && !m.login.covers(m.desired.tasks(), now) {
 			return
 		}
 		jwt := ""
-		if k.login != nil && r.loginFrom > r.revision {
-			jwt = k.login.JWT
+		if m.login != nil && r.loginRevision > r.revision {
+			jwt = m.login.JWT
 		}
-		lost := k.loss
-		r.order, r.orderedAt = k.want.order(lost, jwt), time.Time{}
+		lost := m.loss
+		r.assignment, r.assignedAt = m.desired.assignment(lost, jwt), time.Time{}
 	}
-	if r.revision >= r.order.Revision || now.Sub(r.orderedAt) < cluster.BeatEvery {
+	if r.revision >= r.assignment.Revision || now.Sub(r.assignedAt) < cluster.HeartbeatEvery {
 		return
 	}
-	if text, err := json.Marshal(r.order); err == nil && k.nc.Publish(k.subjects.Worker(k.seat, cluster.VerbOrder), text) == nil {
-		r.orderedAt = now
+	if text, err := json.Marshal(r.assignment); err == nil && m.nc.Publish(m.subjects.Worker(m.slot, cluster.VerbAssign), text) == nil {
+		r.assignedAt = now
 	}
 }
 
-// onBeat notes what a worker says of itself. A beat of another process is that of one that is being killed.
-func (k *keeper) onBeat(m *nats.Msg) {
-	var b cluster.Beat
-	if json.Unmarshal(m.Data, &b) != nil || b.Seat != k.seat {
+// onHeartbeat notes what a worker says of itself. A beat of another process is that of one that is being killed.
+func (m *workerManager) onHeartbeat(message *nats.Msg) {
+	var b cluster.Heartbeat
+	if json.Unmarshal(message.Data, &b) != nil || b.Slot != m.slot {
 		return
 	}
-	if r := k.run; r != nil && b.PID == r.pid {
-		r.heard, r.revision = time.Now(), b.Revision
+	if r := m.run; r != nil && b.PID == r.pid {
+		r.lastHeartbeat, r.revision = time.Now(), b.Revision
 	}
 }
 
@@ -243,12 +243,12 @@ func fencedText(e *ending) string {
 }
 
 // revisionAtMost is that of the order that the process followed, or was sent at last.
-func (r *run) revisionAtMost(w *want) uint64 {
+func (r *run) revisionAtMost(w *desired) uint64 {
 	switch {
 	case w == nil:
 		return 0
-	case r.order != nil:
-		return r.order.Revision
+	case r.assignment != nil:
+		return r.assignment.Revision
 	case r.revision > 0:
 		return r.revision
 	}
@@ -257,8 +257,8 @@ func (r *run) revisionAtMost(w *want) uint64 {
 
 // lastSign is when the process showed last that it lives.
 func (r *run) lastSign() time.Time {
-	if r.heard.After(r.since) {
-		return r.heard
+	if r.lastHeartbeat.After(r.since) {
+		return r.lastHeartbeat
 	}
 	return r.since
 }

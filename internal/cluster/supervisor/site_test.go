@@ -36,7 +36,7 @@ type site struct {
 	program    cluster.Artefact
 
 	mu     sync.Mutex
-	beats  []cluster.HostBeat
+	beats  []cluster.HostHeartbeat
 	events []cluster.Event
 	asked  map[string]int // by verb
 	answer func(verb string, data []byte) any
@@ -99,8 +99,8 @@ func (s *site) listen() {
 		return cluster.LoginReply{}
 	})
 	for subject, f := range map[string]nats.MsgHandler{
-		s.p.HostBeat("*"): func(m *nats.Msg) {
-			var b cluster.HostBeat
+		s.p.HostHeartbeat("*"): func(m *nats.Msg) {
+			var b cluster.HostHeartbeat
 			if err := json.Unmarshal(m.Data, &b); err != nil {
 				s.Error(err)
 			}
@@ -190,7 +190,7 @@ func (s *site) record(name string, args ...string) *cluster.Record {
 			{Name: "lines", Spout: true, Parallel: 1}, {Name: "count", Parallel: 2},
 		}},
 		Artefact: s.program, Args: args, Durability: "process", Workers: 1, Status: cluster.Active,
-		Placement: []cluster.Placed{{Supervisor: host, Slot: 1, Tasks: []msgid.Alias{{Operator: "lines"}, {Operator: "count"}}}},
+		Placement: []cluster.Placement{{Supervisor: host, Slot: 1, Tasks: []msgid.Alias{{Operator: "lines"}, {Operator: "count"}}}},
 	}
 }
 
@@ -203,7 +203,7 @@ func (s *site) put(r *cluster.Record) (revision uint64) {
 	return revision
 }
 
-func seatOf(r *cluster.Record) cluster.Seat { return r.Seat(&r.Placement[0]) }
+func slotOf(r *cluster.Record) cluster.WorkerSlot { return r.WorkerSlot(&r.Placement[0]) }
 
 // within waits until something is so.
 func (s *site) within(limit time.Duration, what string, so func() bool) {
@@ -215,12 +215,12 @@ func (s *site) within(limit time.Duration, what string, so func() bool) {
 	}
 }
 
-// last returns the supervisor's last beat.
-func (s *site) last() cluster.HostBeat {
+// last returns the supervisor's last heartbeat.
+func (s *site) last() cluster.HostHeartbeat {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.beats) == 0 {
-		return cluster.HostBeat{}
+		return cluster.HostHeartbeat{}
 	}
 	return s.beats[len(s.beats)-1]
 }
@@ -247,11 +247,11 @@ func (s *site) hears(kind cluster.EventKind, text string) (found cluster.Event) 
 }
 
 // shows waits until the supervisor says that a worker is in a state, and as one may wish.
-func (s *site) shows(seat cluster.Seat, state string, and func(cluster.Process) bool) (found cluster.Process) {
+func (s *site) shows(slot cluster.WorkerSlot, state string, and func(cluster.Process) bool) (found cluster.Process) {
 	s.Helper()
-	s.within(20*time.Second, "worker "+seat.String()+" is "+state, func() bool {
+	s.within(20*time.Second, "worker "+slot.String()+" is "+state, func() bool {
 		for _, p := range s.last().Workers {
-			if p.Seat == seat && p.State == state && (and == nil || and(p)) {
+			if p.Slot == slot && p.State == state && (and == nil || and(p)) {
 				found = p
 				return true
 			}
@@ -261,18 +261,18 @@ func (s *site) shows(seat cluster.Seat, state string, and func(cluster.Process) 
 	return found
 }
 
-// work is where a worker of a seat works.
-func (s *site) work(seat cluster.Seat) string {
-	return filepath.Join(dir(s.dir).of("workers", seat), "work")
+// work is where a worker of a slot works.
+func (s *site) work(slot cluster.WorkerSlot) string {
+	return filepath.Join(dir(s.dir).of("workers", slot), "work")
 }
 
 // testimony waits for that of a worker that meets a condition.
-func (s *site) testimony(seat cluster.Seat, and func(*testimony) bool) *testimony {
+func (s *site) testimony(slot cluster.WorkerSlot, and func(*testimony) bool) *testimony {
 	s.Helper()
 	var t testimony
-	s.within(20*time.Second, "testimony of "+seat.String(), func() bool {
+	s.within(20*time.Second, "testimony of "+slot.String(), func() bool {
 		t = testimony{}
-		text, err := os.ReadFile(filepath.Join(s.work(seat), "testimony"))
+		text, err := os.ReadFile(filepath.Join(s.work(slot), "testimony"))
 		return err == nil && json.Unmarshal(text, &t) == nil && (and == nil || and(&t))
 	})
 	return &t

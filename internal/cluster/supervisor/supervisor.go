@@ -36,14 +36,14 @@ type Supervisor struct {
 	servers   string
 	authority []byte // PEM
 	cache     *artefact.Cache
-	events    *cluster.Events
+	events    *cluster.EventQueue
 	joined    chan struct{} // closed when a nimbus has let it join
 	rejoin    chan struct{} // it is connected again
 
-	mu      sync.Mutex
-	keepers map[cluster.Seat]*keeper // changed by the reconciler only
-	work    sync.WaitGroup           // the keepers
-	gone    chan *keeper             // those that have ended
+	mu       sync.Mutex
+	managers map[cluster.WorkerSlot]*workerManager // changed by the reconciler only
+	work     sync.WaitGroup                        // the worker managers
+	done     chan *workerManager                   // those that have ended
 }
 
 // New returns a supervisor, or an error that names the setting that cannot be.
@@ -60,7 +60,7 @@ func New(cfg Config) (*Supervisor, error) {
 	}
 	s := &Supervisor{
 		cfg: cfg, subjects: cfg.Connection.Subjects(), dir: dir(cfg.Dir), owner: who, boot: bootID(),
-		keepers: map[cluster.Seat]*keeper{},
+		managers: map[cluster.WorkerSlot]*workerManager{},
 	}
 	detection := cfg.Detection
 	if detection == 0 {
@@ -100,7 +100,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		return err
 	}
 	s.started = time.Now().Round(0)
-	s.gone = make(chan *keeper)
+	s.done = make(chan *workerManager)
 	return s.supervise(ctx)
 }
 
@@ -148,13 +148,13 @@ func (s *Supervisor) renew() {
 
 // supervise begins everything, and waits until all has ended.
 func (s *Supervisor) supervise(ctx context.Context) error {
-	s.events = cluster.NewEvents(s.nc, s.subjects)
-	helpers, stop := context.WithCancel(context.WithoutCancel(ctx)) // they end after the keepers
+	s.events = cluster.NewEventQueue(s.nc, s.subjects)
+	helpers, stop := context.WithCancel(context.WithoutCancel(ctx)) // they end after the worker managers
 	var help sync.WaitGroup
 	defer help.Wait()
 	defer stop()
 	help.Go(func() { s.events.Run(helpers) })
-	help.Go(func() { s.beat(helpers) })
+	help.Go(func() { s.sendHeartbeats(helpers) })
 	help.Go(func() { s.join(helpers) })
 
 	life, leave := context.WithCancel(context.WithoutCancel(ctx))
@@ -163,7 +163,7 @@ func (s *Supervisor) supervise(ctx context.Context) error {
 	if err := s.adopt(life); err != nil {
 		return err
 	}
-	if _, err := s.nc.Subscribe(s.subjects.WorkerBeats(s.cfg.Name), s.onBeat); err != nil {
+	if _, err := s.nc.Subscribe(s.subjects.WorkerHeartbeats(s.cfg.Name), s.onHeartbeat); err != nil {
 		return fmt.Errorf("supervisor: %w", err)
 	}
 	logs, err := s.serveLogs(helpers)
@@ -177,45 +177,45 @@ func (s *Supervisor) supervise(ctx context.Context) error {
 // adopt takes over what an earlier run has left.
 func (s *Supervisor) adopt(life context.Context) error {
 	var failed []error
-	for _, seat := range s.dir.seats(s.cfg.Name) {
-		k := s.newKeeper(seat)
-		if err := k.adopt(time.Now()); err != nil {
+	for _, slot := range s.dir.slots(s.cfg.Name) {
+		m := s.newManager(slot)
+		if err := m.adopt(time.Now()); err != nil {
 			failed = append(failed, err)
 			continue
 		}
-		s.launch(life, k)
+		s.launch(life, m)
 	}
 	return errors.Join(failed...)
 }
 
-// launch starts a keeper.
-func (s *Supervisor) launch(life context.Context, k *keeper) {
+// launch starts a worker manager.
+func (s *Supervisor) launch(life context.Context, m *workerManager) {
 	s.mu.Lock()
-	s.keepers[k.seat] = k
+	s.managers[m.slot] = m
 	s.mu.Unlock()
-	k.show()
+	m.publishStatus()
 	s.work.Go(func() {
-		k.keep(life)
+		m.manage(life)
 		select {
-		case s.gone <- k:
+		case s.done <- m:
 		case <-life.Done():
 		}
 	})
 }
 
-// keeper returns that of a seat, or nil.
-func (s *Supervisor) keeper(seat cluster.Seat) *keeper {
+// manager returns that of a slot, or nil.
+func (s *Supervisor) manager(slot cluster.WorkerSlot) *workerManager {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.keepers[seat]
+	return s.managers[slot]
 }
 
-// all returns the keepers.
-func (s *Supervisor) all() (all []*keeper) {
+// all returns the worker managers.
+func (s *Supervisor) all() (all []*workerManager) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, k := range s.keepers {
-		all = append(all, k)
+	for _, m := range s.managers {
+		all = append(all, m)
 	}
 	return all
 }

@@ -41,13 +41,13 @@ func TestConfig(t *testing.T) {
 
 func TestWants(t *testing.T) {
 	tasks := []msgid.Alias{{Operator: "a"}}
-	r := &cluster.Record{Instance: "words-aaaaaaaa", Status: cluster.Active, Placement: []cluster.Placed{
+	r := &cluster.Record{Instance: "words-aaaaaaaa", Status: cluster.Active, Placement: []cluster.Placement{
 		{Supervisor: "me", Slot: 0, Tasks: tasks}, {Supervisor: "you", Slot: 0, Tasks: tasks}, {Supervisor: "me", Slot: 3, Tasks: tasks},
 		{Supervisor: "me", Slot: -1, Tasks: tasks},
 	}}
 	slots := func(c *cluster.Change) (all []int) {
-		for s := range maps.Keys(wantsOf(c, "me")) {
-			all = append(all, s.Slot)
+		for s := range maps.Keys(desiredBy(c, "me")) {
+			all = append(all, s.Number)
 		}
 		slices.Sort(all)
 		return all
@@ -59,8 +59,8 @@ func TestWants(t *testing.T) {
 		if got := slots(&cluster.Change{Record: r, Revision: 1}); !slices.Equal(got, want) {
 			t.Errorf("%s: slots %v, want %v", status, got, want)
 		}
-		for _, w := range wantsOf(&cluster.Change{Record: r, Revision: 1}, "me") {
-			if o := w.order(nil, ""); o.Active != (status == cluster.Active) || o.Revision != 1 {
+		for _, w := range desiredBy(&cluster.Change{Record: r, Revision: 1}, "me") {
+			if o := w.assignment(nil, ""); o.Active != (status == cluster.Active) || o.Revision != 1 {
 				t.Errorf("%s: order %+v", status, o)
 			}
 		}
@@ -89,7 +89,7 @@ func TestNeed(t *testing.T) {
 		{[]msgid.Alias{a, c}, need{164 << 20, 50}, "memory 164 MiB by it, CPU 50 % of a core by it"},
 	} {
 		r := &cluster.Record{Spec: cluster.Spec{Operators: []cluster.Operator{said, unsaidToo, system}}}
-		w := want{record: r, placed: &cluster.Placed{Tasks: test.tasks}}
+		w := desired{record: r, placement: &cluster.Placement{Tasks: test.tasks}}
 		if got := w.need(); got != test.want || got.words("by it", "by it") != test.words {
 			t.Errorf("%v need %+v, %s", test.tasks, got, got.words("by it", "by it"))
 		}
@@ -118,8 +118,8 @@ func TestCgroups(t *testing.T) {
 	if got := read("cgroup.subtree_control"); got != "+memory +cpu" {
 		t.Errorf("subtree_control %q", got)
 	}
-	seat := cluster.Seat{Instance: "words-aaaaaaaa", Supervisor: "me", Slot: 2}
-	if err := g.put(seat, 123, need{512 << 20, 250}); err != nil {
+	slot := cluster.WorkerSlot{Instance: "words-aaaaaaaa", Supervisor: "me", Number: 2}
+	if err := g.put(slot, 123, need{512 << 20, 250}); err != nil {
 		t.Fatal(err)
 	}
 	for file, want := range map[string]string{
@@ -129,43 +129,43 @@ func TestCgroups(t *testing.T) {
 			t.Errorf("%s is %q, want %q", file, got, want)
 		}
 	}
-	if err := g.put(seat, 123, need{}); err != nil || read("worker-me-words-aaaaaaaa-2", "memory.max") != "max" {
+	if err := g.put(slot, 123, need{}); err != nil || read("worker-me-words-aaaaaaaa-2", "memory.max") != "max" {
 		t.Errorf("no limit: %v", err)
 	}
-	if err := write(filepath.Join(g.of(seat), "memory.events"), "low 0\noom 3\noom_kill 2\noom_group_kill 1\n"); err != nil {
+	if err := write(filepath.Join(g.of(slot), "memory.events"), "low 0\noom 3\noom_kill 2\noom_group_kill 1\n"); err != nil {
 		t.Fatal(err)
 	}
-	if n := g.oomKills(seat); n != 2 {
+	if n := g.oomKills(slot); n != 2 {
 		t.Errorf("%d OOM kills, want 2", n)
 	}
-	g.kill(seat)
+	g.kill(slot)
 	if got := read("worker-me-words-aaaaaaaa-2", "cgroup.kill"); got != "1" {
 		t.Errorf("cgroup.kill %q", got)
 	}
-	other := seat
-	if other.Supervisor = "you"; g.of(other) == g.of(seat) {
-		t.Errorf("two supervisors have the same cgroup, %s", g.of(seat))
+	other := slot
+	if other.Supervisor = "you"; g.of(other) == g.of(slot) {
+		t.Errorf("two supervisors have the same cgroup, %s", g.of(slot))
 	}
 	if got := ownCgroup("3:cpu:/x\n0::/system.slice/askback.service\n"); got != "/system.slice/askback.service" {
 		t.Errorf("own cgroup %q", got)
 	}
 }
 
-// A beat goes to the keeper of the seat that its subject names, unread.
+// A beat goes to the worker manager of the slot that its subject names, unread.
 func TestBeatsReachTheirKeeper(t *testing.T) {
-	seat := cluster.Seat{Instance: "words-aaaaaaaa", Supervisor: "me", Slot: 2}
+	slot := cluster.WorkerSlot{Instance: "words-aaaaaaaa", Supervisor: "me", Number: 2}
 	s := &Supervisor{subjects: "askback"}
-	k := &keeper{seat: seat, beats: make(chan *nats.Msg, 1)}
-	s.keepers = map[cluster.Seat]*keeper{seat: k}
+	m := &workerManager{slot: slot, heartbeats: make(chan *nats.Msg, 1)}
+	s.managers = map[cluster.WorkerSlot]*workerManager{slot: m}
 	for subject, heard := range map[string]bool{
-		s.subjects.WorkerBeat(seat): true, "askback.beat.worker.words-aaaaaaaa.me.1": false, "askback.beat.worker": false, "": false,
-		"askback.beat.worker.words-aaaaaaaa.you.2": false,
+		s.subjects.WorkerHeartbeat(slot): true, "askback.heartbeat.worker.words-aaaaaaaa.me.1": false, "askback.heartbeat.worker": false, "": false,
+		"askback.heartbeat.worker.words-aaaaaaaa.you.2": false,
 	} {
-		s.onBeat(&nats.Msg{Subject: subject, Data: []byte("not even JSON")})
-		if got := len(k.beats) == 1; got != heard {
+		s.onHeartbeat(&nats.Msg{Subject: subject, Data: []byte("not even JSON")})
+		if got := len(m.heartbeats) == 1; got != heard {
 			t.Errorf("%q is heard: %v", subject, got)
 		} else if got {
-			k.onBeat(<-k.beats)
+			m.onHeartbeat(<-m.heartbeats)
 		}
 	}
 }
@@ -199,7 +199,7 @@ func TestBlame(t *testing.T) {
 		{ending{exit: exit{known: true, code: 1}}, false},
 		{ending{}, false},
 	} {
-		if got := test.e.blameless(); got != test.want {
+		if got := test.e.killedByOthers(); got != test.want {
 			t.Errorf("%+v: %v", test.e, got)
 		}
 	}
@@ -237,8 +237,8 @@ func TestPulse(t *testing.T) {
 	}
 	first := at
 	for range 10 {
-		p.beat(at)
-		at = at.Add(cluster.BeatEvery)
+		p.answered(at)
+		at = at.Add(cluster.HeartbeatEvery)
 	}
 	if since, steady := p.steady(at); !steady || !since.Equal(first) {
 		t.Errorf("since %v, %v", since.Sub(first), steady)
@@ -247,7 +247,7 @@ func TestPulse(t *testing.T) {
 	if _, steady := p.steady(at); steady {
 		t.Error("steady after a pause")
 	}
-	p.beat(at)
+	p.answered(at)
 	if since, steady := p.steady(at); !steady || !since.Equal(at) {
 		t.Error("what was before the pause counts")
 	}
@@ -273,9 +273,9 @@ func TestHangs(t *testing.T) {
 	} {
 		r := &run{since: began}
 		if test.heard > 0 {
-			r.heard = began.Add(test.heard)
+			r.lastHeartbeat = began.Add(test.heard)
 		}
-		got := r.hangs(began.Add(test.after), began.Add(test.from), detection, func() bool { return test.stopped })
+		got := r.hungReason(began.Add(test.after), began.Add(test.from), detection, func() bool { return test.stopped })
 		if got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}

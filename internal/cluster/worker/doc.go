@@ -6,8 +6,8 @@
 //   - A Launch is what the supervisor hands over at the start: who the worker is, how it reaches NATS, what the
 //     topology is, and the first Order.
 //   - A member is one task that the worker runs, with its task.Supervisor.
-//   - The line is the connection for what is not tuples: orders and requests in, beats and events out. It is its own, so
-//     that beats are on time whatever the tasks do.
+//   - The line is the connection for what is not tuples: orders and requests in, heartbeats and events out. It is its own, so
+//     that heartbeats are on time whatever the tasks do.
 //
 // # What it does
 //
@@ -15,8 +15,8 @@
 //	member ──► loop     has ended: FAILED, fenced, or as told
 //	beat   ──► every 500 ms, how each member stands
 //
-// An Order says all that is wanted, not what to change; so a lost one does no harm, and one that comes twice neither.
-// The revision that the beats show is that of the last order that has been followed to its end.
+// An Assignment says all that is wanted, not what to change; so a lost one does no harm, and one that comes twice neither.
+// The revision that the heartbeats show is that of the last order that has been followed to its end.
 //
 // # How it ends
 //

@@ -14,10 +14,10 @@ import (
 	"github.com/askback/askback/internal/task"
 )
 
-// tell publishes an event of this worker. It does not block.
-func (w *worker) tell(e cluster.Event) {
-	e.Instance, e.Seat = w.launch.Seat.Instance, &w.launch.Seat
-	w.events.Tell(e)
+// publish publishes an event of this worker. It does not block.
+func (w *worker) publish(e cluster.Event) {
+	e.Instance, e.Slot = w.launch.Slot.Instance, &w.launch.Slot
+	w.events.Publish(e)
 }
 
 // recovered is the event of a recovery.
@@ -30,7 +30,7 @@ func recovered(r task.Recovery) cluster.Event {
 	return cluster.Event{
 		Kind: cluster.TaskRecovered, Task: r.Alias.String(),
 		Text: fmt.Sprintf("incarnation %d is back after %.0f ms: %s; missed %d, replayed %d", r.Incarnation, ms(r.Took), cause, r.Missed, r.Replayed),
-		Recovery: &cluster.Recovered{
+		Recovery: &cluster.Recovery{
 			Alias: r.Alias, Incarnation: r.Incarnation, Cause: cause, Asked: r.Asked.String(),
 			Missed: r.Missed, Replayed: r.Replayed, Reprocessed: r.Reprocessed, Duplicates: r.Duplicates,
 			Detect: ms(r.Detect), Start: ms(r.Start), Load: ms(r.Load), Replay: ms(r.Replay), Took: ms(r.Took),
@@ -60,13 +60,13 @@ func (w *worker) asyncError(err error) {
 	w.log.Warn("line", zap.Error(err))
 }
 
-// denied tells of the 1st, 2nd, 4th, 8th … time only: beats are denied twice a second, and events may be too.
+// denied tells of the 1st, 2nd, 4th, 8th … time only: heartbeats are denied twice a second, and events may be too.
 func (w *worker) denied(err error) {
 	if n := w.denials.Add(1); n&(n-1) != 0 {
 		return
 	}
 	w.log.Error("denied by the server's permissions", zap.Error(err))
-	w.tell(cluster.Event{Kind: cluster.Denied, Text: oneLine(err)})
+	w.publish(cluster.Event{Kind: cluster.Denied, Text: oneLine(err)})
 }
 
 // maxLine bounds the text of an event in bytes.

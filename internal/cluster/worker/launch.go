@@ -33,17 +33,17 @@ func readLaunch(r io.Reader) (*cluster.Launch, error) {
 	if l.Runtime != cluster.Runtime {
 		return nil, fmt.Errorf("%w: the supervisor speaks version %.40q of the cluster's language, this program %q: build it with the library of the cluster's release", ErrRefused, l.Runtime, cluster.Runtime)
 	}
-	if err := l.Seat.Check(); err != nil {
+	if err := l.Slot.Check(); err != nil {
 		return nil, err
 	}
 	if err := cluster.CheckName("prefix", l.Prefix, msgid.MaxName); err != nil {
 		return nil, err
 	}
-	if l.Order.Instance != l.Seat.Instance {
-		return nil, fmt.Errorf("worker: the order is for instance %.80q, the seat is of %s", string(l.Order.Instance), l.Seat.Instance)
+	if l.Assignment.Instance != l.Slot.Instance {
+		return nil, fmt.Errorf("worker: the order is for instance %.80q, the slot is of %s", string(l.Assignment.Instance), l.Slot.Instance)
 	}
 	if l.From != nil {
-		if err := l.From.Check(l.Seat.Instance); err != nil {
+		if err := l.From.Check(l.Slot.Instance); err != nil {
 			return nil, err
 		}
 	}
@@ -61,7 +61,7 @@ func planOf(b *topology.Builder, l *cluster.Launch) (*topology.Plan, *strategy.S
 	if err != nil {
 		return nil, nil, err
 	}
-	plan.Name = string(l.Seat.Instance)
+	plan.Name = string(l.Slot.Instance)
 	return plan, s, nil
 }
 

@@ -10,29 +10,29 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// fencedPatience is how long a fenced task may wait for the order that takes it away. That tasks move is usual, and the
+// fencedTimeout is how long a fenced task may wait for the order that takes it away. That tasks move is usual, and the
 // order may be slower than the task's next incarnation.
-const fencedPatience = 2 * time.Second
+const fencedTimeout = 2 * time.Second
 
 // loop follows orders until the worker is to end. It returns nil if it was told to.
 func (w *worker) loop(ctx context.Context) error {
-	patience := time.NewTimer(fencedPatience)
-	patience.Stop()
-	defer patience.Stop()
+	fencedTimer := time.NewTimer(fencedTimeout)
+	fencedTimer.Stop()
+	defer fencedTimer.Stop()
 	for {
 		w.refresh()
 		fenced := w.reconcile(ctx)
-		if w.order.Stop && len(w.members) == 0 {
+		if w.assignment.Stop && len(w.members) == 0 {
 			return nil
 		}
 		if fenced != nil {
-			left := fencedPatience - time.Since(fenced.overAt)
+			left := fencedTimeout - time.Since(fenced.overAt)
 			if left <= 0 {
 				err := fmt.Errorf("worker: %w", fenced.err)
-				w.tell(cluster.Event{Kind: cluster.WorkerFenced, Task: fenced.alias.String(), Text: oneLine(fenced.err)})
+				w.publish(cluster.Event{Kind: cluster.WorkerFenced, Task: fenced.alias.String(), Text: oneLine(fenced.err)})
 				return err
 			}
-			patience.Reset(left)
+			fencedTimer.Reset(left)
 		}
 		select {
 		case <-ctx.Done():
@@ -43,57 +43,57 @@ func (w *worker) loop(ctx context.Context) error {
 			}
 			w.ready = ctx.Err() == nil
 		case <-w.wake:
-		case <-patience.C:
+		case <-fencedTimer.C:
 		}
-		if o := w.mail.Swap(nil); o != nil {
-			w.follow(o)
+		if o := w.inbox.Swap(nil); o != nil {
+			w.accept(o)
 		}
 	}
 }
 
-// poke has the loop look at its mail and at its members.
-func (w *worker) poke() {
+// wakeUp has the loop look at its mail and at its members.
+func (w *worker) wakeUp() {
 	select {
 	case w.wake <- struct{}{}:
 	default:
 	}
 }
 
-// follow takes an order that has come.
-func (w *worker) follow(o *cluster.Order) {
-	if o.Revision < w.order.Revision {
+// accept takes an order that has come.
+func (w *worker) accept(o *cluster.Assignment) {
+	if o.Revision < w.assignment.Revision {
 		return // it was overtaken
 	}
-	if err := w.take(o); err != nil {
+	if err := w.apply(o); err != nil {
 		w.log.Error("order refused", zap.Uint64("revision", o.Revision), zap.Error(err))
-		w.tell(cluster.Event{Kind: cluster.Refused, Text: oneLine(err)})
+		w.publish(cluster.Event{Kind: cluster.Refused, Text: oneLine(err)})
 		return
 	}
 	if o.JWT != "" && o.JWT != w.user.JWT() {
 		w.user.SetJWT(o.JWT)
-		w.stale = true
+		w.reconnectDue = true
 	}
 }
 
 // refresh connects anew for the permissions of a new JWT.
 func (w *worker) refresh() {
-	if !w.ready || !w.stale {
+	if !w.ready || !w.reconnectDue {
 		return
 	}
-	w.stale = false
+	w.reconnectDue = false
 	if err := w.transport.Reconnect(); err != nil {
 		w.log.Warn("reconnect for new permissions", zap.Error(err))
 	}
 }
 
-// take puts an order in force, but for its tasks. One that names tasks that are not there is refused whole.
-func (w *worker) take(o *cluster.Order) error {
+// apply puts an order in force, but for its tasks. One that names tasks that are not there is refused whole.
+func (w *worker) apply(o *cluster.Assignment) error {
 	for _, alias := range o.Tasks {
 		if w.plan.Task(alias) == nil {
 			return fmt.Errorf("%w: order %d is to run %.80q, which the plan does not have", ErrRefused, o.Revision, alias.String())
 		}
 	}
-	w.order = *o
+	w.assignment = *o
 	local := tasks{}
 	if !o.Stop {
 		for _, alias := range o.Tasks {
@@ -101,11 +101,11 @@ func (w *worker) take(o *cluster.Order) error {
 		}
 	}
 	w.local.Store(&local)
-	w.active.Store(o.Active && !o.Still)
-	if o.Still {
-		w.still.Store(o.Revision)
+	w.active.Store(o.Active && !o.Quiesce)
+	if o.Quiesce {
+		w.quiesce.Store(o.Revision)
 	} else {
-		w.still.Store(0)
+		w.quiesce.Store(0)
 	}
 	level := o.Level
 	w.level.Store(&level)
@@ -116,7 +116,7 @@ func (w *worker) take(o *cluster.Order) error {
 // reconcile starts the members that are wanted and ends those that are not. It returns one that is wanted and fenced, if
 // there is one.
 func (w *worker) reconcile(ctx context.Context) (fenced *member) {
-	if !w.ready && !w.order.Stop {
+	if !w.ready && !w.assignment.Stop {
 		return nil
 	}
 	wanted := *w.local.Load()
@@ -135,9 +135,9 @@ func (w *worker) reconcile(ctx context.Context) (fenced *member) {
 			settled = false
 		case m.fenced():
 			fenced = m
-		case m.over() && !m.told && ctx.Err() == nil:
-			m.told = true
-			w.tell(cluster.Event{Kind: cluster.TaskFailed, Task: alias.String(), Text: "FAILED: " + oneLine(m.err)})
+		case m.over() && !m.reported && ctx.Err() == nil:
+			m.reported = true
+			w.publish(cluster.Event{Kind: cluster.TaskFailed, Task: alias.String(), Text: "FAILED: " + oneLine(m.err)})
 		}
 	}
 	for alias := range wanted {
@@ -146,9 +146,9 @@ func (w *worker) reconcile(ctx context.Context) (fenced *member) {
 			w.log.Info("task begins", zap.Stringer("task", alias))
 		}
 	}
-	if settled && w.revision.Swap(w.order.Revision) != w.order.Revision {
+	if settled && w.revision.Swap(w.assignment.Revision) != w.assignment.Revision {
 		select {
-		case w.beatNow <- struct{}{}:
+		case w.heartbeatNow <- struct{}{}:
 		default:
 		}
 	}

@@ -16,10 +16,10 @@ import (
 // A member is one task that the worker runs.
 type member struct {
 	*task.Supervisor
-	alias   msgid.Alias
-	cancel  context.CancelFunc
-	leaving bool // it has been told to end
-	told    bool // that it has FAILED
+	alias    msgid.Alias
+	cancel   context.CancelFunc
+	leaving  bool // it has been told to end
+	reported bool // that it has FAILED
 
 	done   chan struct{} // closed when it has ended; before that, nobody looks at what follows
 	overAt time.Time
@@ -55,7 +55,7 @@ func (w *worker) start(ctx context.Context, alias msgid.Alias) *member {
 		m.overAt = time.Now()
 		m.cancel()
 		close(m.done)
-		w.poke()
+		w.wakeUp()
 	})
 	return m
 }
@@ -66,21 +66,21 @@ func (w *worker) options(alias msgid.Alias) task.Options {
 		Config: task.Config{
 			Plan: w.plan, Task: t, Settings: w.launch.Spec.Settings, FrameSize: w.launch.Spec.FrameSize,
 			MaxPayload: w.transport.MaxPayload(), Log: w.log.Logger, Strategy: w.strategy.New,
-			Local: func(other msgid.Alias) bool { return (*w.local.Load())[other] },
-			Quiet: w.still.Load,
+			Local:   func(other msgid.Alias) bool { return (*w.local.Load())[other] },
+			Quiesce: w.quiesce.Load,
 		},
 		Transport:  w.transport,
 		Base:       w.strategy.Base,
 		Lost:       w.loss(),
 		OnRecovery: w.onRecovery,
 		OnFailure: func(err error) {
-			w.tell(cluster.Event{Kind: cluster.TaskFailed, Task: alias.String(), Text: "failed, and is restarted: " + oneLine(err)})
+			w.publish(cluster.Event{Kind: cluster.TaskFailed, Task: alias.String(), Text: "failed, and is restarted: " + oneLine(err)})
 		},
 	}
 	if w.strategy.Keeps(t.Operator) {
 		o.Log = w.tasklog
 		if w.before != nil {
-			o.From = &task.Origin{Log: w.origin, Plan: w.before, Print: w.launch.From.Stands[alias.String()]}
+			o.From = &task.Origin{Log: w.origin, Plan: w.before, QuiescePositions: w.launch.From.QuiescePositions[alias.String()]}
 		}
 	}
 	return o
@@ -89,18 +89,18 @@ func (w *worker) options(alias msgid.Alias) task.Options {
 // loss says what became of the last incarnation of a task that is started now, as far as the order says. What it says
 // from before this process began is not of a task that a later order brings.
 func (w *worker) loss() *task.Loss {
-	l := w.order.Lost
+	l := w.assignment.Lost
 	switch {
 	case w.revision.Load() == 0 && l == nil: // such as after everything was stopped
 		return &task.Loss{Cause: errors.New("started again")}
-	case l == nil || w.revision.Load() > 0 && l.Noted.Before(w.started):
+	case l == nil || w.revision.Load() > 0 && l.DetectedAt.Before(w.started):
 		return &task.Loss{Cause: errors.New("moved here")}
 	}
-	return &task.Loss{Cause: errors.New(l.Cause), Last: l.Last, Noted: l.Noted}
+	return &task.Loss{Cause: errors.New(l.Cause), Last: l.LastSeen, Noted: l.DetectedAt}
 }
 
 func (w *worker) onRecovery(r task.Recovery) {
 	e := recovered(r)
 	w.log.Info("task recovered", zap.Stringer("task", r.Alias), zap.Any("recovery", e.Recovery))
-	w.tell(e)
+	w.publish(e)
 }

@@ -25,8 +25,8 @@ func TestRefused(t *testing.T) {
 	instance := cluster.NewInstance("words")
 	good := func() *cluster.Launch {
 		return &cluster.Launch{
-			Seat: cluster.Seat{Instance: instance, Supervisor: "here"}, Prefix: "askback", Servers: "nats://127.0.0.1:1", Spec: *spec,
-			Order: cluster.Order{Instance: instance}, Runtime: cluster.Runtime, Login: cluster.Login{JWT: "token", Seed: string(seed)},
+			Slot: cluster.WorkerSlot{Instance: instance, Supervisor: "here"}, Prefix: "askback", Servers: "nats://127.0.0.1:1", Spec: *spec,
+			Assignment: cluster.Assignment{Instance: instance}, Runtime: cluster.Runtime, Login: cluster.Login{JWT: "token", Seed: string(seed)},
 		}
 	}
 	for _, c := range []struct {
@@ -39,11 +39,11 @@ func TestRefused(t *testing.T) {
 		{"another runtime", func(l *cluster.Launch) { l.Runtime = "9" }, cluster.ExitRefused, []string{`"9"`, `"` + cluster.Runtime + `"`}},
 		{"another strategy's plan", func(l *cluster.Launch) { l.Spec.Strategy = "acker" }, cluster.ExitRefused, []string{"plan"}},
 		{"an unknown strategy", func(l *cluster.Launch) { l.Spec.Strategy = "hope" }, cluster.ExitRefused, []string{"hope", "backtrack"}},
-		{"an unknown task", func(l *cluster.Launch) { l.Order.Tasks = append(l.Order.Tasks, alias("count", 9)) }, cluster.ExitRefused, []string{"count.9"}},
-		{"a bad instance", func(l *cluster.Launch) { l.Seat.Instance = "a.>" }, cluster.ExitError, []string{"a.>"}},
-		{"a bad supervisor", func(l *cluster.Launch) { l.Seat.Supervisor = "../x" }, cluster.ExitError, []string{"../x"}},
+		{"an unknown task", func(l *cluster.Launch) { l.Assignment.Tasks = append(l.Assignment.Tasks, alias("count", 9)) }, cluster.ExitRefused, []string{"count.9"}},
+		{"a bad instance", func(l *cluster.Launch) { l.Slot.Instance = "a.>" }, cluster.ExitError, []string{"a.>"}},
+		{"a bad supervisor", func(l *cluster.Launch) { l.Slot.Supervisor = "../x" }, cluster.ExitError, []string{"../x"}},
 		{"a bad prefix", func(l *cluster.Launch) { l.Prefix = "a\nb" }, cluster.ExitError, []string{"prefix"}},
-		{"an order of another", func(l *cluster.Launch) { l.Order.Instance = cluster.NewInstance("other") }, cluster.ExitError, []string{"other-"}},
+		{"an order of another", func(l *cluster.Launch) { l.Assignment.Instance = cluster.NewInstance("other") }, cluster.ExitError, []string{"other-"}},
 		{"a bad key", func(l *cluster.Launch) { l.Login.Seed = l.Login.Seed[:20] }, cluster.ExitError, []string{"seed"}},
 		{"a server elsewhere, unsecured", func(l *cluster.Launch) { l.Servers, l.Login = "nats://192.0.2.1:4222", cluster.Login{} }, cluster.ExitError, []string{"TLS"}},
 	} {

@@ -37,9 +37,9 @@ func (w *worker) renew(ctx context.Context) {
 func (w *worker) askForJWT(ctx context.Context, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, max(limit, time.Second))
 	defer cancel()
-	seat := w.launch.Seat
-	reply, err := cluster.Request[cluster.LoginReply](ctx, w.line, w.subjects.WorkerAPI(seat, cluster.VerbRenew),
-		cluster.LoginRequest{Seat: seat, Key: w.user.Key()})
+	slot := w.launch.Slot
+	reply, err := cluster.Request[cluster.LoginReply](ctx, w.nc, w.subjects.WorkerAPI(slot, cluster.VerbRenew),
+		cluster.LoginRequest{Slot: slot, Key: w.user.Key()})
 	switch {
 	case err != nil:
 		w.log.Warn("the JWT cannot be renewed yet", zap.Time("expires", w.user.Expires()), zap.Error(err))

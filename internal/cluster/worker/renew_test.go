@@ -33,9 +33,9 @@ func TestRenew(t *testing.T) {
 	l := s.launch(0, "lines", "split", "count", "out")
 	l.Login = cluster.Login{JWT: until(time.Now().Add(4 * time.Second)), Seed: string(seed)}
 	began, renewed := time.Now(), time.Now().Add(time.Hour).Truncate(time.Second)
-	_, err = s.nc.Subscribe(s.subjects.WorkerAPI(l.Seat, cluster.VerbRenew), func(m *nats.Msg) {
+	_, err = s.nc.Subscribe(s.subjects.WorkerAPI(l.Slot, cluster.VerbRenew), func(m *nats.Msg) {
 		var ask cluster.LoginRequest
-		if err := json.Unmarshal(m.Data, &ask); err != nil || ask.Key != key || ask.Seat != l.Seat {
+		if err := json.Unmarshal(m.Data, &ask); err != nil || ask.Key != key || ask.Slot != l.Slot {
 			t.Errorf("asked with %s", m.Data)
 		}
 		answer, _ := json.Marshal(cluster.LoginReply{JWT: until(renewed), Expires: renewed})

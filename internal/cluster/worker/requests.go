@@ -13,9 +13,9 @@ import (
 
 // listen subscribes to what is said to the worker.
 func (w *worker) listen() error {
-	for verb, f := range map[string]nats.MsgHandler{cluster.VerbOrder: w.onOrder, cluster.VerbCrash: w.onCrash, cluster.VerbSpec: w.onSpec} {
-		_, err := w.line.Subscribe(w.subjects.Worker(w.launch.Seat, verb), func(m *nats.Msg) {
-			if !cluster.Redirected(m) {
+	for verb, f := range map[string]nats.MsgHandler{cluster.VerbAssign: w.onAssignment, cluster.VerbCrash: w.onCrash, cluster.VerbSpec: w.onSpec} {
+		_, err := w.nc.Subscribe(w.subjects.Worker(w.launch.Slot, verb), func(m *nats.Msg) {
+			if !cluster.FromStream(m) {
 				f(m)
 			}
 		})
@@ -26,14 +26,14 @@ func (w *worker) listen() error {
 	return nil
 }
 
-// onOrder puts an order into the mail. Of several that wait, the newest counts.
-func (w *worker) onOrder(m *nats.Msg) {
-	o := &cluster.Order{}
-	if err := json.Unmarshal(m.Data, o); err != nil || o.Instance != w.launch.Seat.Instance {
+// onAssignment puts an order into the mail. Of several that wait, the newest counts.
+func (w *worker) onAssignment(m *nats.Msg) {
+	o := &cluster.Assignment{}
+	if err := json.Unmarshal(m.Data, o); err != nil || o.Instance != w.launch.Slot.Instance {
 		w.log.Warn("no order for this worker", zap.String("instance", string(o.Instance)))
 		return
 	}
-	if waits := w.mail.Load(); waits != nil {
+	if waits := w.inbox.Load(); waits != nil {
 		if waits.Revision > o.Revision {
 			return
 		}
@@ -41,8 +41,8 @@ func (w *worker) onOrder(m *nats.Msg) {
 			o.JWT = waits.JWT
 		}
 	}
-	w.mail.Store(o)
-	w.poke()
+	w.inbox.Store(o)
+	w.wakeUp()
 }
 
 // onCrash ends a task as a crash would.
@@ -56,7 +56,7 @@ func (w *worker) onCrash(m *nats.Msg) {
 	defer w.mu.Unlock()
 	switch member := w.members[ask.Task]; {
 	case member == nil:
-		w.refuse(m, cluster.CodeNotFound, fmt.Sprintf("task %.80s does not run in worker %s", ask.Task, w.launch.Seat))
+		w.refuse(m, cluster.CodeNotFound, fmt.Sprintf("task %.80s does not run in worker %s", ask.Task, w.launch.Slot))
 	case !member.Kill():
 		w.refuse(m, cluster.CodeConflict, fmt.Sprintf("task %s is %s, so there is nothing to end", ask.Task, member.Info().State))
 	default:
@@ -92,7 +92,7 @@ func (w *worker) refuse(m *nats.Msg, code cluster.ErrCode, text string) {
 }
 
 func (w *worker) answer(m *nats.Msg, header nats.Header, text string) {
-	if cluster.Answerable(m.Reply) {
+	if cluster.ValidReply(m.Reply) {
 		_ = m.RespondMsg(&nats.Msg{Header: header, Data: []byte(text)}) // who hears nothing asks again
 	}
 }

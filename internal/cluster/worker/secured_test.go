@@ -35,7 +35,7 @@ func TestSecured(t *testing.T) {
 	check(t, err)
 	t.Cleanup(nc.Close)
 	s := &site{t: t, nc: nc, subjects: conn.Subjects(), instance: cluster.NewInstance("words"), dir: t.TempDir(), n: 6000,
-		beats: map[cluster.Seat]cluster.Beat{}, servers: summary.Servers}
+		beats: map[cluster.WorkerSlot]cluster.Heartbeat{}, servers: summary.Servers}
 	s.spec, err = worker.Describe(counting(s.dir, s.n), "backtrack", settings, 0)
 	check(t, err)
 	s.until("JetStream is ready", func() bool {
@@ -49,7 +49,7 @@ func TestSecured(t *testing.T) {
 	check(t, err)
 	authority, err := os.ReadFile(conn.CA)
 	check(t, err)
-	launch := func(slot int, tasks ...string) (*cluster.Launch, func(o *cluster.Order)) {
+	launch := func(slot int, tasks ...string) (*cluster.Launch, func(o *cluster.Assignment)) {
 		l := s.launch(slot, tasks...)
 		pair, err := nkeys.CreateUser()
 		check(t, err)
@@ -57,12 +57,12 @@ func TestSecured(t *testing.T) {
 		check(t, err)
 		seed, err := pair.Seed()
 		check(t, err)
-		issue := func(o *cluster.Order) {
-			o.JWT, err = issuer.IssueWorker(key, l.Seat, o.Tasks, "", time.Hour)
+		issue := func(o *cluster.Assignment) {
+			o.JWT, err = issuer.IssueWorker(key, l.Slot, o.Tasks, "", time.Hour)
 			check(t, err)
 		}
-		issue(&l.Order)
-		l.CA, l.Login = authority, cluster.Login{JWT: l.Order.JWT, Seed: string(seed)}
+		issue(&l.Assignment)
+		l.CA, l.Login = authority, cluster.Login{JWT: l.Assignment.JWT, Seed: string(seed)}
 		return l, issue
 	}
 	a, _ := launch(0, "lines", "split.0", "count.1")
@@ -74,7 +74,7 @@ func TestSecured(t *testing.T) {
 	issueB(&more)
 	s.send(1, more)
 	s.under(1, "count.0")
-	if _, err := cluster.Request[struct{}](t.Context(), nc, s.subjects.Worker(b.Seat, cluster.VerbCrash), cluster.TaskRequest{Task: alias("count", 0)}); err != nil {
+	if _, err := cluster.Request[struct{}](t.Context(), nc, s.subjects.Worker(b.Slot, cluster.VerbCrash), cluster.TaskRequest{Task: alias("count", 0)}); err != nil {
 		t.Error(err)
 	}
 	s.done(0, 1)

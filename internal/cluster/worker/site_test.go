@@ -95,7 +95,7 @@ type site struct {
 	spec     *cluster.Spec
 
 	mu    sync.Mutex
-	beats map[cluster.Seat]cluster.Beat
+	beats map[cluster.WorkerSlot]cluster.Heartbeat
 }
 
 // settings make snapshots frequent.
@@ -110,7 +110,7 @@ func newSite(t *testing.T, n int64) *site {
 	check(t, err)
 	t.Cleanup(nc.Close)
 	s := &site{t: t, servers: server.URL(), nc: nc, subjects: "askback", instance: cluster.NewInstance("words"), dir: t.TempDir(), n: n,
-		beats: map[cluster.Seat]cluster.Beat{}}
+		beats: map[cluster.WorkerSlot]cluster.Heartbeat{}}
 	s.spec, err = worker.Describe(counting(s.dir, n), "backtrack", settings, 0)
 	check(t, err)
 	check(t, cluster.Setup(t.Context(), nc, s.subjects, 1))
@@ -119,14 +119,14 @@ func newSite(t *testing.T, n int64) *site {
 	return s
 }
 
-// listen hears beats.
+// listen hears heartbeats.
 func (s *site) listen() {
 	s.t.Helper()
-	_, err := s.nc.Subscribe(s.subjects.WorkerBeats("*"), func(m *nats.Msg) {
-		var b cluster.Beat
+	_, err := s.nc.Subscribe(s.subjects.WorkerHeartbeats("*"), func(m *nats.Msg) {
+		var b cluster.Heartbeat
 		if json.Unmarshal(m.Data, &b) == nil {
 			s.mu.Lock()
-			s.beats[b.Seat] = b
+			s.beats[b.Slot] = b
 			s.mu.Unlock()
 		}
 	})
@@ -143,15 +143,15 @@ func (s *site) makeLog() {
 // launch is what a supervisor hands to the worker in a slot.
 func (s *site) launch(slot int, tasks ...string) *cluster.Launch {
 	return &cluster.Launch{
-		Seat:   cluster.Seat{Instance: s.instance, Supervisor: "here", Slot: slot},
+		Slot:   cluster.WorkerSlot{Instance: s.instance, Supervisor: "here", Number: slot},
 		Prefix: string(s.subjects), Servers: s.servers, Spec: *s.spec,
-		Order: s.order(1, tasks...), Durability: "process", Runtime: cluster.Runtime, Detection: cluster.Detection,
+		Assignment: s.order(1, tasks...), Durability: "process", Runtime: cluster.Runtime, Detection: cluster.Detection,
 	}
 }
 
 // order is to run some tasks: "count.0", or all of "count".
-func (s *site) order(revision uint64, tasks ...string) cluster.Order {
-	o := cluster.Order{Instance: s.instance, Revision: revision, Epoch: 1, Active: true}
+func (s *site) order(revision uint64, tasks ...string) cluster.Assignment {
+	o := cluster.Assignment{Instance: s.instance, Revision: revision, Epoch: 1, Active: true}
 	for _, alias := range s.spec.Tasks() {
 		if slices.Contains(tasks, alias.String()) || slices.Contains(tasks, alias.Operator) {
 			o.Tasks = append(o.Tasks, alias)
@@ -160,8 +160,8 @@ func (s *site) order(revision uint64, tasks ...string) cluster.Order {
 	return o
 }
 
-// send sends an order as supervisors do: until a beat shows that it is followed.
-func (s *site) send(slot int, o cluster.Order) {
+// send sends an order as supervisors do: until a heartbeat shows that it is followed.
+func (s *site) send(slot int, o cluster.Assignment) {
 	s.t.Helper()
 	s.until(fmt.Sprintf("slot %d follows order %d", slot, o.Revision), func() bool {
 		s.publish(slot, o)
@@ -170,10 +170,10 @@ func (s *site) send(slot int, o cluster.Order) {
 	})
 }
 
-func (s *site) beat(slot int) cluster.Beat {
+func (s *site) beat(slot int) cluster.Heartbeat {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.beats[s.launch(slot).Seat]
+	return s.beats[s.launch(slot).Slot]
 }
 
 // happened returns the events of a kind.
@@ -201,8 +201,8 @@ func (s *site) until(what string, is func() bool) {
 		if time.Since(began) > 30*time.Second {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			for seat, b := range s.beats {
-				s.t.Logf("%s: %+v", seat, b)
+			for slot, b := range s.beats {
+				s.t.Logf("%s: %+v", slot, b)
 			}
 			s.t.Fatalf("in vain waited until %s; events: %+v", what, s.events())
 		}
@@ -267,7 +267,7 @@ type running struct {
 func (s *site) start(l *cluster.Launch) *running {
 	s.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	r := &running{s: s, slot: l.Seat.Slot, stop: stop, done: make(chan struct{})}
+	r := &running{s: s, slot: l.Slot.Number, stop: stop, done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
 		r.exit, r.err = worker.Run(ctx, counting(s.dir, s.n), encode(s.t, l))
@@ -312,7 +312,7 @@ func (s *site) startProcess(l *cluster.Launch) *process {
 	s.t.Cleanup(func() {
 		p.kill()
 		if s.t.Failed() {
-			s.t.Logf("worker %d said:\n%s", l.Seat.Slot, p.out.String())
+			s.t.Logf("worker %d said:\n%s", l.Slot.Number, p.out.String())
 		}
 	})
 	return p
@@ -348,9 +348,9 @@ func check(t *testing.T, err error) {
 }
 
 // publish sends an order once.
-func (s *site) publish(slot int, o cluster.Order) {
+func (s *site) publish(slot int, o cluster.Assignment) {
 	s.t.Helper()
 	text, err := json.Marshal(o)
 	check(s.t, err)
-	check(s.t, s.nc.Publish(s.subjects.Worker(s.launch(slot).Seat, cluster.VerbOrder), text))
+	check(s.t, s.nc.Publish(s.subjects.Worker(s.launch(slot).Slot, cluster.VerbAssign), text))
 }

@@ -73,26 +73,26 @@ type worker struct {
 	log      *logger
 	started  time.Time
 
-	line      *nats.Conn
-	events    *cluster.Events
+	nc        *nats.Conn
+	events    *cluster.EventQueue
 	transport *natschan.Transport
 	tasklog   checkpoint.Log // nil: the strategy has none
 	origin    checkpoint.Log // of launch.From
 
-	order  cluster.Order                 // that is in force
-	mail   atomic.Pointer[cluster.Order] // the newest that has come
-	wake   chan struct{}                 // there is mail, or a member has ended; one is enough
-	opened chan error                    // the transport and the log are there, or cannot be
-	ready  bool                          // they are
-	stale  bool                          // the transport may have connected with a JWT that has been replaced
+	assignment   cluster.Assignment                 // that is in force
+	inbox        atomic.Pointer[cluster.Assignment] // the newest that has come
+	wake         chan struct{}                      // there is mail, or a member has ended; one is enough
+	opened       chan error                         // the transport and the log are there, or cannot be
+	ready        bool                               // they are
+	reconnectDue bool                               // the transport may have connected with a JWT that has been replaced
 
-	active   atomic.Bool                   // spouts emit
-	still    atomic.Uint64                 // revision of the order by which all is to stand still; 0: it is not
-	level    atomic.Pointer[cluster.Level] // of the log
-	local    atomic.Pointer[tasks]         // that are to run here
-	revision atomic.Uint64                 // of the last order that has been followed to its end
-	beatNow  chan struct{}                 // something is worth a beat at once; one is enough
-	denials  atomic.Uint64                 // by the server's permissions
+	active       atomic.Bool                   // spouts emit
+	quiesce      atomic.Uint64                 // revision of the order by which all is to stand still; 0: it is not
+	level        atomic.Pointer[cluster.Level] // of the log
+	local        atomic.Pointer[tasks]         // that are to run here
+	revision     atomic.Uint64                 // of the last order that has been followed to its end
+	heartbeatNow chan struct{}                 // something is worth a heartbeat at once; one is enough
+	denials      atomic.Uint64                 // by the server's permissions
 
 	mu      sync.Mutex // the loop changes members, others look
 	members map[msgid.Alias]*member
@@ -106,11 +106,11 @@ func newWorker(b *topology.Builder, l *cluster.Launch, out io.Writer) (*worker, 
 	}
 	w := &worker{
 		launch: l, builder: b, plan: plan, strategy: chosen, started: time.Now(), log: newLogger(out),
-		conn:    &cluster.Connection{Servers: l.Servers, Prefix: l.Prefix, CAPEM: l.CA, Login: l.Login},
-		wake:    make(chan struct{}, 1),
-		beatNow: make(chan struct{}, 1),
-		opened:  make(chan error, 1),
-		members: map[msgid.Alias]*member{},
+		conn:         &cluster.Connection{Servers: l.Servers, Prefix: l.Prefix, CAPEM: l.CA, Login: l.Login},
+		wake:         make(chan struct{}, 1),
+		heartbeatNow: make(chan struct{}, 1),
+		opened:       make(chan error, 1),
+		members:      map[msgid.Alias]*member{},
 	}
 	if l.From != nil {
 		if w.before, err = versionOf(b.Override(l.From.Parallel), chosen, l.From.Plan); err != nil {
@@ -126,24 +126,24 @@ func newWorker(b *topology.Builder, l *cluster.Launch, out io.Writer) (*worker, 
 			o.Spout = spout.Gate(o.Spout, func(spout.Spout, int) bool { return !w.active.Load() })
 		}
 	}
-	return w, w.take(&l.Order)
+	return w, w.apply(&l.Assignment)
 }
 
-// leaving is how long tasks have to end.
-const leaving = 5 * time.Second
+// stopTimeout is how long tasks have to end.
+const stopTimeout = 5 * time.Second
 
 // run connects, follows orders until there is an end, and lets go of everything.
 func (w *worker) run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	if err := w.openLine(ctx); err != nil || w.line == nil {
+	if err := w.openControl(ctx); err != nil || w.nc == nil {
 		return err
 	}
 	events := w.runEvents()
 	w.group.Go(func() { w.opened <- w.open(ctx) })
-	w.group.Go(func() { w.beat(ctx) })
+	w.group.Go(func() { w.sendHeartbeats(ctx) })
 	w.group.Go(func() { w.renew(ctx) })
-	w.log.Info("worker begins", zap.Stringer("seat", w.launch.Seat), zap.Int("tasks", len(w.order.Tasks)), zap.Uint64("revision", w.order.Revision))
+	w.log.Info("worker begins", zap.Stringer("slot", w.launch.Slot), zap.Int("tasks", len(w.assignment.Tasks)), zap.Uint64("revision", w.assignment.Revision))
 	err := w.loop(ctx)
 	stop()
 	err = errors.Join(err, w.wait())
@@ -168,7 +168,7 @@ func (w *worker) wait() error {
 	select {
 	case <-ended:
 		return nil
-	case <-time.After(leaving):
+	case <-time.After(stopTimeout):
 	}
 	var stuck []string
 	for alias, m := range w.members {
@@ -183,13 +183,13 @@ func (w *worker) close() {
 	if w.transport != nil {
 		_ = w.transport.Close()
 	}
-	w.line.Close()
+	w.nc.Close()
 }
 
-// openLine connects for orders, requests, beats and events. It returns nil without a line if ctx ends first.
-func (w *worker) openLine(ctx context.Context) error {
-	return w.insist(ctx, "connect", func() (err error) {
-		nc, err := w.conn.Connect("askback "+w.launch.Seat.String(), w.user,
+// openControl connects for orders, requests, heartbeats and events. It returns nil without a line if ctx ends first.
+func (w *worker) openControl(ctx context.Context) error {
+	return w.retry(ctx, "connect", func() (err error) {
+		nc, err := w.conn.Connect("askback "+w.launch.Slot.String(), w.user,
 			nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { w.asyncError(err) }),
 			nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { w.log.Warn("line broken", zap.Error(err)) }),
 			nats.ReconnectHandler(func(*nats.Conn) { w.log.Info("line restored") }),
@@ -197,10 +197,10 @@ func (w *worker) openLine(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w.line, w.events = nc, cluster.NewEvents(nc, w.subjects)
+		w.nc, w.events = nc, cluster.NewEventQueue(nc, w.subjects)
 		if err = w.listen(); err != nil {
 			nc.Close()
-			w.line = nil
+			w.nc = nil
 		}
 		return err
 	})
@@ -212,11 +212,11 @@ func (w *worker) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	instance := string(w.launch.Seat.Instance)
-	err = w.insist(ctx, "connect for tuples", func() (err error) {
+	instance := string(w.launch.Slot.Instance)
+	err = w.retry(ctx, "connect for tuples", func() (err error) {
 		w.transport, err = natschan.Dial(natschan.Config{
 			URL: w.launch.Servers, Prefix: string(w.subjects), Topology: instance,
-			Name: "askback " + w.launch.Seat.String(), Options: options, OnEvent: w.onEvent,
+			Name: "askback " + w.launch.Slot.String(), Options: options, OnEvent: w.onEvent,
 		})
 		return err
 	})
@@ -234,7 +234,7 @@ func (w *worker) open(ctx context.Context) error {
 
 // openLog opens the log of an instance. It returns nil if ctx ends first.
 func (w *worker) openLog(ctx context.Context, instance string) (log checkpoint.Log, err error) {
-	err = w.insist(ctx, "open the log", func() error {
+	err = w.retry(ctx, "open the log", func() error {
 		opened, err := natslog.Open(ctx, w.transport.Control(), natslog.Options{
 			Prefix: string(w.subjects), Topology: instance, Durability: natslog.Durability(w.launch.Durability), Attach: true,
 		})
@@ -246,8 +246,8 @@ func (w *worker) openLog(ctx context.Context, instance string) (log checkpoint.L
 	return log, err
 }
 
-// insist tries until it is done, ctx has ended (it returns nil), or trying again would not help.
-func (w *worker) insist(ctx context.Context, what string, do func() error) error {
+// retry tries until it is done, ctx has ended (it returns nil), or trying again would not help.
+func (w *worker) retry(ctx context.Context, what string, do func() error) error {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		err := do()
 		var config *natslog.ConfigError

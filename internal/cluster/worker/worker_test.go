@@ -46,13 +46,13 @@ func TestWorkerKilled(t *testing.T) {
 	first.kill()
 
 	l := s.launch(0, "split.0", "count")
-	l.Order.Lost = &cluster.Loss{Cause: "signal: killed", Last: last, Noted: time.Now()}
+	l.Assignment.Lost = &cluster.Loss{Cause: "signal: killed", LastSeen: last, DetectedAt: time.Now()}
 	s.startProcess(l)
 	s.done(0, 1)
 	s.until("all three tell of it", func() bool { return len(s.happened(cluster.TaskRecovered)) == 3 })
 	for _, e := range s.happened(cluster.TaskRecovered) {
 		r := e.Recovery
-		if r == nil || e.Seat == nil || *e.Seat != l.Seat || r.Cause != "signal: killed" || r.Incarnation != 2 || r.Missed != r.Replayed {
+		if r == nil || e.Slot == nil || *e.Slot != l.Slot || r.Cause != "signal: killed" || r.Incarnation != 2 || r.Missed != r.Replayed {
 			t.Errorf("%+v: %+v", e, r)
 			continue
 		}
@@ -75,7 +75,7 @@ func TestFenced(t *testing.T) {
 	s.under(0, "count.1")
 	paused.signal(syscall.SIGSTOP)
 	moved := s.order(2, "lines", "split", "count", "out")
-	moved.Lost = &cluster.Loss{Cause: "worker lost", Last: time.Now().Add(-time.Second), Noted: time.Now()}
+	moved.Lost = &cluster.Loss{Cause: "worker lost", LastSeen: time.Now().Add(-time.Second), DetectedAt: time.Now()}
 	s.send(1, moved)
 	s.under(1, "count.1")
 	paused.signal(syscall.SIGCONT)
@@ -114,7 +114,7 @@ func TestOrders(t *testing.T) {
 	old.Stop = true
 	unknown := s.order(3, "lines")
 	unknown.Tasks = append(unknown.Tasks, alias("count", 7))
-	for _, o := range []cluster.Order{foreign, old} {
+	for _, o := range []cluster.Assignment{foreign, old} {
 		s.publish(0, o)
 	}
 	s.publish(0, unknown)
@@ -148,7 +148,7 @@ func TestOrders(t *testing.T) {
 func TestInactive(t *testing.T) {
 	s := newSite(t, 2000)
 	l := s.launch(0, "lines", "split", "count", "out")
-	l.Order.Active = false
+	l.Assignment.Active = false
 	s.start(l)
 	s.until("all run", func() bool { return len(s.beat(0).Tasks) == 6 && s.beat(0).Tasks[0].State == "running" })
 	time.Sleep(100 * time.Millisecond)
@@ -164,7 +164,7 @@ func TestInactive(t *testing.T) {
 	inactive.Revision, inactive.Active = 3, false
 	s.send(0, inactive)
 	emitted := s.beat(0).Tasks[0].Counters.Emitted
-	time.Sleep(2 * cluster.BeatEvery)
+	time.Sleep(2 * cluster.HeartbeatEvery)
 	if now := s.beat(0).Tasks[0].Counters.Emitted; now > emitted+rate/10 {
 		t.Errorf("it emits on: %d, then %d", emitted, now)
 	}
@@ -222,13 +222,13 @@ func TestLogIsLate(t *testing.T) {
 // A task is ended on request as by a crash.
 func TestCrash(t *testing.T) {
 	s := newSite(t, 8000)
-	seat := s.launch(0).Seat
+	slot := s.launch(0).Slot
 	s.start(s.launch(0, "lines", "split", "count", "out"))
 	s.under(0, "count.1")
 	ask := func(operator string, index int) error {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		_, err := cluster.Request[struct{}](ctx, s.nc, s.subjects.Worker(seat, cluster.VerbCrash), cluster.TaskRequest{Task: alias(operator, index)})
+		_, err := cluster.Request[struct{}](ctx, s.nc, s.subjects.Worker(slot, cluster.VerbCrash), cluster.TaskRequest{Task: alias(operator, index)})
 		return err
 	}
 	if err := ask("count", 1); err != nil {

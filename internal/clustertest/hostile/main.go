@@ -31,7 +31,7 @@ var (
 	out    = flag.String("out", "", "file to write to")
 	mark   = flag.String("mark", "", "forks: how long the children sleep, by which they are found")
 	victim = flag.String("victim", "", "spy: the instance that is attacked")
-	seat   = flag.String("seat", "", "spy: a seat of the victim, SUPERVISOR.SLOT")
+	target = flag.String("target", "", "spy: a worker slot of the victim, SUPERVISOR.SLOT")
 	server = flag.String("server", "", "tools: URLs of NATS servers")
 	creds  = flag.String("creds", "", "tools: credentials")
 	ca     = flag.String("ca", "", "tools: the authority's certificate")

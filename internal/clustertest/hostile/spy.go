@@ -152,24 +152,24 @@ func attack(l *cluster.Launch) (all []Attempt) {
 	defer s.Close()
 	p, their := l.Prefix+".", l.Prefix+"."+*victim+"."
 	log := l.Prefix + "-" + *victim
-	order, _ := json.Marshal(cluster.Order{Instance: cluster.Instance(*victim), Revision: 1 << 40, Stop: true})
-	beat, _ := json.Marshal(cluster.Beat{Runtime: cluster.Runtime})
+	order, _ := json.Marshal(cluster.Assignment{Instance: cluster.Instance(*victim), Revision: 1 << 40, Stop: true})
+	beat, _ := json.Marshal(cluster.Heartbeat{Runtime: cluster.Runtime})
 	kill, _ := json.Marshal(cluster.KillRequest{Name: cluster.Instance(*victim).Name()})
 	for _, m := range [][2]string{
 		{their + "data.lines.0.split.0", "forged"},
 		{their + "ctl.count.0.split.0", "forged"},
 		{their + "replay.lines.0.split.0", "forged"},
 		{their + "log.count.0", "forged"},
-		{p + "beat.worker." + *victim + "." + *seat, string(beat)},
-		{p + "beat.host.s1", "{}"},
-		{p + "worker." + *victim + "." + *seat + ".order", string(order)},
-		{p + "worker." + *victim + "." + *seat + ".crash", `{"task":"count.0"}`},
+		{p + "heartbeat.worker." + *victim + "." + *target, string(beat)},
+		{p + "heartbeat.host.s1", "{}"},
+		{p + "worker." + *victim + "." + *target + ".assign", string(order)},
+		{p + "worker." + *victim + "." + *target + ".crash", `{"task":"count.0"}`},
 		{p + "event." + *victim, "{}"},
 		{p + "event.cluster", "{}"},
 		{p + "api.operate.kill", string(kill)},
 		{p + "api.view.list", "{}"},
 		{p + "api.host.s1.login", "{}"},
-		{p + "api.worker." + *victim + "." + *seat + ".renew", "{}"},
+		{p + "api.worker." + *victim + "." + *target + ".renew", "{}"},
 		{p + "host.s1.logs", "{}"},
 		{p + "changed.topology." + cluster.Instance(*victim).Name(), ""},
 		{"$KV." + l.Prefix + "-cluster.topology." + cluster.Instance(*victim).Name(), "{}"},
@@ -185,7 +185,7 @@ func attack(l *cluster.Launch) (all []Attempt) {
 	}
 	for _, subject := range []string{
 		">", "*", "_INBOX.>", "_R_.>", "$SYS.>", "$JS.>", "$KV.>", p + ">", p + "*.data.>", their + ">", their + "data.*.*.count.0",
-		p + "beat.>", p + "worker." + *victim + ".>", p + "api.>", p + "event.>", p + "changed.>",
+		p + "heartbeat.>", p + "worker." + *victim + ".>", p + "api.>", p + "event.>", p + "changed.>",
 	} {
 		all = append(all, s.listen(subject))
 	}
@@ -194,20 +194,20 @@ func attack(l *cluster.Launch) (all []Attempt) {
 
 // lie says what is not so where the worker may speak. That it may is no harm: nobody believes it.
 func (s *sneak) lie(l *cluster.Launch) (all []Attempt) {
-	p, own := cluster.Subjects(l.Prefix), l.Seat
-	host, slot, _ := strings.Cut(*seat, ".")
+	p, own := cluster.Subjects(l.Prefix), l.Slot
+	host, slot, _ := strings.Cut(*target, ".")
 	n, _ := strconv.Atoi(slot)
-	theirs := cluster.Seat{Instance: cluster.Instance(*victim), Supervisor: host, Slot: n}
-	beat, _ := json.Marshal(cluster.Beat{Seat: theirs, PID: 1, Runtime: cluster.Runtime, Revision: 1 << 40})
-	event, _ := json.Marshal(cluster.Event{At: time.Now(), Kind: cluster.TaskFailed, Instance: theirs.Instance, Seat: &theirs, Text: "forged"})
-	login, _ := json.Marshal(cluster.LoginRequest{Seat: theirs, Key: s.key})
-	s.publish(p.WorkerBeat(own), string(beat))
+	theirs := cluster.WorkerSlot{Instance: cluster.Instance(*victim), Supervisor: host, Number: n}
+	beat, _ := json.Marshal(cluster.Heartbeat{Slot: theirs, PID: 1, Runtime: cluster.Runtime, Revision: 1 << 40})
+	event, _ := json.Marshal(cluster.Event{At: time.Now(), Kind: cluster.TaskFailed, Instance: theirs.Instance, Slot: &theirs, Text: "forged"})
+	login, _ := json.Marshal(cluster.LoginRequest{Slot: theirs, Key: s.key})
+	s.publish(p.WorkerHeartbeat(own), string(beat))
 	s.publish(p.Event(string(own.Instance)), string(event))
 	// The answers to what it may do go where it may not publish.
-	log := l.Prefix + "." + string(own.Instance) + ".log." + l.Order.Tasks[0].String()
+	log := l.Prefix + "." + string(own.Instance) + ".log." + l.Assignment.Tasks[0].String()
 	for _, reply := range []string{
 		"$KV." + p.Bucket() + ".topology." + theirs.Instance.Name(),
-		p.Worker(theirs, cluster.VerbOrder),
+		p.Worker(theirs, cluster.VerbAssign),
 		"$JS.API.STREAM.DELETE." + l.Prefix + "-" + *victim,
 		l.Prefix + "." + *victim + ".data.lines.0.split.0",
 	} {

@@ -18,25 +18,25 @@ type Config struct {
 
 // A Core is what the leading nimbus knows.
 type Core struct {
-	cfg        Config
-	began      time.Time // when it was loaded first
-	listening  time.Time // silence before does not count
-	decided    time.Time // when Decide was called last
-	topologies map[string]*topology
-	hosts      map[string]*host
-	pending    map[string]*Submission
-	ending     map[cluster.Instance]*ending
-	settled    []string        // who was heard and who lost when the scheduler had nothing to change; nil: it is to be asked
-	events     []cluster.Event // of the cluster, to be told
+	cfg            Config
+	began          time.Time // when it was loaded first
+	detectionSince time.Time // silence before does not count
+	decided        time.Time // when Decide was called last
+	topologies     map[string]*topology
+	hosts          map[string]*host
+	pending        map[string]*Submission
+	retired        map[cluster.Instance]*retiredLog
+	unchangedFor   []string        // who was heard and who lost when the scheduler had nothing to change; nil: it is to be asked
+	events         []cluster.Event // of the cluster, to be told
 }
 
 // A topology is a record, and what is known beyond it.
 type topology struct {
-	record   *cluster.Record
-	revision uint64
-	workers  map[schedule.Slot]*worker // one for each placement
-	killAt   time.Time                 // as this process's clock runs: the wall's may jump
-	shut     time.Time                 // when it began to come to a standstill, likewise
+	record         *cluster.Record
+	revision       uint64
+	workers        map[schedule.Slot]*worker // one for each placement
+	killAt         time.Time                 // as this process's clock runs: the wall's may jump
+	quiescingSince time.Time                 // when it began to come to a standstill, likewise
 }
 
 // A Write is what is to become of a record.
@@ -56,14 +56,14 @@ func New(cfg Config) *Core {
 	}
 	return &Core{
 		cfg: cfg, topologies: map[string]*topology{}, hosts: map[string]*host{},
-		pending: map[string]*Submission{}, ending: map[cluster.Instance]*ending{},
+		pending: map[string]*Submission{}, retired: map[cluster.Instance]*retiredLog{},
 	}
 }
 
 // Load replaces what is written by what was read. What was heard stays.
 func (c *Core) Load(now time.Time, records []cluster.Change, hosts []cluster.Host) {
 	if c.began.IsZero() {
-		c.began, c.listening, c.decided = now, now, now
+		c.began, c.detectionSince, c.decided = now, now, now
 	}
 	known := map[string]bool{}
 	for _, r := range records {
@@ -91,10 +91,10 @@ func (c *Core) Load(now time.Time, records []cluster.Change, hosts []cluster.Hos
 
 // Stored is told when a Write is in the bucket, at a revision.
 func (c *Core) Stored(now time.Time, w *Write, revision uint64) {
-	c.settled = nil
+	c.unchangedFor = nil
 	t := c.topologies[w.Name]
 	if t != nil {
-		c.leave(now, t.record, w.Record)
+		c.retireInstances(now, t.record, w.Record)
 	}
 	if t != nil && (w.Record == nil || w.Record.Instance != t.record.Instance) {
 		delete(c.topologies, w.Name)
@@ -113,16 +113,16 @@ func (c *Core) Stored(now time.Time, w *Write, revision uint64) {
 	if t.record == nil || !t.record.KillAt.Equal(w.Record.KillAt) {
 		t.killAt = killAt(now, w.Record)
 	}
-	if w.Record.Reshape != nil && (t.record == nil || t.record.Reshape == nil) {
-		t.shut = now
+	if w.Record.Rescale != nil && (t.record == nil || t.record.Rescale == nil) {
+		t.quiescingSince = now
 	}
 	if t.record != nil && t.record.Status == cluster.Failed && w.Record.Status == cluster.Active {
-		t.forgive()
+		t.clearStartFailures()
 	}
 	t.record, t.revision = w.Record, revision
-	t.seat(now)
+	t.updateWorkers(now)
 	if w.Record.Status == cluster.Completed {
-		c.end(now, w.Record)
+		c.retireLog(now, w.Record)
 	}
 }
 
@@ -133,8 +133,8 @@ func killAt(now time.Time, r *cluster.Record) time.Time {
 	return now.Add(max(0, left))
 }
 
-// seat makes the workers those of the placement. One that stays remains known.
-func (t *topology) seat(now time.Time) {
+// slot makes the workers those of the placement. One that stays remains known.
+func (t *topology) updateWorkers(now time.Time) {
 	was := t.workers
 	t.workers = make(map[schedule.Slot]*worker, len(t.record.Placement))
 	for i := range t.record.Placement {
@@ -145,16 +145,16 @@ func (t *topology) seat(now time.Time) {
 	}
 }
 
-func slot(p *cluster.Placed) schedule.Slot {
+func slot(p *cluster.Placement) schedule.Slot {
 	return schedule.Slot{Supervisor: p.Supervisor, Number: p.Slot}
 }
 
-// Listening tells that messages may not have arrived until now.
-func (c *Core) Listening(now time.Time) { c.listening = now }
+// RestartDetection tells that messages may not have arrived until now.
+func (c *Core) RestartDetection(now time.Time) { c.detectionSince = now }
 
 // silence returns for how long something has not been heard that is there since a moment.
 func (c *Core) silence(now, since, heard time.Time) time.Duration {
-	return now.Sub(latest(since, heard, c.listening))
+	return now.Sub(latest(since, heard, c.detectionSince))
 }
 
 func latest(times ...time.Time) (last time.Time) {
@@ -183,17 +183,17 @@ func (c *Core) Record(name string) *cluster.Record {
 // been asleep, and does not take that for the silence of others.
 func (c *Core) Decide(now time.Time) []Write {
 	if now.Sub(c.decided) > c.cfg.Detection/2 {
-		c.Listening(now)
+		c.RestartDetection(now)
 	}
 	c.decided = now
-	c.noticeSilence(now)
-	if writes := c.judge(now); len(writes) > 0 {
+	c.reportSilentHosts(now)
+	if writes := c.changeStatus(now); len(writes) > 0 {
 		return writes
 	}
 	return c.place(now)
 }
 
-func (c *Core) tell(now time.Time, kind cluster.EventKind, format string, args ...any) {
+func (c *Core) clusterEvent(now time.Time, kind cluster.EventKind, format string, args ...any) {
 	c.events = append(c.events, cluster.Event{At: wall(now), Kind: kind, Text: fmt.Sprintf(format, args...)})
 }
 

@@ -57,7 +57,7 @@ func TestLostHost(t *testing.T) {
 		t.Errorf("the healthy worker changed from %v to %v", before, r.Placement[0])
 	}
 	loss := r.Placement[1].Lost
-	if loss == nil || !strings.Contains(loss.Cause, "supervisor a and its worker a/0 were silent for 3s") || loss.Noted.Sub(loss.Last) < 3*time.Second {
+	if loss == nil || !strings.Contains(loss.Cause, "supervisor a and its worker a/0 were silent for 3s") || loss.DetectedAt.Sub(loss.LastSeen) < 3*time.Second {
 		t.Errorf("loss %+v", loss)
 	}
 	if !w.told(cluster.WorkerLost, "silent for 3s") || !w.told(cluster.HostLost, "supervisor a") {
@@ -95,12 +95,12 @@ func TestLostWithoutReplacement(t *testing.T) {
 func TestHalfSilent(t *testing.T) {
 	w := newWorld(t, "a", "b")
 	r := w.submit("words", 2)
-	w.dead[r.Seat(&r.Placement[0]).String()] = true
+	w.dead[r.WorkerSlot(&r.Placement[0]).String()] = true
 	w.pass(10 * time.Second)
 	if got := w.places("words"); got != "a/0 b/0" {
 		t.Errorf("with a silent worker: %s", got)
 	}
-	delete(w.dead, r.Seat(&r.Placement[0]).String())
+	delete(w.dead, r.WorkerSlot(&r.Placement[0]).String())
 	w.pass(time.Second)
 	w.dead["a"] = true // only its workers beat
 	w.pass(10 * time.Second)
@@ -122,7 +122,7 @@ func TestOwnSleepIsNoSilence(t *testing.T) {
 	}
 	w.silent["a"], w.silent["b"], w.silent["c"] = true, true, true
 	w.pass(2500 * time.Millisecond)
-	w.core.Listening(w.now)
+	w.core.RestartDetection(w.now)
 	w.silent = map[string]bool{}
 	w.pass(2 * time.Second)
 	if got := w.places("words"); got != "a/0 b/0" || w.told(cluster.HostLost, "") {
@@ -168,7 +168,7 @@ func TestCompletes(t *testing.T) {
 		t.Errorf("%s, %v, %q", r.Status, r.Placement, r.Reason)
 	}
 	w.pass(11 * time.Second)
-	if got := w.core.Ended(w.now); len(got) != 1 || len(w.core.Logs()) != 0 {
+	if got := w.core.DeletableLogs(w.now); len(got) != 1 || len(w.core.Logs()) != 0 {
 		t.Errorf("its log: %v", got)
 	}
 	w.kill("words", time.Minute)
@@ -218,13 +218,13 @@ func TestFencedIsNotFailed(t *testing.T) {
 func TestRefusedByItsSupervisor(t *testing.T) {
 	w := newWorld(t, "a")
 	r := w.submit("words", 1)
-	seat := r.Seat(&r.Placement[0])
-	w.process["x"] = cluster.Process{Seat: seat, State: "waiting", Error: "exit status 1"}
+	slot := r.WorkerSlot(&r.Placement[0])
+	w.process["x"] = cluster.Process{Slot: slot, State: "waiting", Error: "exit status 1"}
 	w.pass(10 * time.Second)
 	if r = w.core.Record("words"); r.Status != cluster.Active {
 		t.Fatalf("a crash loop: %s", r.Status)
 	}
-	w.process["x"] = cluster.Process{Seat: seat, State: "failed", Error: "artefact does not match its digest"}
+	w.process["x"] = cluster.Process{Slot: slot, State: "failed", Error: "artefact does not match its digest"}
 	w.pass(2 * time.Second)
 	if r = w.core.Record("words"); r.Status != cluster.Failed || !strings.Contains(r.Reason, "a/0 cannot run: artefact does not match") {
 		t.Errorf("%s, %q", r.Status, r.Reason)
@@ -237,7 +237,7 @@ func TestFencedInItsOwnSeat(t *testing.T) {
 	r := w.submit("words", 1)
 	w.pass(3 * time.Second)
 	before := w.records["words"].Revision
-	w.process["x"] = cluster.Process{Seat: r.Seat(&r.Placement[0]), State: "failed", Error: "exit status 75: bye"}
+	w.process["x"] = cluster.Process{Slot: r.WorkerSlot(&r.Placement[0]), State: "failed", Error: "exit status 75: bye"}
 	w.pass(time.Second)
 	delete(w.process, "x")
 	if after := w.records["words"]; after.Revision == before || after.Record.Status != cluster.Active {

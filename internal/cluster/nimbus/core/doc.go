@@ -1,16 +1,16 @@
-// Package core is what a leading nimbus knows and decides. It has no goroutine, NATS, disk or clock: beats, requests
+// Package core is what a leading nimbus knows and decides. It has no goroutine, NATS, disk or clock: heartbeats, requests
 // and the time come in, and what is to be written comes out.
 //
 // # The nouns
 //
-//   - A Core is what one leader knows: the records and hosts as it has written them, and the beats that it has heard.
+//   - A Core is what one leader knows: the records and hosts as it has written them, and the heartbeats that it has heard.
 //   - A Write is one record as it is to be from now on, or its end, with the events that tell of it.
-//   - A seat is silent for the time since it was last heard, as far as nimbus was listening.
+//   - A slot is silent for the time since it was last heard, as far as nimbus was listening.
 //
 // # The caller's duties
 //
 //  1. Load what is written, after winning the lease and before anything else.
-//  2. Tell each beat, with the moment at which it arrived.
+//  2. Tell each heartbeat, with the moment at which it arrived.
 //  3. Put each Write into the bucket, and only then tell Stored. A Write that fails changes nothing; one whose outcome
 //     is not known is settled by loading again.
 //  4. Call Decide now and then and after each request, until it has nothing to write. See Core.Decide.

@@ -13,7 +13,7 @@ func Example() {
 	now := time.Now()
 	c := core.New(core.Config{})
 	c.Load(now, nil, []cluster.Host{{Name: "host-1", Slots: 2}}) // what is written: one supervisor, no topology
-	c.HostBeat(now, &cluster.HostBeat{Name: "host-1"})
+	c.HostHeartbeat(now, &cluster.HostHeartbeat{Name: "host-1"})
 
 	submission, _, _, err := c.Admit(&cluster.SubmitRequest{
 		Spec:     cluster.Spec{Name: "words", Operators: []cluster.Operator{{Name: "lines", Spout: true, Parallel: 3}}},

@@ -11,10 +11,10 @@ import (
 // A host is a supervisor that has joined.
 type host struct {
 	cluster.Host
-	heard time.Time // zero: never by this leader
-	beat  *cluster.HostBeat
-	lost  bool   // its silence was told
-	other *rival // another process that wants to be it
+	lastHeartbeat time.Time // zero: never by this leader
+	heartbeat     *cluster.HostHeartbeat
+	reportedLost  bool   // its silence was told
+	successor     *rival // another process that wants to be it
 }
 
 // A rival is a process that asks to join by a name that has been another's.
@@ -23,44 +23,44 @@ type rival struct {
 	since   time.Time
 }
 
-// HostBeat tells what a supervisor said of itself, as it arrived at a moment.
-func (c *Core) HostBeat(now time.Time, b *cluster.HostBeat) {
+// HostHeartbeat tells what a supervisor said of itself, as it arrived at a moment.
+func (c *Core) HostHeartbeat(now time.Time, b *cluster.HostHeartbeat) {
 	h := c.hosts[b.Name]
 	if h == nil || !h.Started.IsZero() && !h.Started.Equal(b.Started) {
 		return // it has yet to join
 	}
-	if h.lost {
-		h.lost = false
-		c.tell(now, cluster.HostJoined, "supervisor %s is heard again", b.Name)
+	if h.reportedLost {
+		h.reportedLost = false
+		c.clusterEvent(now, cluster.HostJoined, "supervisor %s is heard again", b.Name)
 	}
-	h.heard, h.beat = now, b
-	c.processes(b)
+	h.lastHeartbeat, h.heartbeat = now, b
+	c.noteProcesses(b)
 }
 
 // up reports whether a host is heard, so that workers may be placed there.
 func (c *Core) up(now time.Time, h *host) bool {
-	return !h.heard.IsZero() && c.silence(now, h.heard, h.heard) < c.cfg.Detection
+	return !h.lastHeartbeat.IsZero() && c.silence(now, h.lastHeartbeat, h.lastHeartbeat) < c.cfg.Detection
 }
 
 // ready reports whether the hosts that live have been heard since nimbus began to lead.
 func (c *Core) ready(now time.Time) bool {
-	if now.Sub(c.began) >= 2*cluster.BeatEvery {
+	if now.Sub(c.began) >= 2*cluster.HeartbeatEvery {
 		return true
 	}
 	for _, h := range c.hosts {
-		if h.heard.IsZero() {
+		if h.lastHeartbeat.IsZero() {
 			return false
 		}
 	}
 	return len(c.hosts) > 0
 }
 
-// noticeSilence tells of hosts that are not heard any more.
-func (c *Core) noticeSilence(now time.Time) {
+// reportSilentHosts tells of hosts that are not heard any more.
+func (c *Core) reportSilentHosts(now time.Time) {
 	for _, h := range c.hosts {
-		if !h.lost && !h.heard.IsZero() && !c.up(now, h) {
-			h.lost = true
-			c.tell(now, cluster.HostLost, "supervisor %s has been silent for %v", h.Name, c.silence(now, h.heard, h.heard).Round(100*time.Millisecond))
+		if !h.reportedLost && !h.lastHeartbeat.IsZero() && !c.up(now, h) {
+			h.reportedLost = true
+			c.clusterEvent(now, cluster.HostLost, "supervisor %s has been silent for %v", h.Name, c.silence(now, h.lastHeartbeat, h.lastHeartbeat).Round(100*time.Millisecond))
 		}
 	}
 }
@@ -83,24 +83,24 @@ func (c *Core) Join(now time.Time, h *cluster.Host) (*cluster.Host, error) {
 		return &joined, nil
 	}
 	if !old.Started.IsZero() && !h.Started.IsZero() && !old.Started.Equal(h.Started) {
-		if err := c.replace(now, old, h); err != nil {
+		if err := c.checkReplacement(now, old, h); err != nil {
 			return nil, err
 		}
 	}
 	return &joined, nil
 }
 
-// replace returns an error unless the process that has had a host's name is gone. Both would start each worker, so
-// that can take three beats.
-func (c *Core) replace(now time.Time, old *host, h *cluster.Host) error {
-	if old.other == nil || !old.other.started.Equal(h.Started) {
-		old.other = &rival{started: h.Started, since: now}
+// checkReplacement returns an error unless the process that has had a host's name is gone. Both would start each worker, so
+// that can take three heartbeats.
+func (c *Core) checkReplacement(now time.Time, old *host, h *cluster.Host) error {
+	if old.successor == nil || !old.successor.started.Equal(h.Started) {
+		old.successor = &rival{started: h.Started, since: now}
 	}
-	if old.heard.Sub(old.other.since) > cluster.BeatEvery/5 { // what arrives sooner may have been on its way
+	if old.lastHeartbeat.Sub(old.successor.since) > cluster.HeartbeatEvery/5 { // what arrives sooner may have been on its way
 		return conflict("supervisor %s is run by another process already, which was started %s and is alive: stop it, or give this one another name",
 			h.Name, old.Started.Format(time.RFC3339))
 	}
-	if c.silence(now, c.began, old.heard) < 3*cluster.BeatEvery {
+	if c.silence(now, c.began, old.lastHeartbeat) < 3*cluster.HeartbeatEvery {
 		return unavailable("supervisor %s was heard a moment ago as another process: waiting until that is gone", h.Name)
 	}
 	return nil
@@ -128,19 +128,19 @@ func checkHost(h *cluster.Host) error {
 // Joined is told when a host is in the bucket.
 func (c *Core) Joined(now time.Time, joined *cluster.Host) {
 	if c.hosts[joined.Name] == nil {
-		c.tell(now, cluster.HostJoined, "supervisor %s joined with %d slots", joined.Name, joined.Slots)
+		c.clusterEvent(now, cluster.HostJoined, "supervisor %s joined with %d slots", joined.Name, joined.Slots)
 	}
 	c.joined(joined)
 }
 
 func (c *Core) joined(joined *cluster.Host) {
-	c.settled = nil
+	c.unchangedFor = nil
 	h := c.hosts[joined.Name]
 	if h == nil {
 		h = &host{}
 		c.hosts[joined.Name] = h
 	}
-	h.Host, h.other = *joined, nil
+	h.Host, h.successor = *joined, nil
 }
 
 // Unchanged reports whether a host has joined as it says already.
@@ -167,6 +167,6 @@ func (c *Core) Remove(now time.Time, name string) (*cluster.Host, error) {
 
 // Removed is told when a host is no longer in the bucket.
 func (c *Core) Removed(name string) {
-	c.settled = nil
+	c.unchangedFor = nil
 	delete(c.hosts, name)
 }

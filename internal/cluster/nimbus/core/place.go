@@ -14,8 +14,8 @@ import (
 	grouping "github.com/askback/askback/topology"
 )
 
-// losses says of each lost worker why, by its seat.
-type losses map[cluster.Seat]*cluster.Loss
+// losses says of each lost worker why, by its slot.
+type losses map[cluster.WorkerSlot]*cluster.Loss
 
 // place returns the records whose placement changes. The scheduler is asked only if somebody is heard or given up who
 // was not when it had nothing to change; Stored and Joined forget when that was.
@@ -23,22 +23,22 @@ func (c *Core) place(now time.Time) (writes []Write) {
 	if !c.ready(now) {
 		return nil
 	}
-	lost, heard := c.losses(now), c.whoIsUp(now)
-	for seat := range maps.Keys(lost) {
-		heard = append(heard, seat.String())
+	lost, heard := c.losses(now), c.upHosts(now)
+	for slot := range maps.Keys(lost) {
+		heard = append(heard, slot.String())
 	}
 	slices.Sort(heard)
-	if c.settled != nil && slices.Equal(heard, c.settled) {
+	if c.unchangedFor != nil && slices.Equal(heard, c.unchangedFor) {
 		return nil
 	}
-	assignment := schedule.Schedule(c.situation(now, lost))
+	assignment := schedule.Schedule(c.schedulerState(now, lost))
 	for _, t := range c.inOrder() {
 		if w := c.apply(now, t, &assignment, lost); w != nil {
 			writes = append(writes, *w)
 		}
 	}
 	if len(writes) == 0 {
-		c.settled = append([]string{}, heard...)
+		c.unchangedFor = append([]string{}, heard...)
 	}
 	return writes
 }
@@ -50,15 +50,15 @@ func (c *Core) losses(now time.Time) losses {
 		for i := range t.record.Placement {
 			p := &t.record.Placement[i]
 			if loss, gone := c.lost(now, p, t.workers[slot(p)]); gone {
-				all[t.record.Seat(p)] = loss
+				all[t.record.WorkerSlot(p)] = loss
 			}
 		}
 	}
 	return all
 }
 
-// whoIsUp returns the hosts that are heard.
-func (c *Core) whoIsUp(now time.Time) (names []string) {
+// upHosts returns the hosts that are heard.
+func (c *Core) upHosts(now time.Time) (names []string) {
 	for name, h := range c.hosts {
 		if c.up(now, h) {
 			names = append(names, name)
@@ -77,8 +77,8 @@ func (c *Core) inOrder() []*topology {
 	return all
 }
 
-// situation returns what the scheduler is to know.
-func (c *Core) situation(now time.Time, lost losses) (s schedule.State) {
+// schedulerState returns what the scheduler is to know.
+func (c *Core) schedulerState(now time.Time, lost losses) (s schedule.State) {
 	for _, name := range slices.Sorted(maps.Keys(c.hosts)) {
 		h := c.hosts[name]
 		slots := make([]int, h.Slots)
@@ -90,19 +90,19 @@ func (c *Core) situation(now time.Time, lost losses) (s schedule.State) {
 		})
 	}
 	for _, t := range c.inOrder() {
-		s.Topologies = append(s.Topologies, t.asks())
+		s.Topologies = append(s.Topologies, t.schedulerTopology())
 		for i := range t.record.Placement {
 			p := &t.record.Placement[i]
 			s.Workers = append(s.Workers, schedule.Worker{
-				Topology: t.record.Spec.Name, Slot: slot(p), Tasks: p.Tasks, Lost: lost[t.record.Seat(p)] != nil,
+				Topology: t.record.Spec.Name, Slot: slot(p), Tasks: p.Tasks, Lost: lost[t.record.WorkerSlot(p)] != nil,
 			})
 		}
 	}
 	return s
 }
 
-// asks returns what a topology asks of the scheduler.
-func (t *topology) asks() schedule.Topology {
+// schedulerTopology returns what a topology asks of the scheduler.
+func (t *topology) schedulerTopology() schedule.Topology {
 	spec := &t.record.Spec
 	s := schedule.Topology{
 		Name: spec.Name, Tasks: spec.Tasks(), Workers: t.record.Workers, Tags: t.record.Tags,
@@ -159,20 +159,20 @@ func (c *Core) apply(now time.Time, t *topology, a *schedule.Assignment, lost lo
 	return t.write(next, events...)
 }
 
-func samePlace(a, b cluster.Placed) bool {
+func samePlace(a, b cluster.Placement) bool {
 	return a.Supervisor == b.Supervisor && a.Slot == b.Slot && slices.Equal(a.Tasks, b.Tasks)
 }
 
 // placement returns a topology's part of an assignment. Tasks of a lost worker that find no place stay where they
 // were: nobody else can run them, and if the worker comes back, nothing has happened to it.
-func (t *topology) placement(now time.Time, a *schedule.Assignment, lost losses) (all []cluster.Placed) {
+func (t *topology) placement(now time.Time, a *schedule.Assignment, lost losses) (all []cluster.Placement) {
 	placed := map[msgid.Alias]bool{}
 	for _, w := range a.Workers {
 		if w.Topology != t.record.Spec.Name {
 			continue
 		}
-		p := cluster.Placed{Supervisor: w.Slot.Supervisor, Slot: w.Slot.Number, Tasks: w.Tasks}
-		p.Lost = t.cameFrom(now, &p, lost)
+		p := cluster.Placement{Supervisor: w.Slot.Supervisor, Slot: w.Slot.Number, Tasks: w.Tasks}
+		p.Lost = t.movedFrom(now, &p, lost)
 		all = append(all, p)
 		for _, alias := range w.Tasks {
 			placed[alias] = true
@@ -180,7 +180,7 @@ func (t *topology) placement(now time.Time, a *schedule.Assignment, lost losses)
 	}
 	for i := range t.record.Placement {
 		p := t.record.Placement[i]
-		if lost[t.record.Seat(&p)] == nil {
+		if lost[t.record.WorkerSlot(&p)] == nil {
 			continue
 		}
 		p.Tasks = slices.DeleteFunc(slices.Clone(p.Tasks), func(alias msgid.Alias) bool { return placed[alias] })
@@ -188,12 +188,12 @@ func (t *topology) placement(now time.Time, a *schedule.Assignment, lost losses)
 			all = append(all, p)
 		}
 	}
-	slices.SortFunc(all, func(a, b cluster.Placed) int { return slot(&a).Compare(slot(&b)) })
+	slices.SortFunc(all, func(a, b cluster.Placement) int { return slot(&a).Compare(slot(&b)) })
 	return all
 }
 
-// cameFrom says why tasks of a worker were elsewhere before; nil if none was.
-func (t *topology) cameFrom(now time.Time, p *cluster.Placed, lost losses) (why *cluster.Loss) {
+// movedFrom says why tasks of a worker were elsewhere before; nil if none was.
+func (t *topology) movedFrom(now time.Time, p *cluster.Placement, lost losses) (why *cluster.Loss) {
 	for i := range t.record.Placement {
 		old := &t.record.Placement[i]
 		if slot(old) == slot(p) {
@@ -208,10 +208,10 @@ func (t *topology) cameFrom(now time.Time, p *cluster.Placed, lost losses) (why 
 		if slot(old) == slot(p) || !slices.ContainsFunc(old.Tasks, func(a msgid.Alias) bool { return slices.Contains(p.Tasks, a) }) {
 			continue
 		}
-		if loss := lost[t.record.Seat(old)]; loss != nil {
+		if loss := lost[t.record.WorkerSlot(old)]; loss != nil {
 			return loss
 		}
-		why = &cluster.Loss{Cause: "rebalanced", Last: wall(now), Noted: wall(now)}
+		why = &cluster.Loss{Cause: "rebalanced", LastSeen: wall(now), DetectedAt: wall(now)}
 	}
 	return why
 }
@@ -220,9 +220,9 @@ func (t *topology) cameFrom(now time.Time, p *cluster.Placed, lost losses) (why 
 func (t *topology) lossEvents(now time.Time, next *cluster.Record, lost losses) (events []cluster.Event) {
 	for i := range t.record.Placement {
 		p := &t.record.Placement[i]
-		seat := t.record.Seat(p)
-		if loss := lost[seat]; loss != nil && !slices.ContainsFunc(next.Placement, func(n cluster.Placed) bool { return samePlace(*p, n) }) {
-			events = append(events, cluster.Event{At: wall(now), Kind: cluster.WorkerLost, Seat: &seat, Text: loss.Cause + ": its tasks move"})
+		slot := t.record.WorkerSlot(p)
+		if loss := lost[slot]; loss != nil && !slices.ContainsFunc(next.Placement, func(n cluster.Placement) bool { return samePlace(*p, n) }) {
+			events = append(events, cluster.Event{At: wall(now), Kind: cluster.WorkerLost, Slot: &slot, Text: loss.Cause + ": its tasks move"})
 		}
 	}
 	return events
@@ -231,7 +231,7 @@ func (t *topology) lossEvents(now time.Time, next *cluster.Record, lost losses) 
 // maxPlaces bounds how many workers an event names.
 const maxPlaces = 20
 
-func describePlacement(all []cluster.Placed) string {
+func describePlacement(all []cluster.Placement) string {
 	if len(all) == 0 {
 		return "placed nowhere"
 	}

@@ -55,7 +55,7 @@ func (c *Core) Kill(now time.Time, q *cluster.KillRequest) (*Write, *cluster.Rec
 
 // killing turns a record into one that ends.
 func (t *topology) killing(now time.Time, next *cluster.Record) *cluster.Record {
-	next.Status, next.Since, next.Reason, next.Reshape = cluster.Killing, wall(now), "", nil
+	next.Status, next.Since, next.Reason, next.Rescale = cluster.Killing, wall(now), "", nil
 	return next
 }
 
@@ -68,7 +68,7 @@ func (t *topology) remove(now time.Time) *Write {
 
 // killed returns the record of a topology that was killed a moment ago.
 func (c *Core) killed(name string) (last *cluster.Record) {
-	for i, e := range c.ending {
+	for i, e := range c.retired {
 		if i.Name() == name && e.record != nil && (last == nil || e.record.Submitted.After(last.Submitted)) {
 			last = e.record
 		}
@@ -101,14 +101,14 @@ func (c *Core) Activate(now time.Time, name string, active bool) (*Write, *clust
 	if active {
 		to, from = cluster.Active, []cluster.Status{cluster.Inactive, cluster.Failed}
 	}
-	if t.record.Reshape != nil {
+	if t.record.Rescale != nil {
 		return nil, nil, unavailable("%s comes to a standstill for other numbers of tasks: try again in a moment", name)
 	}
 	if t.record.Status == to {
 		return nil, t.record, nil
 	}
 	if !slices.Contains(from, t.record.Status) {
-		return nil, nil, conflict("%s: it cannot become %s", since(t.record), to)
+		return nil, nil, conflict("%s: it cannot become %s", statusSince(t.record), to)
 	}
 	next := t.change()
 	next.Status, next.Since, next.Reason = to, wall(now), ""
@@ -125,9 +125,9 @@ func (c *Core) Rebalance(now time.Time, q *cluster.RebalanceRequest) (*Write, *c
 		return nil, nil, err
 	}
 	if t.record.Status == cluster.Completed || t.record.Status == cluster.Killing {
-		return nil, nil, conflict("%s: it cannot be placed afresh", since(t.record))
+		return nil, nil, conflict("%s: it cannot be placed afresh", statusSince(t.record))
 	}
-	if t.record.Reshape != nil {
+	if t.record.Rescale != nil {
 		return nil, nil, unavailable("%s comes to a standstill for other numbers of tasks: try again in a moment", q.Name)
 	}
 	if !c.ready(now) {
@@ -140,7 +140,7 @@ func (c *Core) Rebalance(now time.Time, q *cluster.RebalanceRequest) (*Write, *c
 	}
 	asked := c.with(next)
 	lost := c.losses(now)
-	assignment := schedule.Schedule(asked.situation(now, lost))
+	assignment := schedule.Schedule(asked.schedulerState(now, lost))
 	for _, s := range assignment.Shortages {
 		if s.Topology == q.Name && strings.Contains(s.Reason, "is not rebalanced") {
 			return nil, nil, conflict("%s", s.Reason)
@@ -193,25 +193,25 @@ func (c *Core) Level(now time.Time, q *cluster.LevelRequest) (*Write, *cluster.R
 	return t.write(next), next, nil
 }
 
-// Seat returns where a task runs.
-func (c *Core) Seat(name string, task msgid.Alias) (cluster.Seat, *cluster.Record, error) {
+// WorkerSlot returns where a task runs.
+func (c *Core) WorkerOf(name string, task msgid.Alias) (cluster.WorkerSlot, *cluster.Record, error) {
 	t, err := c.find(name)
 	if err != nil {
-		return cluster.Seat{}, nil, err
+		return cluster.WorkerSlot{}, nil, err
 	}
 	if o := t.record.Spec.Operator(task.Operator); o == nil || task.Index < 0 || task.Index >= o.Parallel {
-		return cluster.Seat{}, nil, notFound("topology %s has no task %.80s", name, task)
+		return cluster.WorkerSlot{}, nil, notFound("topology %s has no task %.80s", name, task)
 	}
 	for i := range t.record.Placement {
 		if p := &t.record.Placement[i]; slices.Contains(p.Tasks, task) {
-			return t.record.Seat(p), t.record, nil
+			return t.record.WorkerSlot(p), t.record, nil
 		}
 	}
-	return cluster.Seat{}, nil, conflict("task %s runs nowhere: %s", task, t.record.Shortage)
+	return cluster.WorkerSlot{}, nil, conflict("task %s runs nowhere: %s", task, t.record.Shortage)
 }
 
-// Tasks returns what a worker is to run, for those who ask for its permissions.
-func (c *Core) Tasks(s cluster.Seat) ([]msgid.Alias, *cluster.Record, error) {
+// TasksOf returns what a worker is to run, for those who ask for its permissions.
+func (c *Core) TasksOf(s cluster.WorkerSlot) ([]msgid.Alias, *cluster.Record, error) {
 	if err := s.Check(); err != nil {
 		return nil, nil, badRequest("%v", err)
 	}
@@ -220,9 +220,9 @@ func (c *Core) Tasks(s cluster.Seat) ([]msgid.Alias, *cluster.Record, error) {
 		return nil, nil, notFound("there is no %s: it was killed", s.Instance)
 	}
 	for i := range t.record.Placement {
-		if p := &t.record.Placement[i]; t.record.Seat(p) == s {
+		if p := &t.record.Placement[i]; t.record.WorkerSlot(p) == s {
 			return p.Tasks, t.record, nil
 		}
 	}
-	return nil, nil, conflict("nothing of %s is placed in slot %d of supervisor %s", s.Instance, s.Slot, s.Supervisor)
+	return nil, nil, conflict("nothing of %s is placed in slot %d of supervisor %s", s.Instance, s.Number, s.Supervisor)
 }

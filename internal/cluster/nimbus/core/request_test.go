@@ -97,20 +97,20 @@ func TestKill(t *testing.T) {
 func TestLogsOfTheEnded(t *testing.T) {
 	w := newWorld(t, "a")
 	r := w.submit("words", 1)
-	w.core.Found(w.now, []cluster.Instance{r.Instance, "left-abcdefgh"})
+	w.core.LogsFound(w.now, []cluster.Instance{r.Instance, "left-abcdefgh"})
 	w.kill("words", 0)
 	if r2 := w.submit("words", 1); r2.Instance == r.Instance {
 		t.Fatal("the next one of its name is the same instance")
 	}
 	w.pass(9 * time.Second)
-	w.core.Beat(w.now, &cluster.Beat{Seat: cluster.Seat{Instance: r.Instance, Supervisor: "a"}})
+	w.core.WorkerHeartbeat(w.now, &cluster.Heartbeat{Slot: cluster.WorkerSlot{Instance: r.Instance, Supervisor: "a"}})
 	w.pass(2 * time.Second)
-	if got := fmt.Sprint(w.core.Ended(w.now)); got != "[left-abcdefgh]" {
+	if got := fmt.Sprint(w.core.DeletableLogs(w.now)); got != "[left-abcdefgh]" {
 		t.Errorf("ended: %s", got)
 	}
-	w.core.Deleted("left-abcdefgh")
+	w.core.LogDeleted("left-abcdefgh")
 	w.pass(9 * time.Second)
-	if got := fmt.Sprint(w.core.Ended(w.now)); got != fmt.Sprintf("[%s]", r.Instance) {
+	if got := fmt.Sprint(w.core.DeletableLogs(w.now)); got != fmt.Sprintf("[%s]", r.Instance) {
 		t.Errorf("ended: %s", got)
 	}
 	if logs := w.core.Logs(); len(logs) != 1 || logs[0] != w.core.Record("words") {
@@ -201,27 +201,27 @@ func TestLevel(t *testing.T) {
 }
 
 // Permissions follow the placement.
-func TestTasksOfASeat(t *testing.T) {
+func TestTasksOfAWorker(t *testing.T) {
 	w := newWorld(t, "a", "b")
 	r := w.submit("words", 2)
-	if tasks, _, err := w.core.Tasks(r.Seat(&r.Placement[0])); err != nil || len(tasks) != 2 {
+	if tasks, _, err := w.core.TasksOf(r.WorkerSlot(&r.Placement[0])); err != nil || len(tasks) != 2 {
 		t.Errorf("%v, %v", tasks, err)
 	}
-	for seat, code := range map[cluster.Seat]cluster.ErrCode{
-		{Instance: r.Instance, Supervisor: "a", Slot: 1}:          cluster.CodeConflict,
-		{Instance: "words-abcdefgh", Supervisor: "a", Slot: 0}:    cluster.CodeNotFound,
-		{Instance: "words", Supervisor: "a", Slot: 0}:             cluster.CodeBadRequest,
-		{Instance: r.Instance, Supervisor: "a.>", Slot: 0}:        cluster.CodeBadRequest,
-		{Instance: r.Instance, Supervisor: "b", Slot: 1_000_0000}: cluster.CodeConflict,
+	for slot, code := range map[cluster.WorkerSlot]cluster.ErrCode{
+		{Instance: r.Instance, Supervisor: "a", Number: 1}:          cluster.CodeConflict,
+		{Instance: "words-abcdefgh", Supervisor: "a", Number: 0}:    cluster.CodeNotFound,
+		{Instance: "words", Supervisor: "a", Number: 0}:             cluster.CodeBadRequest,
+		{Instance: r.Instance, Supervisor: "a.>", Number: 0}:        cluster.CodeBadRequest,
+		{Instance: r.Instance, Supervisor: "b", Number: 1_000_0000}: cluster.CodeConflict,
 	} {
-		if _, _, err := w.core.Tasks(seat); refused(err) != code {
-			t.Errorf("%v: %v", seat, err)
+		if _, _, err := w.core.TasksOf(slot); refused(err) != code {
+			t.Errorf("%v: %v", slot, err)
 		}
 	}
-	if seat, _, err := w.core.Seat("words", r.Placement[1].Tasks[0]); err != nil || seat.Supervisor != "b" {
-		t.Errorf("%v, %v", seat, err)
+	if slot, _, err := w.core.WorkerOf("words", r.Placement[1].Tasks[0]); err != nil || slot.Supervisor != "b" {
+		t.Errorf("%v, %v", slot, err)
 	}
-	if _, _, err := w.core.Seat("words", msgid.Alias{Operator: "nobody"}); refused(err) != cluster.CodeNotFound {
+	if _, _, err := w.core.WorkerOf("words", msgid.Alias{Operator: "nobody"}); refused(err) != cluster.CodeNotFound {
 		t.Error(err)
 	}
 }
@@ -241,7 +241,7 @@ func TestListAndDescribe(t *testing.T) {
 		t.Errorf("%+v", h)
 	}
 	d, err := w.core.Describe(w.now, "words")
-	if err != nil || len(d.Workers) != 2 || d.Workers[0].State != "running" || len(d.Workers[0].Beat.Tasks) != 2 {
+	if err != nil || len(d.Workers) != 2 || d.Workers[0].State != "running" || len(d.Workers[0].Heartbeat.Tasks) != 2 {
 		t.Errorf("%+v, %v", d, err)
 	}
 	if _, err := w.core.Describe(w.now, "other"); refused(err) != cluster.CodeNotFound {

@@ -27,7 +27,7 @@ func (c *Core) Admit(q *cluster.SubmitRequest) (s *Submission, first bool, r *cl
 		if t.record.Nonce == q.Nonce {
 			return nil, false, t.record, nil
 		}
-		return nil, false, nil, conflict("exists: %s; kill it first or choose another name", since(t.record))
+		return nil, false, nil, conflict("exists: %s; kill it first or choose another name", statusSince(t.record))
 	}
 	if s := c.pending[name]; s != nil {
 		if s.Request.Nonce == q.Nonce {
@@ -40,8 +40,8 @@ func (c *Core) Admit(q *cluster.SubmitRequest) (s *Submission, first bool, r *cl
 	return s, true, nil, nil
 }
 
-// since says how a topology stands, such as "wordcount has been running since 2026-11-21T07:00:00Z".
-func since(r *cluster.Record) string {
+// statusSince says how a topology stands, such as "wordcount has been running since 2026-11-21T07:00:00Z".
+func statusSince(r *cluster.Record) string {
 	doing := map[cluster.Status]string{
 		cluster.Active: "has been running", cluster.Inactive: "has been inactive", cluster.Killing: "has been ending",
 		cluster.Completed: "has been complete", cluster.Failed: "has failed, and is kept",

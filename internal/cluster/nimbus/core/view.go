@@ -22,12 +22,12 @@ func (c *Core) List(now time.Time) *cluster.ListReply {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.hosts)) {
 		h := c.hosts[name]
-		s := cluster.HostSummary{Host: h.Host, State: "silent", Heard: h.heard, Used: used[name]}
+		s := cluster.HostSummary{Host: h.Host, State: "silent", LastHeartbeat: h.lastHeartbeat, Used: used[name]}
 		if c.up(now, h) {
 			s.State = "up"
 		}
-		if h.beat != nil {
-			s.Workers = h.beat.Workers
+		if h.heartbeat != nil {
+			s.Workers = h.heartbeat.Workers
 		}
 		r.Hosts = append(r.Hosts, s)
 	}
@@ -47,10 +47,10 @@ func (c *Core) healthy(now time.Time, t *topology) (n int) {
 	for i := range t.record.Placement {
 		p := &t.record.Placement[i]
 		w := t.workers[slot(p)]
-		if !c.heard(now, w) {
+		if !c.responsive(now, w) {
 			continue
 		}
-		for _, its := range w.beat.Tasks {
+		for _, its := range w.heartbeat.Tasks {
 			if its.State != task.Failed.String() && slices.Contains(p.Tasks, its.Alias) {
 				n++
 			}
@@ -59,9 +59,9 @@ func (c *Core) healthy(now time.Time, t *topology) (n int) {
 	return n
 }
 
-// heard reports whether a worker has been heard lately.
-func (c *Core) heard(now time.Time, w *worker) bool {
-	return w.beat != nil && c.silence(now, w.heard, w.heard) < c.cfg.Detection
+// responsive reports whether a worker has been heard lately.
+func (c *Core) responsive(now time.Time, w *worker) bool {
+	return w.heartbeat != nil && c.silence(now, w.lastHeartbeat, w.lastHeartbeat) < c.cfg.Detection
 }
 
 // Describe returns how a topology and its workers stand.
@@ -70,12 +70,12 @@ func (c *Core) Describe(now time.Time, name string) (*cluster.Description, error
 	if err != nil {
 		return nil, err
 	}
-	d := &cluster.Description{Record: *t.record, Workers: []cluster.WorkerNow{}}
+	d := &cluster.Description{Record: *t.record, Workers: []cluster.WorkerStatus{}}
 	for i := range t.record.Placement {
 		p := &t.record.Placement[i]
 		w := t.workers[slot(p)]
-		d.Workers = append(d.Workers, cluster.WorkerNow{
-			Seat: t.record.Seat(p), Tasks: p.Tasks, State: c.workerState(now, w), Heard: w.heard, Beat: w.beat, Process: w.process,
+		d.Workers = append(d.Workers, cluster.WorkerStatus{
+			Slot: t.record.WorkerSlot(p), Tasks: p.Tasks, State: c.workerState(now, w), LastHeartbeat: w.lastHeartbeat, Heartbeat: w.heartbeat, Process: w.process,
 		})
 	}
 	return d, nil
@@ -84,11 +84,11 @@ func (c *Core) Describe(now time.Time, name string) (*cluster.Description, error
 // workerState says how a worker stands: as it tells itself, else as its supervisor does.
 func (c *Core) workerState(now time.Time, w *worker) string {
 	switch {
-	case c.heard(now, w) && (w.process == nil || w.process.State == "running"):
+	case c.responsive(now, w) && (w.process == nil || w.process.State == "running"):
 		return "running"
 	case w.process != nil && w.process.State != "running":
 		return w.process.State
-	case c.silence(now, w.since, w.heard) < c.cfg.Detection:
+	case c.silence(now, w.since, w.lastHeartbeat) < c.cfg.Detection:
 		return "starting"
 	}
 	return "silent"

@@ -12,59 +12,59 @@ import (
 
 // A worker is what is known of a worker in its place.
 type worker struct {
-	since time.Time // when it was placed there, or when nimbus began to lead
-	heard time.Time // zero: never
-	beat  *cluster.Beat
-	noted bool // its loss was told
+	since         time.Time // when it was placed there, or when nimbus began to lead
+	lastHeartbeat time.Time // zero: never
+	heartbeat     *cluster.Heartbeat
+	lossReported  bool // its loss was told
 
-	process *cluster.Process // as its supervisor sees it; nil: it has not said
-	refused int              // how many beats in a row its supervisor has said that it cannot run
+	process       *cluster.Process // as its supervisor sees it; nil: it has not said
+	startFailures int              // how many heartbeats in a row its supervisor has said that it cannot run
 }
 
-// Beat tells what a worker said of itself, as it arrived at a moment.
-func (c *Core) Beat(now time.Time, b *cluster.Beat) {
-	if e := c.ending[b.Seat.Instance]; e != nil {
-		e.heard = now
+// WorkerHeartbeat tells what a worker said of itself, as it arrived at a moment.
+func (c *Core) WorkerHeartbeat(now time.Time, b *cluster.Heartbeat) {
+	if e := c.retired[b.Slot.Instance]; e != nil {
+		e.lastHeartbeat = now
 	}
-	t := c.topologies[b.Seat.Instance.Name()]
-	if t == nil || t.record.Instance != b.Seat.Instance {
+	t := c.topologies[b.Slot.Instance.Name()]
+	if t == nil || t.record.Instance != b.Slot.Instance {
 		return
 	}
-	w := t.workers[schedule.Slot{Supervisor: b.Seat.Supervisor, Number: b.Seat.Slot}]
+	w := t.workers[schedule.Slot{Supervisor: b.Slot.Supervisor, Number: b.Slot.Number}]
 	if w == nil || w.outdated(now, b) {
 		return
 	}
-	w.heard, w.beat, w.noted = now, b, false
+	w.lastHeartbeat, w.heartbeat, w.lossReported = now, b, false
 }
 
-// outdated reports whether a beat is of a process that another has replaced in its seat. Only while that one is heard:
+// outdated reports whether a heartbeat is of a process that another has replaced in its slot. Only while that one is heard:
 // the wall clock, by which they are told apart, may have jumped.
-func (w *worker) outdated(now time.Time, b *cluster.Beat) bool {
-	return w.beat != nil && w.beat.PID != b.PID && b.Started.Before(w.beat.Started) && now.Sub(w.heard) < 4*cluster.BeatEvery
+func (w *worker) outdated(now time.Time, b *cluster.Heartbeat) bool {
+	return w.heartbeat != nil && w.heartbeat.PID != b.PID && b.Started.Before(w.heartbeat.Started) && now.Sub(w.lastHeartbeat) < 4*cluster.HeartbeatEvery
 }
 
-// refusals is how many beats in a row a supervisor must have said that a worker cannot run: the first ones may be
+// maxStartFailures is how many heartbeats in a row a supervisor must have said that a worker cannot run: the first ones may be
 // older than the order.
-const refusals = 3
+const maxStartFailures = 3
 
-// processes notes how a supervisor sees the workers that are placed with it.
-func (c *Core) processes(b *cluster.HostBeat) {
+// noteProcesses notes how a supervisor sees the workers that are placed with it.
+func (c *Core) noteProcesses(b *cluster.HostHeartbeat) {
 	for i := range b.Workers {
 		p := &b.Workers[i]
-		t := c.topologies[p.Seat.Instance.Name()]
-		if t == nil || t.record.Instance != p.Seat.Instance || p.Seat.Supervisor != b.Name {
+		t := c.topologies[p.Slot.Instance.Name()]
+		if t == nil || t.record.Instance != p.Slot.Instance || p.Slot.Supervisor != b.Name {
 			continue
 		}
-		w := t.workers[schedule.Slot{Supervisor: b.Name, Number: p.Seat.Slot}]
+		w := t.workers[schedule.Slot{Supervisor: b.Name, Number: p.Slot.Number}]
 		if w == nil {
 			continue
 		}
 		w.process = p
 		if p.State != "failed" || fenced(p.Error) {
-			w.refused = 0
+			w.startFailures = 0
 			continue
 		}
-		w.refused++
+		w.startFailures++
 	}
 }
 
@@ -78,21 +78,21 @@ func fenced(text string) bool {
 }
 
 // lost reports whether a worker is given up, and why: neither it nor its supervisor has been heard for long.
-func (c *Core) lost(now time.Time, p *cluster.Placed, w *worker) (*cluster.Loss, bool) {
+func (c *Core) lost(now time.Time, p *cluster.Placement, w *worker) (*cluster.Loss, bool) {
 	var host time.Time
 	if h := c.hosts[p.Supervisor]; h != nil {
-		host = h.heard
+		host = h.lastHeartbeat
 	}
-	silent := min(c.silence(now, w.since, w.heard), c.silence(now, w.since, host))
+	silent := min(c.silence(now, w.since, w.lastHeartbeat), c.silence(now, w.since, host))
 	if silent < c.cfg.Detection {
 		return nil, false
 	}
-	last := latest(w.heard, host)
+	last := latest(w.lastHeartbeat, host)
 	if last.IsZero() {
-		last = latest(w.since, c.listening)
+		last = latest(w.since, c.detectionSince)
 	}
 	return &cluster.Loss{
-		Cause: "supervisor " + p.Supervisor + " and its worker " + slot(p).String() + " were silent for " + silent.Round(100*time.Millisecond).String(),
-		Last:  wall(last), Noted: wall(now),
+		Cause:    "supervisor " + p.Supervisor + " and its worker " + slot(p).String() + " were silent for " + silent.Round(100*time.Millisecond).String(),
+		LastSeen: wall(last), DetectedAt: wall(now),
 	}, true
 }

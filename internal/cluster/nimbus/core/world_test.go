@@ -30,8 +30,8 @@ type world struct {
 	apart    bool                       // hosts beat at different moments
 	state    map[msgid.Alias]string     // of tasks; "" is running
 	problem  map[msgid.Alias]string     // of tasks
-	dead     map[string]bool            // workers that do not beat, by seat, and supervisors, by name
-	process  map[string]cluster.Process // what supervisors say of workers, by seat
+	dead     map[string]bool            // workers that do not beat, by slot, and supervisors, by name
+	process  map[string]cluster.Process // what supervisors say of workers, by slot
 	events   []cluster.Event
 	keeps    map[string]string      // what operators keep
 	stands   map[msgid.Alias]uint64 // where tasks stand still when they are to
@@ -48,7 +48,7 @@ func newWorld(f fatal, hosts ...string) *world {
 	for _, name := range hosts {
 		w.join(name, 2)
 	}
-	w.pass(cluster.BeatEvery)
+	w.pass(cluster.HeartbeatEvery)
 	return w
 }
 
@@ -76,7 +76,7 @@ func (w *world) join(name string, slots int) {
 	w.core.Joined(w.now, h)
 }
 
-// pass lets time pass, in steps of 100 ms, with beats.
+// pass lets time pass, in steps of 100 ms, with heartbeats.
 func (w *world) pass(d time.Duration) {
 	w.Helper()
 	for end := w.now.Add(d); w.now.Before(end); {
@@ -86,7 +86,7 @@ func (w *world) pass(d time.Duration) {
 			if w.apart {
 				phase = 100 * int64(name[0]-'a')
 			}
-			if w.now.UnixMilli()%cluster.BeatEvery.Milliseconds() == phase {
+			if w.now.UnixMilli()%cluster.HeartbeatEvery.Milliseconds() == phase {
 				w.beat(name)
 			}
 		}
@@ -99,35 +99,35 @@ func (w *world) beat(name string) {
 	if w.silent[name] {
 		return
 	}
-	b := &cluster.HostBeat{Name: name, Runtime: cluster.Runtime, Started: w.hosts[name].Started}
+	b := &cluster.HostHeartbeat{Name: name, Runtime: cluster.Runtime, Started: w.hosts[name].Started}
 	for _, p := range w.process {
-		if p.Seat.Supervisor == name {
+		if p.Slot.Supervisor == name {
 			b.Workers = append(b.Workers, p)
 		}
 	}
 	if !w.dead[name] {
-		w.core.HostBeat(w.now, b)
+		w.core.HostHeartbeat(w.now, b)
 	}
 	for _, r := range w.records {
 		for i := range r.Record.Placement {
 			p := &r.Record.Placement[i]
-			seat := r.Record.Seat(p)
-			if p.Supervisor != name || w.dead[seat.String()] {
+			slot := r.Record.WorkerSlot(p)
+			if p.Supervisor != name || w.dead[slot.String()] {
 				continue
 			}
-			b := &cluster.Beat{Seat: seat, PID: 1, Revision: r.Revision}
+			b := &cluster.Heartbeat{Slot: slot, PID: 1, Revision: r.Revision}
 			for _, alias := range p.Tasks {
 				state := w.state[alias]
 				if state == "" {
 					state = "running"
 				}
-				t := cluster.Task{Alias: alias, State: state, Error: w.problem[alias], Incarnation: 1, Keeps: w.keeps[alias.Operator], Rooted: w.rooted}
-				if r.Record.Reshape != nil {
-					t.Still = w.stands[alias]
+				t := cluster.Task{Alias: alias, State: state, Error: w.problem[alias], Incarnation: 1, KeepsState: w.keeps[alias.Operator], HasSnapshot: w.rooted}
+				if r.Record.Rescale != nil {
+					t.QuiescePositions = w.stands[alias]
 				}
 				b.Tasks = append(b.Tasks, t)
 			}
-			w.core.Beat(w.now, b)
+			w.core.WorkerHeartbeat(w.now, b)
 		}
 	}
 }

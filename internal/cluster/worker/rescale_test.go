@@ -15,7 +15,7 @@ func (s *site) still(revision uint64) map[string]uint64 {
 	s.t.Helper()
 	for slot, tasks := range halves {
 		o := s.order(revision, tasks...)
-		o.Still = true
+		o.Quiesce = true
 		s.send(slot, o)
 	}
 	stands := map[string]uint64{}
@@ -26,10 +26,10 @@ func (s *site) still(revision uint64) map[string]uint64 {
 				return false
 			}
 			for _, t := range b.Tasks {
-				if t.Still == 0 {
+				if t.QuiescePositions == 0 {
 					return false
 				}
-				stands[t.Alias.String()] = t.Still
+				stands[t.Alias.String()] = t.QuiescePositions
 			}
 		}
 		return true
@@ -53,14 +53,14 @@ func TestReshape(t *testing.T) {
 		t.Errorf("they stood still at %v, then at %v", stands, again)
 	}
 	for _, task := range s.beat(0).Tasks {
-		if want := map[string]string{"count": "keyed state"}[task.Alias.Operator]; task.Keeps != want {
-			t.Errorf("%s keeps %q, want %q", task.Alias, task.Keeps, want)
+		if want := map[string]string{"count": "keyed state"}[task.Alias.Operator]; task.KeepsState != want {
+			t.Errorf("%s keeps %q, want %q", task.Alias, task.KeepsState, want)
 		}
 	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	where := s.subjects.Worker(s.launch(0).Seat, cluster.VerbSpec)
+	where := s.subjects.Worker(s.launch(0).Slot, cluster.VerbSpec)
 	_, err := cluster.Request[cluster.Spec](ctx, s.nc, where, cluster.SpecRequest{Parallel: map[string]int{"none": 4}})
 	if err == nil || !strings.Contains(err.Error(), `no operator "none"`) {
 		t.Errorf("an operator that is not there: %v", err)
@@ -68,11 +68,11 @@ func TestReshape(t *testing.T) {
 	parallel := map[string]int{"split": 4}
 	spec, err := cluster.Request[cluster.Spec](ctx, s.nc, where, cluster.SpecRequest{Parallel: parallel})
 	check(t, err)
-	if !spec.Same(s.spec) || spec.Operator("split").Parallel != 4 || spec.Plan == s.spec.Plan {
+	if !spec.SameProgram(s.spec) || spec.Operator("split").Parallel != 4 || spec.Plan == s.spec.Plan {
 		t.Fatalf("the worker says that its program would be %+v", spec)
 	}
 
-	from := &cluster.Origin{Instance: s.instance, Plan: s.spec.Plan, Stands: stands}
+	from := &cluster.Origin{Instance: s.instance, Plan: s.spec.Plan, QuiescePositions: stands}
 	for alias := range stands {
 		if strings.HasPrefix(alias, "split") {
 			delete(stands, alias)
@@ -93,7 +93,7 @@ func TestReshape(t *testing.T) {
 	s.done(0, 1)
 	for slot := range halves {
 		for _, task := range s.beat(slot).Tasks {
-			if !task.Rooted {
+			if !task.HasSnapshot {
 				t.Errorf("%s has come to its end without a snapshot of its own", task.Alias)
 			}
 		}

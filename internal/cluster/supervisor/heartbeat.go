@@ -16,22 +16,22 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// beat tells how the supervisor and its workers stand, every cluster.BeatEvery, until ctx ends.
-func (s *Supervisor) beat(ctx context.Context) {
-	tick := time.NewTicker(cluster.BeatEvery)
+// sendHeartbeats tells how the supervisor and its workers stand, every cluster.BeatEvery, until ctx ends.
+func (s *Supervisor) sendHeartbeats(ctx context.Context) {
+	tick := time.NewTicker(cluster.HeartbeatEvery)
 	defer tick.Stop()
 	for {
-		text, err := json.Marshal(s.standing())
+		text, err := json.Marshal(s.heartbeat())
 		if err == nil {
-			err = s.nc.Publish(s.subjects.HostBeat(s.cfg.Name), text) // the next one repeats it
+			err = s.nc.Publish(s.subjects.HostHeartbeat(s.cfg.Name), text) // the next one repeats it
 		}
 		if err == nil {
-			answered, cancel := context.WithTimeout(ctx, cluster.BeatEvery)
+			answered, cancel := context.WithTimeout(ctx, cluster.HeartbeatEvery)
 			err = s.nc.FlushWithContext(answered)
 			cancel()
 		}
 		if err == nil {
-			s.pulse.beat(time.Now())
+			s.pulse.answered(time.Now())
 		}
 		select {
 		case <-ctx.Done():
@@ -41,32 +41,32 @@ func (s *Supervisor) beat(ctx context.Context) {
 	}
 }
 
-func (s *Supervisor) standing() *cluster.HostBeat {
-	b := &cluster.HostBeat{Name: s.cfg.Name, Runtime: cluster.Runtime, Started: s.started, Workers: []cluster.Process{}}
-	for _, k := range s.all() {
-		b.Workers = append(b.Workers, *k.shown.Load())
+func (s *Supervisor) heartbeat() *cluster.HostHeartbeat {
+	b := &cluster.HostHeartbeat{Name: s.cfg.Name, Runtime: cluster.Runtime, Started: s.started, Workers: []cluster.Process{}}
+	for _, m := range s.all() {
+		b.Workers = append(b.Workers, *m.status.Load())
 	}
 	slices.SortFunc(b.Workers, func(a, b cluster.Process) int {
-		return cmp.Or(cmp.Compare(a.Seat.Slot, b.Seat.Slot), cmp.Compare(a.Seat.Instance, b.Seat.Instance))
+		return cmp.Or(cmp.Compare(a.Slot.Number, b.Slot.Number), cmp.Compare(a.Slot.Instance, b.Slot.Instance))
 	})
 	return b
 }
 
-// onBeat passes a worker's beat on. The subject says whose it is; nobody else may publish there. It is read by the seat's
-// own keeper, so that a worker that floods its beats keeps nobody from hearing the others.
-func (s *Supervisor) onBeat(m *nats.Msg) {
-	if k := s.keeper(s.beating(m.Subject)); k != nil && !cluster.Redirected(m) {
-		newest(k.beats, m)
+// onHeartbeat passes a worker's beat on. The subject says whose it is; nobody else may publish there. It is read by the slot's
+// own worker manager, so that a worker that floods its heartbeats keeps nobody from hearing the others.
+func (s *Supervisor) onHeartbeat(m *nats.Msg) {
+	if w := s.manager(s.slotOf(m.Subject)); w != nil && !cluster.FromStream(m) {
+		sendLatest(w.heartbeats, m)
 	}
 }
 
-// beating returns the seat of "P.beat.worker.I.S.N".
-func (s *Supervisor) beating(subject string) (seat cluster.Seat) {
+// slotOf returns the slot of "P.heartbeat.worker.I.S.N".
+func (s *Supervisor) slotOf(subject string) (slot cluster.WorkerSlot) {
 	if parts := strings.Split(subject, "."); len(parts) == 6 {
-		seat.Instance, seat.Supervisor = cluster.Instance(parts[3]), parts[4]
-		seat.Slot, _ = strconv.Atoi(parts[5])
+		slot.Instance, slot.Supervisor = cluster.Instance(parts[3]), parts[4]
+		slot.Number, _ = strconv.Atoi(parts[5])
 	}
-	return seat
+	return slot
 }
 
 const (

@@ -5,11 +5,11 @@ import (
 	"testing"
 )
 
-// Who floods his beats is heard with the newest, and takes nobody's room.
+// Who floods his heartbeats is heard with the newest, and takes nobody's room.
 func TestSounds(t *testing.T) {
-	s := newSounds()
+	s := newHeartbeatQueue()
 	heard := ""
-	for i := range 10 * maxBeats {
+	for i := range 10 * maxHeartbeats {
 		if !s.put("flood", func() { heard += fmt.Sprintf("flood %d ", i) }) {
 			t.Fatal("no room for the one that floods")
 		}
@@ -17,13 +17,13 @@ func TestSounds(t *testing.T) {
 	if !s.put("other", func() { heard += "other" }) {
 		t.Fatal("no room for another")
 	}
-	for range len(s.order) {
-		s.take(<-s.order)()
+	for range len(s.subjects) {
+		s.take(<-s.subjects)()
 	}
-	if want := fmt.Sprintf("flood %d other", 10*maxBeats-1); heard != want {
+	if want := fmt.Sprintf("flood %d other", 10*maxHeartbeats-1); heard != want {
 		t.Errorf("heard %q, want %q", heard, want)
 	}
-	for i := range maxBeats {
+	for i := range maxHeartbeats {
 		if !s.put(fmt.Sprint(i), func() {}) {
 			t.Fatalf("no room for number %d", i)
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/askback/askback/internal/task"
 )
 
-// judge returns the changes of status that follow from the time and from what workers tell.
-func (c *Core) judge(now time.Time) (writes []Write) {
+// changeStatus returns the changes of status that follow from the time and from what workers tell.
+func (c *Core) changeStatus(now time.Time) (writes []Write) {
 	for _, name := range slices.Sorted(maps.Keys(c.topologies)) {
 		t := c.topologies[name]
 		var w *Write
@@ -23,12 +23,12 @@ func (c *Core) judge(now time.Time) (writes []Write) {
 				w = t.remove(now)
 			}
 		case cluster.Active, cluster.Inactive:
-			if w = c.judgeTasks(now, t); w == nil {
-				w = c.judgeReshape(now, t)
+			if w = c.changeTaskStatus(now, t); w == nil {
+				w = c.advanceRescale(now, t)
 			}
 		}
 		if w == nil {
-			w = t.askAgain(now)
+			w = t.reissue(now)
 		}
 		if w != nil {
 			writes = append(writes, *w)
@@ -37,16 +37,16 @@ func (c *Core) judge(now time.Time) (writes []Write) {
 	return writes
 }
 
-func (c *Core) judgeTasks(now time.Time, t *topology) *Write {
-	if reason := t.failure(); reason != "" {
+func (c *Core) changeTaskStatus(now time.Time, t *topology) *Write {
+	if reason := t.failureReason(); reason != "" {
 		next := t.change()
-		next.Status, next.Since, next.Reason, next.Reshape = cluster.Failed, wall(now), reason, nil
+		next.Status, next.Since, next.Reason, next.Rescale = cluster.Failed, wall(now), reason, nil
 		return t.write(next, cluster.Event{At: next.Since, Kind: cluster.StatusChanged, Text: "failed: " + reason})
 	}
 	if c.complete(now, t) {
 		next := t.change()
 		next.Status, next.Since, next.Reason = cluster.Completed, wall(now), t.summary(now)
-		next.Placement, next.Shortage, next.Reshape = nil, "", nil
+		next.Placement, next.Shortage, next.Rescale = nil, "", nil
 		return t.write(next, cluster.Event{At: next.Since, Kind: cluster.StatusChanged, Text: "completed: " + next.Reason})
 	}
 	return nil
@@ -55,41 +55,41 @@ func (c *Core) judgeTasks(now time.Time, t *topology) *Write {
 // maxReason bounds a reason, in bytes: an error may hold a stack.
 const maxReason = 2000
 
-// failure returns why a topology cannot go on, "" if it can.
-func (t *topology) failure() string {
+// failureReason returns why a topology cannot go on, "" if it can.
+func (t *topology) failureReason() string {
 	for i := range t.record.Placement {
 		p := &t.record.Placement[i]
 		w := t.workers[slot(p)]
-		if w.refused >= refusals {
-			return short("worker " + slot(p).String() + " cannot run: " + w.process.Error)
+		if w.startFailures >= maxStartFailures {
+			return shorten("worker " + slot(p).String() + " cannot run: " + w.process.Error)
 		}
-		if w.beat == nil || w.beat.Revision < t.revision { // it may yet begin again what has failed
+		if w.heartbeat == nil || w.heartbeat.Revision < t.revision { // it may yet begin again what has failed
 			continue
 		}
-		for _, now := range w.beat.Tasks {
+		for _, now := range w.heartbeat.Tasks {
 			if now.State == task.Failed.String() && slices.Contains(p.Tasks, now.Alias) && !fenced(now.Error) {
-				return short(failed(&now))
+				return shorten(taskFailure(&now))
 			}
 		}
 	}
 	return ""
 }
 
-// forgive has supervisors say anew which workers cannot run.
-func (t *topology) forgive() {
+// clearStartFailures has supervisors say anew which workers cannot run.
+func (t *topology) clearStartFailures() {
 	for _, w := range t.workers {
-		w.refused = 0
+		w.startFailures = 0
 	}
 }
 
-func failed(now *cluster.Task) string {
+func taskFailure(now *cluster.Task) string {
 	if strings.Contains(now.Error, now.Alias.String()) {
 		return now.Error
 	}
 	return "task " + now.Alias.String() + ": " + now.Error
 }
 
-func short(reason string) string {
+func shorten(reason string) string {
 	if len(reason) > maxReason {
 		return strings.ToValidUTF8(reason[:maxReason], "") + " …"
 	}
@@ -103,11 +103,11 @@ func (c *Core) complete(now time.Time, t *topology) bool {
 	for i := range t.record.Placement {
 		p := &t.record.Placement[i]
 		w := t.workers[slot(p)]
-		if w.beat == nil || w.beat.Revision != t.revision || c.silence(now, w.heard, w.heard) >= c.cfg.Detection {
+		if w.heartbeat == nil || w.heartbeat.Revision != t.revision || c.silence(now, w.lastHeartbeat, w.lastHeartbeat) >= c.cfg.Detection {
 			return false
 		}
 		for _, alias := range p.Tasks {
-			if !slices.ContainsFunc(w.beat.Tasks, func(its cluster.Task) bool {
+			if !slices.ContainsFunc(w.heartbeat.Tasks, func(its cluster.Task) bool {
 				return its.Alias == alias && its.State == task.Complete.String()
 			}) {
 				return false
@@ -124,8 +124,8 @@ func (t *topology) summary(now time.Time) string {
 	var sum recovery.Counters
 	tasks := 0
 	for _, w := range t.workers {
-		for i := range w.beat.Tasks {
-			sum.Add(w.beat.Tasks[i].Counters)
+		for i := range w.heartbeat.Tasks {
+			sum.Add(w.heartbeat.Tasks[i].Counters)
 			tasks++
 		}
 	}
@@ -133,11 +133,11 @@ func (t *topology) summary(now time.Time) string {
 		tasks, now.Sub(t.record.Submitted).Round(time.Millisecond), sum.Consumed, sum.Emitted)
 }
 
-// askAgain returns the same record once more if a worker gave up a task that is nevertheless its own: it has been
+// reissue returns the same record once more if a worker gave up a task that is nevertheless its own: it has been
 // elsewhere meanwhile, and its supervisor waits for another order.
-func (t *topology) askAgain(now time.Time) *Write {
+func (t *topology) reissue(now time.Time) *Write {
 	for _, w := range t.workers {
-		if w.process != nil && w.process.State == "failed" && fenced(w.process.Error) && now.Sub(w.since) > 4*cluster.BeatEvery {
+		if w.process != nil && w.process.State == "failed" && fenced(w.process.Error) && now.Sub(w.since) > 4*cluster.HeartbeatEvery {
 			w.since, w.process = now, nil
 			return t.write(t.change())
 		}

@@ -40,7 +40,7 @@ func begun(t *testing.T, adjust func(*cluster.Spec)) *world {
 	}
 	w.write(w.core.Accept(w.now, s, "anna", "process"))
 	w.keeps["count"] = string(task.KeyState)
-	w.pass(2 * cluster.BeatEvery)
+	w.pass(2 * cluster.HeartbeatEvery)
 	return w
 }
 
@@ -48,12 +48,12 @@ func begun(t *testing.T, adjust func(*cluster.Spec)) *world {
 func (w *world) reshape(split int) cluster.Instance {
 	w.Helper()
 	q := &cluster.RebalanceRequest{Name: "words", Parallel: map[string]int{"split": split}}
-	_, parallel, r, err := w.core.Reshapes(w.now, q)
+	_, parallel, r, err := w.core.CheckRescale(w.now, q)
 	if err != nil || r != nil || parallel["split"] != split {
 		w.Fatalf("may it be %d: %v, %v, %v", split, parallel, r, err)
 	}
 	as, spec := cluster.NewInstance("words"), three(split)
-	x, _, err := w.core.Reshape(w.now, q, as, &spec)
+	x, _, err := w.core.StartRescale(w.now, q, as, &spec)
 	if err != nil {
 		w.Fatalf("%v", err)
 	}
@@ -76,7 +76,7 @@ func TestReshape(t *testing.T) {
 		lead := func() {
 			if failover {
 				w.lead()
-				w.pass(3 * cluster.BeatEvery)
+				w.pass(3 * cluster.HeartbeatEvery)
 			}
 		}
 		first := w.core.Record("words").Instance
@@ -84,34 +84,34 @@ func TestReshape(t *testing.T) {
 		lead()
 		w.pass(5 * time.Second)
 		r := w.core.Record("words")
-		if r.Instance != first || r.Reshape == nil || r.Reshape.Instance != as || r.Reshape.Stands != nil {
+		if r.Instance != first || r.Rescale == nil || r.Rescale.Instance != as || r.Rescale.QuiescePositions != nil {
 			t.Fatalf("not still: %+v", r)
 		}
-		w.core.Found(w.now, []cluster.Instance{first, as})
+		w.core.LogsFound(w.now, []cluster.Instance{first, as})
 		w.pass(15 * time.Second)
-		if over := w.core.Ended(w.now); len(over) > 0 {
+		if over := w.core.DeletableLogs(w.now); len(over) > 0 {
 			t.Errorf("logs %v are to be deleted", over)
 		}
 		w.stand(7)
 		w.dead["b/0 "+string(first)] = true
-		w.pass(cluster.BeatEvery)
-		if r = w.core.Record("words"); r.Reshape == nil || r.Reshape.Stands != nil {
+		w.pass(cluster.HeartbeatEvery)
+		if r = w.core.Record("words"); r.Rescale == nil || r.Rescale.QuiescePositions != nil {
 			t.Fatal("a worker has not said that it stands still, and is believed to")
 		}
 		w.dead["b/0 "+string(first)] = false
 		for range 20 {
-			if r = w.core.Record("words"); r.Reshape.Stands != nil {
+			if r = w.core.Record("words"); r.Rescale.QuiescePositions != nil {
 				break
 			}
 			w.pass(100 * time.Millisecond)
 		}
-		if r.Instance != first || r.Reshape.Stands["count.1"] != 7 {
-			t.Fatalf("where all stood still is not written down: %+v", r.Reshape)
+		if r.Instance != first || r.Rescale.QuiescePositions["count.1"] != 7 {
+			t.Fatalf("where all stood still is not written down: %+v", r.Rescale)
 		}
 		w.stands[msgid.Alias{Operator: "count"}] = 8 // it has moved: what it said before was too old
 		lead()
 		for range 20 {
-			if r = w.core.Record("words"); r.Instance != first || r.Reshape.Stands["count.0"] == 8 {
+			if r = w.core.Record("words"); r.Instance != first || r.Rescale.QuiescePositions["count.0"] == 8 {
 				break
 			}
 			w.pass(100 * time.Millisecond)
@@ -120,34 +120,34 @@ func TestReshape(t *testing.T) {
 			t.Fatal("a task has moved after it stood still, and the topology has become another")
 		}
 		lead()
-		w.pass(2 * cluster.BeatEvery)
+		w.pass(2 * cluster.HeartbeatEvery)
 		lead()
 		r = w.core.Record("words")
 		want := map[string]uint64{"lines.0": 7, "count.0": 8, "count.1": 7}
-		if r.Instance != as || r.Reshape != nil || r.From == nil || r.From.Instance != first || r.From.Plan != 1002 || !maps.Equal(r.From.Stands, want) {
+		if r.Instance != as || r.Rescale != nil || r.From == nil || r.From.Instance != first || r.From.Plan != 1002 || !maps.Equal(r.From.QuiescePositions, want) {
 			t.Fatalf("it has become %+v from %+v", r, r.From)
 		}
 		if n := len(r.Spec.Tasks()); n != 7 || r.Parallel["split"] != 4 || w.places("words") == "" || r.Status != cluster.Active {
 			t.Errorf("%d tasks in %s, %v", n, w.places("words"), r)
 		}
-		w.core.Found(w.now, []cluster.Instance{first, as})
+		w.core.LogsFound(w.now, []cluster.Instance{first, as})
 		w.pass(15 * time.Second)
-		if over := w.core.Ended(w.now); len(over) > 0 {
+		if over := w.core.DeletableLogs(w.now); len(over) > 0 {
 			t.Errorf("logs %v are to be deleted, and tasks still need one", over)
 		}
 		q := &cluster.RebalanceRequest{Name: "words", Parallel: map[string]int{"split": 1}}
-		if _, _, _, err := w.core.Reshapes(w.now, q); refused(err) != cluster.CodeUnavailable {
+		if _, _, _, err := w.core.CheckRescale(w.now, q); refused(err) != cluster.CodeUnavailable {
 			t.Errorf("once more, before the tasks have begun: %v", err)
 		}
 		w.rooted = true
-		w.pass(2 * cluster.BeatEvery)
+		w.pass(2 * cluster.HeartbeatEvery)
 		lead()
 		if r = w.core.Record("words"); r.From != nil || r.Instance != as {
 			t.Errorf("settled: %+v", r)
 		}
-		w.core.Found(w.now, []cluster.Instance{first, as})
+		w.core.LogsFound(w.now, []cluster.Instance{first, as})
 		w.pass(11 * time.Second)
-		if over := w.core.Ended(w.now); !slices.Equal(over, []cluster.Instance{first}) {
+		if over := w.core.DeletableLogs(w.now); !slices.Equal(over, []cluster.Instance{first}) {
 			t.Errorf("logs %v are to be deleted, want that of %s", over, first)
 		}
 		w.reshape(1)
@@ -174,18 +174,18 @@ func TestReshapeGivenUp(t *testing.T) {
 	}
 	w.pass(6 * time.Second)
 	r := w.core.Record("words")
-	if r.Reshape != nil || r.Instance == as || r.Status != cluster.Active || !strings.Contains(r.Reason, "task count.1") || !w.told(cluster.Refused, "count.1") {
+	if r.Rescale != nil || r.Instance == as || r.Status != cluster.Active || !strings.Contains(r.Reason, "task count.1") || !w.told(cluster.Refused, "count.1") {
 		t.Errorf("%+v", r)
 	}
 	w.pass(11 * time.Second)
-	if over := w.core.Ended(w.now); !slices.Equal(over, []cluster.Instance{as}) {
+	if over := w.core.DeletableLogs(w.now); !slices.Equal(over, []cluster.Instance{as}) {
 		t.Errorf("logs %v are to be deleted, want that of %s", over, as)
 	}
 	// A task that comes to its end while the others come to a standstill.
 	w.reshape(4)
 	w.state[msgid.Alias{Operator: "lines"}] = task.Complete.String()
-	w.pass(cluster.BeatEvery)
-	if r := w.core.Record("words"); r.Reshape != nil || !strings.Contains(r.Reason, "lines.0 has come to its end") {
+	w.pass(cluster.HeartbeatEvery)
+	if r := w.core.Record("words"); r.Rescale != nil || !strings.Contains(r.Reason, "lines.0 has come to its end") {
 		t.Errorf("%+v", r)
 	}
 }
@@ -197,7 +197,7 @@ func TestReshapeKilled(t *testing.T) {
 	as := w.reshape(4)
 	w.kill("words", 0)
 	w.pass(11 * time.Second)
-	over := w.core.Ended(w.now)
+	over := w.core.DeletableLogs(w.now)
 	if len(over) != 2 || !slices.Contains(over, first) || !slices.Contains(over, as) {
 		t.Errorf("logs %v are to be deleted, want those of %s and %s", over, first, as)
 	}
@@ -236,12 +236,12 @@ func TestReshapeRefused(t *testing.T) {
 			w := begun(t, c.adjust)
 			if c.before != nil {
 				c.before(w)
-				w.pass(cluster.BeatEvery)
+				w.pass(cluster.HeartbeatEvery)
 			}
 			if c.parallel == nil {
 				c.parallel = map[string]int{"split": 4}
 			}
-			_, _, r, err := w.core.Reshapes(w.now, &cluster.RebalanceRequest{Name: "words", Parallel: c.parallel, Workers: c.workers})
+			_, _, r, err := w.core.CheckRescale(w.now, &cluster.RebalanceRequest{Name: "words", Parallel: c.parallel, Workers: c.workers})
 			if c.code == "" && (err != nil || r != w.core.Record("words")) || refused(err) != c.code || c.says != "" && !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%v, want %s %q", err, c.code, c.says)
 			}
@@ -251,7 +251,7 @@ func TestReshapeRefused(t *testing.T) {
 	w := begun(t, nil)
 	spec := three(4)
 	spec.Operators[2].Parallel = 3
-	_, _, err := w.core.Reshape(w.now, &cluster.RebalanceRequest{Name: "words", Parallel: map[string]int{"split": 4}}, cluster.NewInstance("words"), &spec)
+	_, _, err := w.core.StartRescale(w.now, &cluster.RebalanceRequest{Name: "words", Parallel: map[string]int{"split": 4}}, cluster.NewInstance("words"), &spec)
 	if refused(err) != cluster.CodeConflict || !strings.Contains(err.Error(), "not the same") {
 		t.Errorf("%v", err)
 	}

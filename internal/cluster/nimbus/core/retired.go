@@ -1,0 +1,63 @@
+package core
+
+import (
+	"slices"
+	"time"
+
+	"github.com/askback/askback/internal/cluster"
+)
+
+// A retiredLog is a topology that is over, and whose log is still there: its workers may be writing.
+type retiredLog struct {
+	record        *cluster.Record // nil: it is only known that there is a log
+	lastHeartbeat time.Time       // when it ended, or when one of its workers was heard last
+}
+
+// retireLog begins to wait for the silence of a topology's workers.
+func (c *Core) retireLog(now time.Time, r *cluster.Record) {
+	if c.retired[r.Instance] == nil {
+		c.retired[r.Instance] = &retiredLog{record: r, lastHeartbeat: now}
+	}
+}
+
+// LogsFound tells which logs exist. Those of no topology are left of submissions and kills that a nimbus did not finish.
+func (c *Core) LogsFound(now time.Time, logs []cluster.Instance) {
+	for _, i := range logs {
+		if !c.needsLog(i) && c.retired[i] == nil {
+			c.retired[i] = &retiredLog{lastHeartbeat: now}
+		}
+	}
+}
+
+// needsLog reports whether an instance runs, or is about to.
+func (c *Core) needsLog(i cluster.Instance) bool {
+	if s := c.pending[i.Name()]; s != nil && s.Instance == i {
+		return true
+	}
+	t := c.topologies[i.Name()]
+	return t != nil && usesLog(t.record, i) && t.record.Status.Running()
+}
+
+// DeletableLogs returns the instances whose logs can be deleted.
+func (c *Core) DeletableLogs(now time.Time) (over []cluster.Instance) {
+	for i, e := range c.retired {
+		if now.Sub(latest(e.lastHeartbeat, c.detectionSince)) >= c.cfg.Grace {
+			over = append(over, i)
+		}
+	}
+	slices.Sort(over)
+	return over
+}
+
+// LogDeleted tells that an instance's log is gone.
+func (c *Core) LogDeleted(i cluster.Instance) { delete(c.retired, i) }
+
+// Logs returns the records of all instances that must have a log.
+func (c *Core) Logs() (all []*cluster.Record) {
+	for _, t := range c.topologies {
+		if t.record.Status.Running() {
+			all = append(all, t.record)
+		}
+	}
+	return all
+}

@@ -1,0 +1,97 @@
+package nimbus
+
+import (
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/msgid"
+)
+
+// subscribeHeartbeats begins to listen to heartbeats. The returned function ends it.
+func (t *term) subscribeHeartbeats() (stop func(), err error) {
+	var subs []*nats.Subscription
+	stop = func() {
+		for _, s := range subs {
+			_ = s.Unsubscribe()
+		}
+	}
+	for _, on := range []struct {
+		subject string
+		f       nats.MsgHandler
+	}{
+		{t.subjects.HostHeartbeat("*"), t.onHostHeartbeat},
+		{t.subjects.WorkerHeartbeats("*"), t.onWorkerHeartbeat},
+	} {
+		s, err := t.nc.Subscribe(on.subject, on.f)
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		subs = append(subs, s)
+	}
+	return stop, nil
+}
+
+// onHostHeartbeat takes what a supervisor says of itself; what somebody says of another is dropped.
+func (t *term) onHostHeartbeat(m *nats.Msg) {
+	at, b := time.Now(), &cluster.HostHeartbeat{}
+	if cluster.FromStream(m) || json.Unmarshal(m.Data, b) != nil || !msgid.ValidName(b.Name) || m.Subject != t.subjects.HostHeartbeat(b.Name) {
+		return
+	}
+	t.enqueueHeartbeat(m.Subject, func() { t.core.HostHeartbeat(at, b) })
+}
+
+// onWorkerHeartbeat takes what a worker says of itself.
+func (t *term) onWorkerHeartbeat(m *nats.Msg) {
+	at, b := time.Now(), &cluster.Heartbeat{}
+	if cluster.FromStream(m) || json.Unmarshal(m.Data, b) != nil || b.Slot.Check() != nil || m.Subject != t.subjects.WorkerHeartbeat(b.Slot) {
+		return
+	}
+	t.enqueueHeartbeat(m.Subject, func() { t.core.WorkerHeartbeat(at, b) })
+}
+
+// heartbeatQueue are heartbeats that wait for the loop: the newest of each subject, so that nobody who floods his takes the room of
+// others.
+type heartbeatQueue struct {
+	mu       sync.Mutex
+	latest   map[string]func()
+	subjects chan string // subjects; what finds it full is missed
+}
+
+func newHeartbeatQueue() *heartbeatQueue {
+	return &heartbeatQueue{latest: map[string]func(){}, subjects: make(chan string, maxHeartbeats)}
+}
+
+// put reports false if there is no room.
+func (s *heartbeatQueue) put(subject string, beat func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.latest[subject] == nil {
+		select {
+		case s.subjects <- subject:
+		default:
+			return false
+		}
+	}
+	s.latest[subject] = beat
+	return true
+}
+
+// take returns the newest heartbeat of a subject that was next in order.
+func (s *heartbeatQueue) take(subject string) (beat func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	beat = s.latest[subject]
+	delete(s.latest, subject)
+	return beat
+}
+
+func (t *term) enqueueHeartbeat(subject string, beat func()) {
+	if !t.heartbeats.put(subject, beat) {
+		t.droppedHeartbeats.Add(1)
+	}
+}

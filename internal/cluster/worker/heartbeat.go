@@ -1,0 +1,87 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/msgid"
+)
+
+// sendHeartbeats tells how the worker stands, every cluster.BeatEvery and whenever it has followed an order, until ctx ends.
+func (w *worker) sendHeartbeats(ctx context.Context) {
+	tick := time.NewTicker(cluster.HeartbeatEvery)
+	defer tick.Stop()
+	full := map[msgid.Alias]bool{} // those whose log took nothing at the last heartbeat
+	for {
+		w.log.set(*w.level.Load())
+		b := w.heartbeat()
+		w.reportLogErrors(b, full)
+		if text, err := json.Marshal(b); err != nil {
+			w.log.Error("beat", zap.Error(err))
+		} else {
+			_ = w.nc.Publish(w.subjects.WorkerHeartbeat(w.launch.Slot), text) // the next one repeats it
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-w.heartbeatNow:
+		}
+	}
+}
+
+// heartbeat is how the worker stands.
+func (w *worker) heartbeat() *cluster.Heartbeat {
+	b := &cluster.Heartbeat{
+		Slot: w.launch.Slot, PID: os.Getpid(), Started: w.started, Runtime: cluster.Runtime,
+		JWT: w.user.Expires(), Memory: resident(),
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	b.Revision = w.revision.Load()
+	for _, t := range w.plan.Tasks {
+		if m := w.members[t.Alias]; m != nil && !m.fenced() { // a fenced one has not FAILED, but runs elsewhere
+			b.Tasks = append(b.Tasks, m.status(w.quiesce.Load()))
+		}
+	}
+	if len(b.Tasks) > 0 { // so the transport is there
+		for _, k := range w.transport.Stats().Kinds {
+			b.Sent += k.Sent
+		}
+	}
+	return b
+}
+
+// status is how the task stands, and whether it stands still as the order of a revision wants.
+func (m *member) status(still uint64) cluster.Task {
+	i := m.Info()
+	t := cluster.Task{
+		Alias: i.Alias, State: i.State.String(), Incarnation: i.Incarnation, Restarts: i.Restarts, Done: i.Done, Total: i.Total,
+		Retained: i.Retained, Blocked: i.Blocked, Counters: i.Counters, KeepsState: string(i.KeepsState), HasSnapshot: i.HasSnapshot,
+	}
+	if still != 0 && i.Quiesced == still {
+		t.QuiescePositions = i.QuiescePositions
+	}
+	if i.Err != nil {
+		t.Error = oneLine(i.Err)
+	}
+	if i.LogError != nil {
+		t.LogError = oneLine(i.LogError)
+	}
+	return t
+}
+
+// reportLogErrors tells of each task whose log has begun to take nothing.
+func (w *worker) reportLogErrors(b *cluster.Heartbeat, full map[msgid.Alias]bool) {
+	for _, t := range b.Tasks {
+		if t.LogError != "" && !full[t.Alias] {
+			w.publish(cluster.Event{Kind: cluster.CheckpointError, Task: t.Alias.String(), Text: t.LogError})
+		}
+		full[t.Alias] = t.LogError != ""
+	}
+}
