@@ -1,4 +1,4 @@
-package bolt
+package files
 
 import (
 	"context"
@@ -14,23 +14,21 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/tuple"
 )
 
 var (
-	// ErrOutputExists is returned by a file sink when a file that it is about to write is there already: from an
-	// earlier run, from another sink with the same path, or because the task's log has gone back in time.
-	ErrOutputExists = errors.New("bolt: output exists already")
-	// ErrOutputLost is returned by a file sink when a staged file that the snapshot counts on is not there, or is
+	// ErrLost is returned by a file sink when a staged file that the snapshot counts on is not there, or is
 	// shorter: it was deleted, or the task was moved to a machine that does not share the directory.
-	ErrOutputLost = errors.New("bolt: staged output is lost")
+	ErrLost = errors.New("files: staged output is lost")
 )
 
-// A FileOption changes what File does.
-type FileOption func(*fileOptions)
+// An Option changes what Bolt does.
+type Option func(*options)
 
-type fileOptions struct {
+type options struct {
 	single bool
 	roll   int64
 	format func(t tuple.Tuple, dst []byte) []byte
@@ -41,20 +39,20 @@ type fileOptions struct {
 
 // Single makes one file of the whole output, which appears when the input has ended and replaces a file of that
 // name. Of several tasks each makes one.
-func Single() FileOption { return func(o *fileOptions) { o.single = true } }
+func Single() Option { return func(o *options) { o.single = true } }
 
 // Roll keeps writing to a part until it has at least n bytes. The default is 0: each snapshot ends a part.
-func Roll(n int64) FileOption { return func(o *fileOptions) { o.roll = n } }
+func Roll(n int64) Option { return func(o *options) { o.roll = n } }
 
 // Format sets how a tuple becomes a line: f appends it to dst, without line feed, and returns the result. The
 // default writes the values in their usual text form, with tabs between them and nothing escaped.
-func Format(f func(t tuple.Tuple, dst []byte) []byte) FileOption {
-	return func(o *fileOptions) { o.format = f }
+func Format(f func(t tuple.Tuple, dst []byte) []byte) Option {
+	return func(o *options) { o.format = f }
 }
 
-// File returns the factory of a sink that writes each tuple as a line to files, exactly once:
+// Bolt returns the factory of a sink that writes each tuple as a line to files, exactly once:
 //
-//	b.Bolt("out", bolt.File("out/words")).Shuffle("count")
+//	b.Bolt("out", files.Bolt("out/words")).Shuffle("count")
 //
 // The output is a sequence of parts, path.00000001, path.00000002 … Each appears complete, when the snapshot that
 // covers it is durable, and never changes again. With several tasks the alias stands before the number
@@ -62,19 +60,19 @@ func Format(f func(t tuple.Tuple, dst []byte) []byte) FileOption {
 //
 // The directory must exist, and be shared by all machines that may run the task. What is being written lies in it
 // under names that end in .tmp; a restored task removes what its predecessors left there. A fresh run refuses to
-// add to the parts of an earlier one with ErrOutputExists. Two operators must not have the same path.
+// add to the parts of an earlier one with bolt.ErrOutputExists. Two operators must not have the same path.
 //
 // A consumer may take a part away once the next has appeared, or when the run has ended: until then a restored
 // task may look for it.
-func File(path string, opts ...FileOption) func() Bolt {
-	o := fileOptions{format: tabbed, buffer: 64 << 10, fsync: (*os.File).Sync}
+func Bolt(path string, opts ...Option) func() bolt.Bolt {
+	o := options{format: tabbed, buffer: 64 << 10, fsync: (*os.File).Sync}
 	for _, opt := range opts {
 		opt(&o)
 	}
-	return func() Bolt { return &fileSink{fileOptions: o, path: path} }
+	return func() bolt.Bolt { return &sink{options: o, path: path} }
 }
 
-// fileSink writes one part at a time. What a part will hold is, in this order:
+// sink writes one part at a time. What a part will hold is, in this order:
 //
 //	segments   what earlier incarnations staged of it, as far as the snapshot covers it
 //	file       what this incarnation has staged
@@ -82,15 +80,15 @@ func File(path string, opts ...FileOption) func() Bolt {
 //
 // Each incarnation stages to files of its own, so a paused predecessor that comes back spoils nothing: it may
 // only append to a segment, behind what the snapshot covers.
-type fileSink struct {
-	fileOptions
+type sink struct {
+	options
 	path   string
 	dir    string
 	names  fileNames
 	ready  bool  // leftovers are removed and the way is clear
 	broken error // a sync has failed: what the disk holds is not known any more
 
-	state   fileState
+	state   sinkState
 	file    *os.File // nil: nothing is staged by this incarnation
 	staged  stagedFile
 	buf     []byte
@@ -99,8 +97,8 @@ type fileSink struct {
 	garbage []string // staged files that the present snapshot needs no more
 }
 
-// fileState is what a snapshot holds, as JSON.
-type fileState struct {
+// sinkState is what a snapshot holds, as JSON.
+type sinkState struct {
 	Part     int          `json:"part"`               // number of the part being written, from 1
 	Segments []stagedFile `json:"segments,omitempty"` // what is staged of it
 	Closed   []stagedFile `json:"closed,omitempty"`   // complete parts that Commit makes visible
@@ -114,30 +112,30 @@ type stagedFile struct {
 }
 
 // Prepare checks the path.
-func (s *fileSink) Prepare(ctx Context) error {
+func (s *sink) Prepare(ctx bolt.Context) error {
 	s.dir = filepath.Dir(s.path)
 	s.names = namesOf(filepath.Base(s.path), ctx.Task(), s.single)
 	s.state.Part = 1
 	info, err := os.Stat(s.dir)
 	switch {
 	case err != nil:
-		return fmt.Errorf("bolt: directory of file sink: %w: create it first", err)
+		return fmt.Errorf("files: directory of file sink: %w: create it first", err)
 	case !info.IsDir():
-		return fmt.Errorf("bolt: directory of file sink: %s is not a directory", s.dir)
+		return fmt.Errorf("files: directory of file sink: %s is not a directory", s.dir)
 	}
 	if info, err := os.Stat(s.path); err == nil && info.IsDir() {
-		return fmt.Errorf("bolt: file sink: %s is a directory: want the beginning of a file name", s.path)
+		return fmt.Errorf("files: file sink: %s is a directory: want the beginning of a file name", s.path)
 	}
 	return nil
 }
 
 // Execute adds a line.
-func (s *fileSink) Execute(_ context.Context, t tuple.Tuple, _ Emitter) error {
+func (s *sink) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
 	if s.ended || s.complete() {
-		return fmt.Errorf("bolt: file sink %s: tuple after the end of the input", s.path)
+		return fmt.Errorf("files: file sink %s: tuple after the end of the input", s.path)
 	}
 	s.line = append(s.format(t, s.line[:0]), '\n')
 	if err := t.Err(); err != nil {
@@ -154,13 +152,13 @@ func (s *fileSink) Execute(_ context.Context, t tuple.Tuple, _ Emitter) error {
 }
 
 // Finish lets the next snapshot end the last part.
-func (s *fileSink) Finish(context.Context, Emitter) error {
+func (s *sink) Finish(context.Context, bolt.Emitter) error {
 	s.ended = true
 	return s.begin()
 }
 
 // Snapshot makes what is staged durable, and ends the part if it is time.
-func (s *fileSink) Snapshot() ([]byte, error) {
+func (s *sink) Snapshot() ([]byte, error) {
 	if err := s.begin(); err != nil {
 		return nil, err
 	}
@@ -192,14 +190,14 @@ func (s *fileSink) Snapshot() ([]byte, error) {
 	if err := s.syncDir(); err != nil { // what was created must survive by name too
 		return nil, err
 	}
-	return json.Marshal(fileState{Part: s.state.Part, Segments: segments, Closed: s.state.Closed})
+	return json.Marshal(sinkState{Part: s.state.Part, Segments: segments, Closed: s.state.Closed})
 }
 
 // Movable says that the files do not depend on the topology's name.
-func (s *fileSink) Movable() {}
+func (s *sink) Movable() {}
 
 // Commit gives the parts that the last snapshot closed their names.
-func (s *fileSink) Commit() error {
+func (s *sink) Commit() error {
 	if len(s.state.Closed) == 0 {
 		return nil
 	}
@@ -223,20 +221,20 @@ func (s *fileSink) Commit() error {
 }
 
 // Restore goes on from a snapshot: what was staged later is removed.
-func (s *fileSink) Restore(data []byte) error {
-	var state fileState
+func (s *sink) Restore(data []byte) error {
+	var state sinkState
 	if err := json.Unmarshal(data, &state); err != nil {
-		return fmt.Errorf("bolt: restore file sink %s: %w", s.path, err)
+		return fmt.Errorf("files: restore file sink %s: %w", s.path, err)
 	}
 	for _, f := range slices.Concat(state.Segments, state.Closed) {
 		if _, _, ok := s.names.parseStaged(f.Name); !ok || f.Part < 1 || f.Part > state.Part || f.Size < 0 {
-			return fmt.Errorf("bolt: restore file sink %s: the snapshot names %.100q, which is no staged file of it", s.path, f.Name)
+			return fmt.Errorf("files: restore file sink %s: the snapshot names %.100q, which is no staged file of it", s.path, f.Name)
 		}
 	}
 	for _, seg := range state.Segments {
 		info, err := os.Stat(filepath.Join(s.dir, seg.Name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("bolt: restore file sink: %w", err)
+			return fmt.Errorf("files: restore file sink: %w", err)
 		}
 		if err != nil || info.Size() < seg.Size {
 			return s.lost(seg)
@@ -247,7 +245,7 @@ func (s *fileSink) Restore(data []byte) error {
 }
 
 // Close closes the file that is open. It commits nothing.
-func (s *fileSink) Close() error {
+func (s *sink) Close() error {
 	if s.file == nil {
 		return nil
 	}
@@ -258,13 +256,13 @@ func (s *fileSink) Close() error {
 
 // begin removes, once, what earlier incarnations staged and the snapshot does not cover. It comes after Restore,
 // or before the first tuple if there is nothing to restore.
-func (s *fileSink) begin() error {
+func (s *sink) begin() error {
 	if s.ready || s.broken != nil {
 		return s.broken
 	}
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
-		return fmt.Errorf("bolt: file sink: %w", err)
+		return fmt.Errorf("files: file sink: %w", err)
 	}
 	keep := make(map[string]bool)
 	for _, f := range slices.Concat(s.state.Segments, s.state.Closed) {
@@ -273,7 +271,7 @@ func (s *fileSink) begin() error {
 	for _, e := range entries {
 		if part, ok := s.names.parseFinal(e.Name()); ok && part >= s.state.Part {
 			return fmt.Errorf("%w: %s, and the next to be written is part %d: take it away, or choose another path",
-				ErrOutputExists, filepath.Join(s.dir, e.Name()), s.state.Part)
+				bolt.ErrOutputExists, filepath.Join(s.dir, e.Name()), s.state.Part)
 		}
 		// What a higher incarnation stages is in use: then this one is the paused predecessor.
 		_, incarnation, ok := s.names.parseStaged(e.Name())
@@ -290,24 +288,24 @@ func (s *fileSink) begin() error {
 }
 
 // create begins to stage a part.
-func (s *fileSink) create() (err error) {
+func (s *sink) create() (err error) {
 	s.file, s.staged, err = s.stage()
 	return err
 }
 
 // stage makes a new staged file for the present part.
-func (s *fileSink) stage() (*os.File, stagedFile, error) {
+func (s *sink) stage() (*os.File, stagedFile, error) {
 	s.doing("create")
 	name := s.names.staged(s.state.Part)
 	f, err := os.OpenFile(filepath.Join(s.dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	if err != nil {
-		return nil, stagedFile{}, fmt.Errorf("bolt: stage output: %w", err)
+		return nil, stagedFile{}, fmt.Errorf("files: stage output: %w", err)
 	}
 	return f, stagedFile{Name: name, Part: s.state.Part}, nil
 }
 
 // flush writes what is buffered. When it fails, half a write perhaps, the next flush writes the same place again.
-func (s *fileSink) flush() error {
+func (s *sink) flush() error {
 	if len(s.buf) == 0 {
 		return nil
 	}
@@ -318,7 +316,7 @@ func (s *fileSink) flush() error {
 	}
 	s.doing("write")
 	if _, err := s.file.WriteAt(s.buf, s.staged.Size); err != nil {
-		return fmt.Errorf("bolt: stage output: %w", err)
+		return fmt.Errorf("files: stage output: %w", err)
 	}
 	s.staged.Size += int64(len(s.buf))
 	s.buf = s.buf[:0]
@@ -327,19 +325,19 @@ func (s *fileSink) flush() error {
 
 // sync makes what is written durable. After a failure the kernel may have dropped what it could not write, and
 // would not say so again: only a restored task can write it once more.
-func (s *fileSink) sync(f *os.File) error {
+func (s *sink) sync(f *os.File) error {
 	s.doing("sync")
 	if err := s.fsync(f); err != nil {
-		s.broken = fmt.Errorf("bolt: file sink: %w", err)
+		s.broken = fmt.Errorf("files: file sink: %w", err)
 	}
 	return s.broken
 }
 
 // syncDir makes the names in the directory durable.
-func (s *fileSink) syncDir() error {
+func (s *sink) syncDir() error {
 	d, err := os.Open(s.dir)
 	if err != nil {
-		return fmt.Errorf("bolt: file sink: %w", err)
+		return fmt.Errorf("files: file sink: %w", err)
 	}
 	defer d.Close()
 	return s.sync(d)
@@ -347,7 +345,7 @@ func (s *fileSink) syncDir() error {
 
 // closePart completes the part. It is joined from its segments if earlier incarnations began it, even if there is
 // only one: a paused predecessor may still append to that.
-func (s *fileSink) closePart(segments []stagedFile) error {
+func (s *sink) closePart(segments []stagedFile) error {
 	whole := s.staged
 	if len(s.state.Segments) > 0 {
 		var err error
@@ -359,7 +357,7 @@ func (s *fileSink) closePart(segments []stagedFile) error {
 		}
 	}
 	if err := s.Close(); err != nil {
-		return fmt.Errorf("bolt: stage output: %w", err)
+		return fmt.Errorf("files: stage output: %w", err)
 	}
 	s.state.Closed = append(slices.Clip(s.state.Closed), whole)
 	s.state.Part++
@@ -368,7 +366,7 @@ func (s *fileSink) closePart(segments []stagedFile) error {
 }
 
 // join copies segments, as far as they are covered, into a new staged file.
-func (s *fileSink) join(segments []stagedFile) (stagedFile, error) {
+func (s *sink) join(segments []stagedFile) (stagedFile, error) {
 	f, whole, err := s.stage()
 	if err != nil {
 		return whole, err
@@ -383,14 +381,14 @@ func (s *fileSink) join(segments []stagedFile) (stagedFile, error) {
 	return whole, s.sync(f)
 }
 
-func (s *fileSink) copySegment(to *os.File, seg stagedFile) error {
+func (s *sink) copySegment(to *os.File, seg stagedFile) error {
 	s.doing("copy segment")
 	from, err := os.Open(filepath.Join(s.dir, seg.Name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.lost(seg)
 	}
 	if err != nil {
-		return fmt.Errorf("bolt: join output: %w", err)
+		return fmt.Errorf("files: join output: %w", err)
 	}
 	defer from.Close()
 	_, err = io.CopyN(to, from, seg.Size)
@@ -398,18 +396,18 @@ func (s *fileSink) copySegment(to *os.File, seg stagedFile) error {
 		return s.lost(seg)
 	}
 	if err != nil {
-		return fmt.Errorf("bolt: join output: %w", err)
+		return fmt.Errorf("files: join output: %w", err)
 	}
 	return nil
 }
 
 // publish gives a closed part its name. Once that has happened it does nothing; a paused predecessor may do the
 // same at the same time.
-func (s *fileSink) publish(part stagedFile) error {
+func (s *sink) publish(part stagedFile) error {
 	staged, final := filepath.Join(s.dir, part.Name), filepath.Join(s.dir, s.names.final(part.Part))
 	if _, err := os.Stat(final); err == nil && !s.single {
 		if _, err := os.Stat(staged); err == nil {
-			return fmt.Errorf("%w: %s: does another sink write to the same path?", ErrOutputExists, final)
+			return fmt.Errorf("%w: %s: does another sink write to the same path?", bolt.ErrOutputExists, final)
 		}
 	}
 	s.doing("rename")
@@ -421,20 +419,20 @@ func (s *fileSink) publish(part stagedFile) error {
 		return s.lost(part)
 	}
 	if err != nil {
-		return fmt.Errorf("bolt: publish output: %w", err)
+		return fmt.Errorf("files: publish output: %w", err)
 	}
 	return nil
 }
 
 // complete reports whether a single file has been closed: nothing may follow.
-func (s *fileSink) complete() bool { return s.single && s.state.Part > 1 }
+func (s *sink) complete() bool { return s.single && s.state.Part > 1 }
 
-func (s *fileSink) lost(f stagedFile) error {
+func (s *sink) lost(f stagedFile) error {
 	return fmt.Errorf("%w: %s with %d bytes for %s: the directory must be shared by all machines that may run the task",
-		ErrOutputLost, filepath.Join(s.dir, f.Name), f.Size, s.names.final(f.Part))
+		ErrLost, filepath.Join(s.dir, f.Name), f.Size, s.names.final(f.Part))
 }
 
-func (s *fileSink) doing(what string) {
+func (s *sink) doing(what string) {
 	if s.step != nil {
 		s.step(what)
 	}
@@ -443,7 +441,7 @@ func (s *fileSink) doing(what string) {
 // remove removes a file that may be gone already.
 func remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("bolt: remove staged output: %w", err)
+		return fmt.Errorf("files: remove staged output: %w", err)
 	}
 	return nil
 }
@@ -456,7 +454,7 @@ type fileNames struct {
 	incarnation  msgid.Incarnation
 }
 
-func namesOf(base string, task Task, single bool) fileNames {
+func namesOf(base string, task bolt.Task, single bool) fileNames {
 	n := fileNames{single: single, finalPrefix: base, incarnation: task.Incarnation}
 	n.stagedPrefix = base + "." + task.Alias.String() + "."
 	if task.Parallel > 1 {

@@ -1,4 +1,4 @@
-package bolt
+package files
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/state"
 	"github.com/askback/askback/tuple"
@@ -18,11 +19,11 @@ import (
 
 var fileModes = []struct {
 	name string
-	opts []FileOption
+	opts []Option
 }{
 	{"parts", nil},
-	{"roll", []FileOption{Roll(15)}},
-	{"single", []FileOption{Single()}},
+	{"roll", []Option{Roll(15)}},
+	{"single", []Option{Single()}},
 }
 
 // TestFileKilledAnywhere kills a sink at every step that it or its task takes, its successor too, and expects the
@@ -103,7 +104,7 @@ func inMemory(t *testing.T) {
 type fileWorld struct {
 	t     *testing.T
 	dir   string
-	opts  []FileOption
+	opts  []Option
 	tasks []*fileTask
 	log   struct {
 		snapshot []byte
@@ -114,7 +115,7 @@ type fileWorld struct {
 
 const fileRows = 5
 
-func newFileWorld(t *testing.T, opts []FileOption) *fileWorld {
+func newFileWorld(t *testing.T, opts []Option) *fileWorld {
 	t.Helper()
 	return &fileWorld{t: t, dir: t.TempDir(), opts: opts}
 }
@@ -185,10 +186,10 @@ func (task *fileTask) step(string) {
 
 func (task *fileTask) run() error {
 	w := task.w
-	seam := func(o *fileOptions) { o.step, o.buffer, o.fsync = task.step, 10, noSync }
-	sink := File(filepath.Join(w.dir, "out"), append(slices.Clone(w.opts), seam)...)().(*fileSink)
+	seam := func(o *options) { o.step, o.buffer, o.fsync = task.step, 10, noSync }
+	sink := Bolt(filepath.Join(w.dir, "out"), append(slices.Clone(w.opts), seam)...)().(*sink)
 	defer sink.Close()
-	if err := sink.Prepare(fileContext{Task{Alias: msgid.Alias{Operator: "sink"}, Parallel: 1, Incarnation: task.incarnation}}); err != nil {
+	if err := sink.Prepare(fileContext{bolt.Task{Alias: msgid.Alias{Operator: "sink"}, Parallel: 1, Incarnation: task.incarnation}}); err != nil {
 		return err
 	}
 	log := w.log
@@ -220,7 +221,7 @@ func (task *fileTask) run() error {
 // noSync is for tests that take no power away: there are thousands of them.
 func noSync(*os.File) error { return nil }
 
-func (task *fileTask) snapshot(sink *fileSink, consumed int, final bool) error {
+func (task *fileTask) snapshot(sink *sink, consumed int, final bool) error {
 	data, err := sink.Snapshot()
 	if err != nil {
 		return err
@@ -300,9 +301,9 @@ func fileTuple(t testing.TB, values ...any) tuple.Tuple {
 }
 
 // fileContext is the context of a task that needs nothing but its name.
-type fileContext struct{ task Task }
+type fileContext struct{ task bolt.Task }
 
-func (c fileContext) Task() Task          { return c.task }
+func (c fileContext) Task() bolt.Task     { return c.task }
 func (c fileContext) State() *state.Store { return nil }
 func (c fileContext) Now() time.Time      { return time.Time{} }
 func (c fileContext) Rand() uint64        { return 0 }

@@ -1,4 +1,4 @@
-package spout
+package files
 
 import (
 	"context"
@@ -10,20 +10,20 @@ import (
 	"sync"
 
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/internal/position"
+	"github.com/askback/askback/spout"
 )
 
 var (
 	// ErrNoFiles is returned by Open and Total when a pattern names no regular file.
-	ErrNoFiles = errors.New("spout: no files")
-	// ErrFilesChanged is returned by Seek when the files are not those that the position speaks of, and by Next
+	ErrNoFiles = errors.New("files: no files")
+	// ErrChanged is returned by Seek when the files are not those that the position speaks of, and by Next
 	// when a file has become shorter than it was. Such input cannot be replayed.
-	ErrFilesChanged = errors.New("spout: files have changed")
+	ErrChanged = errors.New("files: files have changed")
 	// ErrLongLine is returned by Next for a line longer than MaxLine, when Cut is not given.
-	ErrLongLine = errors.New("spout: line is too long")
+	ErrLongLine = errors.New("files: line is too long")
 	// ErrLongPiece is returned by Next when a line cannot be cut within MaxPiece bytes.
-	ErrLongPiece = errors.New("spout: line cannot be cut")
-	// ErrPosition is returned by Seek for a position that the same source cannot have given.
-	ErrPosition = errors.New("spout: not a position of this spout")
+	ErrLongPiece = errors.New("files: line cannot be cut")
 )
 
 const (
@@ -31,9 +31,9 @@ const (
 	batchBytes     = 16 << 10  // a frame's worth
 )
 
-// A FileSource reads the lines of text files and emits each as a tuple of one field. Make one with Files, set it
+// A Source reads the lines of text files and emits each as a tuple of one field. Make one with Files, set it
 // up by its chained methods, and do not change it once a topology runs.
-type FileSource struct {
+type Source struct {
 	lineOptions
 	patterns []string
 	match    []string
@@ -65,9 +65,9 @@ type lineOptions struct {
 // is taken away, and empty lines are skipped; see KeepCR and KeepEmpty.
 //
 // A restored task goes on where its snapshot says. If the names or lengths of the files have changed since then,
-// it fails with ErrFilesChanged. A change that leaves the length alone is seen later, by the receiving tasks.
-func Files(patterns ...string) *FileSource {
-	return &FileSource{
+// it fails with ErrChanged. A change that leaves the length alone is seen later, by the receiving tasks.
+func Spout(patterns ...string) *Source {
+	return &Source{
 		patterns:    slices.Clone(patterns),
 		lineOptions: lineOptions{maxLine: defaultMaxLine, maxPiece: defaultMaxLine, batch: batchBytes},
 	}
@@ -75,7 +75,7 @@ func Files(patterns ...string) *FileSource {
 
 // Match restricts what is read below a directory to the files whose path from that directory matches pattern
 // ("**/*.go"). Given several times, one match is enough. It does not concern files and globs.
-func (s *FileSource) Match(pattern string) *FileSource {
+func (s *Source) Match(pattern string) *Source {
 	s.match = append(s.match, pattern)
 	return s
 }
@@ -86,8 +86,8 @@ func (s *FileSource) Match(pattern string) *FileSource {
 //
 // A word counter cuts after a space:
 //
-//	spout.Files("logs").Cut(16<<10, func(b []byte) int { return bytes.LastIndexByte(b, ' ') + 1 })
-func (s *FileSource) Cut(max int, at func(b []byte) int) *FileSource {
+//	spout.Spout("logs").Cut(16<<10, func(b []byte) int { return bytes.LastIndexByte(b, ' ') + 1 })
+func (s *Source) Cut(max int, at func(b []byte) int) *Source {
 	s.cut, s.cutMax, s.cutAt = true, max, at
 	if at == nil {
 		s.cutAt = func(b []byte) int { return len(b) }
@@ -97,20 +97,20 @@ func (s *FileSource) Cut(max int, at func(b []byte) int) *FileSource {
 
 // MaxLine sets the longest line in bytes, without its end; 512 KiB by default. A longer one fails the task with
 // ErrLongLine, unless Cut is given.
-func (s *FileSource) MaxLine(n int) *FileSource { s.maxLine = n; return s }
+func (s *Source) MaxLine(n int) *Source { s.maxLine = n; return s }
 
 // MaxPiece sets the longest piece in bytes that Cut may grow to; 512 KiB by default.
-func (s *FileSource) MaxPiece(n int) *FileSource { s.maxPiece = n; return s }
+func (s *Source) MaxPiece(n int) *Source { s.maxPiece = n; return s }
 
 // KeepEmpty emits empty lines too.
-func (s *FileSource) KeepEmpty() *FileSource { s.keepEmpty = true; return s }
+func (s *Source) KeepEmpty() *Source { s.keepEmpty = true; return s }
 
 // KeepCR keeps the carriage return at the end of a line.
-func (s *FileSource) KeepCR() *FileSource { s.keepCR = true; return s }
+func (s *Source) KeepCR() *Source { s.keepCR = true; return s }
 
 // Total says how many files there are and how many bytes they hold on disk, without reading them. It may be
 // called from any goroutine.
-func (s *FileSource) Total() (files int, bytes int64, err error) {
+func (s *Source) Total() (files int, bytes int64, err error) {
 	list, err := s.expand()
 	if err != nil {
 		return 0, 0, err
@@ -119,10 +119,10 @@ func (s *FileSource) Total() (files int, bytes int64, err error) {
 }
 
 // New returns the spout of one task.
-func (s *FileSource) New() Spout { return &fileSpout{source: s, lineOptions: s.lineOptions} }
+func (s *Source) New() spout.Spout { return &task{source: s, lineOptions: s.lineOptions} }
 
 // expand makes the list of files, once. An error is not kept: the next incarnation tries again.
-func (s *FileSource) expand() (*fileList, error) {
+func (s *Source) expand() (*fileList, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.list != nil {
@@ -135,10 +135,10 @@ func (s *FileSource) expand() (*fileList, error) {
 	return list, err
 }
 
-// fileSpout reads the files numbered index, index+parallel, index+2*parallel …
-type fileSpout struct {
+// task reads the files numbered index, index+parallel, index+2*parallel …
+type task struct {
 	lineOptions
-	source          *FileSource
+	source          *Source
 	list            *fileList
 	index, parallel int
 
@@ -151,17 +151,17 @@ type fileSpout struct {
 }
 
 // Open makes or shares the list of files.
-func (s *fileSpout) Open(ctx bolt.Context) (err error) {
+func (s *task) Open(ctx bolt.Context) (err error) {
 	s.limit = s.maxLine
 	switch {
 	case s.cut && s.cutMax < 1:
-		return fmt.Errorf("spout: Cut(%d) must allow at least 1 byte", s.cutMax)
+		return fmt.Errorf("files: Cut(%d) must allow at least 1 byte", s.cutMax)
 	case s.cut && s.maxPiece < s.cutMax:
-		return fmt.Errorf("spout: MaxPiece(%d) is less than Cut(%d): raise it", s.maxPiece, s.cutMax)
+		return fmt.Errorf("files: MaxPiece(%d) is less than Cut(%d): raise it", s.maxPiece, s.cutMax)
 	case s.cut:
 		s.limit = s.cutMax
 	case s.maxLine < 1:
-		return fmt.Errorf("spout: MaxLine(%d) must allow at least 1 byte", s.maxLine)
+		return fmt.Errorf("files: MaxLine(%d) must allow at least 1 byte", s.maxLine)
 	}
 	if s.list, err = s.source.expand(); err != nil {
 		return err
@@ -176,9 +176,9 @@ func (s *fileSpout) Open(ctx bolt.Context) (err error) {
 }
 
 // Next emits the next lines, about a frame's worth, so that the cost of a call vanishes.
-func (s *fileSpout) Next(_ context.Context, out Emitter) error {
+func (s *task) Next(_ context.Context, out spout.Emitter) error {
 	if s.list == nil {
-		return errors.New("spout: Next before Open")
+		return errors.New("files: Next before Open")
 	}
 	emitted := false
 	for room := s.batch; room > 0; {
@@ -217,11 +217,11 @@ func (s *fileSpout) Next(_ context.Context, out Emitter) error {
 }
 
 // line finds the next line or piece, and how many bytes of the file it stands for; 0 is the end of the file.
-func (s *fileSpout) line() (line []byte, size int, err error) {
+func (s *task) line() (line []byte, size int, err error) {
 	line, size, whole, err := s.lines.view(s.limit)
 	switch {
 	case err != nil:
-		return nil, 0, fmt.Errorf("spout: read %s at byte %d: %w", s.file.path, s.lines.offset(), err)
+		return nil, 0, fmt.Errorf("files: read %s at byte %d: %w", s.file.path, s.lines.offset(), err)
 	case whole:
 		return line, size, nil
 	case s.cut:
@@ -232,11 +232,11 @@ func (s *fileSpout) line() (line []byte, size int, err error) {
 
 // piece cuts the beginning of a line that is longer than b. The view is widened by doubling, so that a function
 // which looks at all of it costs in proportion to the piece. It depends on the position alone, as replay demands.
-func (s *fileSpout) piece(b []byte) ([]byte, int, error) {
+func (s *task) piece(b []byte) ([]byte, int, error) {
 	for width := s.cutMax; ; {
 		n := s.cutAt(b)
 		if n < 0 || n > len(b) {
-			return nil, 0, fmt.Errorf("spout: the function given to Cut returned %d for %d bytes", n, len(b))
+			return nil, 0, fmt.Errorf("files: the function given to Cut returned %d for %d bytes", n, len(b))
 		}
 		if n > 0 {
 			return b[:n], n, nil
@@ -248,7 +248,7 @@ func (s *fileSpout) piece(b []byte) ([]byte, int, error) {
 		width = min(2*width, s.maxPiece)
 		wider, size, whole, err := s.lines.view(width)
 		if err != nil {
-			return nil, 0, fmt.Errorf("spout: read %s at byte %d: %w", s.file.path, s.lines.offset(), err)
+			return nil, 0, fmt.Errorf("files: read %s at byte %d: %w", s.file.path, s.lines.offset(), err)
 		}
 		if whole {
 			if n := s.cutAt(wider); n > 0 && n < len(wider) {
@@ -261,7 +261,7 @@ func (s *fileSpout) piece(b []byte) ([]byte, int, error) {
 }
 
 // tooLong tells of the line at the present position. Its number is counted only now: nobody pays for it before.
-func (s *fileSpout) tooLong() error {
+func (s *task) tooLong() error {
 	offset := s.lines.offset()
 	number, length, err := s.list.files[s.number].locate(offset)
 	if err != nil {
@@ -272,7 +272,7 @@ func (s *fileSpout) tooLong() error {
 }
 
 // open opens the file that is next, at an offset.
-func (s *fileSpout) open(offset int64) error {
+func (s *task) open(offset int64) error {
 	f, err := s.list.files[s.number].open(offset)
 	if err != nil {
 		return err
@@ -283,7 +283,7 @@ func (s *fileSpout) open(offset int64) error {
 }
 
 // close ends the present file and goes to the next.
-func (s *fileSpout) close() error {
+func (s *task) close() error {
 	err := s.file.Close()
 	s.file = nil
 	s.before += s.list.files[s.number].size
@@ -292,7 +292,7 @@ func (s *fileSpout) close() error {
 }
 
 // Close closes the file that is open.
-func (s *fileSpout) Close() error {
+func (s *task) Close() error {
 	if s.file == nil {
 		return nil
 	}
@@ -302,7 +302,7 @@ func (s *fileSpout) Close() error {
 }
 
 // Progress is in bytes on disk.
-func (s *fileSpout) Progress() (done, total int64) {
+func (s *task) Progress() (done, total int64) {
 	done = s.before
 	if s.file != nil {
 		done += s.file.taken(s.lines.offset())
@@ -314,7 +314,7 @@ const filePosition = 1 // the version of the form below
 
 // Position appends: version, parallelism, the list's fingerprint, number of files and bytes; then the file's
 // number, its own fingerprint, and the offset in it, before compression.
-func (s *fileSpout) Position(dst []byte) []byte {
+func (s *task) Position(dst []byte) []byte {
 	dst = append(dst, filePosition)
 	dst = binary.AppendUvarint(dst, uint64(s.parallel))
 	dst = binary.BigEndian.AppendUint64(dst, s.list.print)
@@ -333,29 +333,29 @@ func (s *fileSpout) Position(dst []byte) []byte {
 }
 
 // Seek goes to a position, if the files are still the same.
-func (s *fileSpout) Seek(position []byte) error {
+func (s *task) Seek(at []byte) error {
 	if s.list == nil {
-		return errors.New("spout: Seek before Open")
+		return errors.New("files: Seek before Open")
 	}
-	r := positionReader{b: position}
-	version, parallel := r.byte(), r.uvarint()
-	print, files, bytes := r.uint64(), r.uvarint(), r.uvarint()
-	number := r.uvarint()
+	r := position.Reader{B: at}
+	version, parallel := r.Byte(), r.Uvarint()
+	print, files, bytes := r.Uint64(), r.Uvarint(), r.Uvarint()
+	number := r.Uvarint()
 	var filePrint, offset uint64
 	if number < files {
-		filePrint, offset = r.uint64(), r.uvarint()
+		filePrint, offset = r.Uint64(), r.Uvarint()
 	}
-	if r.bad || len(r.b) > 0 || version != filePosition {
-		return fmt.Errorf("%w: %.40x", ErrPosition, position)
+	if r.Bad || len(r.B) > 0 || version != filePosition {
+		return fmt.Errorf("%w: %.40x", spout.ErrPosition, at)
 	}
 	if parallel != uint64(s.parallel) {
-		return fmt.Errorf("%w: it was made by one of %d tasks, and there are %d now", ErrPosition, parallel, s.parallel)
+		return fmt.Errorf("%w: it was made by one of %d tasks, and there are %d now", spout.ErrPosition, parallel, s.parallel)
 	}
 	if print != s.list.print || files != uint64(len(s.list.files)) {
 		return s.changed(files, bytes, number, filePrint)
 	}
 	if number%parallel != uint64(s.index) || number >= files+parallel || offset > 1<<62 {
-		return fmt.Errorf("%w: file number %d at byte %d", ErrPosition, number, offset)
+		return fmt.Errorf("%w: file number %d at byte %d", spout.ErrPosition, number, offset)
 	}
 
 	if err := s.Close(); err != nil {
@@ -372,11 +372,11 @@ func (s *fileSpout) Seek(position []byte) error {
 }
 
 // changed tells what is known of a change: the file that was being read, or only the sums.
-func (s *fileSpout) changed(files, bytes, number, filePrint uint64) error {
+func (s *task) changed(files, bytes, number, filePrint uint64) error {
 	was := fmt.Sprintf("the snapshot was taken over %d files with %d bytes, and there are %d files with %d bytes now",
 		files, bytes, len(s.list.files), s.list.bytes)
 	if number < files && number < uint64(len(s.list.files)) && s.list.files[number].print != filePrint {
 		was += fmt.Sprintf("; file number %d, being read, is not the present %s", number, s.list.files[number].path)
 	}
-	return fmt.Errorf("%w: %s: put the files back, or start the topology afresh", ErrFilesChanged, was)
+	return fmt.Errorf("%w: %s: put the files back, or start the topology afresh", ErrChanged, was)
 }
