@@ -104,6 +104,8 @@ type Strategy struct {
 	Name string // such as "backtrack"; "" where a bolt runs outside of a topology
 	// ExactlyOnce reports whether each tuple takes effect exactly once on the state of each task.
 	ExactlyOnce bool
+	// Snapshots reports whether tasks of bolts take snapshots. Where they take none, no Committer ever commits.
+	Snapshots bool
 	// RollsBack reports whether a failure of any task takes all tasks back to their last common checkpoint. Effects
 	// outside that were visible before Commit may then be repeated with other content.
 	RollsBack bool

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,13 +19,18 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-var fileModes = []struct {
-	name string
-	opts []Option
-}{
-	{"parts", nil},
-	{"roll", []Option{Roll(15)}},
-	{"single", []Option{Single()}},
+// A fileMode is a way to write files. The typed form has the same core, so one mode of it is enough.
+type fileMode struct {
+	name  string
+	opts  []Option
+	typed bool
+}
+
+var fileModes = []fileMode{
+	{"parts", nil, false},
+	{"roll", []Option{Roll(15)}, false},
+	{"single", []Option{Single()}, false},
+	{"typed", nil, true},
 }
 
 // TestFileKilledAnywhere kills a sink at every step that it or its task takes, its successor too, and expects the
@@ -34,7 +41,7 @@ func TestFileKilledAnywhere(t *testing.T) {
 		t.Run(mode.name, func(t *testing.T) {
 			for first := 1; ; first++ {
 				for second := 1; ; second++ {
-					w := newFileWorld(t, mode.opts)
+					w := newFileWorld(t, mode)
 					one, two := w.start(first), (*fileTask)(nil)
 					one.await()
 					if one.paused {
@@ -69,7 +76,7 @@ func TestFilePausedAnywhere(t *testing.T) {
 		t.Run(mode.name, func(t *testing.T) {
 			for first := 1; ; first++ {
 				for second := 1; ; second++ {
-					w := newFileWorld(t, mode.opts)
+					w := newFileWorld(t, mode)
 					one, two := w.start(first), (*fileTask)(nil)
 					one.await()
 					if one.paused {
@@ -93,6 +100,51 @@ func TestFilePausedAnywhere(t *testing.T) {
 	}
 }
 
+// TestDiskFull fills the disk at every step that a sink takes with it, for a while that may outlast several incarnations,
+// and half of a write is done by then. Each failure is an outage, and at the end nothing is lost or doubled.
+func TestDiskFull(t *testing.T) {
+	inMemory(t)
+	for _, mode := range fileModes {
+		t.Run(mode.name, func(t *testing.T) {
+			for first := 1; ; first++ {
+				steps := 0
+				for _, length := range []int{1, 4} {
+					w := newFileWorld(t, mode)
+					steps = 0
+					w.fault = func(doing string, o *output) error {
+						if steps++; steps < first || steps >= first+length {
+							return nil
+						}
+						if doing == "write" {
+							if _, err := o.file.WriteAt(o.buf[:len(o.buf)/2], o.staged.Size); err != nil {
+								return err
+							}
+						}
+						return syscall.ENOSPC
+					}
+					for failures := 0; ; failures++ {
+						task := w.start(0)
+						task.await()
+						if task.err == nil {
+							break
+						}
+						if !bolt.IsOutage(task.err) || !errors.Is(task.err, syscall.ENOSPC) || failures == length {
+							t.Fatalf("step %d, failure %d: %v, want the outage", first, failures, task.err)
+						}
+					}
+					w.check(fmt.Sprintf("disk full from step %d to %d", first, first+length-1))
+					if len(w.staged()) > 0 {
+						t.Fatalf("disk full at step %d: left %q", first, w.staged())
+					}
+				}
+				if steps < first {
+					return
+				}
+			}
+		})
+	}
+}
+
 // inMemory lets t.TempDir be in memory, where there is such a place: thousands of directories take long on a disk.
 func inMemory(t *testing.T) {
 	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
@@ -104,7 +156,8 @@ func inMemory(t *testing.T) {
 type fileWorld struct {
 	t     *testing.T
 	dir   string
-	opts  []Option
+	mode  fileMode
+	fault func(doing string, o *output) error // of the file system; nil: none
 	tasks []*fileTask
 	log   struct {
 		snapshot []byte
@@ -115,9 +168,9 @@ type fileWorld struct {
 
 const fileRows = 5
 
-func newFileWorld(t *testing.T, opts []Option) *fileWorld {
+func newFileWorld(t *testing.T, mode fileMode) *fileWorld {
 	t.Helper()
-	return &fileWorld{t: t, dir: t.TempDir(), opts: opts}
+	return &fileWorld{t: t, dir: t.TempDir(), mode: mode}
 }
 
 // A fileTask is one incarnation. It pauses at a step, which is how it is killed, too: it just never goes on.
@@ -172,9 +225,9 @@ func (w *fileWorld) kill() {
 	}
 }
 
-func (task *fileTask) step(string) {
+func (task *fileTask) step(string) error {
 	if task.steps++; task.steps != task.pauseAt {
-		return
+		return nil
 	}
 	task.paused, task.hasPaused = true, true
 	task.stopped <- struct{}{}
@@ -182,12 +235,12 @@ func (task *fileTask) step(string) {
 	if task.killed {
 		panic("killed")
 	}
+	return nil
 }
 
 func (task *fileTask) run() error {
 	w := task.w
-	seam := func(o *options) { o.step, o.buffer, o.fsync = task.step, 10, noSync }
-	sink := Bolt(filepath.Join(w.dir, "out"), append(slices.Clone(w.opts), seam)...)().(*sink)
+	sink, put := task.sink()
 	defer sink.Close()
 	if err := sink.Prepare(fileContext{bolt.Task{Alias: msgid.Alias{Operator: "sink"}, Parallel: 1, Incarnation: task.incarnation}}); err != nil {
 		return err
@@ -202,8 +255,8 @@ func (task *fileTask) run() error {
 		return nil
 	}
 	for i := log.consumed; i < fileRows; i++ {
-		task.step("execute")
-		if err := sink.Execute(context.Background(), fileTuple(w.t, i), nil); err != nil {
+		_ = task.step("execute")
+		if err := put(i); err != nil {
 			return err
 		}
 		if i%2 == 1 {
@@ -218,20 +271,58 @@ func (task *fileTask) run() error {
 	return task.snapshot(sink, fileRows, true)
 }
 
+// sink makes the sink of the world's mode, and returns its core and the function that gives it a row.
+func (task *fileTask) sink() (o testedSink, put func(i int) error) {
+	w := task.w
+	var core *output
+	seam := func(o *options) {
+		o.buffer, o.fsync = 10, noSync
+		o.step = func(doing string) error {
+			if w.fault != nil {
+				if err := w.fault(doing, core); err != nil {
+					return err
+				}
+			}
+			return task.step(doing)
+		}
+	}
+	path, opts := filepath.Join(w.dir, "out"), append(slices.Clone(w.mode.opts), seam)
+	if !w.mode.typed {
+		s := Bolt(path, opts...)().(*rowWriter)
+		core = &s.output
+		return s, func(i int) error { return s.Execute(context.Background(), fileTuple(w.t, i), nil) }
+	}
+	type row struct {
+		Word []byte
+		N    int
+	}
+	s := Sink[row](path, opts...).New().(*writer[row])
+	core = &s.output
+	return s, func(i int) error { return s.Write(context.Background(), row{[]byte("row"), i}) }
+}
+
+// A testedSink is either form of the sink.
+type testedSink interface {
+	bolt.Preparer
+	bolt.Committer
+	bolt.Finisher
+	io.Closer
+}
+
 // noSync is for tests that take no power away: there are thousands of them.
 func noSync(*os.File) error { return nil }
 
-func (task *fileTask) snapshot(sink *sink, consumed int, final bool) error {
+func (task *fileTask) snapshot(sink testedSink, consumed int, final bool) error {
 	data, err := sink.Snapshot()
 	if err != nil {
 		return err
 	}
-	task.step("before it is durable")
+	_ = task.step("before it is durable")
 	if int(task.incarnation) < len(task.w.tasks) {
 		return errFenced
 	}
 	task.w.log.snapshot, task.w.log.consumed, task.w.log.final = data, consumed, final
-	task.step("durable")
+	_ = task.step("durable")
 	return sink.Commit()
 }
 

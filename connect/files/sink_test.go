@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/msgid"
@@ -53,7 +55,7 @@ func TestFileNames(t *testing.T) {
 
 func TestFileWithoutOutput(t *testing.T) {
 	dir := t.TempDir()
-	for _, s := range []*sink{sinkOf(t, filepath.Join(dir, "parts"), 0, 1), sinkOf(t, filepath.Join(dir, "single"), 0, 1, Single())} {
+	for _, s := range []*rowWriter{sinkOf(t, filepath.Join(dir, "parts"), 0, 1), sinkOf(t, filepath.Join(dir, "single"), 0, 1, Single())} {
 		must(t, errors.Join(commit(s), s.Finish(context.Background(), nil), commit(s), commit(s)))
 		if err := s.Execute(context.Background(), fileTuple(t, 1), nil); err == nil {
 			t.Error("a tuple after the end is taken")
@@ -73,7 +75,7 @@ func TestFileRefuses(t *testing.T) {
 		filepath.Join(file, "out"):           "file is not a directory",
 		dir:                                  "is a directory: want the beginning of a file name",
 	} {
-		err := Bolt(path)().(*sink).Prepare(taskContext(0, 1, 1))
+		err := Bolt(path)().(*rowWriter).Prepare(taskContext(0, 1, 1))
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: error %v, want one that says %q", path, err, says)
 		}
@@ -137,8 +139,9 @@ func TestFileWriteFails(t *testing.T) {
 	defer readOnly.Close()
 	s.file = readOnly
 	for range 3 {
-		if err := s.Execute(context.Background(), fileTuple(t, 2), nil); err == nil || !strings.Contains(err.Error(), good.Name()) {
-			t.Fatalf("error %v, want one that names %s", err, good.Name())
+		err := s.Execute(context.Background(), fileTuple(t, 2), nil)
+		if !bolt.IsOutage(err) || !strings.Contains(err.Error(), good.Name()) {
+			t.Fatalf("error %v, want an outage that names %s", err, good.Name())
 		}
 		if _, err := s.Snapshot(); err == nil {
 			t.Fatal("a snapshot of what cannot be written succeeds")
@@ -153,15 +156,15 @@ func TestFileWriteFails(t *testing.T) {
 
 // TestFileSyncFails: after a failed sync the task must be restored, since a second sync may wrongly succeed.
 func TestFileSyncFails(t *testing.T) {
-	full := errors.New("no space left on device")
+	full := error(syscall.ENOSPC)
 	s := sinkOf(t, filepath.Join(t.TempDir(), "out"), 0, 1, func(o *options) { o.fsync = func(*os.File) error { return full } })
 	must(t, s.Execute(context.Background(), fileTuple(t, 1), nil))
 	for range 2 {
-		if _, err := s.Snapshot(); !errors.Is(err, full) {
+		if _, err := s.Snapshot(); !errors.Is(err, full) || !bolt.IsOutage(err) {
 			t.Errorf("Snapshot after a failed sync: %v", err)
 		}
 	}
-	if err := s.Execute(context.Background(), fileTuple(t, 2), nil); !errors.Is(err, full) {
+	if err := s.Execute(context.Background(), fileTuple(t, 2), nil); !errors.Is(err, full) || !bolt.IsOutage(err) {
 		t.Errorf("Execute after a failed sync: %v", err)
 	}
 	must(t, s.Close())
@@ -173,9 +176,10 @@ func TestFileAbandonedSnapshot(t *testing.T) {
 	inMemory(t)
 	for _, mode := range fileModes {
 		t.Run(mode.name, func(t *testing.T) {
+			opts := append(slices.Clone(mode.opts), func(o *options) { o.fsync = noSync })
 			for rows := 1; rows <= 4; rows++ {
-				w := newFileWorld(t, append(slices.Clone(mode.opts), func(o *options) { o.fsync = noSync }))
-				s := sinkOf(t, filepath.Join(w.dir, "out"), 0, 1, w.opts...)
+				w := newFileWorld(t, mode)
+				s := sinkOf(t, filepath.Join(w.dir, "out"), 0, 1, opts...)
 				must(t, s.Execute(context.Background(), fileTuple(t, 0), nil))
 				durable, err := s.Snapshot()
 				must(t, errors.Join(err, s.Commit()))
@@ -186,7 +190,7 @@ func TestFileAbandonedSnapshot(t *testing.T) {
 				}
 				if rows%2 == 0 { // the task dies with them, and its successor does the same
 					must(t, s.Close())
-					s = sinkOf(t, filepath.Join(w.dir, "out"), 0, 1, w.opts...)
+					s = sinkOf(t, filepath.Join(w.dir, "out"), 0, 1, opts...)
 					must(t, errors.Join(s.Restore(durable), s.Commit()))
 					for i := 1; i <= rows; i++ {
 						must(t, s.Execute(context.Background(), fileTuple(t, i), nil))
@@ -226,7 +230,18 @@ func TestFileFormats(t *testing.T) {
 	if want := "row\t9223372036854775808\t-5\t1.5\ttrue\tbytes\n"; got != want {
 		t.Errorf("the default form is %q, want %q", got, want)
 	}
-	csv := Format(func(t tuple.Tuple, dst []byte) []byte { return fmt.Appendf(dst, "%q,%d", t.Bytes(0), t.Int(1)) })
+	when := time.Date(2026, 9, 21, 16, 13, 0, 5, time.FixedZone("", 7200))
+	got, err = write([]any{when, nil, 1e21, []any{1, "<a>"}, map[string]any{"k": true}})
+	must(t, err)
+	if want := "row\t2026-09-21T14:13:00.000000005Z\t\t1e+21\t[1,\"<a>\"]\t{\"k\":true}\n"; got != want {
+		t.Errorf("the default form is %q, want %q", got, want)
+	}
+	got, err = write([]any{when, nil, "<b>", 2}, JSON())
+	must(t, err)
+	if want := `{"word":"row","n":"2026-09-21T14:13:00.000000005Z","a":null,"b":"<b>","c":2}` + "\n"; got != want {
+		t.Errorf("as JSON it is %q, want %q", got, want)
+	}
+	csv := Format(func(dst []byte, t tuple.Tuple) []byte { return fmt.Appendf(dst, "%q,%d", t.Bytes(0), t.Int(1)) })
 	if got, err := write([]any{7}, csv); got != "\"row\",7\n" || err != nil {
 		t.Errorf("the line is %q, %v", got, err)
 	}
@@ -245,7 +260,7 @@ func FuzzFileRestore(f *testing.F) {
 	sub := filepath.Join(dir, "sub")
 	must(f, errors.Join(os.Mkdir(sub, 0o777), os.WriteFile(outside, []byte("x"), 0o666)))
 	for _, name := range []string{"../outside.tmp", "out.sink.0.00000001.1-ABCD.tmp", "out.sink.0.1.1-../x.tmp", ""} {
-		data, err := json.Marshal(sinkState{Part: 2, Segments: []stagedFile{{name, 1, 0}}, Closed: []stagedFile{{name, 1, 1}}})
+		data, err := json.Marshal(outputState{Part: 2, Segments: []stagedFile{{name, 1, 0}}, Closed: []stagedFile{{name, 1, 1}}})
 		must(f, err)
 		f.Add(data)
 	}
@@ -264,7 +279,7 @@ func FuzzFileRestore(f *testing.F) {
 
 // BenchmarkFile writes lines of 20 bytes; snapshots are left out, since they cost what the disk costs.
 func BenchmarkFile(b *testing.B) {
-	s := sinkOf(b, filepath.Join(b.TempDir(), "out"), 0, 1, Format(func(t tuple.Tuple, dst []byte) []byte { return append(dst, t.Bytes(1)...) }))
+	s := sinkOf(b, filepath.Join(b.TempDir(), "out"), 0, 1, Format(func(dst []byte, t tuple.Tuple) []byte { return append(dst, t.Bytes(1)...) }))
 	defer s.Close()
 	row := fileTuple(b, "a line of 19 letter")
 	b.SetBytes(20)
@@ -276,9 +291,9 @@ func BenchmarkFile(b *testing.B) {
 	}
 }
 
-func sinkOf(t testing.TB, path string, index, parallel int, opts ...Option) *sink {
+func sinkOf(t testing.TB, path string, index, parallel int, opts ...Option) *rowWriter {
 	t.Helper()
-	s := Bolt(path, opts...)().(*sink)
+	s := Bolt(path, opts...)().(*rowWriter)
 	must(t, s.Prepare(taskContext(index, parallel, 1)))
 	return s
 }
@@ -288,7 +303,7 @@ func taskContext(index, parallel int, incarnation msgid.Incarnation) bolt.Contex
 }
 
 // commit takes a snapshot and commits it.
-func commit(s *sink) error {
+func commit(s *rowWriter) error {
 	_, err := s.Snapshot()
 	if err != nil {
 		return err

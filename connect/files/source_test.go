@@ -157,7 +157,7 @@ func TestFilesExpand(t *testing.T) {
 
 	everyGo := []string{".hidden.go", "a.go", "b.go", "br[ack]et*.go", "link.go", "not_a_file.go/inner/f.go", "sub/c.go", "sub/deep/d.go"}
 	tests := []struct {
-		source *Source
+		source *Source[spout.Spout]
 		want   []string
 	}{
 		{Spout("**/*.go"), everyGo},
@@ -199,7 +199,7 @@ func TestFilesRefused(t *testing.T) {
 	write(t, "a.txt", []byte("a\n"))
 	must(t, os.Mkdir("empty", 0o777))
 	tests := []struct {
-		source *Source
+		source *Source[spout.Spout]
 		is     error
 		says   string
 	}{
@@ -308,7 +308,7 @@ func TestFilesLongLine(t *testing.T) {
 func TestFilesChange(t *testing.T) {
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a.txt"), filepath.Join(dir, "b.txt")
-	fresh := func() *task {
+	fresh := func() *rowReader {
 		write(t, a, []byte("one\ntwo\nthree\n"))
 		write(t, b, []byte("four\n"))
 		source := Spout(dir)
@@ -540,9 +540,9 @@ func compressed(t failer, content []byte) []byte {
 	return b.Bytes()
 }
 
-func opened(t failer, source *Source, index, parallel int) *task {
+func opened(t failer, source *Source[spout.Spout], index, parallel int) *rowReader {
 	t.Helper()
-	s := source.New().(*task)
+	s := source.New().(*rowReader)
 	must(t, s.Open(bolttest.NewContext("lines", index, parallel)))
 	return s
 }

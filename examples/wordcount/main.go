@@ -216,12 +216,12 @@ func work(s *settings) error {
 var errWrong = errors.New("wrong counts")
 
 // input makes the source of lines.
-func input(s *settings) (*files.Source, error) {
+func input(s *settings) (*files.Source[spout.Spout], error) {
 	piece := payload - room
 	if s.server != "" || askback.InCluster() {
 		piece = serverPayload - room
 	}
-	var lines *files.Source
+	var lines *files.Source[spout.Spout]
 	if len(s.paths) > 0 {
 		lines = files.Spout(s.paths...)
 	} else {
