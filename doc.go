@@ -16,14 +16,14 @@
 //
 //	func main() {
 //		b := topology.New("long")
-//		b.Spout("lines", spout.Files("logs/**/*.txt")).Fields("line")
+//		b.Spout("lines", files.Spout("logs/**/*.txt")).Fields("line")
 //		b.Bolt("long", bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 //			if len(t.Bytes(0)) < 80 {
 //				return nil
 //			}
 //			return out.Row().Bytes(t.Bytes(0)).Emit()
 //		})).Parallel(2).Shuffle("lines").Fields("line")
-//		b.Bolt("out", bolt.File("long.txt", bolt.Single())).Global("long")
+//		b.Bolt("out", files.Bolt("long.txt", files.Single())).Global("long")
 //
 //		report, err := askback.Run(context.Background(), b, askback.WithDir("store"))
 //		if err != nil {
@@ -53,7 +53,7 @@
 //   - Keep bolts deterministic: time and chance come from bolt.Context, and what a bolt emits does not follow the
 //     order of a Go map, or what it asked the outside. One that cannot promise this is declared Nondeterministic.
 //   - Give spouts input that can be read again, and sinks whose effects are repeatable or committed with a snapshot
-//     (bolt.Committer, such as bolt.File). All other effects happen at least once.
+//     (bolt.Committer, such as files.Bolt). All other effects happen at least once.
 //   - Return from the functions given to OnProgress and its like without blocking. They are called from goroutines of
 //     the runtime, several at a time.
 //

@@ -2,12 +2,18 @@ package bolt
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/state"
 	"github.com/askback/askback/tuple"
 )
+
+// ErrOutputExists is returned by a sink that finds the output of an earlier run where it is about to write: the files, the
+// rows or the messages are there already. The run cannot go on until the user has removed that output, or has given the
+// sink another place.
+var ErrOutputExists = errors.New("bolt: output exists already")
 
 // Emitter takes what a bolt emits; see tuple.Emitter.
 type Emitter = tuple.Emitter
@@ -97,6 +103,8 @@ type Strategy struct {
 	Name string // such as "backtrack"; "" where a bolt runs outside of a topology
 	// ExactlyOnce reports whether each tuple takes effect exactly once on the state of each task.
 	ExactlyOnce bool
+	// Snapshots reports whether tasks of bolts take snapshots. Where they take none, no Committer ever commits.
+	Snapshots bool
 	// RollsBack reports whether a failure of any task takes all tasks back to their last common checkpoint. Effects
 	// outside that were visible before Commit may then be repeated with other content.
 	RollsBack bool

@@ -1,4 +1,4 @@
-package bolt
+package bolt_test
 
 import (
 	"context"
@@ -6,23 +6,25 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/bolt/bolttest"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/tuple"
 )
 
 func TestCollector(t *testing.T) {
-	c := NewCollector()
-	start := func(index int, incarnation msgid.Incarnation) *collecting {
-		b := c.New().(*collecting)
-		check(t, b.Prepare(taskContext(index, 2, incarnation)))
+	c := bolt.NewCollector()
+	start := func(index int, incarnation msgid.Incarnation) collecting {
+		b := c.New().(collecting)
+		check(t, b.Prepare(contextOf(index, 2, incarnation)))
 		return b
 	}
 	rows := func() string { return fmt.Sprint(c.Rows()) }
 
 	one, zero := start(1, 1), start(0, 1)
-	check(t, one.Execute(context.Background(), fileTuple(t, 1), nil))
-	check(t, zero.Execute(context.Background(), fileTuple(t, 0, "x"), nil))
-	check(t, zero.Execute(context.Background(), fileTuple(t, -7, []byte{0xff}), nil))
+	check(t, one.Execute(context.Background(), rowOf(1), nil))
+	check(t, zero.Execute(context.Background(), rowOf(0, "x"), nil))
+	check(t, zero.Execute(context.Background(), rowOf(-7, []byte{0xff}), nil))
 	if got, want := rows(), "[[row 0 x] [row -7 \xff] [row 1]]"; got != want || c.Len() != 3 {
 		t.Fatalf("%d rows %s, want %s", c.Len(), got, want)
 	}
@@ -31,15 +33,15 @@ func TestCollector(t *testing.T) {
 	data, err := zero.Snapshot()
 	check(t, err)
 	was := string(data)
-	check(t, zero.Execute(context.Background(), fileTuple(t, 8), nil))
+	check(t, zero.Execute(context.Background(), rowOf(8), nil))
 	if string(data) != was {
 		t.Error("the snapshot changed afterwards")
 	}
 	again := start(0, 2)
 	check(t, again.Restore(data))
-	clear(data)                                                        // the caller's bytes are not kept
-	check(t, zero.Execute(context.Background(), fileTuple(t, 9), nil)) // the paused predecessor is not heard any more
-	check(t, again.Execute(context.Background(), fileTuple(t, 10), nil))
+	clear(data)                                                 // the caller's bytes are not kept
+	check(t, zero.Execute(context.Background(), rowOf(9), nil)) // the paused predecessor is not heard any more
+	check(t, again.Execute(context.Background(), rowOf(10), nil))
 	if got, want := rows(), "[[row 0 x] [row -7 \xff] [row 10] [row 1]]"; got != want || c.Len() != 4 {
 		t.Fatalf("%d rows %s, want %s", c.Len(), got, want)
 	}
@@ -55,10 +57,10 @@ func TestCollector(t *testing.T) {
 }
 
 func TestCollectorIsRead(t *testing.T) {
-	c := NewCollector()
-	b := c.New().(*collecting)
-	check(t, b.Prepare(taskContext(0, 1, 1)))
-	row := fileTuple(t, 1)
+	c := bolt.NewCollector()
+	b := c.New().(collecting)
+	check(t, b.Prepare(contextOf(0, 1, 1)))
+	row := rowOf(1)
 	var running sync.WaitGroup
 	running.Go(func() {
 		for range 1000 {
@@ -79,16 +81,42 @@ func TestCollectorIsRead(t *testing.T) {
 
 func TestFunc(t *testing.T) {
 	calls := 0
-	factory := Func(func(_ context.Context, row tuple.Tuple, _ Emitter) error {
+	factory := bolt.Func(func(_ context.Context, row tuple.Tuple, _ bolt.Emitter) error {
 		calls++
 		return fmt.Errorf("got %s", row.String(0))
 	})
 	for range 2 {
-		if err := factory().Execute(context.Background(), fileTuple(t, 1), nil); err == nil || err.Error() != "got row" {
+		if err := factory().Execute(context.Background(), rowOf(1), nil); err == nil || err.Error() != "got row" {
 			t.Errorf("error %v", err)
 		}
 	}
 	if calls != 2 {
 		t.Errorf("%d calls", calls)
+	}
+}
+
+// A collecting bolt is one of a Collector's.
+type collecting interface {
+	bolt.Bolt
+	bolt.Preparer
+	bolt.Snapshotter
+}
+
+func contextOf(index, parallel int, incarnation msgid.Incarnation) bolt.Context {
+	ctx := bolttest.NewContext("sink", index, parallel)
+	ctx.Who.Incarnation = incarnation
+	return ctx
+}
+
+// rowOf returns a tuple of "row" and some values.
+func rowOf(values ...any) tuple.Tuple {
+	names := []string{"word", "word n", "word n a"}[len(values)]
+	return bolttest.MustTuple(names, append([]any{"row"}, values...)...)
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

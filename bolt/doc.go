@@ -25,8 +25,8 @@
 //
 //	b.Bolt("longest", func() bolt.Bolt { return &Longest{} }).Global("words").Fields("word")
 //
-// Ready-made: Func (a function as a bolt), Collector (gathers tuples in memory, for tests), File (a sink that
-// writes each tuple to files exactly once). Package bolttest tests a bolt by itself.
+// Ready-made: Func (a function as a bolt) and Collector (gathers tuples in memory, for tests). Sinks for files, streams and
+// tables are in the packages below connect. Package bolttest tests a bolt by itself.
 //
 // The duties of whoever calls a bolt, in this order, from one goroutine:
 //

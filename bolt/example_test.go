@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"os"
-	"path/filepath"
 
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/bolt/bolttest"
@@ -71,37 +69,4 @@ func ExampleFunc() {
 	}
 	fmt.Println(out.Rows(""))
 	// Output: [[slings] [arrows]]
-}
-
-// A part of the output appears when the snapshot that covers it is durable. A task does what the example does here.
-func ExampleFile() {
-	dir, err := os.MkdirTemp("", "")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-
-	b := bolt.File(filepath.Join(dir, "words"))()
-	sink := b.(bolt.Committer)
-	if err := b.(bolt.Preparer).Prepare(bolttest.NewContext("out", 0, 1)); err != nil {
-		log.Fatal(err)
-	}
-	for _, word := range []string{"sea", "troubles"} {
-		if err := b.Execute(context.Background(), bolttest.MustTuple("word n", word, 1), nil); err != nil {
-			log.Fatal(err)
-		}
-		if _, err := sink.Snapshot(); err != nil { // goes to the task's log, and when it is durable:
-			log.Fatal(err)
-		}
-		if err := sink.Commit(); err != nil {
-			log.Fatal(err)
-		}
-	}
-	for _, part := range []string{"words.00000001", "words.00000002"} {
-		content, err := os.ReadFile(filepath.Join(dir, part))
-		fmt.Printf("%s: %q %v\n", part, content, err)
-	}
-	// Output:
-	// words.00000001: "sea\t1\n" <nil>
-	// words.00000002: "troubles\t1\n" <nil>
 }

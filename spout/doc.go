@@ -9,9 +9,10 @@
 //
 // Ready-made sources:
 //
-//	Files("logs", "**/*.txt.gz")   lines of files, directories and globs
 //	Slice("a", "b"), Rows(rows)    what is in memory
 //	Generate(1000, f).Rate(100)    what a function computes
+//
+// Sources of files and streams are in the packages below connect.
 //
 // A complete one of your own:
 //

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"os"
-	"path/filepath"
 
 	"github.com/askback/askback/bolt/bolttest"
 	"github.com/askback/askback/spout"
@@ -54,37 +52,6 @@ func Example() {
 	}
 	fmt.Println(out.Rows(""))
 	// Output: [[1] [2] [4] [8] [16]]
-}
-
-// The lines of all Go files below a directory. A topology opens and calls the spouts; here the example does.
-func ExampleFiles() {
-	dir, err := os.MkdirTemp("", "")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	for name, text := range map[string]string{"a.go": "package a\n\nvar x = 1\n", "b.txt": "not Go\n"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
-			log.Fatal(err)
-		}
-	}
-
-	source := spout.Files(dir).Match("**/*.go")
-	files, bytes, err := source.Total()
-	fmt.Println(files, "file,", bytes, "bytes", err)
-
-	s := source.New()
-	if err := s.(spout.Opener).Open(bolttest.NewContext("lines", 0, 1)); err != nil {
-		log.Fatal(err)
-	}
-	out := bolttest.NewEmitter("line")
-	for err == nil {
-		err = s.Next(context.Background(), out)
-	}
-	fmt.Println(out.Rows(""), err)
-	// Output:
-	// 1 file, 21 bytes <nil>
-	// [[package a] [var x = 1]] EOF
 }
 
 func ExampleGenerate() {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/internal/position"
 )
 
 // A Generator is a source that computes its tuples. Make one with Generate, and do not change it once a topology
@@ -127,15 +128,15 @@ func (g *generated) Position(dst []byte) []byte {
 }
 
 // Seek goes to the call of that number.
-func (g *generated) Seek(position []byte) error {
+func (g *generated) Seek(at []byte) error {
 	if g.parallel == 0 {
 		return errors.New("spout: Seek before Open")
 	}
-	r := positionReader{b: position}
-	parallel, next := int64(r.uvarint()), int64(r.uvarint())
+	r := position.Reader{B: at}
+	parallel, next := int64(r.Uvarint()), int64(r.Uvarint())
 	switch {
-	case r.bad || len(r.b) > 0 || parallel <= 0 || next < 0:
-		return fmt.Errorf("%w: %.40x", ErrPosition, position)
+	case r.Bad || len(r.B) > 0 || parallel <= 0 || next < 0:
+		return fmt.Errorf("%w: %.40x", ErrPosition, at)
 	case parallel != g.parallel:
 		return fmt.Errorf("%w: it was made by one of %d tasks, and there are %d now", ErrPosition, parallel, g.parallel)
 	case next%parallel != g.index, next-g.end >= g.parallel:

@@ -234,3 +234,29 @@ func begun(t failer, source Source, index, parallel int) interface {
 		Progresser
 	})
 }
+
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+}
+
+func must(t failer, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// next returns what one call of Next emits, of rows of one string.
+func next(t failer, s Spout) (values []string, err error) {
+	t.Helper()
+	out := bolttest.NewEmitter("value")
+	err = s.Next(context.Background(), out)
+	for _, row := range out.Rows("") {
+		values = append(values, row[0].(string))
+	}
+	if err == io.EOF && len(values) > 0 {
+		t.Fatal("Next emitted something and returned io.EOF")
+	}
+	return values, err
+}

@@ -11,6 +11,9 @@ import (
 // Emitter takes what a spout emits; see tuple.Emitter.
 type Emitter = tuple.Emitter
 
+// ErrPosition is returned by Seek for a position that the same source cannot have given.
+var ErrPosition = errors.New("spout: not a position of this spout")
+
 // ErrIdle is what Next returns when there is nothing to emit now but may be later. The task asks again after a
 // short pause.
 var ErrIdle = errors.New("spout: nothing to emit now")

@@ -48,7 +48,9 @@ type Strategy struct {
 
 // Described returns what operators are told of the strategy.
 func (s *Strategy) Described() bolt.Strategy {
-	return bolt.Strategy{Name: s.Name, ExactlyOnce: s.Guarantee == ExactlyOnce, RollsBack: s.Base != nil}
+	return bolt.Strategy{
+		Name: s.Name, ExactlyOnce: s.Guarantee == ExactlyOnce, Snapshots: s.Keeps(&topology.Operator{}), RollsBack: s.Base != nil,
+	}
 }
 
 // Keeps reports whether a task of an operator keeps a log.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
-	"github.com/askback/askback/spout"
+	"github.com/askback/askback/connect/files"
 	"github.com/askback/askback/state"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
@@ -50,10 +50,10 @@ func (c *Count) Finish(_ context.Context, out bolt.Emitter) error {
 
 func main() {
 	b := topology.New("first")
-	b.Spout("lines", spout.Files("**/*.go")).Fields("line")
+	b.Spout("lines", files.Spout("**/*.go")).Fields("line")
 	b.Bolt("split", bolt.Func(Split)).Parallel(2).Shuffle("lines").Fields("word")
 	b.Bolt("count", func() bolt.Bolt { return &Count{} }).Parallel(2).GroupBy("split", "word").Fields("word", "n")
-	b.Bolt("words", bolt.File("words.txt", bolt.Single())).Global("count")
+	b.Bolt("words", files.Bolt("words.txt", files.Single())).Global("count")
 
 	report, err := askback.Run(context.Background(), b, askback.WithKills(3, 1))
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/askback/askback"
+	"github.com/askback/askback/connect/files"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/strategy"
 )
@@ -215,20 +216,20 @@ func work(s *settings) error {
 var errWrong = errors.New("wrong counts")
 
 // input makes the source of lines.
-func input(s *settings) (*spout.FileSource, error) {
+func input(s *settings) (*files.Source[spout.Spout], error) {
 	piece := payload - room
 	if s.server != "" || askback.InCluster() {
 		piece = serverPayload - room
 	}
-	var lines *spout.FileSource
+	var lines *files.Source[spout.Spout]
 	if len(s.paths) > 0 {
-		lines = spout.Files(s.paths...)
+		lines = files.Spout(s.paths...)
 	} else {
 		root, err := goRoot()
 		if err != nil {
 			return nil, err
 		}
-		lines = spout.Files(root).Match("**/*.go")
+		lines = files.Spout(root).Match("**/*.go")
 	}
 	return lines.Cut(64<<10, cutBetweenWords).MaxPiece(piece), nil
 }

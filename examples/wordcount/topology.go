@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/connect/files"
 	"github.com/askback/askback/internal/words"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/state"
@@ -48,7 +49,7 @@ func wordcount(lines spout.Source, parallel int) (*topology.Builder, *atomic.Poi
 // inCluster builds the topology that writes the totals to a file, which appears whole and once.
 func inCluster(lines spout.Source, parallel int, out string) *topology.Builder {
 	b := counting(lines, parallel)
-	b.Bolt("result", bolt.File(out, bolt.Single())).Global("count")
+	b.Bolt("result", files.Bolt(out, files.Single())).Global("count")
 	return b
 }
 

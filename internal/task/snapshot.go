@@ -257,7 +257,9 @@ type taskContext struct{ c *Core }
 
 func (x taskContext) Task() bolt.Task {
 	t := x.c.cfg.Task
-	return bolt.Task{Topology: x.c.cfg.Plan.Name, Alias: t.Alias, Parallel: t.Operator.Parallel, Incarnation: x.c.incarnation}
+	return bolt.Task{
+		Topology: x.c.cfg.Plan.Name, Alias: t.Alias, Parallel: t.Operator.Parallel, Strategy: x.c.cfg.Plan.Strategy, Incarnation: x.c.incarnation,
+	}
 }
 
 func (x taskContext) State() *state.Store { return x.c.store }

@@ -3,18 +3,17 @@ package worker_test
 import (
 	"fmt"
 
-	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/connect/files"
 	"github.com/askback/askback/internal/cluster/worker"
 	"github.com/askback/askback/internal/recovery"
-	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
 )
 
 // A program says what nimbus needs to know to place its tasks.
 func ExampleDescribe() {
 	b := topology.New("upper")
-	b.Spout("lines", spout.Files("/var/log/*.txt")).Parallel(2).Fields("line")
-	b.Bolt("out", bolt.File("/shared/out")).Shuffle("lines").CPU(50)
+	b.Spout("lines", files.Spout("/var/log/*.txt")).Parallel(2).Fields("line")
+	b.Bolt("out", files.Bolt("/shared/out")).Shuffle("lines").CPU(50)
 	spec, err := worker.Describe(b, "backtrack", recovery.Config{}, 0)
 	if err != nil {
 		fmt.Println(err)

@@ -25,6 +25,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/connect/files"
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
@@ -64,7 +65,7 @@ func counting(dir string, n int64) *topology.Builder {
 	b.Spout("lines", spout.Generate(n, func(i int64, out spout.Emitter) error { return out.Row().String(line(i)).Emit() }).Rate(rate)).Fields("line")
 	b.Bolt("split", func() bolt.Bolt { return words.Split{} }).Parallel(2).Shuffle("lines").Fields("word")
 	b.Bolt("count", func() bolt.Bolt { return &words.Count{} }).Parallel(2).GroupBy("split", "word").Fields("word", "n").CPU(50)
-	b.Bolt("out", bolt.File(filepath.Join(dir, "counts"), bolt.Single())).Global("count")
+	b.Bolt("out", files.Bolt(filepath.Join(dir, "counts"), files.Single())).Global("count")
 	return b
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/connect/files"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
@@ -62,7 +63,7 @@ func main() {
 		return
 	}
 	b.Bolt("harm", harm).Shuffle("numbers").Fields("n").Memory(32 << 20)
-	b.Bolt("result", bolt.File(*out+".result", bolt.Single())).Global("harm")
+	b.Bolt("result", files.Bolt(*out+".result", files.Single())).Global("harm")
 	askback.Serve(b)
 	fmt.Fprintln(os.Stderr, "hostile: it is for clusters only")
 	os.Exit(2)

@@ -1,28 +1,36 @@
-package bolt
+package files
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/state"
 	"github.com/askback/askback/tuple"
 )
 
-var fileModes = []struct {
-	name string
-	opts []FileOption
-}{
-	{"parts", nil},
-	{"roll", []FileOption{Roll(15)}},
-	{"single", []FileOption{Single()}},
+// A fileMode is a way to write files. The typed form has the same core, so one mode of it is enough.
+type fileMode struct {
+	name  string
+	opts  []Option
+	typed bool
+}
+
+var fileModes = []fileMode{
+	{"parts", nil, false},
+	{"roll", []Option{Roll(15)}, false},
+	{"single", []Option{Single()}, false},
+	{"typed", nil, true},
 }
 
 // TestFileKilledAnywhere kills a sink at every step that it or its task takes, its successor too, and expects the
@@ -33,7 +41,7 @@ func TestFileKilledAnywhere(t *testing.T) {
 		t.Run(mode.name, func(t *testing.T) {
 			for first := 1; ; first++ {
 				for second := 1; ; second++ {
-					w := newFileWorld(t, mode.opts)
+					w := newFileWorld(t, mode)
 					one, two := w.start(first), (*fileTask)(nil)
 					one.await()
 					if one.paused {
@@ -68,7 +76,7 @@ func TestFilePausedAnywhere(t *testing.T) {
 		t.Run(mode.name, func(t *testing.T) {
 			for first := 1; ; first++ {
 				for second := 1; ; second++ {
-					w := newFileWorld(t, mode.opts)
+					w := newFileWorld(t, mode)
 					one, two := w.start(first), (*fileTask)(nil)
 					one.await()
 					if one.paused {
@@ -92,6 +100,51 @@ func TestFilePausedAnywhere(t *testing.T) {
 	}
 }
 
+// TestDiskFull fills the disk at every step that a sink takes with it, for a while that may outlast several incarnations,
+// and half of a write is done by then. Each failure is an outage, and at the end nothing is lost or doubled.
+func TestDiskFull(t *testing.T) {
+	inMemory(t)
+	for _, mode := range fileModes {
+		t.Run(mode.name, func(t *testing.T) {
+			for first := 1; ; first++ {
+				steps := 0
+				for _, length := range []int{1, 4} {
+					w := newFileWorld(t, mode)
+					steps = 0
+					w.fault = func(doing string, o *output) error {
+						if steps++; steps < first || steps >= first+length {
+							return nil
+						}
+						if doing == "write" {
+							if _, err := o.file.WriteAt(o.buf[:len(o.buf)/2], o.staged.Size); err != nil {
+								return err
+							}
+						}
+						return syscall.ENOSPC
+					}
+					for failures := 0; ; failures++ {
+						task := w.start(0)
+						task.await()
+						if task.err == nil {
+							break
+						}
+						if !bolt.IsOutage(task.err) || !errors.Is(task.err, syscall.ENOSPC) || failures == length {
+							t.Fatalf("step %d, failure %d: %v, want the outage", first, failures, task.err)
+						}
+					}
+					w.check(fmt.Sprintf("disk full from step %d to %d", first, first+length-1))
+					if len(w.staged()) > 0 {
+						t.Fatalf("disk full at step %d: left %q", first, w.staged())
+					}
+				}
+				if steps < first {
+					return
+				}
+			}
+		})
+	}
+}
+
 // inMemory lets t.TempDir be in memory, where there is such a place: thousands of directories take long on a disk.
 func inMemory(t *testing.T) {
 	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
@@ -103,7 +156,8 @@ func inMemory(t *testing.T) {
 type fileWorld struct {
 	t     *testing.T
 	dir   string
-	opts  []FileOption
+	mode  fileMode
+	fault func(doing string, o *output) error // of the file system; nil: none
 	tasks []*fileTask
 	log   struct {
 		snapshot []byte
@@ -114,9 +168,9 @@ type fileWorld struct {
 
 const fileRows = 5
 
-func newFileWorld(t *testing.T, opts []FileOption) *fileWorld {
+func newFileWorld(t *testing.T, mode fileMode) *fileWorld {
 	t.Helper()
-	return &fileWorld{t: t, dir: t.TempDir(), opts: opts}
+	return &fileWorld{t: t, dir: t.TempDir(), mode: mode}
 }
 
 // A fileTask is one incarnation. It pauses at a step, which is how it is killed, too: it just never goes on.
@@ -171,9 +225,9 @@ func (w *fileWorld) kill() {
 	}
 }
 
-func (task *fileTask) step(string) {
+func (task *fileTask) step(string) error {
 	if task.steps++; task.steps != task.pauseAt {
-		return
+		return nil
 	}
 	task.paused, task.hasPaused = true, true
 	task.stopped <- struct{}{}
@@ -181,14 +235,14 @@ func (task *fileTask) step(string) {
 	if task.killed {
 		panic("killed")
 	}
+	return nil
 }
 
 func (task *fileTask) run() error {
 	w := task.w
-	seam := func(o *fileOptions) { o.step, o.buffer, o.fsync = task.step, 10, noSync }
-	sink := File(filepath.Join(w.dir, "out"), append(slices.Clone(w.opts), seam)...)().(*fileSink)
+	sink, put := task.sink()
 	defer sink.Close()
-	if err := sink.Prepare(fileContext{Task{Alias: msgid.Alias{Operator: "sink"}, Parallel: 1, Incarnation: task.incarnation}}); err != nil {
+	if err := sink.Prepare(fileContext{bolt.Task{Alias: msgid.Alias{Operator: "sink"}, Parallel: 1, Incarnation: task.incarnation}}); err != nil {
 		return err
 	}
 	log := w.log
@@ -201,8 +255,8 @@ func (task *fileTask) run() error {
 		return nil
 	}
 	for i := log.consumed; i < fileRows; i++ {
-		task.step("execute")
-		if err := sink.Execute(context.Background(), fileTuple(w.t, i), nil); err != nil {
+		_ = task.step("execute")
+		if err := put(i); err != nil {
 			return err
 		}
 		if i%2 == 1 {
@@ -217,20 +271,58 @@ func (task *fileTask) run() error {
 	return task.snapshot(sink, fileRows, true)
 }
 
+// sink makes the sink of the world's mode, and returns its core and the function that gives it a row.
+func (task *fileTask) sink() (o testedSink, put func(i int) error) {
+	w := task.w
+	var core *output
+	seam := func(o *options) {
+		o.buffer, o.fsync = 10, noSync
+		o.step = func(doing string) error {
+			if w.fault != nil {
+				if err := w.fault(doing, core); err != nil {
+					return err
+				}
+			}
+			return task.step(doing)
+		}
+	}
+	path, opts := filepath.Join(w.dir, "out"), append(slices.Clone(w.mode.opts), seam)
+	if !w.mode.typed {
+		s := Bolt(path, opts...)().(*rowWriter)
+		core = &s.output
+		return s, func(i int) error { return s.Execute(context.Background(), fileTuple(w.t, i), nil) }
+	}
+	type row struct {
+		Word []byte
+		N    int
+	}
+	s := Sink[row](path, opts...).New().(*writer[row])
+	core = &s.output
+	return s, func(i int) error { return s.Write(context.Background(), row{[]byte("row"), i}) }
+}
+
+// A testedSink is either form of the sink.
+type testedSink interface {
+	bolt.Preparer
+	bolt.Committer
+	bolt.Finisher
+	io.Closer
+}
+
 // noSync is for tests that take no power away: there are thousands of them.
 func noSync(*os.File) error { return nil }
 
-func (task *fileTask) snapshot(sink *fileSink, consumed int, final bool) error {
+func (task *fileTask) snapshot(sink testedSink, consumed int, final bool) error {
 	data, err := sink.Snapshot()
 	if err != nil {
 		return err
 	}
-	task.step("before it is durable")
+	_ = task.step("before it is durable")
 	if int(task.incarnation) < len(task.w.tasks) {
 		return errFenced
 	}
 	task.w.log.snapshot, task.w.log.consumed, task.w.log.final = data, consumed, final
-	task.step("durable")
+	_ = task.step("durable")
 	return sink.Commit()
 }
 
@@ -300,9 +392,9 @@ func fileTuple(t testing.TB, values ...any) tuple.Tuple {
 }
 
 // fileContext is the context of a task that needs nothing but its name.
-type fileContext struct{ task Task }
+type fileContext struct{ task bolt.Task }
 
-func (c fileContext) Task() Task          { return c.task }
+func (c fileContext) Task() bolt.Task     { return c.task }
 func (c fileContext) State() *state.Store { return nil }
 func (c fileContext) Now() time.Time      { return time.Time{} }
 func (c fileContext) Rand() uint64        { return 0 }

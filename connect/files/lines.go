@@ -1,4 +1,4 @@
-package spout
+package files
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package spout
+package files
 
 import (
 	"bytes"
@@ -38,7 +38,7 @@ func expand(patterns, match []string) (*fileList, error) {
 	}
 	for _, m := range match {
 		if !doublestar.ValidatePattern(m) {
-			return nil, fmt.Errorf("spout: Match(%q) is not a glob", m)
+			return nil, fmt.Errorf("files: Match(%q) is not a glob", m)
 		}
 	}
 	found := make(map[string]inputFile) // by absolute path
@@ -54,7 +54,7 @@ func expand(patterns, match []string) (*fileList, error) {
 				continue // a link to nowhere, or a file deleted since: the glob should not have found it
 			}
 			if err != nil {
-				return nil, fmt.Errorf("spout: %w", err)
+				return nil, outage(fmt.Errorf("files: %w", err))
 			}
 			if !info.Mode().IsRegular() {
 				continue
@@ -62,7 +62,7 @@ func expand(patterns, match []string) (*fileList, error) {
 			regular++
 			abs, err := filepath.Abs(path)
 			if err != nil {
-				return nil, fmt.Errorf("spout: %w", err)
+				return nil, fmt.Errorf("files: %w", err)
 			}
 			if _, twice := found[abs]; !twice {
 				found[abs] = inputFile{path: path, size: info.Size()}
@@ -98,12 +98,12 @@ func matches(pattern string, match []string) ([]string, error) {
 	case err == nil:
 		return []string{filepath.Clean(pattern)}, nil
 	case !strings.ContainsAny(pattern, `*?[{\`):
-		return nil, fmt.Errorf("spout: %w", err)
+		return nil, outage(fmt.Errorf("files: %w", err))
 	}
 	// Without NoFollow a link to a directory above itself would be walked dozens of times.
 	paths, err := doublestar.FilepathGlob(pattern, doublestar.WithNoFollow(), doublestar.WithFailOnIOErrors())
 	if err != nil {
-		return nil, fmt.Errorf("spout: expand %q: %w", pattern, err)
+		return nil, outage(fmt.Errorf("files: expand %q: %w", pattern, err))
 	}
 	return paths, nil
 }
@@ -112,7 +112,7 @@ func matches(pattern string, match []string) ([]string, error) {
 func below(dir string, match []string) (paths []string, err error) {
 	root, err := filepath.EvalSymlinks(dir) // WalkDir does not enter a root that is a link
 	if err != nil {
-		return nil, fmt.Errorf("spout: %w", err)
+		return nil, outage(fmt.Errorf("files: %w", err))
 	}
 	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -129,7 +129,7 @@ func below(dir string, match []string) (paths []string, err error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("spout: list %s: %w", dir, err)
+		return nil, outage(fmt.Errorf("files: list %s: %w", dir, err))
 	}
 	return paths, nil
 }
@@ -159,12 +159,12 @@ type openedFile struct {
 func (f inputFile) open(offset int64) (*openedFile, error) {
 	file, err := os.Open(f.path)
 	if err != nil {
-		return nil, fmt.Errorf("spout: %w", err)
+		return nil, outage(fmt.Errorf("files: %w", err))
 	}
 	o := &openedFile{inputFile: f, f: file}
 	if err := o.seek(offset); err != nil {
 		file.Close()
-		return nil, fmt.Errorf("spout: go to byte %d of %s: %w", offset, f.path, err)
+		return nil, outage(fmt.Errorf("files: go to byte %d of %s: %w", offset, f.path, err))
 	}
 	return o, nil
 }
@@ -173,7 +173,7 @@ func (o *openedFile) seek(offset int64) (err error) {
 	o.disk = io.LimitedReader{R: o.f, N: o.size}
 	if !strings.HasSuffix(o.path, ".gz") {
 		if offset > o.size {
-			return fmt.Errorf("%w: it has only %d bytes", ErrFilesChanged, o.size)
+			return fmt.Errorf("%w: it has only %d bytes", ErrChanged, o.size)
 		}
 		o.disk.N -= offset
 		_, err := o.f.Seek(offset, io.SeekStart)
@@ -184,7 +184,7 @@ func (o *openedFile) seek(offset int64) (err error) {
 	}
 	n, err := io.CopyN(io.Discard, o.gzip, offset)
 	if err == io.EOF {
-		return fmt.Errorf("%w: it has only %d bytes", ErrFilesChanged, n)
+		return fmt.Errorf("%w: it has only %d bytes", ErrChanged, n)
 	}
 	return err
 }
@@ -200,7 +200,7 @@ func (o *openedFile) Read(p []byte) (int, error) {
 	}
 	n, err := o.disk.Read(p)
 	if err == io.EOF && o.disk.N > 0 {
-		return n, fmt.Errorf("%w: it had %d bytes and is shorter now", ErrFilesChanged, o.size)
+		return n, fmt.Errorf("%w: it had %d bytes and is shorter now", ErrChanged, o.size)
 	}
 	return n, err
 }
@@ -216,41 +216,31 @@ func (o *openedFile) taken(offset int64) int64 {
 // Close closes the file.
 func (o *openedFile) Close() error {
 	if err := o.f.Close(); err != nil {
-		return fmt.Errorf("spout: %w", err)
+		return outage(fmt.Errorf("files: %w", err))
 	}
 	return nil
 }
 
-// locate returns the number, from 1, and the length of the line that begins at an offset. It reads all before it,
-// and the line as far as is sensible.
-func (f inputFile) locate(offset int64) (number int, length string, err error) {
-	o, err := f.open(0)
+// measure returns the length of the line that begins at an offset, as far as it is sensible to read on.
+func (f inputFile) measure(offset int64) (length string, err error) {
+	o, err := f.open(offset)
 	if err != nil {
-		return 0, "", err
+		return "", err
 	}
 	defer o.Close()
 	const far = 1 << 30
 	buf := make([]byte, readBytes)
-	number = 1
-	for before := offset; before > 0; {
-		n, err := o.Read(buf[:min(int64(len(buf)), before)])
-		number += bytes.Count(buf[:n], []byte{'\n'})
-		before -= int64(n)
-		if err != nil && before > 0 {
-			return 0, "", err
-		}
-	}
 	for n := 0; n < far; {
 		k, err := o.Read(buf)
 		if i := bytes.IndexByte(buf[:k], '\n'); i >= 0 {
-			return number, strconv.Itoa(n + i), nil
+			return strconv.Itoa(n + i), nil
 		}
 		n += k
 		if err != nil {
-			return number, strconv.Itoa(n), nil
+			return strconv.Itoa(n), nil
 		}
 	}
-	return number, "more than " + strconv.Itoa(far), nil
+	return "more than " + strconv.Itoa(far), nil
 }
 
 // unexpected makes an end of file where none may be an error that is not taken for the end of the input.

@@ -1,4 +1,4 @@
-package bolt
+package files
 
 import (
 	"context"
@@ -9,23 +9,26 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
+	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/tuple"
 )
 
 func TestFileNames(t *testing.T) {
 	tests := []struct {
-		opts     []FileOption
+		opts     []Option
 		parallel int
 		want     string // the files at the end, after two tasks or one have written two rows each and a snapshot between
 	}{
 		{nil, 1, "words.00000001 words.00000002"},
 		{nil, 2, "words.sink.0.00000001 words.sink.0.00000002 words.sink.1.00000001 words.sink.1.00000002"},
-		{[]FileOption{Single()}, 1, "words"},
-		{[]FileOption{Single()}, 2, "words.sink.0 words.sink.1"},
-		{[]FileOption{Roll(1 << 20)}, 1, "words.00000001"},
+		{[]Option{Single()}, 1, "words"},
+		{[]Option{Single()}, 2, "words.sink.0 words.sink.1"},
+		{[]Option{Roll(1 << 20)}, 1, "words.00000001"},
 	}
 	for _, tt := range tests {
 		dir := t.TempDir()
@@ -39,7 +42,7 @@ func TestFileNames(t *testing.T) {
 				if err == nil {
 					err = errors.Join(s.Execute(context.Background(), fileTuple(t, 2), nil), s.Finish(context.Background(), nil), commit(s))
 				}
-				if err != nil && !errors.Is(err, ErrOutputExists) {
+				if err != nil && !errors.Is(err, bolt.ErrOutputExists) {
 					t.Fatal(err)
 				}
 			}
@@ -52,8 +55,8 @@ func TestFileNames(t *testing.T) {
 
 func TestFileWithoutOutput(t *testing.T) {
 	dir := t.TempDir()
-	for _, s := range []*fileSink{sinkOf(t, filepath.Join(dir, "parts"), 0, 1), sinkOf(t, filepath.Join(dir, "single"), 0, 1, Single())} {
-		check(t, errors.Join(commit(s), s.Finish(context.Background(), nil), commit(s), commit(s)))
+	for _, s := range []*rowWriter{sinkOf(t, filepath.Join(dir, "parts"), 0, 1), sinkOf(t, filepath.Join(dir, "single"), 0, 1, Single())} {
+		must(t, errors.Join(commit(s), s.Finish(context.Background(), nil), commit(s), commit(s)))
 		if err := s.Execute(context.Background(), fileTuple(t, 1), nil); err == nil {
 			t.Error("a tuple after the end is taken")
 		}
@@ -66,13 +69,13 @@ func TestFileWithoutOutput(t *testing.T) {
 func TestFileRefuses(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
-	check(t, os.WriteFile(file, nil, 0o666))
+	must(t, os.WriteFile(file, nil, 0o666))
 	for path, says := range map[string]string{
 		filepath.Join(dir, "missing", "out"): "missing: no such file or directory: create it first",
 		filepath.Join(file, "out"):           "file is not a directory",
 		dir:                                  "is a directory: want the beginning of a file name",
 	} {
-		err := File(path)().(*fileSink).Prepare(taskContext(0, 1, 1))
+		err := Bolt(path)().(*rowWriter).Prepare(taskContext(0, 1, 1))
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: error %v, want one that says %q", path, err, says)
 		}
@@ -81,7 +84,7 @@ func TestFileRefuses(t *testing.T) {
 	// A fresh run does not add to an old one's parts, nor does a task whose log went back in time.
 	s := sinkOf(t, filepath.Join(dir, "out"), 0, 1)
 	back, err := s.Snapshot()
-	check(t, errors.Join(err, s.Execute(context.Background(), fileTuple(t, 1), nil), commit(s)))
+	must(t, errors.Join(err, s.Execute(context.Background(), fileTuple(t, 1), nil), commit(s)))
 	for _, snapshot := range [][]byte{nil, back} {
 		s = sinkOf(t, filepath.Join(dir, "out"), 0, 1)
 		if snapshot == nil {
@@ -89,8 +92,8 @@ func TestFileRefuses(t *testing.T) {
 		} else {
 			err = s.Restore(snapshot)
 		}
-		if !errors.Is(err, ErrOutputExists) || !strings.Contains(err.Error(), "out.00000001, and the next to be written is part 1: take it away") {
-			t.Errorf("error %v, want %v and its name", err, ErrOutputExists)
+		if !errors.Is(err, bolt.ErrOutputExists) || !strings.Contains(err.Error(), "out.00000001, and the next to be written is part 1: take it away") {
+			t.Errorf("error %v, want %v and its name", err, bolt.ErrOutputExists)
 		}
 	}
 
@@ -98,9 +101,9 @@ func TestFileRefuses(t *testing.T) {
 	path := filepath.Join(dir, "shared")
 	one, two := sinkOf(t, path, 0, 1), sinkOf(t, path, 0, 1)
 	two.names.stagedPrefix = "shared.other.0."
-	check(t, errors.Join(one.Execute(context.Background(), fileTuple(t, 1), nil), two.Execute(context.Background(), fileTuple(t, 2), nil), commit(one)))
-	if err := commit(two); !errors.Is(err, ErrOutputExists) || !strings.Contains(err.Error(), "same path") {
-		t.Errorf("error %v, want %v", err, ErrOutputExists)
+	must(t, errors.Join(one.Execute(context.Background(), fileTuple(t, 1), nil), two.Execute(context.Background(), fileTuple(t, 2), nil), commit(one)))
+	if err := commit(two); !errors.Is(err, bolt.ErrOutputExists) || !strings.Contains(err.Error(), "same path") {
+		t.Errorf("error %v, want %v", err, bolt.ErrOutputExists)
 	}
 }
 
@@ -108,17 +111,17 @@ func TestFileLost(t *testing.T) {
 	for _, mode := range fileModes {
 		dir := t.TempDir()
 		s := sinkOf(t, filepath.Join(dir, "out"), 0, 1, mode.opts...)
-		check(t, s.Execute(context.Background(), fileTuple(t, 1), nil))
+		must(t, s.Execute(context.Background(), fileTuple(t, 1), nil))
 		data, err := s.Snapshot()
-		check(t, errors.Join(err, s.Close(), os.Remove(filepath.Join(dir, names(t, dir)))))
+		must(t, errors.Join(err, s.Close(), os.Remove(filepath.Join(dir, names(t, dir)))))
 
 		s = sinkOf(t, filepath.Join(dir, "out"), 0, 1, mode.opts...)
 		err = s.Restore(data)
 		if err == nil {
 			err = s.Commit()
 		}
-		if !errors.Is(err, ErrOutputLost) || !strings.Contains(err.Error(), "must be shared by all machines") {
-			t.Errorf("%s: error %v, want %v", mode.name, err, ErrOutputLost)
+		if !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "must be shared by all machines") {
+			t.Errorf("%s: error %v, want %v", mode.name, err, ErrLost)
 		}
 	}
 }
@@ -127,24 +130,25 @@ func TestFileLost(t *testing.T) {
 // does, and nothing is written twice.
 func TestFileWriteFails(t *testing.T) {
 	dir := t.TempDir()
-	s := sinkOf(t, filepath.Join(dir, "out"), 0, 1, Single(), func(o *fileOptions) { o.buffer = 1 })
-	check(t, errors.Join(s.Execute(context.Background(), fileTuple(t, 0), nil), s.Execute(context.Background(), fileTuple(t, 1), nil)))
+	s := sinkOf(t, filepath.Join(dir, "out"), 0, 1, Single(), func(o *options) { o.buffer = 1 })
+	must(t, errors.Join(s.Execute(context.Background(), fileTuple(t, 0), nil), s.Execute(context.Background(), fileTuple(t, 1), nil)))
 
 	good := s.file
 	readOnly, err := os.Open(good.Name())
-	check(t, err)
+	must(t, err)
 	defer readOnly.Close()
 	s.file = readOnly
 	for range 3 {
-		if err := s.Execute(context.Background(), fileTuple(t, 2), nil); err == nil || !strings.Contains(err.Error(), good.Name()) {
-			t.Fatalf("error %v, want one that names %s", err, good.Name())
+		err := s.Execute(context.Background(), fileTuple(t, 2), nil)
+		if !bolt.IsOutage(err) || !strings.Contains(err.Error(), good.Name()) {
+			t.Fatalf("error %v, want an outage that names %s", err, good.Name())
 		}
 		if _, err := s.Snapshot(); err == nil {
 			t.Fatal("a snapshot of what cannot be written succeeds")
 		}
 	}
 	s.file = good
-	check(t, errors.Join(s.Execute(context.Background(), fileTuple(t, 2), nil), s.Finish(context.Background(), nil), commit(s)))
+	must(t, errors.Join(s.Execute(context.Background(), fileTuple(t, 2), nil), s.Finish(context.Background(), nil), commit(s)))
 	if b, _ := os.ReadFile(filepath.Join(dir, "out")); string(b) != "row\t0\nrow\t1\nrow\t2\n" {
 		t.Errorf("the output is %q", b)
 	}
@@ -152,18 +156,18 @@ func TestFileWriteFails(t *testing.T) {
 
 // TestFileSyncFails: after a failed sync the task must be restored, since a second sync may wrongly succeed.
 func TestFileSyncFails(t *testing.T) {
-	full := errors.New("no space left on device")
-	s := sinkOf(t, filepath.Join(t.TempDir(), "out"), 0, 1, func(o *fileOptions) { o.fsync = func(*os.File) error { return full } })
-	check(t, s.Execute(context.Background(), fileTuple(t, 1), nil))
+	full := error(syscall.ENOSPC)
+	s := sinkOf(t, filepath.Join(t.TempDir(), "out"), 0, 1, func(o *options) { o.fsync = func(*os.File) error { return full } })
+	must(t, s.Execute(context.Background(), fileTuple(t, 1), nil))
 	for range 2 {
-		if _, err := s.Snapshot(); !errors.Is(err, full) {
+		if _, err := s.Snapshot(); !errors.Is(err, full) || !bolt.IsOutage(err) {
 			t.Errorf("Snapshot after a failed sync: %v", err)
 		}
 	}
-	if err := s.Execute(context.Background(), fileTuple(t, 2), nil); !errors.Is(err, full) {
+	if err := s.Execute(context.Background(), fileTuple(t, 2), nil); !errors.Is(err, full) || !bolt.IsOutage(err) {
 		t.Errorf("Execute after a failed sync: %v", err)
 	}
-	check(t, s.Close())
+	must(t, s.Close())
 }
 
 // TestFileAbandonedSnapshot: a snapshot that never becomes durable, since the log was lost or a rollback came first,
@@ -172,29 +176,30 @@ func TestFileAbandonedSnapshot(t *testing.T) {
 	inMemory(t)
 	for _, mode := range fileModes {
 		t.Run(mode.name, func(t *testing.T) {
+			opts := append(slices.Clone(mode.opts), func(o *options) { o.fsync = noSync })
 			for rows := 1; rows <= 4; rows++ {
-				w := newFileWorld(t, append(slices.Clone(mode.opts), func(o *fileOptions) { o.fsync = noSync }))
-				s := sinkOf(t, filepath.Join(w.dir, "out"), 0, 1, w.opts...)
-				check(t, s.Execute(context.Background(), fileTuple(t, 0), nil))
+				w := newFileWorld(t, mode)
+				s := sinkOf(t, filepath.Join(w.dir, "out"), 0, 1, opts...)
+				must(t, s.Execute(context.Background(), fileTuple(t, 0), nil))
 				durable, err := s.Snapshot()
-				check(t, errors.Join(err, s.Commit()))
+				must(t, errors.Join(err, s.Commit()))
 				for i := 1; i <= rows; i++ {
-					check(t, s.Execute(context.Background(), fileTuple(t, i), nil))
+					must(t, s.Execute(context.Background(), fileTuple(t, i), nil))
 					_, err := s.Snapshot() // abandoned
-					check(t, err)
+					must(t, err)
 				}
 				if rows%2 == 0 { // the task dies with them, and its successor does the same
-					check(t, s.Close())
-					s = sinkOf(t, filepath.Join(w.dir, "out"), 0, 1, w.opts...)
-					check(t, errors.Join(s.Restore(durable), s.Commit()))
+					must(t, s.Close())
+					s = sinkOf(t, filepath.Join(w.dir, "out"), 0, 1, opts...)
+					must(t, errors.Join(s.Restore(durable), s.Commit()))
 					for i := 1; i <= rows; i++ {
-						check(t, s.Execute(context.Background(), fileTuple(t, i), nil))
+						must(t, s.Execute(context.Background(), fileTuple(t, i), nil))
 						_, err := s.Snapshot()
-						check(t, err)
+						must(t, err)
 					}
 				}
-				check(t, s.Execute(context.Background(), fileTuple(t, rows+1), nil))
-				check(t, errors.Join(s.Finish(context.Background(), nil), commit(s)))
+				must(t, s.Execute(context.Background(), fileTuple(t, rows+1), nil))
+				must(t, errors.Join(s.Finish(context.Background(), nil), commit(s)))
 				want := ""
 				for i := range rows + 2 {
 					want += fmt.Sprintf("row\t%d\n", i)
@@ -209,7 +214,7 @@ func TestFileAbandonedSnapshot(t *testing.T) {
 
 func TestFileFormats(t *testing.T) {
 	dir := t.TempDir()
-	write := func(values []any, opts ...FileOption) (string, error) {
+	write := func(values []any, opts ...Option) (string, error) {
 		path := filepath.Join(dir, "out")
 		s := sinkOf(t, path, 0, 1, append(opts, Single())...)
 		defer s.Close()
@@ -221,11 +226,22 @@ func TestFileFormats(t *testing.T) {
 		return string(b), err
 	}
 	got, err := write([]any{uint64(1) << 63, -5, 1.5, true, []byte("bytes")})
-	check(t, err)
+	must(t, err)
 	if want := "row\t9223372036854775808\t-5\t1.5\ttrue\tbytes\n"; got != want {
 		t.Errorf("the default form is %q, want %q", got, want)
 	}
-	csv := Format(func(t tuple.Tuple, dst []byte) []byte { return fmt.Appendf(dst, "%q,%d", t.Bytes(0), t.Int(1)) })
+	when := time.Date(2026, 9, 21, 16, 13, 0, 5, time.FixedZone("", 7200))
+	got, err = write([]any{when, nil, 1e21, []any{1, "<a>"}, map[string]any{"k": true}})
+	must(t, err)
+	if want := "row\t2026-09-21T14:13:00.000000005Z\t\t1e+21\t[1,\"<a>\"]\t{\"k\":true}\n"; got != want {
+		t.Errorf("the default form is %q, want %q", got, want)
+	}
+	got, err = write([]any{when, nil, "<b>", 2}, JSON())
+	must(t, err)
+	if want := `{"word":"row","n":"2026-09-21T14:13:00.000000005Z","a":null,"b":"<b>","c":2}` + "\n"; got != want {
+		t.Errorf("as JSON it is %q, want %q", got, want)
+	}
+	csv := Format(func(dst []byte, t tuple.Tuple) []byte { return fmt.Appendf(dst, "%q,%d", t.Bytes(0), t.Int(1)) })
 	if got, err := write([]any{7}, csv); got != "\"row\",7\n" || err != nil {
 		t.Errorf("the line is %q, %v", got, err)
 	}
@@ -242,10 +258,10 @@ func FuzzFileRestore(f *testing.F) {
 	dir := f.TempDir()
 	outside := filepath.Join(dir, "outside.tmp")
 	sub := filepath.Join(dir, "sub")
-	check(f, errors.Join(os.Mkdir(sub, 0o777), os.WriteFile(outside, []byte("x"), 0o666)))
+	must(f, errors.Join(os.Mkdir(sub, 0o777), os.WriteFile(outside, []byte("x"), 0o666)))
 	for _, name := range []string{"../outside.tmp", "out.sink.0.00000001.1-ABCD.tmp", "out.sink.0.1.1-../x.tmp", ""} {
-		data, err := json.Marshal(fileState{Part: 2, Segments: []stagedFile{{name, 1, 0}}, Closed: []stagedFile{{name, 1, 1}}})
-		check(f, err)
+		data, err := json.Marshal(outputState{Part: 2, Segments: []stagedFile{{name, 1, 0}}, Closed: []stagedFile{{name, 1, 1}}})
+		must(f, err)
 		f.Add(data)
 	}
 	f.Add([]byte(`{"part":-1}`))
@@ -253,7 +269,7 @@ func FuzzFileRestore(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s := sinkOf(t, filepath.Join(sub, "out"), 0, 1)
 		if s.Restore(data) == nil && s.Commit() == nil {
-			check(t, errors.Join(s.Finish(context.Background(), nil), commit(s), s.Close()))
+			must(t, errors.Join(s.Finish(context.Background(), nil), commit(s), s.Close()))
 		}
 		if _, err := os.Stat(outside); err != nil {
 			t.Fatalf("restoring %q touched a file outside", data)
@@ -263,7 +279,7 @@ func FuzzFileRestore(f *testing.F) {
 
 // BenchmarkFile writes lines of 20 bytes; snapshots are left out, since they cost what the disk costs.
 func BenchmarkFile(b *testing.B) {
-	s := sinkOf(b, filepath.Join(b.TempDir(), "out"), 0, 1, Format(func(t tuple.Tuple, dst []byte) []byte { return append(dst, t.Bytes(1)...) }))
+	s := sinkOf(b, filepath.Join(b.TempDir(), "out"), 0, 1, Format(func(dst []byte, t tuple.Tuple) []byte { return append(dst, t.Bytes(1)...) }))
 	defer s.Close()
 	row := fileTuple(b, "a line of 19 letter")
 	b.SetBytes(20)
@@ -275,19 +291,19 @@ func BenchmarkFile(b *testing.B) {
 	}
 }
 
-func sinkOf(t testing.TB, path string, index, parallel int, opts ...FileOption) *fileSink {
+func sinkOf(t testing.TB, path string, index, parallel int, opts ...Option) *rowWriter {
 	t.Helper()
-	s := File(path, opts...)().(*fileSink)
-	check(t, s.Prepare(taskContext(index, parallel, 1)))
+	s := Bolt(path, opts...)().(*rowWriter)
+	must(t, s.Prepare(taskContext(index, parallel, 1)))
 	return s
 }
 
-func taskContext(index, parallel int, incarnation msgid.Incarnation) Context {
-	return fileContext{Task{Alias: msgid.Alias{Operator: "sink", Index: index}, Parallel: parallel, Incarnation: incarnation}}
+func taskContext(index, parallel int, incarnation msgid.Incarnation) bolt.Context {
+	return fileContext{bolt.Task{Alias: msgid.Alias{Operator: "sink", Index: index}, Parallel: parallel, Incarnation: incarnation}}
 }
 
 // commit takes a snapshot and commits it.
-func commit(s *fileSink) error {
+func commit(s *rowWriter) error {
 	_, err := s.Snapshot()
 	if err != nil {
 		return err
@@ -295,17 +311,10 @@ func commit(s *fileSink) error {
 	return s.Commit()
 }
 
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func names(t testing.TB, dir string) string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
-	check(t, err)
+	must(t, err)
 	var names []string
 	for _, e := range entries {
 		names = append(names, e.Name())

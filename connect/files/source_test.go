@@ -1,4 +1,4 @@
-package spout
+package files
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/askback/askback/bolt/bolttest"
+	"github.com/askback/askback/spout"
 	"github.com/askback/askback/tuple"
 )
 
@@ -30,7 +31,7 @@ func TestFilesAgainstTwin(t *testing.T) {
 		}
 		defer os.RemoveAll(dir)
 
-		source := Files(dir)
+		source := Spout(dir)
 		source.batch = rapid.SampledFrom([]int{1, 100, batchBytes}).Draw(t, "batch")
 		cut := rapid.SampledFrom([]int{0, 1, 2, 5, 40}).Draw(t, "cut")
 		if cut > 0 {
@@ -126,14 +127,14 @@ func TestFilesLargerThanTheBuffer(t *testing.T) {
 	}
 	content = append(content, bytes.Repeat([]byte("y"), readBytes+readBytes/2)...) // the buffer must grow for it
 	write(t, path, content)
-	if got, want := all(t, opened(t, Files(path), 0, 1)), twin(content, 0, false, false); !slices.Equal(got, want) {
+	if got, want := all(t, opened(t, Spout(path), 0, 1)), twin(content, 0, false, false); !slices.Equal(got, want) {
 		t.Fatalf("read %d lines, want %d", len(got), len(want))
 	}
 
 	// A line of any length passes through Cut.
 	huge := bytes.Repeat([]byte("word "), 1<<20)
 	write(t, path, huge)
-	s := opened(t, Files(path).Cut(10_000, afterSpace), 0, 1)
+	s := opened(t, Spout(path).Cut(10_000, afterSpace), 0, 1)
 	if got := strings.Join(all(t, s), ""); got != string(huge) {
 		t.Fatalf("the pieces make %d bytes, want %d", len(got), len(huge))
 	}
@@ -156,20 +157,20 @@ func TestFilesExpand(t *testing.T) {
 
 	everyGo := []string{".hidden.go", "a.go", "b.go", "br[ack]et*.go", "link.go", "not_a_file.go/inner/f.go", "sub/c.go", "sub/deep/d.go"}
 	tests := []struct {
-		source *FileSource
+		source *Source[spout.Spout]
 		want   []string
 	}{
-		{Files("**/*.go"), everyGo},
-		{Files("."), append([]string{"c", "sub/deep/e.txt"}, everyGo...)},
-		{Files(".").Match("**/*.go"), everyGo},
-		{Files(".").Match("*.go").Match("**/*.txt"), []string{".hidden.go", "a.go", "b.go", "br[ack]et*.go", "link.go", "sub/deep/e.txt"}},
-		{Files("a.go", "./a.go", "*.go", filepath.Join(dir, "b.go")), []string{".hidden.go", "a.go", "b.go", "br[ack]et*.go", "link.go"}},
-		{Files("sub", "sub/deep"), []string{"sub/c.go", "sub/deep/d.go", "sub/deep/e.txt"}},
-		{Files("sub/loop").Match("sub/*.go"), []string{"sub/loop/sub/c.go"}},
-		{Files("not_a_file.go"), []string{"not_a_file.go/inner/f.go"}},
-		{Files("not_a_file.go/"), []string{"not_a_file.go/inner/f.go"}},
-		{Files("br[ack]et*.go"), []string{"br[ack]et*.go"}},
-		{Files("{a,b}.go", "sub/../c"), []string{"a.go", "b.go", "c"}},
+		{Spout("**/*.go"), everyGo},
+		{Spout("."), append([]string{"c", "sub/deep/e.txt"}, everyGo...)},
+		{Spout(".").Match("**/*.go"), everyGo},
+		{Spout(".").Match("*.go").Match("**/*.txt"), []string{".hidden.go", "a.go", "b.go", "br[ack]et*.go", "link.go", "sub/deep/e.txt"}},
+		{Spout("a.go", "./a.go", "*.go", filepath.Join(dir, "b.go")), []string{".hidden.go", "a.go", "b.go", "br[ack]et*.go", "link.go"}},
+		{Spout("sub", "sub/deep"), []string{"sub/c.go", "sub/deep/d.go", "sub/deep/e.txt"}},
+		{Spout("sub/loop").Match("sub/*.go"), []string{"sub/loop/sub/c.go"}},
+		{Spout("not_a_file.go"), []string{"not_a_file.go/inner/f.go"}},
+		{Spout("not_a_file.go/"), []string{"not_a_file.go/inner/f.go"}},
+		{Spout("br[ack]et*.go"), []string{"br[ack]et*.go"}},
+		{Spout("{a,b}.go", "sub/../c"), []string{"a.go", "b.go", "c"}},
 	}
 	for _, tt := range tests {
 		list, err := tt.source.expand()
@@ -187,7 +188,7 @@ func TestFilesExpand(t *testing.T) {
 		}
 	}
 
-	if n, size, err := Files("a.go", "c").Total(); n != 2 || size != 7 || err != nil {
+	if n, size, err := Spout("a.go", "c").Total(); n != 2 || size != 7 || err != nil {
 		t.Errorf("Total() = %d, %d, %v", n, size, err)
 	}
 }
@@ -198,33 +199,33 @@ func TestFilesRefused(t *testing.T) {
 	write(t, "a.txt", []byte("a\n"))
 	must(t, os.Mkdir("empty", 0o777))
 	tests := []struct {
-		source *FileSource
+		source *Source[spout.Spout]
 		is     error
 		says   string
 	}{
-		{Files(), ErrNoFiles, "was given no pattern"},
-		{Files("a.txt", "missing.txt"), os.ErrNotExist, "missing.txt"},
-		{Files("a.txt/b"), nil, "a.txt/b"},
-		{Files("*.go"), ErrNoFiles, `"*.go"`},
-		{Files("nodir/**"), ErrNoFiles, `"nodir/**"`},
-		{Files("empty"), ErrNoFiles, "below empty"},
-		{Files(".").Match("*.go"), ErrNoFiles, `matches ["*.go"]`},
-		{Files(os.DevNull), ErrNoFiles, "is not a regular file"},
-		{Files("a[.txt"), nil, `"a[.txt"`},
-		{Files(".").Match("a["), nil, `Match("a[")`},
-		{Files("a.txt").Cut(0, nil), nil, "Cut(0)"},
-		{Files("a.txt").Cut(10, nil).MaxPiece(9), nil, "MaxPiece(9)"},
-		{Files("a.txt").MaxLine(0), nil, "MaxLine(0)"},
+		{Spout(), ErrNoFiles, "was given no pattern"},
+		{Spout("a.txt", "missing.txt"), os.ErrNotExist, "missing.txt"},
+		{Spout("a.txt/b"), nil, "a.txt/b"},
+		{Spout("*.go"), ErrNoFiles, `"*.go"`},
+		{Spout("nodir/**"), ErrNoFiles, `"nodir/**"`},
+		{Spout("empty"), ErrNoFiles, "below empty"},
+		{Spout(".").Match("*.go"), ErrNoFiles, `matches ["*.go"]`},
+		{Spout(os.DevNull), ErrNoFiles, "is not a regular file"},
+		{Spout("a[.txt"), nil, `"a[.txt"`},
+		{Spout(".").Match("a["), nil, `Match("a[")`},
+		{Spout("a.txt").Cut(0, nil), nil, "Cut(0)"},
+		{Spout("a.txt").Cut(10, nil).MaxPiece(9), nil, "MaxPiece(9)"},
+		{Spout("a.txt").MaxLine(0), nil, "MaxLine(0)"},
 	}
 	for _, tt := range tests {
-		err := tt.source.New().(Opener).Open(bolttest.NewContext("lines", 0, 1))
+		err := tt.source.New().(spout.Opener).Open(bolttest.NewContext("lines", 0, 1))
 		if err == nil || tt.is != nil && !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%q: error %v, want one that says %s", tt.source.patterns, err, tt.says)
 		}
 	}
 
 	// The failure is not remembered: once the file is there, the next incarnation finds it.
-	source := Files("late.txt")
+	source := Spout("late.txt")
 	if _, _, err := source.Total(); err == nil {
 		t.Error("Total of a missing file succeeds")
 	}
@@ -241,7 +242,7 @@ func TestFilesUnreadable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret.txt")
 	write(t, path, []byte("x\n"))
 	must(t, os.Chmod(path, 0))
-	_, err := next(t, opened(t, Files(path), 0, 1))
+	_, err := next(t, opened(t, Spout(path), 0, 1))
 	if !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), path) {
 		t.Fatalf("error %v, want one that names %s", err, path)
 	}
@@ -255,7 +256,7 @@ func TestFilesShare(t *testing.T) {
 		write(t, filepath.Join(dir, fmt.Sprint(i)), []byte(line))
 		want = append(want, line)
 	}
-	source := Files(dir)
+	source := Spout(dir)
 	var total int64
 	for i := range 9 { // more tasks than files: two have nothing to do
 		s := opened(t, source, i, 9)
@@ -275,7 +276,7 @@ func TestFilesLongLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "long.txt")
 	write(t, path, []byte("short\n\nab cd\n0123456789\nend\n"))
 
-	s := opened(t, Files(path).MaxLine(9), 0, 1)
+	s := opened(t, Spout(path).MaxLine(9), 0, 1)
 	lines, err := next(t, s)
 	if !slices.Equal(lines, []string{"short", "ab cd"}) || !errors.Is(err, ErrLongLine) {
 		t.Fatalf("read %q, %v", lines, err)
@@ -283,11 +284,11 @@ func TestFilesLongLine(t *testing.T) {
 	if want := path + ":4: 10 bytes, at byte 13; the limit is 9: raise MaxLine, or give Cut"; !strings.Contains(err.Error(), want) {
 		t.Errorf("error %q does not say %q", err, want)
 	}
-	if got := all(t, opened(t, Files(path).MaxLine(10), 0, 1)); len(got) != 4 {
+	if got := all(t, opened(t, Spout(path).MaxLine(10), 0, 1)); len(got) != 4 {
 		t.Errorf("a line of the longest length: read %q", got)
 	}
 
-	s = opened(t, Files(path).Cut(4, afterSpace).MaxPiece(8), 0, 1)
+	s = opened(t, Spout(path).Cut(4, afterSpace).MaxPiece(8), 0, 1)
 	lines, err = next(t, s)
 	if !slices.Equal(lines, []string{"short", "ab ", "cd"}) || !errors.Is(err, ErrLongPiece) {
 		t.Fatalf("read %q, %v", lines, err)
@@ -295,10 +296,10 @@ func TestFilesLongLine(t *testing.T) {
 	if want := path + " at byte 13 has no place to cut within 8 bytes: raise MaxPiece"; !strings.Contains(err.Error(), want) {
 		t.Errorf("error %q does not say %q", err, want)
 	}
-	if got := all(t, opened(t, Files(path).Cut(4, nil), 0, 1)); !slices.Equal(got, []string{"shor", "t", "ab c", "d", "0123", "4567", "89", "end"}) {
+	if got := all(t, opened(t, Spout(path).Cut(4, nil), 0, 1)); !slices.Equal(got, []string{"shor", "t", "ab c", "d", "0123", "4567", "89", "end"}) {
 		t.Errorf("cut anywhere: %q", got)
 	}
-	_, err = next(t, opened(t, Files(path).Cut(4, func(b []byte) int { return len(b) + 1 }), 0, 1))
+	_, err = next(t, opened(t, Spout(path).Cut(4, func(b []byte) int { return len(b) + 1 }), 0, 1))
 	if err == nil || !strings.Contains(err.Error(), "returned 5 for 4 bytes") {
 		t.Errorf("a wrong cut: error %v", err)
 	}
@@ -307,10 +308,10 @@ func TestFilesLongLine(t *testing.T) {
 func TestFilesChange(t *testing.T) {
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a.txt"), filepath.Join(dir, "b.txt")
-	fresh := func() *fileSpout {
+	fresh := func() *rowReader {
 		write(t, a, []byte("one\ntwo\nthree\n"))
 		write(t, b, []byte("four\n"))
-		source := Files(dir)
+		source := Spout(dir)
 		source.batch = 1
 		return opened(t, source, 0, 1)
 	}
@@ -331,7 +332,7 @@ func TestFilesChange(t *testing.T) {
 	t.Run("grown since", func(t *testing.T) {
 		fresh()
 		write(t, a, []byte("one\ntwo\nthree\nmore\n"))
-		seekFails(t, opened(t, Files(dir), 0, 1), position, ErrFilesChanged,
+		seekFails(t, opened(t, Spout(dir), 0, 1), position, ErrChanged,
 			"over 2 files with 19 bytes, and there are 2 files with 24 bytes now; file number 0, being read, is not the present "+a)
 	})
 	t.Run("one more", func(t *testing.T) {
@@ -339,16 +340,16 @@ func TestFilesChange(t *testing.T) {
 		c := filepath.Join(dir, "c.txt")
 		write(t, c, nil)
 		defer os.Remove(c)
-		seekFails(t, opened(t, Files(dir), 0, 1), position, ErrFilesChanged, "and there are 3 files with 19 bytes now")
+		seekFails(t, opened(t, Spout(dir), 0, 1), position, ErrChanged, "and there are 3 files with 19 bytes now")
 	})
 	t.Run("other parallelism", func(t *testing.T) {
 		fresh()
-		seekFails(t, opened(t, Files(dir), 0, 2), position, ErrPosition, "one of 1 tasks, and there are 2 now")
+		seekFails(t, opened(t, Spout(dir), 0, 2), position, spout.ErrPosition, "one of 1 tasks, and there are 2 now")
 	})
 	t.Run("other task", func(t *testing.T) {
 		fresh()
-		p := opened(t, Files(dir), 0, 2).Position(nil)
-		seekFails(t, opened(t, Files(dir), 1, 2), p, ErrPosition, "file number 0")
+		p := opened(t, Spout(dir), 0, 2).Position(nil)
+		seekFails(t, opened(t, Spout(dir), 1, 2), p, spout.ErrPosition, "file number 0")
 	})
 	t.Run("grows while it is read", func(t *testing.T) {
 		s := fresh()
@@ -364,7 +365,7 @@ func TestFilesChange(t *testing.T) {
 		s := fresh()
 		must(t, os.Truncate(b, 2))
 		_, err := rest(t, s)
-		if !errors.Is(err, ErrFilesChanged) || !strings.Contains(err.Error(), b) {
+		if !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), b) {
 			t.Errorf("error %v, want one that names %s", err, b)
 		}
 	})
@@ -383,7 +384,7 @@ func TestFilesGzip(t *testing.T) {
 	one, two := compressed(t, []byte("one\ntw")), compressed(t, []byte("o\nthree"))
 
 	must(t, os.WriteFile(path, slices.Concat(one, two), 0o666)) // members count as one
-	s := opened(t, Files(path), 0, 1)
+	s := opened(t, Spout(path), 0, 1)
 	if got := all(t, s); !slices.Equal(got, []string{"one", "two", "three"}) {
 		t.Errorf("read %q", got)
 	}
@@ -391,7 +392,7 @@ func TestFilesGzip(t *testing.T) {
 		"empty": nil, "truncated": one[:len(one)-3], "no gzip": []byte("plain text, and long enough"), "garbage behind": append(slices.Clone(one), "garbage"...),
 	} {
 		must(t, os.WriteFile(path, content, 0o666))
-		_, err := rest(t, opened(t, Files(path), 0, 1))
+		_, err := rest(t, opened(t, Spout(path), 0, 1))
 		if err == nil || err == io.EOF || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: error %v, want one that names %s", name, err, path)
 		}
@@ -399,7 +400,7 @@ func TestFilesGzip(t *testing.T) {
 
 	// A position behind the end of a changed file of the same length.
 	write(t, path, bytes.Repeat([]byte("aaaa\n"), 5000))
-	source := Files(path)
+	source := Spout(path)
 	s = opened(t, source, 0, 1)
 	if _, err := next(t, s); err != nil {
 		t.Fatal(err)
@@ -409,7 +410,7 @@ func TestFilesGzip(t *testing.T) {
 	size := source.list.files[0].size
 	must(t, os.WriteFile(path, one, 0o666))
 	must(t, os.Truncate(path, size)) // zeros behind the member are garbage
-	if err := opened(t, Files(path), 0, 1).Seek(position); err == nil || !strings.Contains(err.Error(), path) {
+	if err := opened(t, Spout(path), 0, 1).Seek(position); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v, want one that names %s", err, path)
 	}
 }
@@ -418,7 +419,7 @@ func FuzzFilesSeek(f *testing.F) {
 	dir := f.TempDir()
 	write(f, filepath.Join(dir, "a"), []byte("one\ntwo\n"))
 	write(f, filepath.Join(dir, "b.gz"), []byte("three\n"))
-	source := Files(dir)
+	source := Spout(dir)
 	s := opened(f, source, 0, 1)
 	f.Add(s.Position(nil))
 	all(f, s)
@@ -440,7 +441,7 @@ func FuzzFilesSeek(f *testing.F) {
 func TestFilesAllocateNothingPerLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a")
 	write(t, path, bytes.Repeat([]byte("a line of text\n"), 1<<18))
-	s := opened(t, Files(path), 0, 1)
+	s := opened(t, Spout(path), 0, 1)
 	defer s.Close()
 	out := newCounter()
 	if n := testing.AllocsPerRun(100, func() {
@@ -457,7 +458,7 @@ func BenchmarkFiles(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "a")
 	const size = 64 << 20
 	write(b, path, bytes.Repeat([]byte("a line of text of usual length: forty..\n"), size/40))
-	source := Files(path)
+	source := Spout(path)
 	b.Run("sink", func(b *testing.B) {
 		b.SetBytes(size)
 		for b.Loop() {
@@ -539,15 +540,15 @@ func compressed(t failer, content []byte) []byte {
 	return b.Bytes()
 }
 
-func opened(t failer, source *FileSource, index, parallel int) *fileSpout {
+func opened(t failer, source *Source[spout.Spout], index, parallel int) *rowReader {
 	t.Helper()
-	s := source.New().(*fileSpout)
+	s := source.New().(*rowReader)
 	must(t, s.Open(bolttest.NewContext("lines", index, parallel)))
 	return s
 }
 
 // next returns what one call of Next emits.
-func next(t failer, s Spout) (lines []string, err error) {
+func next(t failer, s spout.Spout) (lines []string, err error) {
 	t.Helper()
 	out := bolttest.NewEmitter("line")
 	err = s.Next(context.Background(), out)
@@ -561,7 +562,7 @@ func next(t failer, s Spout) (lines []string, err error) {
 }
 
 // rest returns what is emitted until an error.
-func rest(t failer, s Spout) (all []string, err error) {
+func rest(t failer, s spout.Spout) (all []string, err error) {
 	t.Helper()
 	for {
 		lines, err := next(t, s)
@@ -573,7 +574,7 @@ func rest(t failer, s Spout) (all []string, err error) {
 }
 
 // all returns what is emitted until the end.
-func all(t failer, s Spout) []string {
+func all(t failer, s spout.Spout) []string {
 	t.Helper()
 	lines, err := rest(t, s)
 	if err != io.EOF {
@@ -582,7 +583,7 @@ func all(t failer, s Spout) []string {
 	return lines
 }
 
-func seekFails(t *testing.T, s Spout, position []byte, is error, says string) {
+func seekFails(t *testing.T, s spout.Spout, position []byte, is error, says string) {
 	t.Helper()
 	if err := s.Seek(position); !errors.Is(err, is) || !strings.Contains(err.Error(), says) {
 		t.Errorf("error %v, want one that says %s", err, says)
