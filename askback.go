@@ -15,6 +15,7 @@ import (
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/strategies"
 	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
@@ -23,7 +24,7 @@ import (
 // A Report tells how a run went.
 type Report struct {
 	Plan       *topology.Plan
-	Strategy   string
+	Strategy   strategy.Strategy
 	Elapsed    time.Duration
 	Resumed    bool // the log of an earlier run was there, and this one went on from it
 	Kills      int  // tasks killed by WithKills
@@ -57,7 +58,7 @@ func Run(ctx context.Context, t topology.Topology, options ...Option) (*Report, 
 	if err != nil {
 		return nil, err
 	}
-	if r.strategy, err = strategy.Named(r.opt.strategy); err != nil {
+	if r.strategy, err = strategies.Of(r.opt.strategy); err != nil {
 		return nil, fmt.Errorf("askback: %w", err)
 	}
 	if r.plan, err = t.Builder().BuildWith(r.strategy.Extension, r.strategy.Described()); err != nil {
@@ -74,7 +75,7 @@ func Run(ctx context.Context, t topology.Topology, options ...Option) (*Report, 
 // run is one call of Run.
 type run struct {
 	plan     *topology.Plan
-	strategy *strategy.Strategy
+	strategy *strategies.Implementation
 	opt      config
 
 	server    *embed.Server
@@ -271,7 +272,7 @@ func (r *run) onEvent(e natschan.Event) {
 func (r *run) report() *Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	rep := &Report{Plan: r.plan, Strategy: r.strategy.Name, Elapsed: time.Since(r.began), Recoveries: r.recoveries, Transport: r.transport.Stats()}
+	rep := &Report{Plan: r.plan, Strategy: r.strategy.Strategy, Elapsed: time.Since(r.began), Recoveries: r.recoveries, Transport: r.transport.Stats()}
 	for _, s := range r.tasks {
 		i := s.Info()
 		rep.Resumed = rep.Resumed || i.Resumed

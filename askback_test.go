@@ -20,6 +20,7 @@ import (
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/spout"
+	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )
@@ -71,7 +72,7 @@ func TestRunKills(t *testing.T) {
 	}
 	hasSquares(t, sink, 20_000)
 	total := r.Totals()
-	if r.Kills != 6 || len(r.Recoveries) < 6 || total.Missed != total.Replayed || r.Resumed || r.Strategy != "backtrack" || len(r.Tasks) != 4 {
+	if r.Kills != 6 || len(r.Recoveries) < 6 || total.Missed != total.Replayed || r.Resumed || r.Strategy != strategy.Backtrack || len(r.Tasks) != 4 {
 		t.Errorf("seed %d: %+v", seed, r)
 	}
 }
@@ -86,7 +87,7 @@ func TestRunRefuses(t *testing.T) {
 		says   []string
 	}{
 		{bad, askback.WithPrefix("x"), []string{"bad name", "lonely", "nobody"}},
-		{good, askback.WithStrategy("hope"), []string{"hope", "backtrack"}},
+		{good, askback.WithStrategy(strategy.Strategy(99)), []string{"strategy(99)"}},
 		{good, askback.WithKills(-1, 0), []string{"-1 kills"}},
 		{good, askback.WithServer("nats://127.0.0.1:1"), []string{"127.0.0.1:1"}},
 		{good, askback.WithPrefix("a.>"), []string{"a.>"}},

@@ -67,7 +67,7 @@ func command(b *topology.Builder, options []Option) *cobra.Command {
 	p.StringVar(&f.server, "server", base.server, "URL of a NATS server with JetStream (default: one in this process)")
 	p.BoolVar(&f.keep, "keep", base.keep, "leave the log on the server, and resume from the one that is there")
 	p.StringVar(&f.dir, "dir", base.dir, "directory that keeps the log of the server in this process (default: a temporary one)")
-	p.StringVar(&f.strategy, "strategy", base.strategy, "recovery strategy: "+strategies())
+	p.StringVar(&f.strategy, "strategy", base.strategy.String(), "recovery strategy: "+listed())
 	p.StringVar(&f.durability, "durability", string(base.durability), "what the log survives: process (any crash of processes) or power (a power cut too)")
 	p.IntVar(&f.kills, "kill", base.kills, "how many random tasks to kill, spread over the input")
 	p.Uint64Var(&f.seed, "seed", base.seed, "seed that chooses the tasks to kill (default: the time)")
@@ -108,10 +108,14 @@ func (f *flags) run(cmd *cobra.Command, b *topology.Builder) error {
 	if f.json {
 		s.out = s.err
 	}
+	chosen, err := strategy.Named(f.strategy)
+	if err != nil {
+		return fmt.Errorf("askback: %w", err)
+	}
 	options := []Option{OnProgress(s.progress), OnRecovery(s.recovery), OnEvent(s.event)}
 	options = append(options, f.options...)
 	options = append(options,
-		WithServer(f.server), WithDir(f.dir), WithStrategy(f.strategy), WithDurability(durability), WithKills(f.kills, f.seed))
+		WithServer(f.server), WithDir(f.dir), WithStrategy(chosen), WithDurability(durability), WithKills(f.kills, f.seed))
 	if f.keep {
 		options = append(options, WithKeep())
 	}
@@ -145,7 +149,11 @@ func (f *flags) describe(cmd *cobra.Command, b *topology.Builder) (err error) {
 	if err != nil {
 		return err
 	}
-	return describe(cmd.OutOrStdout(), b, append(slices.Clip(f.options), WithStrategy(f.strategy)))
+	chosen, err := strategy.Named(f.strategy)
+	if err != nil {
+		return fmt.Errorf("askback: %w", err)
+	}
+	return describe(cmd.OutOrStdout(), b, append(slices.Clip(f.options), WithStrategy(chosen)))
 }
 
 // interruptible returns a context that ends when the user wants it to.
@@ -211,14 +219,14 @@ func firstLine(err error) string {
 	return text
 }
 
-// strategies lists the strategies with what they promise.
-func strategies() string {
+// listed lists the strategies with what they promise.
+func listed() string {
 	var b strings.Builder
-	for i, s := range strategy.All {
+	for i, s := range strategy.All() {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "%s (%v)", s.Name, s.Guarantee)
+		fmt.Fprintf(&b, "%v (%v)", s, s.Guarantee())
 	}
 	return b.String()
 }

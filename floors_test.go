@@ -20,8 +20,8 @@ const module = "github.com/askback/askback"
 // house is the order of the packages: each may import those before it. What lies below one of them, such as
 // internal/channel/natschan, is on its floor, unless it has one of its own. The root package is called ".".
 var house = []string{
-	"msgid", "tuple", "state", "internal/natstest", "internal/pgtest", "bolt", "internal/words", "spout", "topology", "internal/codec", "stream",
-	"internal/channel", "internal/checkpoint", "internal/recovery", "strategy", "internal/task", "internal/sim",
+	"msgid", "strategy", "tuple", "state", "internal/natstest", "internal/pgtest", "bolt", "internal/words", "spout", "topology", "internal/codec", "stream",
+	"internal/channel", "internal/checkpoint", "internal/recovery", "internal/strategies", "internal/task", "internal/sim",
 	"internal/cluster/schedule", "internal/cluster", "internal/cluster/artefact", "internal/cluster/auth",
 	"internal/cluster/nimbus/core", "internal/cluster/nimbus", "internal/cluster/supervisor", "internal/cluster/worker",
 	"internal/cluster/client", ".", "journal", "internal/settings", "internal", "bench", "cmd", "examples",

@@ -10,6 +10,7 @@ import (
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/strategy"
 )
 
 // An Option sets something of a run.
@@ -29,7 +30,7 @@ type config struct {
 	dir         string
 	keep        bool
 	prefix      string
-	strategy    string
+	strategy    strategy.Strategy
 	durability  Durability
 	settings    recovery.Config
 	frameSize   int
@@ -49,7 +50,7 @@ type config struct {
 
 func defaults() config {
 	return config{
-		prefix: "askback", strategy: "backtrack", durability: Process, log: zap.NewNop(), stopTimeout: 10 * time.Second,
+		prefix: "askback", durability: Process, log: zap.NewNop(), stopTimeout: 10 * time.Second,
 		// On a busy machine an answer may take some hundred milliseconds. Asking again sooner would only have the
 		// same frames sent twice.
 		settings: recovery.Config{RetryEvery: 1000, RetryMax: 4000},
@@ -92,8 +93,8 @@ func WithKeep() Option { return func(c *config) { c.keep = true } }
 // WithPrefix sets the prefix of all NATS subjects and streams. Default "askback".
 func WithPrefix(prefix string) Option { return func(c *config) { c.prefix = prefix } }
 
-// WithStrategy sets the recovery strategy, by one of the names in package strategy. The default is "backtrack".
-func WithStrategy(name string) Option { return func(c *config) { c.strategy = name } }
+// WithStrategy sets the recovery strategy. Default strategy.Backtrack.
+func WithStrategy(s strategy.Strategy) Option { return func(c *config) { c.strategy = s } }
 
 // WithDurability sets what the log survives. Default Process.
 func WithDurability(d Durability) Option { return func(c *config) { c.durability = d } }

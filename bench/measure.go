@@ -37,13 +37,13 @@ func Measure(ctx context.Context, s *Spec, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	job, err := w.build(s, st.Guarantee == strategy.ExactlyOnce)
+	job, err := w.build(s, st.Guarantee() == strategy.ExactlyOnce)
 	if err != nil {
 		return err
 	}
 	debug.FreeOSMemory() // what preparing took is not the run's
 	m := &measurement{job: job, spec: s, out: json.NewEncoder(out), input: resident()}
-	return m.run(ctx, st.Name)
+	return m.run(ctx, st.Strategy)
 }
 
 // A measurement is one call of Measure.
@@ -71,7 +71,7 @@ func (m *measurement) tell(msg message) {
 // since returns a moment as all times are told: in µs since the measurement began.
 func (m *measurement) since(t time.Time) int64 { return t.Sub(m.zero).Microseconds() }
 
-func (m *measurement) run(ctx context.Context, strategyName string) error {
+func (m *measurement) run(ctx context.Context, st strategy.Strategy) error {
 	s := m.spec
 	due := time.Now().Add(lead)
 	if s.Resume != nil {
@@ -87,7 +87,7 @@ func (m *measurement) run(ctx context.Context, strategyName string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	options := []askback.Option{
-		askback.WithStrategy(strategyName), askback.WithServer(s.Server), askback.WithDir(s.Dir),
+		askback.WithStrategy(st), askback.WithServer(s.Server), askback.WithDir(s.Dir),
 		askback.OnRecovery(m.onRecovery), askback.OnEvent(m.onEvent),
 	}
 	started := make(chan struct{})

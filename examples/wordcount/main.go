@@ -40,7 +40,7 @@ type settings struct {
 	kills     int
 	pairs     bool
 	seed      uint64
-	strategy  string
+	strategy  strategy.Strategy
 	parallel  int
 	passes    int
 	rate      float64
@@ -86,7 +86,7 @@ func parse(args []string) (*settings, error) {
 	f.IntVar(&s.kills, "kill", 3, "how many running tasks to kill, spread over the input")
 	f.BoolVar(&s.pairs, "pairs", false, "kill a task together with one of its sources, each time")
 	f.Uint64Var(&s.seed, "seed", 0, "seed that chooses the tasks to kill (default: the time)")
-	f.StringVar(&s.strategy, "strategy", "backtrack", "recovery strategy: "+strings.Join(strategy.Names(), ", ")+" (only backtrack and barrier lose nothing that was counted)")
+	chosen := f.String("strategy", s.strategy.String(), "recovery strategy: "+strings.Join(strategy.Names(), ", ")+" (only backtrack and barrier lose nothing that was counted)")
 	f.IntVar(&s.parallel, "parallel", 2, "tasks of split and of count, each")
 	f.IntVar(&s.passes, "passes", 1, "how many times to read the input")
 	f.StringVar(&s.out, "out", "", "file to write the counts to, word<TAB>count, sorted by bytes; of a directory, its file counts")
@@ -105,6 +105,10 @@ func parse(args []string) (*settings, error) {
 		return s, err
 	case err != nil:
 		return s, fmt.Errorf("%w; -help lists the flags", err)
+	}
+	var err error
+	if s.strategy, err = strategy.Named(*chosen); err != nil {
+		return s, fmt.Errorf("-strategy: %w", err)
 	}
 	if s.seed == 0 {
 		s.seed = uint64(time.Now().UnixNano())
@@ -125,7 +129,7 @@ func parse(args []string) (*settings, error) {
 		return s, fmt.Errorf("-rate %g: want 0 or more", s.rate)
 	case s.server != "" && s.dir != "":
 		return s, errors.New("-dir is for the server in this process; a server given by -server keeps its own store")
-	case s.strategy == "none" && s.dir != "":
+	case s.strategy == strategy.None && s.dir != "":
 		return s, errors.New("-dir keeps the log of a strategy that has one; strategy none has none")
 	}
 	return s, nil

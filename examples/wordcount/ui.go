@@ -124,7 +124,7 @@ func (u *ui) result(o *outcome, r *askback.Report, counts map[string]int64) {
 		u.line("WRONG", "%s · lost %s · duplicated %s", story, grouped(*o.Lost), grouped(*o.Duplicated))
 	default:
 		verdict := "right" // this time: the strategy promises less
-		if s, err := strategy.Named(o.Strategy); err == nil && s.Guarantee == strategy.ExactlyOnce {
+		if o.Strategy.Guarantee() == strategy.ExactlyOnce {
 			verdict = "exactly once"
 		}
 		u.line(verdict, "%s · lost 0 · duplicated 0", story)
