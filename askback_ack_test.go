@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/askback/askback"
-	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/faults"
 	"github.com/askback/askback/strategy"
 )
 
@@ -15,8 +15,8 @@ func TestRunAck(t *testing.T) {
 		const n = 3_000
 		seed := uint64(time.Now().UnixNano())
 		b, sink := squares("ack", n)
-		r, err := askback.Run(t.Context(), b, askback.WithStrategy(strategy.Ack), askback.WithKills(4, seed),
-			askback.WithSettings(recovery.Config{AckWindow: window}))
+		r, err := askback.Run(t.Context(), b, askback.WithStrategy(strategy.Ack), faults.Kill(4, seed),
+			askback.WithAckWindow(window))
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}

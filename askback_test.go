@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/faults"
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/strategy"
@@ -66,7 +68,7 @@ func hasSquares(t *testing.T, sink *bolt.Collector, n int64) {
 func TestRunKills(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	b, sink := squares("squares", 20_000)
-	r, err := askback.Run(t.Context(), b, askback.WithKills(6, seed))
+	r, err := askback.Run(t.Context(), b, faults.Kill(6, seed))
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}
@@ -82,14 +84,22 @@ func TestRunRefuses(t *testing.T) {
 	bad := topology.New("bad name")
 	bad.Bolt("lonely", bolt.Func(nil)).Shuffle("nobody")
 	for _, c := range []struct {
-		b      *topology.Builder
+		b      topology.Topology
 		option askback.Option
 		says   []string
 	}{
 		{bad, askback.WithPrefix("x"), []string{"bad name", "lonely", "nobody"}},
 		{good, askback.WithStrategy(strategy.Strategy(99)), []string{"strategy(99)"}},
-		{good, askback.WithKills(-1, 0), []string{"-1 kills"}},
+		{good, faults.Kill(-1, 0), []string{"faults.Kill", "-1"}},
 		{good, askback.WithServer("nats://127.0.0.1:1"), []string{"127.0.0.1:1"}},
+		{good, askback.WithWindow(-5), []string{"WithWindow", "-5"}},
+		{good, askback.WithRetention(3, 2), []string{"WithRetention", "soft bound of 3"}},
+		{good, askback.WithSnapshotEvery(time.Microsecond), []string{"WithSnapshotEvery", "1ms"}},
+		{good, askback.WithRetryEvery(-time.Second, 0), []string{"WithRetryEvery: first", "-1s"}},
+		{good, askback.WithDurability("hope"), []string{"hope", "power"}},
+		{good, askback.WithKeep(), []string{"WithKeep", "WithServer"}},
+		{nil, askback.WithPrefix("x"), []string{"topology is nil"}},
+		{(*topology.Builder)(nil), askback.WithPrefix("x"), []string{"no operators"}},
 		{good, askback.WithPrefix("a.>"), []string{"a.>"}},
 		{good, askback.WithMaxPayload(-1), []string{"-1"}},
 		{good, askback.WithDir("/dev/null"), []string{"/dev/null"}},
@@ -105,6 +115,60 @@ func TestRunRefuses(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Errors that programs tell apart are found by errors.Is.
+func TestErrorClasses(t *testing.T) {
+	b, _ := squares("squares", 10)
+	if _, err := askback.Run(t.Context(), b, askback.WithServer("nats://127.0.0.1:1")); !errors.Is(err, askback.ErrConnect) {
+		t.Error(err)
+	}
+	dir := t.TempDir()
+	server, err := embed.Start(embed.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Stop() }()
+	if _, err := askback.Run(t.Context(), b, askback.WithDir(dir)); !errors.Is(err, askback.ErrInUse) || !strings.Contains(err.Error(), dir) {
+		t.Error(err)
+	}
+}
+
+// A logger of log/slog receives what the runtime logs.
+func TestLogger(t *testing.T) {
+	var out syncBuffer
+	b, died := topology.New("logged"), atomic.Bool{}
+	b.Spout("numbers", spout.Slice("a", "b")).Fields("n")
+	b.Bolt("sink", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error {
+		if died.CompareAndSwap(false, true) {
+			panic("once")
+		}
+		return nil
+	})).Global("numbers")
+	if _, err := askback.Run(t.Context(), b, askback.WithLogger(slog.New(slog.NewJSONHandler(&out, nil)))); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); !strings.Contains(got, `"level":"WARN","msg":"task failed, will restart","task":"sink.0"`) || !strings.Contains(got, "once") {
+		t.Errorf("the log is\n%s", got)
+	}
+}
+
+// A syncBuffer is written to by several goroutines.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
 
 func TestRunCancelled(t *testing.T) {
@@ -127,7 +191,7 @@ func TestTwoAtOnce(t *testing.T) {
 	for _, name := range []string{"one", "two"} {
 		both.Go(func() {
 			b, sink := squares(name, 5000)
-			if _, err := askback.Run(t.Context(), b, askback.WithServer(server.URL()), askback.WithKills(2, 1)); err != nil {
+			if _, err := askback.Run(t.Context(), b, askback.WithServer(server.URL()), faults.Kill(2, 1)); err != nil {
 				t.Error(err)
 			} else if sink.Len() != 5000 {
 				t.Errorf("%s: %d rows", name, sink.Len())
@@ -176,7 +240,7 @@ func TestResume(t *testing.T) {
 	}
 	b, sink := build()
 	_, err := askback.Run(ctx, b, askback.WithDir(dir), askback.OnProgress(func(p askback.Progress) {
-		if sink.Len() == 1000 && p.Tasks[len(p.Tasks)-1].Counters.Snapshots > 0 {
+		if sink.Len() == 1000 && p.Tasks[len(p.Tasks)-1].Counts.Snapshots > 0 {
 			cancel()
 		}
 	}))
@@ -282,7 +346,7 @@ func ExampleRun() {
 	b.Bolt("longest", func() bolt.Bolt { return &longest{} }).Global("split").Fields("word")
 	b.Bolt("sink", sink.New).Global("longest")
 
-	report, err := askback.Run(context.Background(), b, askback.WithKills(2, 1))
+	report, err := askback.Run(context.Background(), b, faults.Kill(2, 1))
 	if err != nil {
 		fmt.Println(err)
 		return

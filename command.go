@@ -18,9 +18,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"github.com/askback/askback/internal/channel/natschan"
 	"github.com/askback/askback/internal/cluster"
-	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 )
@@ -69,8 +67,8 @@ func command(b *topology.Builder, options []Option) *cobra.Command {
 	p.StringVar(&f.dir, "dir", base.dir, "directory that keeps the log of the server in this process (default: a temporary one)")
 	p.StringVar(&f.strategy, "strategy", base.strategy.String(), "recovery strategy: "+listed())
 	p.StringVar(&f.durability, "durability", string(base.durability), "what the log survives: process (any crash of processes) or power (a power cut too)")
-	p.IntVar(&f.kills, "kill", base.kills, "how many random tasks to kill, spread over the input")
-	p.Uint64Var(&f.seed, "seed", base.seed, "seed that chooses the tasks to kill (default: the time)")
+	p.IntVar(&f.kills, "kill", base.faults.Kills, "how many random tasks to kill, spread over the input")
+	p.Uint64Var(&f.seed, "seed", base.faults.Seed, "seed that chooses the tasks to kill (default: the time)")
 	p.BoolVar(&f.json, "json", false, "end with one line of JSON; the story goes to standard error")
 	p.BoolVar(&f.plan, "plan", false, "print the plan, and do not run")
 	p.BoolVar(&f.dot, "dot", false, "print the plan as a Graphviz graph, and do not run")
@@ -115,7 +113,7 @@ func (f *flags) run(cmd *cobra.Command, b *topology.Builder) error {
 	options := []Option{OnProgress(s.progress), OnRecovery(s.recovery), OnEvent(s.event)}
 	options = append(options, f.options...)
 	options = append(options,
-		WithServer(f.server), WithDir(f.dir), WithStrategy(chosen), WithDurability(durability), WithKills(f.kills, f.seed))
+		WithServer(f.server), WithDir(f.dir), WithStrategy(chosen), WithDurability(durability), kill(f.kills, f.seed))
 	if f.keep {
 		options = append(options, WithKeep())
 	}
@@ -201,12 +199,16 @@ func (s *story) progress(p Progress) {
 	}
 }
 
-func (s *story) recovery(r task.Recovery) {
+func (s *story) recovery(r Recovery) {
 	s.line("restored", "%v (incarnation %d) in %d ms · %s · asked %v · missed %d, replayed %d · reprocessed %d",
 		r.Alias, r.Incarnation, r.Took.Milliseconds(), firstLine(r.Cause), r.Asked, r.Missed, r.Replayed, r.Reprocessed)
 }
 
-func (s *story) event(e natschan.Event) { s.line("transport", "%v", e) }
+func (s *story) event(e Event) { s.line("transport", "%v", e) }
+
+func kill(n int, seed uint64) Option {
+	return func(c *config) { c.faults.Kills, c.faults.Seed = n, seed }
+}
 
 // firstLine leaves out the stack of a panic.
 func firstLine(err error) string {

@@ -88,7 +88,7 @@ func (o *once) Read(b []byte) (int, error) {
 // describe prints what the topology is, in one line.
 func describe(out io.Writer, b *topology.Builder, options []Option) error {
 	c := configured(options)
-	spec, err := worker.Describe(b, c.strategy.String(), c.settings, c.frameSize)
+	spec, err := worker.Describe(b, c.strategy.String(), c.settings(), c.frameSize)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/askback/askback"
 	"github.com/askback/askback/internal/channel"
 	"github.com/askback/askback/internal/channel/natschan"
-	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/internal/inject"
 	"github.com/askback/askback/strategy"
 )
 
@@ -50,7 +50,7 @@ func Measure(ctx context.Context, s *Spec, out io.Writer) error {
 type measurement struct {
 	*job
 	spec    *Spec
-	control *askback.Control
+	control inject.Run
 	zero    time.Time // when the measurement begins: the warm-up is over
 	input   int64
 	memory  int64
@@ -91,10 +91,12 @@ func (m *measurement) run(ctx context.Context, st strategy.Strategy) error {
 		askback.OnRecovery(m.onRecovery), askback.OnEvent(m.onEvent),
 	}
 	started := make(chan struct{})
-	options = append(options, askback.WithControl(func(c *askback.Control) {
-		m.control = c
-		close(started)
-	}))
+	options = append(options, inject.Option(func(f *inject.Faults) {
+		f.Started = append(f.Started, func(r inject.Run) {
+			m.control = r
+			close(started)
+		})
+	}).(askback.Option))
 	var group sync.WaitGroup
 	watched, over := context.WithCancel(ctx)
 	group.Go(func() {
@@ -193,7 +195,7 @@ func (m *measurement) inject(f Fault) {
 	m.tell(message{Fault: &done})
 }
 
-func (m *measurement) onRecovery(r task.Recovery) {
+func (m *measurement) onRecovery(r askback.Recovery) {
 	now := time.Now()
 	m.tell(message{Detected: &detected{At: m.since(now.Add(-r.Took))}})
 	m.tell(message{Recovery: &regained{
@@ -202,8 +204,8 @@ func (m *measurement) onRecovery(r task.Recovery) {
 	}})
 }
 
-func (m *measurement) onEvent(e natschan.Event) {
-	if e.Kind == natschan.Disconnected {
+func (m *measurement) onEvent(e askback.Event) {
+	if e.Kind == askback.Disconnected {
 		m.tell(message{Detected: &detected{At: m.since(time.Now())}})
 	}
 }

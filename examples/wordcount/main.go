@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/askback/askback"
+	"github.com/askback/askback/faults"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/strategy"
 )
@@ -159,13 +160,13 @@ func run(ctx context.Context, s *settings) error {
 		return err
 	}
 	options := []askback.Option{
-		askback.WithStrategy(s.strategy), askback.WithKills(s.kills, s.seed),
+		askback.WithStrategy(s.strategy), faults.Kill(s.kills, s.seed),
 		askback.WithMaxPayload(payload), askback.WithFrameSize(s.frameSize),
 		askback.WithServer(s.server), askback.WithDir(s.dir),
 		askback.OnProgress(ui.progress), askback.OnRecovery(ui.recovery), askback.OnEvent(ui.event),
 	}
 	if s.pairs {
-		options = append(options, askback.WithPairs())
+		options = append(options, faults.KillPairs(s.kills, s.seed))
 	}
 	report, err := askback.Run(ctx, b, options...)
 	stopProfile()

@@ -10,7 +10,6 @@ import (
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt/jetsink"
 	"github.com/askback/askback/internal/natstest"
-	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
@@ -29,7 +28,7 @@ func TestJetStream(t *testing.T) {
 	})
 	t.Run("acker", func(t *testing.T) {
 		published(t, 10_000, jetsink.Config{AtLeastOnce: true},
-			askback.WithStrategy(strategy.Acker), askback.WithSettings(recovery.Config{MessageTimeout: 1000, MaxPending: 2000}))
+			askback.WithStrategy(strategy.Acker), askback.WithMessageTimeout(time.Second), askback.WithMaxPending(2000))
 	})
 }
 

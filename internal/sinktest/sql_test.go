@@ -9,7 +9,6 @@ import (
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt/sqlsink"
 	"github.com/askback/askback/internal/pgtest"
-	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 )
@@ -42,7 +41,7 @@ func TestSQL(t *testing.T) {
 					Batch:   200,
 					Hold:    test.hold,
 				})).Tick(20 * time.Millisecond)
-			}, askback.WithStrategy(test.strategy), askback.WithSettings(recovery.Config{SnapshotEvery: 200}))
+			}, askback.WithStrategy(test.strategy), askback.WithSnapshotEvery(200*time.Millisecond))
 
 			var got string
 			err = db.QueryRow("SELECT format('%s %s %s %s', count(*), count(DISTINCT n), sum(n), count(*) FILTER (WHERE square <> n * n)) FROM squares").Scan(&got)
