@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,15 +25,7 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// TestMain lets the test binary be a topology program.
-func TestMain(m *testing.M) {
-	if os.Getenv("ASKBACK_TEST_PROGRAM") != "" {
-		b, _ := squares("squares", 20_000)
-		askback.Main(b)
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // squares is a topology whose sink gathers the squares of the numbers below n.
 func squares(name string, n int64) (*topology.Builder, *bolt.Collector) {
@@ -266,41 +256,6 @@ func TestRunFails(t *testing.T) {
 	r, err := askback.Run(t.Context(), b)
 	if err == nil || r == nil || !strings.Contains(err.Error(), "sink.0") || !strings.Contains(err.Error(), "hopeless") {
 		t.Errorf("%v, %v", r, err)
-	}
-}
-
-func TestMainCommand(t *testing.T) {
-	for _, c := range []struct {
-		args   string
-		status int
-		says   string
-	}{
-		{"--help", 0, "--durability"},
-		{"--plan", 0, "numbers"},
-		{"--dot", 0, "digraph"},
-		{"", 0, "complete"},
-		{"--kill 2 --seed 7", 0, "restored"},
-		{"--json --kill 2", 0, `"kills":2`},
-		{"--strategy none", 0, "complete"},
-		{"--strategy hope", 1, "hope"},
-		{"--durability hope", 1, "hope"},
-		{"--nonsense", 1, "--nonsense"},
-		{"argument", 1, "argument"},
-		{"--keep", 1, "--server"},
-		{"--server nats://127.0.0.1:1", 1, "127.0.0.1:1"},
-	} {
-		t.Run(c.args, func(t *testing.T) {
-			cmd := exec.Command(os.Args[0], strings.Fields(c.args)...)
-			temp := t.TempDir()
-			cmd.Env = append(os.Environ(), "ASKBACK_TEST_PROGRAM=1", "TMPDIR="+temp)
-			out, _ := cmd.CombinedOutput() // the status says it
-			if status := cmd.ProcessState.ExitCode(); status != c.status || !strings.Contains(string(out), c.says) {
-				t.Errorf("exit status %d, want %d and %q:\n%s", status, c.status, c.says, out)
-			}
-			if left, _ := os.ReadDir(temp); len(left) > 0 {
-				t.Errorf("left behind: %v", left)
-			}
-		})
 	}
 }
 

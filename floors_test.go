@@ -24,7 +24,7 @@ var house = []string{
 	"internal/channel", "internal/checkpoint", "internal/recovery", "internal/strategies", "internal/task", "internal/sim",
 	"internal/cluster/schedule", "internal/cluster", "internal/cluster/artefact", "internal/cluster/auth",
 	"internal/cluster/nimbus/core", "internal/cluster/nimbus", "internal/cluster/supervisor", "internal/cluster/worker",
-	"internal/cluster/client", "internal/inject", "internal/slogzap", ".", "faults", "journal", "internal/settings", "internal", "bench", "cmd", "examples",
+	"internal/cluster/client", "internal/inject", "internal/slogzap", ".", "faults", "cli", "journal", "internal/settings", "internal", "bench", "cmd", "examples",
 }
 
 // machines decide and do not act: time reaches them as a tick, chance as a seed, and the rest as an event. Their
@@ -45,7 +45,7 @@ var natsUsers = []string{
 
 // testKits are for tests, which may import them from any floor. Other code may not, but for the places in
 // usesTestKits.
-var testKits = []string{"faults", "bolt/bolttest"}
+var testKits = []string{"faults", "cli", "bolt/bolttest"}
 
 // usesTestKits are the programs and examples that show faults.
 var usesTestKits = []string{"cli", "examples", "bench"}

@@ -20,6 +20,9 @@ const mostPublic = 20
 // notForPrograms are packages that could be imported and are of no use to a program: its own tests and measurements.
 var notForPrograms = []string{"bench", "cmd", "examples", "internal"}
 
+// commandLines are modules that a program must not receive by importing the runtime.
+var commandLines = []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"}
+
 // logging is what only the inside uses: the public surface has log/slog.
 const logging = "go.uber.org/zap"
 
@@ -53,6 +56,23 @@ func public(t *testing.T) (dirs []string) {
 	}
 	slices.Sort(dirs)
 	return dirs
+}
+
+// Importing the runtime brings no command-line framework.
+func TestNoCommandLine(t *testing.T) {
+	var patterns []string
+	for _, dir := range public(t) {
+		if dir != "cli" {
+			patterns = append(patterns, "./"+dir)
+		}
+	}
+	for _, p := range list(t, patterns...) {
+		for _, m := range commandLines {
+			if within(p.path, m) {
+				t.Errorf("programs that import the runtime receive %s", p.path)
+			}
+		}
+	}
 }
 
 // What a program may import says nothing of packages that it may not.

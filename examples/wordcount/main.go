@@ -212,7 +212,7 @@ func work(s *settings) error {
 	if err != nil {
 		return err
 	}
-	askback.Serve(inCluster(source(s, lines), s.parallel, s.out), askback.WithStrategy(s.strategy), askback.WithFrameSize(s.frameSize))
+	askback.RunIfWorker(inCluster(source(s, lines), s.parallel, s.out), askback.WithStrategy(s.strategy), askback.WithFrameSize(s.frameSize))
 	return nil
 }
 
