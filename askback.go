@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,68 +15,59 @@ import (
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/checkpoint/natslog"
-	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/inject"
+	"github.com/askback/askback/internal/slogzap"
+	"github.com/askback/askback/internal/strategies"
 	"github.com/askback/askback/internal/task"
-	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 )
 
-// A Report tells how a run went.
-type Report struct {
-	Plan       *topology.Plan
-	Strategy   string
-	Elapsed    time.Duration
-	Resumed    bool // the log of an earlier run was there, and this one went on from it
-	Kills      int  // tasks killed by WithKills
-	Recoveries []task.Recovery
-	Tasks      []task.Info
-	Transport  natschan.Stats
-}
-
-// Totals adds up what the tasks counted.
-func (r *Report) Totals() (c recovery.Counters) {
-	for i := range r.Tasks {
-		c.Add(r.Tasks[i].Counters)
-	}
-	return c
-}
-
-// A Progress tells how far a run is.
-type Progress struct {
-	Done, Total int64 // of all spouts, in their unit; Total is 0 if they do not know
-	Resumed     int64 // how much of Done an earlier run had done
-	Elapsed     time.Duration
-	Tasks       []task.Info
-}
-
-// Run runs a topology in this process, on an embedded NATS server or on a given one, until it ends by itself
-// (all its spouts are finite), ctx ends, or a task has FAILED. The report is not nil once the topology has
-// started, even if an error is returned with it; a run ended by ctx returns ctx's error.
+// Run runs a topology in this process, on an embedded NATS server or on a given one, until it ends by itself (all its
+// spouts are finite), ctx ends, or a task has FAILED. The report is not nil once the topology has started, even if an
+// error is returned with it; a run ended by ctx returns ctx's error. See the errors of this package for others.
 func Run(ctx context.Context, t topology.Topology, options ...Option) (*Report, error) {
 	r := &run{opt: configured(options)}
 	err := r.opt.check()
 	if err != nil {
 		return nil, err
 	}
-	if r.strategy, err = strategy.Named(r.opt.strategy); err != nil {
+	r.zap = slogzap.New(r.opt.log.Handler())
+	if r.strategy, err = strategies.Of(r.opt.strategy); err != nil {
 		return nil, fmt.Errorf("askback: %w", err)
 	}
-	if r.plan, err = t.Builder().BuildWith(r.strategy.Extension, r.strategy.Described()); err != nil {
+	b, err := builderOf(t)
+	if err != nil {
+		return nil, err
+	}
+	if r.plan, err = b.BuildWith(r.strategy.Extension, r.strategy.Described()); err != nil {
 		return nil, err
 	}
 	if err := r.open(ctx); err != nil {
-		return nil, errors.Join(err, r.close())
+		return nil, classify(errors.Join(err, r.close()))
 	}
 	err = r.run(ctx)
 	report := r.report()
-	return report, errors.Join(err, r.close())
+	return report, classify(errors.Join(err, r.close()))
+}
+
+// builderOf returns the operators of a topology.
+func builderOf(t topology.Topology) (*topology.Builder, error) {
+	if t == nil {
+		return nil, errors.New("askback: the topology is nil: make one with stream.New or topology.New")
+	}
+	b := t.Builder()
+	if b == nil {
+		return nil, fmt.Errorf("askback: %T has no operators: its method Builder returned nil", t)
+	}
+	return b, nil
 }
 
 // run is one call of Run.
 type run struct {
 	plan     *topology.Plan
-	strategy *strategy.Strategy
-	opt      config
+	strategy *strategies.Implementation
+	opt      *config
+	zap      *zap.Logger // for the runtime, onto opt.log
 
 	server    *embed.Server
 	transport *natschan.Transport
@@ -83,11 +75,11 @@ type run struct {
 
 	began   time.Time
 	tasks   []*task.Supervisor
-	chaos   *chaos
+	chaos   *inject.Chaos
 	closing atomic.Bool
 
 	mu         sync.Mutex
-	recoveries []task.Recovery
+	recoveries []Recovery
 }
 
 // open connects to a server, or starts one, and opens the topology's log.
@@ -95,7 +87,7 @@ func (r *run) open(ctx context.Context) (err error) {
 	dial := natschan.Config{URL: r.opt.server, Prefix: r.opt.prefix, Topology: r.plan.Name, OnEvent: r.onEvent}
 	if r.opt.server == "" {
 		r.server, err = embed.Start(embed.Options{
-			Dir: r.opt.dir, SyncAlways: r.opt.durability == natslog.Power, SyncInterval: syncInterval, MaxPayload: r.opt.maxPayload,
+			Dir: r.opt.dir, SyncAlways: r.opt.durability == Power, SyncInterval: syncInterval, MaxPayload: r.opt.maxPayload,
 		})
 		if err != nil {
 			return err
@@ -108,7 +100,7 @@ func (r *run) open(ctx context.Context) (err error) {
 	if r.strategy.Log == nil {
 		return nil
 	}
-	opt := natslog.Options{Prefix: r.opt.prefix, Topology: r.plan.Name, Durability: r.opt.durability}
+	opt := natslog.Options{Prefix: r.opt.prefix, Topology: r.plan.Name, Durability: natslog.Durability(r.opt.durability)}
 	if r.server != nil {
 		opt.SyncInterval = syncInterval
 	}
@@ -151,17 +143,17 @@ func (r *run) run(ctx context.Context) error {
 	r.began = time.Now()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	if r.opt.kills > 0 {
-		r.chaos = newChaos(r, r.opt.kills, r.opt.seed, r.opt.pairs)
-		r.chaos.gate(r.plan)
+	if r.opt.faults.Kills > 0 {
+		r.chaos = inject.NewChaos(r.opt.faults)
+		r.chaos.Gate(r.plan)
 	}
 	var tasks crew
 	var group sync.WaitGroup
 	for _, t := range r.plan.Tasks {
 		r.tasks = append(r.tasks, task.NewSupervisor(r.options(t)))
 	}
-	if r.opt.onControl != nil {
-		r.opt.onControl(&Control{r})
+	for _, started := range r.opt.faults.Started {
+		started(control{r})
 	}
 	for _, s := range r.tasks {
 		tasks.begin(s, func() {
@@ -172,7 +164,7 @@ func (r *run) run(ctx context.Context) error {
 	}
 	group.Go(func() { r.watch(ctx) })
 	if r.chaos != nil {
-		group.Go(func() { r.chaos.loop(ctx) })
+		group.Go(func() { r.chaos.Loop(ctx, control{r}) })
 	}
 	err := r.wait(ctx)
 	stop(errComplete)
@@ -204,14 +196,17 @@ func (r *run) wait(ctx context.Context) error {
 func (r *run) options(t *topology.Task) task.Options {
 	o := task.Options{
 		Config: task.Config{
-			Plan: r.plan, Task: t, Settings: r.opt.settings,
-			FrameSize: r.opt.frameSize, MaxPayload: r.transport.MaxPayload(), Log: r.opt.log,
-			OnLost: r.opt.onLost, OnLatency: r.opt.onLatency,
-			Strategy: r.strategy.New,
+			Plan: r.plan, Task: t, Settings: r.opt.settings(),
+			FrameSize: r.opt.frameSize, MaxPayload: r.transport.MaxPayload(), Log: r.zap,
+			OnLatency: r.opt.onLatency,
+			Strategy:  r.strategy.New,
 		},
 		Transport:  r.transport,
 		Base:       r.strategy.Base,
 		OnRecovery: r.onRecovery,
+	}
+	if r.opt.onLost != nil {
+		o.Config.OnLost = func(g task.GivenUp) { r.opt.onLost(givenUp(r.plan, t, g)) }
 	}
 	if r.strategy.Keeps(t.Operator) {
 		o.Log = r.log
@@ -219,7 +214,7 @@ func (r *run) options(t *topology.Task) task.Options {
 	return o
 }
 
-// watch tells of progress, a few times a second.
+// watch reports progress, ten times a second.
 func (r *run) watch(ctx context.Context) {
 	if r.opt.onProgress == nil {
 		return
@@ -244,12 +239,13 @@ func (r *run) progress() Progress {
 		p.Done += i.Done
 		p.Resumed += i.ResumedAt
 		p.Total += i.Total
-		p.Tasks = append(p.Tasks, i)
+		p.Tasks = append(p.Tasks, taskInfo(&i))
 	}
 	return p
 }
 
-func (r *run) onRecovery(rec task.Recovery) {
+func (r *run) onRecovery(t task.Recovery) {
+	rec := recoveryOf(&t)
 	r.mu.Lock()
 	r.recoveries = append(r.recoveries, rec)
 	r.mu.Unlock()
@@ -260,25 +256,37 @@ func (r *run) onRecovery(rec task.Recovery) {
 
 func (r *run) onEvent(e natschan.Event) {
 	if r.closing.Load() {
-		return // that the connections end is no news
+		return // the run itself ends the connections
 	}
-	r.opt.log.Info("transport", zap.Stringer("event", e))
+	level, attrs := slog.LevelWarn, []any{"connection", e.Conn}
+	if e.Err != nil {
+		attrs = append(attrs, "error", e.Err)
+	}
+	if e.Kind == natschan.Reconnected {
+		level = slog.LevelInfo
+	}
+	r.opt.log.Log(context.Background(), level, "connection "+e.Kind.String(), attrs...)
 	if r.opt.onEvent != nil {
-		r.opt.onEvent(e)
+		r.opt.onEvent(event(e))
 	}
 }
 
 func (r *run) report() *Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	rep := &Report{Plan: r.plan, Strategy: r.strategy.Name, Elapsed: time.Since(r.began), Recoveries: r.recoveries, Transport: r.transport.Stats()}
+	traffic := r.transport.Stats()
+	rep := &Report{
+		Plan: r.plan, Strategy: r.strategy.Strategy, Elapsed: time.Since(r.began), Recoveries: r.recoveries,
+		LostMessages: traffic.Lost + traffic.Dropped, Reconnects: traffic.Reconnects,
+	}
 	for _, s := range r.tasks {
 		i := s.Info()
 		rep.Resumed = rep.Resumed || i.Resumed
-		rep.Tasks = append(rep.Tasks, i)
+		rep.Tasks = append(rep.Tasks, taskInfo(&i))
+		rep.LostMessages += i.Overflowed
 	}
 	if r.chaos != nil {
-		rep.Kills = r.chaos.done()
+		rep.Kills = r.chaos.Done()
 	}
 	return rep
 }

@@ -5,7 +5,8 @@ import (
 	"time"
 
 	"github.com/askback/askback"
-	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/faults"
+	"github.com/askback/askback/strategy"
 )
 
 // Under strategy ack nothing is lost when tasks are killed; some may count again.
@@ -14,8 +15,8 @@ func TestRunAck(t *testing.T) {
 		const n = 3_000
 		seed := uint64(time.Now().UnixNano())
 		b, sink := squares("ack", n)
-		r, err := askback.Run(t.Context(), b, askback.WithStrategy("ack"), askback.WithKills(4, seed),
-			askback.WithSettings(recovery.Config{AckWindow: window}))
+		r, err := askback.Run(t.Context(), b, askback.WithStrategy(strategy.Ack), faults.Kill(4, seed),
+			askback.WithAckWindow(window))
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -28,7 +29,7 @@ func TestRunAck(t *testing.T) {
 				t.Fatalf("window %d, seed %d: %d is missing", window, seed, i*i)
 			}
 		}
-		if r.Kills != 4 || r.Strategy != "ack" {
+		if r.Kills != 4 || r.Strategy != strategy.Ack {
 			t.Errorf("seed %d: %+v", seed, r)
 		}
 		t.Logf("window %d: %d rows of %d, %v", window, sink.Len(), n, r.Elapsed)

@@ -9,8 +9,9 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
-	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/faults"
 	"github.com/askback/askback/spout"
+	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )
@@ -33,8 +34,8 @@ func TestAckerRunKills(t *testing.T) {
 		mu.Unlock()
 		return nil
 	})).Global("square")
-	r, err := askback.Run(t.Context(), b, askback.WithStrategy("acker"), askback.WithKills(6, seed),
-		askback.WithSettings(recovery.Config{MessageTimeout: 300}))
+	r, err := askback.Run(t.Context(), b, askback.WithStrategy(strategy.Acker), faults.Kill(6, seed),
+		askback.WithMessageTimeout(300*time.Millisecond))
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}
@@ -45,10 +46,10 @@ func TestAckerRunKills(t *testing.T) {
 	}
 	again := uint64(0)
 	for _, task := range r.Tasks {
-		again += task.Core.Replayed
+		again += task.Counts.Reemitted
 	}
 	t.Logf("seed %d: %v, %d tuples emitted again after a timeout, %d lost on the way", seed, r.Elapsed, again, r.Totals().Lost)
-	if r.Kills != 6 || r.Strategy != "acker" || len(times) != n {
+	if r.Kills != 6 || r.Strategy != strategy.Acker || len(times) != n {
 		t.Errorf("seed %d: %d kills, %d squares: %+v", seed, r.Kills, len(times), r)
 	}
 }
@@ -99,7 +100,7 @@ func TestAckerTellsSpout(t *testing.T) {
 		return out.Row().Int(t.Int(0)).Emit()
 	})).Global("numbers").Fields("n")
 	b.Bolt("sink", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil })).Global("pass")
-	if _, err := askback.Run(t.Context(), b, askback.WithStrategy("acker"), askback.WithSettings(recovery.Config{MessageTimeout: 500, MaxPending: 2000})); err != nil {
+	if _, err := askback.Run(t.Context(), b, askback.WithStrategy(strategy.Acker), askback.WithMessageTimeout(500*time.Millisecond), askback.WithMaxPending(2000)); err != nil {
 		t.Fatal(err)
 	}
 	for i := uint64(1); i <= n; i++ {
@@ -135,8 +136,8 @@ func TestAckerResume(t *testing.T) {
 			}
 			return nil
 		})).Global("pass")
-		r, err := askback.Run(ctx, b, askback.WithStrategy("acker"), askback.WithDir(dir),
-			askback.WithSettings(recovery.Config{MessageTimeout: 1000, MaxPending: 500, SnapshotEvery: 1}))
+		r, err := askback.Run(ctx, b, askback.WithStrategy(strategy.Acker), askback.WithDir(dir),
+			askback.WithMessageTimeout(time.Second), askback.WithMaxPending(500), askback.WithSnapshotEvery(time.Millisecond))
 		if err == nil && !r.Resumed {
 			t.Error("the last run has not gone on from the one before")
 		}

@@ -12,9 +12,9 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
-	"github.com/askback/askback/internal/recovery"
-	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/faults"
 	"github.com/askback/askback/spout"
+	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )
@@ -23,14 +23,14 @@ import (
 func TestBarrierKills(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	b, sink := squares("squares", 60_000)
-	r, err := askback.Run(t.Context(), b, askback.WithStrategy("barrier"), askback.WithKills(4, seed),
-		askback.WithSettings(recovery.Config{SnapshotEvery: 50}))
+	r, err := askback.Run(t.Context(), b, askback.WithStrategy(strategy.Barrier), faults.Kill(4, seed),
+		askback.WithSnapshotEvery(50*time.Millisecond))
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}
 	hasSquares(t, sink, 60_000)
-	back := slices.IndexFunc(r.Recoveries, func(x task.Recovery) bool { return x.RolledBack() })
-	if r.Kills != 4 || back < 0 || r.Resumed || r.Strategy != "barrier" {
+	back := slices.IndexFunc(r.Recoveries, func(x askback.Recovery) bool { return x.RolledBack })
+	if r.Kills != 4 || back < 0 || r.Resumed || r.Strategy != strategy.Barrier {
 		t.Fatalf("seed %d: %+v", seed, r)
 	}
 	if cause := r.Recoveries[back].Cause.Error(); !strings.Contains(cause, "was restarted") || strings.Contains(cause, "another task") {
@@ -58,8 +58,8 @@ func TestBarrierHeldOutput(t *testing.T) {
 	b.Bolt("pass", bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error { return out.Row().Int(t.Int(0)).Emit() })).
 		Parallel(2).Shuffle("numbers").Fields("n")
 	b.Bolt("till", func() bolt.Bolt { return &till{shop: shop} }).Global("pass")
-	_, err := askback.Run(t.Context(), b, askback.WithStrategy("barrier"), askback.WithKills(5, seed),
-		askback.WithSettings(recovery.Config{SnapshotEvery: 20}))
+	_, err := askback.Run(t.Context(), b, askback.WithStrategy(strategy.Barrier), faults.Kill(5, seed),
+		askback.WithSnapshotEvery(20*time.Millisecond))
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}
@@ -121,7 +121,7 @@ func TestBarrierResume(t *testing.T) {
 	const n = 40_000
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
-	options := []askback.Option{askback.WithStrategy("barrier"), askback.WithDir(dir), askback.WithSettings(recovery.Config{SnapshotEvery: 20})}
+	options := []askback.Option{askback.WithStrategy(strategy.Barrier), askback.WithDir(dir), askback.WithSnapshotEvery(20 * time.Millisecond)}
 	make := func(slow bool) (*topology.Builder, *bolt.Collector) {
 		b, sink := topology.New("resumed"), bolt.NewCollector()
 		b.Spout("numbers", spout.Generate(n, func(i int64, out spout.Emitter) error {

@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,21 +17,15 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/faults"
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/spout"
+	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )
 
-// TestMain lets the test binary be a topology program.
-func TestMain(m *testing.M) {
-	if os.Getenv("ASKBACK_TEST_PROGRAM") != "" {
-		b, _ := squares("squares", 20_000)
-		askback.Main(b)
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // squares is a topology whose sink gathers the squares of the numbers below n.
 func squares(name string, n int64) (*topology.Builder, *bolt.Collector) {
@@ -65,13 +58,13 @@ func hasSquares(t *testing.T, sink *bolt.Collector, n int64) {
 func TestRunKills(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	b, sink := squares("squares", 20_000)
-	r, err := askback.Run(t.Context(), b, askback.WithKills(6, seed))
+	r, err := askback.Run(t.Context(), b, faults.Kill(6, seed))
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}
 	hasSquares(t, sink, 20_000)
 	total := r.Totals()
-	if r.Kills != 6 || len(r.Recoveries) < 6 || total.Missed != total.Replayed || r.Resumed || r.Strategy != "backtrack" || len(r.Tasks) != 4 {
+	if r.Kills != 6 || len(r.Recoveries) < 6 || total.Missed != total.Replayed || r.Resumed || r.Strategy != strategy.Backtrack || len(r.Tasks) != 4 {
 		t.Errorf("seed %d: %+v", seed, r)
 	}
 }
@@ -81,14 +74,22 @@ func TestRunRefuses(t *testing.T) {
 	bad := topology.New("bad name")
 	bad.Bolt("lonely", bolt.Func(nil)).Shuffle("nobody")
 	for _, c := range []struct {
-		b      *topology.Builder
+		b      topology.Topology
 		option askback.Option
 		says   []string
 	}{
 		{bad, askback.WithPrefix("x"), []string{"bad name", "lonely", "nobody"}},
-		{good, askback.WithStrategy("hope"), []string{"hope", "backtrack"}},
-		{good, askback.WithKills(-1, 0), []string{"-1 kills"}},
+		{good, askback.WithStrategy(strategy.Strategy(99)), []string{"strategy(99)"}},
+		{good, faults.Kill(-1, 0), []string{"faults.Kill", "-1"}},
 		{good, askback.WithServer("nats://127.0.0.1:1"), []string{"127.0.0.1:1"}},
+		{good, askback.WithWindow(-5), []string{"WithWindow", "-5"}},
+		{good, askback.WithRetention(3, 2), []string{"WithRetention", "soft bound of 3"}},
+		{good, askback.WithSnapshotEvery(time.Microsecond), []string{"WithSnapshotEvery", "1ms"}},
+		{good, askback.WithRetryEvery(-time.Second, 0), []string{"WithRetryEvery: first", "-1s"}},
+		{good, askback.WithDurability("hope"), []string{"hope", "power"}},
+		{good, askback.WithKeep(), []string{"WithKeep", "WithServer"}},
+		{nil, askback.WithPrefix("x"), []string{"topology is nil"}},
+		{(*topology.Builder)(nil), askback.WithPrefix("x"), []string{"no operators"}},
 		{good, askback.WithPrefix("a.>"), []string{"a.>"}},
 		{good, askback.WithMaxPayload(-1), []string{"-1"}},
 		{good, askback.WithDir("/dev/null"), []string{"/dev/null"}},
@@ -104,6 +105,60 @@ func TestRunRefuses(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Errors that programs tell apart are found by errors.Is.
+func TestErrorClasses(t *testing.T) {
+	b, _ := squares("squares", 10)
+	if _, err := askback.Run(t.Context(), b, askback.WithServer("nats://127.0.0.1:1")); !errors.Is(err, askback.ErrConnect) {
+		t.Error(err)
+	}
+	dir := t.TempDir()
+	server, err := embed.Start(embed.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Stop() }()
+	if _, err := askback.Run(t.Context(), b, askback.WithDir(dir)); !errors.Is(err, askback.ErrInUse) || !strings.Contains(err.Error(), dir) {
+		t.Error(err)
+	}
+}
+
+// A logger of log/slog receives what the runtime logs.
+func TestLogger(t *testing.T) {
+	var out syncBuffer
+	b, died := topology.New("logged"), atomic.Bool{}
+	b.Spout("numbers", spout.Slice("a", "b")).Fields("n")
+	b.Bolt("sink", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error {
+		if died.CompareAndSwap(false, true) {
+			panic("once")
+		}
+		return nil
+	})).Global("numbers")
+	if _, err := askback.Run(t.Context(), b, askback.WithLogger(slog.New(slog.NewJSONHandler(&out, nil)))); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); !strings.Contains(got, `"level":"WARN","msg":"task failed, will restart","task":"sink.0"`) || !strings.Contains(got, "once") {
+		t.Errorf("the log is\n%s", got)
+	}
+}
+
+// A syncBuffer is written to by several goroutines.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
 
 func TestRunCancelled(t *testing.T) {
@@ -126,7 +181,7 @@ func TestTwoAtOnce(t *testing.T) {
 	for _, name := range []string{"one", "two"} {
 		both.Go(func() {
 			b, sink := squares(name, 5000)
-			if _, err := askback.Run(t.Context(), b, askback.WithServer(server.URL()), askback.WithKills(2, 1)); err != nil {
+			if _, err := askback.Run(t.Context(), b, askback.WithServer(server.URL()), faults.Kill(2, 1)); err != nil {
 				t.Error(err)
 			} else if sink.Len() != 5000 {
 				t.Errorf("%s: %d rows", name, sink.Len())
@@ -175,7 +230,7 @@ func TestResume(t *testing.T) {
 	}
 	b, sink := build()
 	_, err := askback.Run(ctx, b, askback.WithDir(dir), askback.OnProgress(func(p askback.Progress) {
-		if sink.Len() == 1000 && p.Tasks[len(p.Tasks)-1].Counters.Snapshots > 0 {
+		if sink.Len() == 1000 && p.Tasks[len(p.Tasks)-1].Counts.Snapshots > 0 {
 			cancel()
 		}
 	}))
@@ -201,41 +256,6 @@ func TestRunFails(t *testing.T) {
 	r, err := askback.Run(t.Context(), b)
 	if err == nil || r == nil || !strings.Contains(err.Error(), "sink.0") || !strings.Contains(err.Error(), "hopeless") {
 		t.Errorf("%v, %v", r, err)
-	}
-}
-
-func TestMainCommand(t *testing.T) {
-	for _, c := range []struct {
-		args   string
-		status int
-		says   string
-	}{
-		{"--help", 0, "--durability"},
-		{"--plan", 0, "numbers"},
-		{"--dot", 0, "digraph"},
-		{"", 0, "complete"},
-		{"--kill 2 --seed 7", 0, "restored"},
-		{"--json --kill 2", 0, `"kills":2`},
-		{"--strategy none", 0, "complete"},
-		{"--strategy hope", 1, "hope"},
-		{"--durability hope", 1, "hope"},
-		{"--nonsense", 1, "--nonsense"},
-		{"argument", 1, "argument"},
-		{"--keep", 1, "--server"},
-		{"--server nats://127.0.0.1:1", 1, "127.0.0.1:1"},
-	} {
-		t.Run(c.args, func(t *testing.T) {
-			cmd := exec.Command(os.Args[0], strings.Fields(c.args)...)
-			temp := t.TempDir()
-			cmd.Env = append(os.Environ(), "ASKBACK_TEST_PROGRAM=1", "TMPDIR="+temp)
-			out, _ := cmd.CombinedOutput() // the status says it
-			if status := cmd.ProcessState.ExitCode(); status != c.status || !strings.Contains(string(out), c.says) {
-				t.Errorf("exit status %d, want %d and %q:\n%s", status, c.status, c.says, out)
-			}
-			if left, _ := os.ReadDir(temp); len(left) > 0 {
-				t.Errorf("left behind: %v", left)
-			}
-		})
 	}
 }
 
@@ -281,7 +301,7 @@ func ExampleRun() {
 	b.Bolt("longest", func() bolt.Bolt { return &longest{} }).Global("split").Fields("word")
 	b.Bolt("sink", sink.New).Global("longest")
 
-	report, err := askback.Run(context.Background(), b, askback.WithKills(2, 1))
+	report, err := askback.Run(context.Background(), b, faults.Kill(2, 1))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -8,6 +8,7 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/faults"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
@@ -31,7 +32,7 @@ func Example() {
 	b.Spout("lines", spout.Slice("to be or", "not to be")).Fields("line")
 	b.Bolt("words", words).Shuffle("lines").Fields("word")
 	b.Bolt("result", got.New).Global("words")
-	report, err := askback.Run(ctx, b, askback.WithKills(2, 1))
+	report, err := askback.Run(ctx, b, faults.Kill(2, 1))
 	if err != nil {
 		fmt.Println(err)
 		return

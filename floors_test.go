@@ -20,12 +20,12 @@ const module = "github.com/askback/askback"
 // house is the order of the packages: each may import those before it. What lies below one of them, such as
 // internal/channel/natschan, is on its floor, unless it has one of its own. The root package is called ".".
 var house = []string{
-	"msgid", "internal/wire", "tuple", "state", "internal/natstest", "internal/pgtest", "internal/position", "bolt", "internal/words",
-	"spout", "topology", "internal/codec", "stream", "connect",
-	"internal/channel", "internal/checkpoint", "internal/recovery", "strategy", "internal/task", "internal/sim",
+	"msgid", "strategy", "internal/wire", "tuple", "state", "internal/natstest", "internal/pgtest", "internal/position", "bolt",
+	"internal/words", "spout", "topology", "internal/codec", "stream", "connect",
+	"internal/channel", "internal/checkpoint", "internal/recovery", "internal/strategies", "internal/task", "internal/sim",
 	"internal/cluster/schedule", "internal/cluster", "internal/cluster/artefact", "internal/cluster/auth",
 	"internal/cluster/nimbus/core", "internal/cluster/nimbus", "internal/cluster/supervisor", "internal/cluster/worker",
-	"internal/cluster/client", ".", "journal", "internal/settings", "internal", "bench", "cmd", "examples",
+	"internal/cluster/client", "internal/inject", "internal/slogzap", ".", "faults", "cli", "journal", "internal/settings", "internal", "bench", "cmd", "examples",
 }
 
 // machines decide and do not act: time reaches them as a tick, chance as a seed, and the rest as an event. Their
@@ -44,6 +44,13 @@ var natsUsers = []string{
 	"internal/cluster", "cmd", "internal/natstest", "internal/clustertest/hostile",
 }
 
+// testKits are for tests, which may import them from any floor. Other code may not, but for the places in
+// usesTestKits.
+var testKits = []string{"faults", "cli", "bolt/bolttest"}
+
+// usesTestKits are the programs and examples that show faults.
+var usesTestKits = []string{"cli", "examples", "bench"}
+
 // Imports run downward only.
 func TestImportFloors(t *testing.T) {
 	for _, f := range goFiles(t) {
@@ -56,6 +63,10 @@ func TestImportFloors(t *testing.T) {
 			switch {
 			case ours && !f.test && !downward(f.dir, dir):
 				t.Errorf("%s imports %s, which is not below it", f.path, imported)
+			case ours && slices.Contains(testKits, dir):
+				if !f.test && !slices.ContainsFunc(usesTestKits, func(user string) bool { return within(f.dir, user) }) {
+					t.Errorf("%s imports %s, which is for tests", f.path, imported)
+				}
 			case ours && f.test && floor(dir) > floor(f.dir):
 				t.Errorf("%s imports %s, which is above it", f.path, imported)
 			case isNATS(imported) && !f.test && !slices.ContainsFunc(natsUsers, func(user string) bool { return within(f.dir, user) }):

@@ -1,148 +1,224 @@
 package askback
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
-	"go.uber.org/zap"
-
-	"github.com/askback/askback/internal/channel/natschan"
-	"github.com/askback/askback/internal/checkpoint/natslog"
+	"github.com/askback/askback/internal/inject"
 	"github.com/askback/askback/internal/recovery"
-	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/strategy"
 )
 
-// An Option sets something of a run.
+// An Option sets something of a run. What is wrong with an option's value is an error of Run, which names the option.
 type Option func(*config)
 
-// A Durability says what a run's log survives.
-type Durability = natslog.Durability
+// A Durability is what a run's log survives.
+type Durability string
 
 // The durabilities.
 const (
-	Process = natslog.Process // any crash of processes, the NATS server included
-	Power   = natslog.Power   // a power cut as well
+	Process Durability = "process" // any crash of processes, the NATS server included
+	Power   Durability = "power"   // a power cut as well
 )
 
+// config is what options set. Sizes and times are as given; 0 stands for the default.
 type config struct {
-	server      string
-	dir         string
-	keep        bool
-	prefix      string
-	strategy    string
-	durability  Durability
-	settings    recovery.Config
-	frameSize   int
-	maxPayload  int
-	kills       int
-	pairs       bool
-	seed        uint64
-	log         *zap.Logger
-	onProgress  func(Progress)
-	onRecovery  func(task.Recovery)
-	onEvent     func(natschan.Event)
-	onLost      func(task.GivenUp)
-	stopTimeout time.Duration
-	onLatency   func(time.Duration)
-	onControl   func(*Control)
-}
+	server     string
+	dir        string
+	keep       bool
+	prefix     string
+	strategy   strategy.Strategy
+	durability Durability
+	log        *slog.Logger
+	faults     inject.Faults
 
-func defaults() config {
-	return config{
-		prefix: "askback", strategy: "backtrack", durability: Process, log: zap.NewNop(), stopTimeout: 10 * time.Second,
-		// On a busy machine an answer may take some hundred milliseconds. Asking again sooner would only have the
-		// same frames sent twice.
-		settings: recovery.Config{RetryEvery: 1000, RetryMax: 4000},
-	}
+	window, retainSoft, retainHard int
+	frameSize, maxPayload          int
+	ackWindow, maxPending          int
+
+	snapshotEvery        time.Duration
+	retryEvery, retryMax time.Duration
+	messageTimeout       time.Duration
+	stopTimeout          time.Duration
+
+	onProgress func(Progress)
+	onRecovery func(Recovery)
+	onEvent    func(Event)
+	onLost     func(GivenUp)
+	onLatency  func(time.Duration)
 }
 
 // configured returns the defaults changed by options.
-func configured(options []Option) config {
-	c := defaults()
+func configured(options []Option) *config {
+	c := &config{prefix: "askback", durability: Process, stopTimeout: 10 * time.Second, log: slog.New(slog.DiscardHandler)}
 	for _, o := range options {
-		o(&c)
+		if o != nil {
+			o(c)
+		}
 	}
 	return c
 }
 
-// check finds options that contradict each other.
+// check finds values that make no sense, and options that contradict each other. It returns all of them, joined.
 func (c *config) check() error {
-	switch {
-	case c.server != "" && c.dir != "":
-		return fmt.Errorf("askback: a server (%s) keeps its own store, so a directory (%s) cannot be given with it", c.server, c.dir)
-	case c.stopTimeout <= 0:
-		return fmt.Errorf("askback: stop timeout %v: want more than nothing", c.stopTimeout)
-	case c.kills < 0:
-		return fmt.Errorf("askback: %d kills: want none or more", c.kills)
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("askback: "+format, args...)) }
+	if !c.strategy.Valid() {
+		wrong("WithStrategy(%v): unknown strategy; take one of package strategy", c.strategy)
 	}
-	return nil
+	if c.durability != Process && c.durability != Power {
+		wrong("WithDurability(%.80q): there are %q and %q", string(c.durability), Process, Power)
+	}
+	if c.server != "" && c.dir != "" {
+		wrong("a server (%s) keeps its own store, so a directory (%s) cannot be given with it", c.server, c.dir)
+	}
+	if c.keep && c.server == "" {
+		wrong("WithKeep is for WithServer; the server in this process keeps its log with WithDir")
+	}
+	for _, o := range []struct {
+		option string
+		value  int
+		least  int
+	}{
+		{"WithWindow", c.window, 1}, {"WithRetention: soft", c.retainSoft, 1}, {"WithRetention: hard", c.retainHard, 1},
+		{"WithFrameSize", c.frameSize, 1}, {"WithMaxPayload", c.maxPayload, 1},
+		{"WithAckWindow", c.ackWindow, 1}, {"WithMaxPending", c.maxPending, 1}, {"faults.Kill", c.faults.Kills, 0},
+	} {
+		if o.value != 0 && o.value < o.least {
+			wrong("%s: %d: want %d or more", o.option, o.value, o.least)
+		}
+	}
+	if c.retainSoft > 0 && c.retainHard > 0 && c.retainSoft > c.retainHard {
+		wrong("WithRetention: the soft bound of %d bytes is above the hard one of %d", c.retainSoft, c.retainHard)
+	}
+	for _, o := range []struct {
+		option string
+		value  time.Duration
+	}{
+		{"WithSnapshotEvery", c.snapshotEvery}, {"WithRetryEvery: first", c.retryEvery}, {"WithRetryEvery: longest", c.retryMax},
+		{"WithMessageTimeout", c.messageTimeout}, {"WithStopTimeout", c.stopTimeout},
+	} {
+		if o.value != 0 && o.value < time.Millisecond {
+			wrong("%s: %v: want 1ms or more", o.option, o.value)
+		}
+	}
+	if c.stopTimeout == 0 {
+		wrong("WithStopTimeout: 0: want 1ms or more")
+	}
+	return errors.Join(errs...)
 }
 
-// WithServer runs on the NATS server at a URL instead of an embedded one.
+// settings returns what the machines of the strategy are set to.
+func (c *config) settings() recovery.Config {
+	tick := func(d time.Duration) recovery.Tick { return recovery.Tick(d.Milliseconds()) }
+	s := recovery.Config{
+		Window: c.window, SoftBound: c.retainSoft, HardBound: c.retainHard, AckWindow: c.ackWindow, MaxPending: c.maxPending,
+		SnapshotEvery: tick(c.snapshotEvery), RetryEvery: tick(c.retryEvery), RetryMax: tick(c.retryMax),
+		MessageTimeout: tick(c.messageTimeout),
+	}
+	// On a busy machine an answer may take some hundred milliseconds. Asking again sooner would only have the same
+	// frames sent twice.
+	if s.RetryEvery == 0 {
+		s.RetryEvery = 1000
+	}
+	if s.RetryMax == 0 {
+		s.RetryMax = max(4000, s.RetryEvery)
+	}
+	return s
+}
+
+// WithServer runs on the NATS server at a URL, which needs JetStream, instead of an embedded one.
 func WithServer(url string) Option { return func(c *config) { c.server = url } }
 
-// WithDir keeps the embedded server's store in a directory: the same topology run there again resumes where the
-// last run ended, however it ended.
+// WithDir keeps the embedded server's store in a directory, which is made if need be: the same topology run there again
+// resumes where the last run ended, however it ended. Default: a temporary directory, removed at the end.
 func WithDir(dir string) Option { return func(c *config) { c.dir = dir } }
 
-// WithKeep leaves the topology's log on the server given by WithServer when the run ends, and resumes from one
-// that is there.
+// WithKeep leaves the topology's log on the server given by WithServer when the run ends, and resumes from one that is
+// there. Default: the log is deleted at the beginning and at the end.
 func WithKeep() Option { return func(c *config) { c.keep = true } }
 
-// WithPrefix sets the prefix of all NATS subjects and streams. Default "askback".
+// WithPrefix sets the prefix of all NATS subjects and streams: names separated by dots. Default "askback".
 func WithPrefix(prefix string) Option { return func(c *config) { c.prefix = prefix } }
 
-// WithStrategy sets the recovery strategy, by one of the names in package strategy. The default is "backtrack".
-func WithStrategy(name string) Option { return func(c *config) { c.strategy = name } }
+// WithStrategy sets the recovery strategy. Default strategy.Backtrack.
+func WithStrategy(s strategy.Strategy) Option { return func(c *config) { c.strategy = s } }
 
 // WithDurability sets what the log survives. Default Process.
 func WithDurability(d Durability) Option { return func(c *config) { c.durability = d } }
 
-// WithSettings sets bounds and delays of the recovery strategy; what is zero keeps its default.
-func WithSettings(s recovery.Config) Option {
+// WithSnapshotEvery sets the interval at which sinks start a wave of snapshots, or at which strategy.Barrier takes
+// checkpoints. A longer one costs less, and makes a restored task repeat more. Default 1 s.
+func WithSnapshotEvery(d time.Duration) Option { return func(c *config) { c.snapshotEvery = d } }
+
+// WithWindow sets how many bytes a source may be ahead of what its target has consumed, for each channel. Default 1 MiB.
+func WithWindow(bytes int) Option { return func(c *config) { c.window = bytes } }
+
+// WithRetention bounds what each task keeps in memory to send again. Above soft bytes it urges its targets to take
+// snapshots, after which it may forget; above hard bytes it takes no more input until it has forgotten some. Defaults
+// 2 MiB and 64 MiB; 0 keeps a default.
+func WithRetention(soft, hard int) Option {
+	return func(c *config) { c.retainSoft, c.retainHard = soft, hard }
+}
+
+// WithRetryEvery sets how long an ASK may remain without effect before it is repeated: first at the beginning, doubling up
+// to longest. Both belong well above the time that the network and a busy machine take to answer. Defaults 1 s and 4 s;
+// 0 keeps a default.
+func WithRetryEvery(first, longest time.Duration) Option {
+	return func(c *config) { c.retryEvery, c.retryMax = first, longest }
+}
+
+// WithAckWindow sets how many tuples of a channel may be on their way unacknowledged under strategy.Ack. Default 1.
+func WithAckWindow(tuples int) Option { return func(c *config) { c.ackWindow = tuples } }
+
+// WithMaxPending sets how many tuples of each spout task may be on their way under strategy.Acker before the spout is not
+// polled any more. Default 100,000.
+func WithMaxPending(tuples int) Option { return func(c *config) { c.maxPending = tuples } }
+
+// WithMessageTimeout sets how long all that comes of a spout's tuple may take to be processed under strategy.Acker before
+// the spout emits the tuple again. Default 30 s.
+func WithMessageTimeout(d time.Duration) Option { return func(c *config) { c.messageTimeout = d } }
+
+// WithFrameSize sets how many bytes make a full frame, which is what travels in one message. A larger one costs less for
+// each tuple. Default 16 KiB.
+func WithFrameSize(bytes int) Option { return func(c *config) { c.frameSize = bytes } }
+
+// WithMaxPayload sets the longest message of the embedded server in bytes, and with it the longest tuple. Default 1 MiB.
+func WithMaxPayload(bytes int) Option { return func(c *config) { c.maxPayload = bytes } }
+
+// WithLogger sets where the runtime logs. Default: nowhere.
+func WithLogger(l *slog.Logger) Option {
 	return func(c *config) {
-		if s.RetryEvery == 0 && s.RetryMax == 0 {
-			s.RetryEvery, s.RetryMax = c.settings.RetryEvery, c.settings.RetryMax
+		if l != nil {
+			c.log = l
 		}
-		c.settings = s
 	}
 }
 
-// WithFrameSize sets how many bytes make a full frame. Default 16 KiB.
-func WithFrameSize(bytes int) Option { return func(c *config) { c.frameSize = bytes } }
-
-// WithMaxPayload sets the longest message of the embedded server in bytes. Default 1 MiB.
-func WithMaxPayload(bytes int) Option { return func(c *config) { c.maxPayload = bytes } }
-
-// WithKills kills n random tasks while the topology runs, spread over the progress of its spouts, as a crash
-// would: state and buffers are dropped. The seed chooses the tasks.
-func WithKills(n int, seed uint64) Option { return func(c *config) { c.kills, c.seed = n, seed } }
-
-// WithPairs makes WithKills kill a task together with one of its sources.
-func WithPairs() Option { return func(c *config) { c.pairs = true } }
-
-// WithLogger sets where the runtime logs. Default: nowhere.
-func WithLogger(l *zap.Logger) Option { return func(c *config) { c.log = l } }
-
-// OnProgress is told how far the run is, a few times a second, and once at its end.
+// OnProgress calls f with how far the run is, ten times a second, and once at its end. F must not block.
 func OnProgress(f func(Progress)) Option { return func(c *config) { c.onProgress = f } }
 
-// OnRecovery is told of each recovery when the task has caught up. It must not block.
-func OnRecovery(f func(task.Recovery)) Option { return func(c *config) { c.onRecovery = f } }
+// OnRecovery calls f for each recovery, when the task has caught up. F must not block.
+func OnRecovery(f func(Recovery)) Option { return func(c *config) { c.onRecovery = f } }
 
-// OnEvent is told what happens to the connections to the server. It must not block.
-func OnEvent(f func(natschan.Event)) Option { return func(c *config) { c.onEvent = f } }
+// OnEvent calls f for what happens to the connections to the server. F must not block.
+func OnEvent(f func(Event)) Option { return func(c *config) { c.onEvent = f } }
 
-// OnLost is called for each tuple that an operator could not process and whose loss its policy declares (DeadLetter or
-// Drop), also when a restored task repeats that. It must not block.
-func OnLost(f func(task.GivenUp)) Option { return func(c *config) { c.onLost = f } }
+// OnLost calls f for each tuple that an operator could not process and whose loss its policy declares (DeadLetter or
+// Drop), also when a restored task repeats that. F must not block.
+func OnLost(f func(GivenUp)) Option { return func(c *config) { c.onLost = f } }
 
-// WithStopTimeout sets how long Run waits, after the run was stopped, for operators to return from their calls. Default
-// 10 s. Operators that have not returned by then are named by a *StuckError.
+// WithStopTimeout sets how long Run waits, after the run was stopped, for operators to return from their calls. Operators
+// that have not returned by then are named by a *StuckError. Default 10 s.
 func WithStopTimeout(d time.Duration) Option { return func(c *config) { c.stopTimeout = d } }
 
-// OnLatency is told by sinks how old the roots of a consumed frame are. It must not block.
+// OnLatency calls f, from the goroutines of sinks, with the age of the oldest root of each frame that they consumed. F
+// must not block.
 func OnLatency(f func(time.Duration)) Option { return func(c *config) { c.onLatency = f } }
 
-// WithControl hands over the control of the topology when its tasks are about to start. F must not block.
-func WithControl(f func(*Control)) Option { return func(c *config) { c.onControl = f } }
+// Package faults and benchmarks reach a run by this option.
+func init() {
+	inject.Option = func(set func(*inject.Faults)) any { return Option(func(c *config) { set(&c.faults) }) }
+}

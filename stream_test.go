@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/askback/askback"
+	"github.com/askback/askback/faults"
 	"github.com/askback/askback/stream"
 )
 
@@ -123,7 +124,7 @@ func TestStreamWordCount(t *testing.T) {
 	got := &gathered{}
 	stream.To(counts, "out", gather(got, func(e stream.Entry[[]byte, int64]) string { return fmt.Sprintf("%s %d", e.Key, e.Value) }))
 
-	report, err := askback.Run(t.Context(), top, askback.WithKills(3, 1))
+	report, err := askback.Run(t.Context(), top, faults.Kill(3, 1))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -135,7 +135,7 @@ func (r *record) series(until int64) (points []report.Point) {
 func (r *record) run(s *Spec) *report.Run {
 	run := &report.Run{System: "askback", Name: s.Strategy}
 	if st, err := s.contender(); err == nil {
-		run.Guarantee = st.Guarantee.String()
+		run.Guarantee = st.Guarantee().String()
 	}
 	until := s.Duration.Microseconds()
 	if st := r.steady; st != nil && st.Seconds > 0 {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
-	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/faults"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
@@ -82,7 +82,7 @@ func BenchmarkRecovery(b *testing.B) {
 				}
 				topo := WordCount(source, parallel, topology.Optimistic, func([]byte, int64) {})
 				var mu sync.Mutex
-				_, err := askback.Run(b.Context(), topo, askback.WithKills(kills, uint64(n)+1), askback.OnRecovery(func(r task.Recovery) {
+				_, err := askback.Run(b.Context(), topo, faults.Kill(kills, uint64(n)+1), askback.OnRecovery(func(r askback.Recovery) {
 					mu.Lock()
 					defer mu.Unlock()
 					missed += r.Missed

@@ -13,7 +13,7 @@ import (
 	"github.com/askback/askback"
 	"github.com/askback/askback/internal/channel"
 	"github.com/askback/askback/internal/channel/natschan"
-	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/internal/inject"
 	"github.com/askback/askback/strategy"
 )
 
@@ -37,20 +37,20 @@ func Measure(ctx context.Context, s *Spec, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	job, err := w.build(s, st.Guarantee == strategy.ExactlyOnce)
+	job, err := w.build(s, st.Guarantee() == strategy.ExactlyOnce)
 	if err != nil {
 		return err
 	}
 	debug.FreeOSMemory() // what preparing took is not the run's
 	m := &measurement{job: job, spec: s, out: json.NewEncoder(out), input: resident()}
-	return m.run(ctx, st.Name)
+	return m.run(ctx, st.Strategy)
 }
 
 // A measurement is one call of Measure.
 type measurement struct {
 	*job
 	spec    *Spec
-	control *askback.Control
+	control inject.Run
 	zero    time.Time // when the measurement begins: the warm-up is over
 	input   int64
 	memory  int64
@@ -71,7 +71,7 @@ func (m *measurement) tell(msg message) {
 // since returns a moment as all times are told: in µs since the measurement began.
 func (m *measurement) since(t time.Time) int64 { return t.Sub(m.zero).Microseconds() }
 
-func (m *measurement) run(ctx context.Context, strategyName string) error {
+func (m *measurement) run(ctx context.Context, st strategy.Strategy) error {
 	s := m.spec
 	due := time.Now().Add(lead)
 	if s.Resume != nil {
@@ -87,14 +87,16 @@ func (m *measurement) run(ctx context.Context, strategyName string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	options := []askback.Option{
-		askback.WithStrategy(strategyName), askback.WithServer(s.Server), askback.WithDir(s.Dir),
+		askback.WithStrategy(st), askback.WithServer(s.Server), askback.WithDir(s.Dir),
 		askback.OnRecovery(m.onRecovery), askback.OnEvent(m.onEvent),
 	}
 	started := make(chan struct{})
-	options = append(options, askback.WithControl(func(c *askback.Control) {
-		m.control = c
-		close(started)
-	}))
+	options = append(options, inject.Option(func(f *inject.Faults) {
+		f.Started = append(f.Started, func(r inject.Run) {
+			m.control = r
+			close(started)
+		})
+	}).(askback.Option))
 	var group sync.WaitGroup
 	watched, over := context.WithCancel(ctx)
 	group.Go(func() {
@@ -193,7 +195,7 @@ func (m *measurement) inject(f Fault) {
 	m.tell(message{Fault: &done})
 }
 
-func (m *measurement) onRecovery(r task.Recovery) {
+func (m *measurement) onRecovery(r askback.Recovery) {
 	now := time.Now()
 	m.tell(message{Detected: &detected{At: m.since(now.Add(-r.Took))}})
 	m.tell(message{Recovery: &regained{
@@ -202,8 +204,8 @@ func (m *measurement) onRecovery(r task.Recovery) {
 	}})
 }
 
-func (m *measurement) onEvent(e natschan.Event) {
-	if e.Kind == natschan.Disconnected {
+func (m *measurement) onEvent(e askback.Event) {
+	if e.Kind == askback.Disconnected {
 		m.tell(message{Detected: &detected{At: m.since(time.Now())}})
 	}
 }

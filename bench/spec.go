@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/askback/askback/internal/strategies"
 	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 )
@@ -57,13 +58,13 @@ func Contenders() []string {
 }
 
 // contender returns the strategy that a contender's name means.
-func (s *Spec) contender() (*strategy.Strategy, error) {
+func (s *Spec) contender() (*strategies.Implementation, error) {
 	name, pessimistic := strings.CutSuffix(s.Strategy, Pessimistic)
 	if pessimistic {
 		s.mode = topology.PerFrame
 	}
-	st, err := strategy.Named(name)
-	if err != nil || pessimistic && st.Guarantee != strategy.ExactlyOnce {
+	st, err := strategies.Named(name)
+	if err != nil || pessimistic && st.Guarantee() != strategy.ExactlyOnce {
 		return nil, fmt.Errorf("unknown strategy %q: there are %s", s.Strategy, strings.Join(Contenders(), ", "))
 	}
 	return st, nil

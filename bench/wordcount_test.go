@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/askback/askback"
+	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 )
 
@@ -30,7 +31,7 @@ func BenchmarkWordCount(b *testing.B) {
 		mode    topology.Pessimism
 		options []askback.Option
 	}{
-		{"none", topology.Optimistic, []askback.Option{askback.WithStrategy("none")}},
+		{"none", topology.Optimistic, []askback.Option{askback.WithStrategy(strategy.None)}},
 		{"backtrack", topology.Optimistic, nil},
 		{"backtrack-pessimistic", topology.PerFrame, nil},
 		{"backtrack-power", topology.Optimistic, []askback.Option{askback.WithDurability(askback.Power)}},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/faults"
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/words"
 	"github.com/askback/askback/journal"
@@ -57,7 +58,7 @@ func TestTopology(t *testing.T) {
 		b.Spout("lines", jetspout.Stream(nc, "words").Lines().Ends().Take(jetspout.Data)).Parallel(parallel).Fields("word")
 		b.Bolt("count", func() bolt.Bolt { return &words.Count{} }).Parallel(2).GroupBy("lines", "word").Fields("word", "n")
 		b.Bolt("result", result.New).Global("count")
-		report, err := askback.Run(t.Context(), b, askback.WithServer(server.URL()), askback.WithKills(6, seed))
+		report, err := askback.Run(t.Context(), b, askback.WithServer(server.URL()), faults.Kill(6, seed))
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}

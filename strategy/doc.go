@@ -1,6 +1,5 @@
-// Package strategy names the recovery strategies, and says of each what it promises and what it needs: which tasks
-// keep a log, and what it adds to a topology. Whoever runs a topology, and whoever simulates one, chooses here:
+// Package strategy names the recovery strategies and says what each of them promises. A Strategy is a value: a program
+// passes one to askback.WithStrategy, and a command line reads one with Named.
 //
-//	s, err := strategy.Named("backtrack")
-//	plan, err := builder.BuildWith(s.Extension, s.Described())
+//	askback.Run(ctx, t, askback.WithStrategy(strategy.Barrier))
 package strategy

@@ -12,6 +12,6 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Printf("%s: %s, %v\n", s.Name, s.About, s.Guarantee)
+	fmt.Printf("%v: %s, %v\n", s, s.About(), s.Guarantee())
 	// Output: backtrack: a restored task asks its sources for what it missed, exactly once
 }

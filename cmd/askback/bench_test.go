@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/askback/askback"
+	"github.com/askback/askback/cli"
 	"github.com/askback/askback/internal/report"
 )
 
 // TestMain lets the test binary be the processes that bench starts, and a topology program.
 func TestMain(m *testing.M) {
 	if askback.InCluster() {
-		askback.Main(numbers())
+		cli.Main(numbers())
 		return
 	}
 	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "bench-") {

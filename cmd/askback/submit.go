@@ -19,7 +19,7 @@ func submitCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "submit BINARY", Short: "Run a topology program on the cluster", GroupID: groupTopologies,
 		Long: `Submit uploads a topology program and runs it on the cluster until its input has ended, or until it is killed. The
-program is an executable whose main calls askback.Main ("askback new" writes one). It is asked here what it is, so it
+program is an executable whose main calls cli.Main ("askback new" writes one). It is asked here what it is, so it
 must run on this machine too. What follows -- is given to it, here and on every worker.
 
 It is uploaded once: the cluster knows programs by their SHA-256. The program does the same by itself: ./wordcount submit`,

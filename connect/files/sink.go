@@ -139,8 +139,8 @@ func (w *rowWriter) Execute(ctx context.Context, t tuple.Tuple, _ bolt.Emitter) 
 }
 
 var (
-	_ bolt.Preparer = (*writer[int])(nil)
-	_ bolt.Finisher = (*writer[int])(nil)
-	_ bolt.RenameSafe  = (*writer[int])(nil)
-	_ bolt.Verifier = (*writer[int])(nil)
+	_ bolt.Preparer   = (*writer[int])(nil)
+	_ bolt.Finisher   = (*writer[int])(nil)
+	_ bolt.RenameSafe = (*writer[int])(nil)
+	_ bolt.Verifier   = (*writer[int])(nil)
 )

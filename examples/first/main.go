@@ -11,6 +11,7 @@ import (
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/connect/files"
+	"github.com/askback/askback/faults"
 	"github.com/askback/askback/state"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
@@ -55,7 +56,7 @@ func main() {
 	b.Bolt("count", func() bolt.Bolt { return &Count{} }).Parallel(2).GroupBy("split", "word").Fields("word", "n")
 	b.Bolt("words", files.Bolt("words.txt", files.Single())).Global("count")
 
-	report, err := askback.Run(context.Background(), b, askback.WithKills(3, 1))
+	report, err := askback.Run(context.Background(), b, faults.Kill(3, 1))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/connect/files"
+	"github.com/askback/askback/faults"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/strategy"
 )
@@ -41,7 +42,7 @@ type settings struct {
 	kills     int
 	pairs     bool
 	seed      uint64
-	strategy  string
+	strategy  strategy.Strategy
 	parallel  int
 	passes    int
 	rate      float64
@@ -87,7 +88,7 @@ func parse(args []string) (*settings, error) {
 	f.IntVar(&s.kills, "kill", 3, "how many running tasks to kill, spread over the input")
 	f.BoolVar(&s.pairs, "pairs", false, "kill a task together with one of its sources, each time")
 	f.Uint64Var(&s.seed, "seed", 0, "seed that chooses the tasks to kill (default: the time)")
-	f.StringVar(&s.strategy, "strategy", "backtrack", "recovery strategy: "+strings.Join(strategy.Names(), ", ")+" (only backtrack and barrier lose nothing that was counted)")
+	chosen := f.String("strategy", s.strategy.String(), "recovery strategy: "+strings.Join(strategy.Names(), ", ")+" (only backtrack and barrier lose nothing that was counted)")
 	f.IntVar(&s.parallel, "parallel", 2, "tasks of split and of count, each")
 	f.IntVar(&s.passes, "passes", 1, "how many times to read the input")
 	f.StringVar(&s.out, "out", "", "file to write the counts to, word<TAB>count, sorted by bytes; of a directory, its file counts")
@@ -106,6 +107,10 @@ func parse(args []string) (*settings, error) {
 		return s, err
 	case err != nil:
 		return s, fmt.Errorf("%w; -help lists the flags", err)
+	}
+	var err error
+	if s.strategy, err = strategy.Named(*chosen); err != nil {
+		return s, fmt.Errorf("-strategy: %w", err)
 	}
 	if s.seed == 0 {
 		s.seed = uint64(time.Now().UnixNano())
@@ -126,7 +131,7 @@ func parse(args []string) (*settings, error) {
 		return s, fmt.Errorf("-rate %g: want 0 or more", s.rate)
 	case s.server != "" && s.dir != "":
 		return s, errors.New("-dir is for the server in this process; a server given by -server keeps its own store")
-	case s.strategy == "none" && s.dir != "":
+	case s.strategy == strategy.None && s.dir != "":
 		return s, errors.New("-dir keeps the log of a strategy that has one; strategy none has none")
 	}
 	return s, nil
@@ -156,13 +161,13 @@ func run(ctx context.Context, s *settings) error {
 		return err
 	}
 	options := []askback.Option{
-		askback.WithStrategy(s.strategy), askback.WithKills(s.kills, s.seed),
+		askback.WithStrategy(s.strategy), faults.Kill(s.kills, s.seed),
 		askback.WithMaxPayload(payload), askback.WithFrameSize(s.frameSize),
 		askback.WithServer(s.server), askback.WithDir(s.dir),
 		askback.OnProgress(ui.progress), askback.OnRecovery(ui.recovery), askback.OnEvent(ui.event),
 	}
 	if s.pairs {
-		options = append(options, askback.WithPairs())
+		options = append(options, faults.KillPairs(s.kills, s.seed))
 	}
 	report, err := askback.Run(ctx, b, options...)
 	stopProfile()
@@ -208,7 +213,7 @@ func work(s *settings) error {
 	if err != nil {
 		return err
 	}
-	askback.Serve(inCluster(source(s, lines), s.parallel, s.out), askback.WithStrategy(s.strategy), askback.WithFrameSize(s.frameSize))
+	askback.RunIfWorker(inCluster(source(s, lines), s.parallel, s.out), askback.WithStrategy(s.strategy), askback.WithFrameSize(s.frameSize))
 	return nil
 }
 

@@ -11,27 +11,28 @@ import (
 	"slices"
 
 	"github.com/askback/askback"
+	"github.com/askback/askback/strategy"
 )
 
 // An outcome is what a run came to; -json prints it.
 type outcome struct {
-	Words          int64   `json:"words"`
-	Distinct       int     `json:"distinct"`
-	Lost           *int64  `json:"lost"`       // words counted too few times; null if not verified
-	Duplicated     *int64  `json:"duplicated"` // words counted too many times; null if not verified
-	Kills          int     `json:"kills"`
-	Recoveries     int     `json:"recoveries"`
-	Missed         uint64  `json:"missed"`
-	Replayed       uint64  `json:"replayed"`
-	Reprocessed    uint64  `json:"reprocessed"`
-	Seconds        float64 `json:"seconds"`
-	WordsPerSecond float64 `json:"words_per_second"`
-	Strategy       string  `json:"strategy"`
-	Resumed        bool    `json:"resumed"`
-	Files          int     `json:"files"`
-	Bytes          int64   `json:"bytes"`
-	Seed           uint64  `json:"seed"`
-	RecoveryMax    float64 `json:"recovery_max_ms"`
+	Words          int64             `json:"words"`
+	Distinct       int               `json:"distinct"`
+	Lost           *int64            `json:"lost"`       // words counted too few times; null if not verified
+	Duplicated     *int64            `json:"duplicated"` // words counted too many times; null if not verified
+	Kills          int               `json:"kills"`
+	Recoveries     int               `json:"recoveries"`
+	Missed         uint64            `json:"missed"`
+	Replayed       uint64            `json:"replayed"`
+	Reprocessed    uint64            `json:"reprocessed"`
+	Seconds        float64           `json:"seconds"`
+	WordsPerSecond float64           `json:"words_per_second"`
+	Strategy       strategy.Strategy `json:"strategy"`
+	Resumed        bool              `json:"resumed"`
+	Files          int               `json:"files"`
+	Bytes          int64             `json:"bytes"`
+	Seed           uint64            `json:"seed"`
+	RecoveryMax    float64           `json:"recovery_max_ms"`
 }
 
 func summarize(s *settings, r *askback.Report, counts map[string]int64) *outcome {

@@ -13,8 +13,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/askback/askback"
-	"github.com/askback/askback/internal/channel/natschan"
-	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/strategy"
 )
 
@@ -58,7 +56,7 @@ func (u *ui) line(what, format string, args ...any) {
 func (u *ui) progress(p askback.Progress) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if !u.resumed && p.Total > 0 && slices.ContainsFunc(p.Tasks, func(t task.Info) bool { return t.Total > 0 && t.Resumed }) {
+	if !u.resumed && p.Total > 0 && slices.ContainsFunc(p.Tasks, func(t askback.TaskInfo) bool { return t.Total > 0 && t.Resumed }) {
 		u.resumed = true
 		u.line("resumed", "%d %% were read by an earlier run (%s of %s MB); going on from there", p.Resumed*100/p.Total, grouped(p.Resumed/1e6), grouped(p.Total/1e6))
 	}
@@ -73,7 +71,7 @@ func (u *ui) progress(p askback.Progress) {
 	_ = u.bar.Set64(min(p.Done, u.bar.GetMax64()))
 }
 
-func (u *ui) recovery(r task.Recovery) {
+func (u *ui) recovery(r askback.Recovery) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	asked := "asked for nothing"
@@ -85,7 +83,7 @@ func (u *ui) recovery(r task.Recovery) {
 		sign = "≠"
 	}
 	what := "killed"
-	if r.RolledBack() {
+	if r.RolledBack {
 		what = "back"
 	}
 	u.line(what, "%v (%s incarnation) · restored in %d ms, caught up in %d ms · %s · missed %s %s replayed %s · reprocessed %s",
@@ -93,7 +91,7 @@ func (u *ui) recovery(r task.Recovery) {
 		grouped(r.Missed), sign, grouped(r.Replayed), grouped(r.Reprocessed))
 }
 
-func (u *ui) event(e natschan.Event) {
+func (u *ui) event(e askback.Event) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.line("transport", "%v", e)
@@ -124,7 +122,7 @@ func (u *ui) result(o *outcome, r *askback.Report, counts map[string]int64) {
 		u.line("WRONG", "%s · lost %s · duplicated %s", story, grouped(*o.Lost), grouped(*o.Duplicated))
 	default:
 		verdict := "right" // this time: the strategy promises less
-		if s, err := strategy.Named(o.Strategy); err == nil && s.Guarantee == strategy.ExactlyOnce {
+		if o.Strategy.Guarantee() == strategy.ExactlyOnce {
 			verdict = "exactly once"
 		}
 		u.line(verdict, "%s · lost 0 · duplicated 0", story)

@@ -18,7 +18,7 @@ import (
 // must be what the target consumed, tuple by tuple and each once (I1, I2), and what it keeps must be what the
 // operator keeps (I3).
 func (w *World) judge() {
-	switch w.strategy.Guarantee {
+	switch w.strategy.Guarantee() {
 	case strategy.AtMostOnce:
 		w.judgeRoots(0, 1, w.arrived)
 		return

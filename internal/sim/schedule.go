@@ -381,7 +381,7 @@ func (w *World) complete() bool {
 			continue
 		}
 		up := w.quiet
-		if w.strategy.Guarantee == strategy.ExactlyOnce {
+		if w.strategy.Guarantee() == strategy.ExactlyOnce {
 			up = w.caughtUp
 		}
 		if w.faulty || !up(s) {

@@ -15,9 +15,9 @@ import (
 	"github.com/askback/askback/internal/recovery/ack"
 	"github.com/askback/askback/internal/recovery/backtrack"
 	"github.com/askback/askback/internal/recovery/barrier"
+	"github.com/askback/askback/internal/strategies"
 	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/msgid"
-	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )
@@ -26,7 +26,7 @@ import (
 // goroutine that calls run, in an order that its source of chance decides.
 type World struct {
 	scenario Scenario
-	strategy *strategy.Strategy
+	strategy *strategies.Implementation
 	shape    *Shape
 	plan     *topology.Plan
 	kit      *kit
@@ -85,7 +85,7 @@ func newWorld(s Scenario) (*World, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	chosen, err := strategy.Named(s.Strategy)
+	chosen, err := strategies.Named(s.Strategy)
 	if err != nil {
 		return nil, fmt.Errorf("sim: %w", err)
 	}
@@ -250,7 +250,7 @@ var errGone = errors.New("sim: the task is gone")
 func (w *World) factory() recovery.Factory {
 	bug := w.scenario.Bug
 	planted := func(of []Bug) bool { return slices.Contains(of, bug) }
-	switch name := w.strategy.Name; {
+	switch name := w.strategy.String(); {
 	case bug == LocalUnrecorded:
 		return func(cfg recovery.Config, h recovery.History) (recovery.Machine, error) {
 			m, err := w.strategy.New(cfg, h)

@@ -10,7 +10,7 @@ import (
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt/jetsink"
 	"github.com/askback/askback/internal/natstest"
-	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )
@@ -19,16 +19,16 @@ import (
 // message id always means the same tuple.
 func TestJetStream(t *testing.T) {
 	t.Run("backtrack", func(t *testing.T) {
-		if n, of := published(t, 30_000, jetsink.Config{InFlight: 100}, askback.WithStrategy("backtrack")); n != of {
+		if n, of := published(t, 30_000, jetsink.Config{InFlight: 100}, askback.WithStrategy(strategy.Backtrack)); n != of {
 			t.Errorf("%d messages of %d numbers: some are there twice", n, of)
 		}
 	})
 	t.Run("barrier", func(t *testing.T) {
-		published(t, 30_000, jetsink.Config{InFlight: 100}, askback.WithStrategy("barrier"))
+		published(t, 30_000, jetsink.Config{InFlight: 100}, askback.WithStrategy(strategy.Barrier))
 	})
 	t.Run("acker", func(t *testing.T) {
 		published(t, 10_000, jetsink.Config{AtLeastOnce: true},
-			askback.WithStrategy("acker"), askback.WithSettings(recovery.Config{MessageTimeout: 1000, MaxPending: 2000}))
+			askback.WithStrategy(strategy.Acker), askback.WithMessageTimeout(time.Second), askback.WithMaxPending(2000))
 	})
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt/sqlsink"
 	"github.com/askback/askback/internal/pgtest"
-	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 )
 
@@ -17,9 +17,9 @@ import (
 // that takes a sink that holds its rows; under backtrack it may.
 func TestSQL(t *testing.T) {
 	for _, test := range []struct {
-		strategy string
+		strategy strategy.Strategy
 		hold     bool
-	}{{"backtrack", false}, {"backtrack", true}, {"barrier", true}} {
+	}{{strategy.Backtrack, false}, {strategy.Backtrack, true}, {strategy.Barrier, true}} {
 		t.Run(fmt.Sprintf("%s, hold %v", test.strategy, test.hold), func(t *testing.T) {
 			pg := pgtest.Start(t)
 			db, err := sql.Open("pgx", pg.DSN())
@@ -41,7 +41,7 @@ func TestSQL(t *testing.T) {
 					Batch:   200,
 					Hold:    test.hold,
 				})).Tick(20 * time.Millisecond)
-			}, askback.WithStrategy(test.strategy), askback.WithSettings(recovery.Config{SnapshotEvery: 200}))
+			}, askback.WithStrategy(test.strategy), askback.WithSnapshotEvery(200*time.Millisecond))
 
 			var got string
 			err = db.QueryRow("SELECT format('%s %s %s %s', count(*), count(DISTINCT n), sum(n), count(*) FILTER (WHERE square <> n * n)) FROM squares").Scan(&got)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/faults"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
@@ -52,7 +53,7 @@ func squares(t *testing.T, numbers int64, to server, sink func(*topology.Builder
 	var report *askback.Report
 	go func() {
 		var err error
-		report, err = askback.Run(t.Context(), b, append(opts, askback.WithKills(6, seed))...)
+		report, err = askback.Run(t.Context(), b, append(opts, faults.Kill(6, seed))...)
 		ended <- err
 	}()
 	kills := 0

@@ -12,16 +12,16 @@ import (
 	"github.com/askback/askback/internal/checkpoint/memlog"
 	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/internal/recovery/barrier"
+	"github.com/askback/askback/internal/strategies"
 	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/spout"
-	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 )
 
 // A task that is rolled back has not failed: it starts again at once, as often as it takes, and says who is to blame.
 func TestRollback(t *testing.T) {
-	s, err := strategy.Named("barrier")
+	s, err := strategies.Named("barrier")
 	if err != nil {
 		t.Fatal(err)
 	}

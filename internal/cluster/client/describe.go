@@ -15,8 +15,8 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// ErrNoTopology: a program does not say what its topology is. Its main has to call askback.Main, or askback.Serve before
-// it does anything else with its topology.
+// ErrNoTopology: a program does not say what its topology is. Its main has to call cli.Main, or askback.RunIfWorker
+// before it does anything else with its topology.
 var ErrNoTopology = errors.New("client: not a topology program")
 
 // describeTimeout is how long a program may take to say what it is.

@@ -5,14 +5,14 @@ import (
 
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/recovery"
-	"github.com/askback/askback/strategy"
+	"github.com/askback/askback/internal/strategies"
 	"github.com/askback/askback/topology"
 )
 
 // Describe returns what a topology program says of its topology: what nimbus places, and what its workers are later
 // held to. The name is the program's own; whoever submits it may give another.
 func Describe(b *topology.Builder, strategyName string, settings recovery.Config, frameSize int) (*cluster.Spec, error) {
-	s, err := strategy.Named(strategyName)
+	s, err := strategies.Named(strategyName)
 	if err != nil {
 		return nil, err
 	}
@@ -20,7 +20,7 @@ func Describe(b *topology.Builder, strategyName string, settings recovery.Config
 	if err != nil {
 		return nil, err
 	}
-	spec := &cluster.Spec{Name: plan.Name, Plan: plan.Version, Strategy: s.Name, Settings: settings, FrameSize: frameSize}
+	spec := &cluster.Spec{Name: plan.Name, Plan: plan.Version, Strategy: s.String(), Settings: settings, FrameSize: frameSize}
 	channels := uint32(0)
 	for _, o := range plan.Operators {
 		described := cluster.Operator{

@@ -7,8 +7,8 @@ import (
 	"io"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/strategies"
 	"github.com/askback/askback/msgid"
-	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 )
 
@@ -52,8 +52,8 @@ func readLaunch(r io.Reader) (*cluster.Launch, error) {
 
 // planOf builds the plan that the launch speaks of. Its name is the instance's: to what its tasks tell outside, such as
 // sinks, two submissions of one program are two topologies.
-func planOf(b *topology.Builder, l *cluster.Launch) (*topology.Plan, *strategy.Strategy, error) {
-	s, err := strategy.Named(l.Spec.Strategy)
+func planOf(b *topology.Builder, l *cluster.Launch) (*topology.Plan, *strategies.Implementation, error) {
+	s, err := strategies.Named(l.Spec.Strategy)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
@@ -66,7 +66,7 @@ func planOf(b *topology.Builder, l *cluster.Launch) (*topology.Plan, *strategy.S
 }
 
 // versionOf builds a plan, which must have a version.
-func versionOf(b *topology.Builder, s *strategy.Strategy, version uint64) (*topology.Plan, error) {
+func versionOf(b *topology.Builder, s *strategies.Implementation, version uint64) (*topology.Plan, error) {
 	plan, err := b.BuildWith(s.Extension, s.Described())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)

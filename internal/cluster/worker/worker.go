@@ -19,9 +19,9 @@ import (
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/strategies"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/spout"
-	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 )
 
@@ -66,7 +66,7 @@ type worker struct {
 	builder  *topology.Builder
 	before   *topology.Plan // of launch.From; nil: there is none
 	plan     *topology.Plan
-	strategy *strategy.Strategy
+	strategy *strategies.Implementation
 	user     *cluster.User
 	conn     *cluster.Connection
 	subjects cluster.Subjects

@@ -1,4 +1,4 @@
-package askback
+package inject
 
 import (
 	"context"
@@ -11,32 +11,31 @@ import (
 	"github.com/askback/askback/topology"
 )
 
-// chaos kills tasks while a topology runs, at points spread evenly over the progress of its spouts. The spouts
-// pause at each point until its kill has been done, so all of them happen however short the run is.
-type chaos struct {
-	run   *run
-	kills int
-	pairs bool
-	rand  *rand.Rand
-	due   chan struct{}
+// A Chaos kills tasks while a topology runs, at points spread evenly over the progress of its spouts. The spouts pause at
+// each point until its kill has been done, so all kills happen however short the run is.
+type Chaos struct {
+	faults Faults
+	rand   *rand.Rand
+	due    chan struct{}
 
 	mu     sync.Mutex
 	spouts []*gatedSpout
 	killed int
 	tasks  int
-	asked  int // kills asked for; those above killed make the spouts pause
+	asked  int // kills requested; while it is above killed the spouts pause
 	// A task that is being restored may need more of the spouts before it can be killed again: what a run that is
 	// resumed had read beyond its spouts' snapshots.
 	starved bool
 	heldAt  time.Time // since when the end of the input is held although a task may need it
 }
 
-func newChaos(r *run, kills int, seed uint64, pairs bool) *chaos {
-	return &chaos{run: r, kills: kills, pairs: pairs, rand: rand.New(rand.NewPCG(seed, 0)), due: make(chan struct{}, 1)}
+// NewChaos returns a Chaos that does the kills of f.
+func NewChaos(f Faults) *Chaos {
+	return &Chaos{faults: f, rand: rand.New(rand.NewPCG(f.Seed, 0)), due: make(chan struct{}, 1)}
 }
 
-// gate puts a gate before every spout of the plan.
-func (c *chaos) gate(p *topology.Plan) {
+// Gate puts a gate before every spout of the plan. It is called before tasks are made of the plan.
+func (c *Chaos) Gate(p *topology.Plan) {
 	for _, op := range p.Operators {
 		if op.Spout == nil {
 			continue
@@ -50,17 +49,17 @@ func (c *chaos) gate(p *topology.Plan) {
 	}
 }
 
-// A gatedSpout is what chaos knows of one spout task, whatever its incarnation.
+// A gatedSpout is the progress of one spout task, whatever its incarnation.
 type gatedSpout struct{ done, total int64 }
 
-// holds notes a spout's progress, asks for the next kill when its point is reached, and reports whether to pause.
-func (c *chaos) holds(s spout.Spout, slot *gatedSpout) bool {
+// holds notes a spout's progress, requests the next kill when its point is reached, and reports whether to pause.
+func (c *Chaos) holds(s spout.Spout, slot *gatedSpout) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p, ok := s.(spout.Progresser); ok {
 		slot.done, slot.total = p.Progress()
 	}
-	if c.killed >= c.kills {
+	if c.killed >= c.faults.Kills {
 		return false
 	}
 	var done, total int64
@@ -68,7 +67,7 @@ func (c *chaos) holds(s spout.Spout, slot *gatedSpout) bool {
 		done += s.done
 		total += s.total
 	}
-	if total == 0 || c.asked == c.killed && done*int64(c.kills+1) >= total*int64(c.killed+1) {
+	if total == 0 || c.asked == c.killed && done*int64(c.faults.Kills+1) >= total*int64(c.killed+1) {
 		c.asked = c.killed + 1
 		select {
 		case c.due <- struct{}{}:
@@ -81,8 +80,8 @@ func (c *chaos) holds(s spout.Spout, slot *gatedSpout) bool {
 	if !c.starved || total == 0 {
 		return true
 	}
-	// Some task needs more input to come back. The last kills must not be missed by it, so the end of the input is
-	// held a while longer; a task that waits for just that gets it in the end.
+	// Some task needs more input to catch up. Without the end of the input it stays alive for the last kills, so the end
+	// is held a while longer; a task that waits for just that receives it later.
 	if done < total {
 		c.heldAt = time.Time{}
 		return false
@@ -96,15 +95,15 @@ func (c *chaos) holds(s spout.Spout, slot *gatedSpout) bool {
 // endPatience is how long the end of the input is held from a task that may need it to come back.
 const endPatience = 2 * time.Second
 
-// loop does the kills that are asked for, each when the tasks killed before are back.
-func (c *chaos) loop(ctx context.Context) {
+// Loop does the kills that are due, each when the tasks killed before have caught up. It returns when ctx ends.
+func (c *Chaos) Loop(ctx context.Context, run Run) {
 	for {
 		select {
 		case <-c.due:
 		case <-ctx.Done():
 			return
 		}
-		for !c.kill() {
+		for !c.kill(run) {
 			select {
 			case <-time.After(time.Millisecond):
 			case <-ctx.Done():
@@ -116,12 +115,12 @@ func (c *chaos) loop(ctx context.Context) {
 
 // kill kills a random task, or a random task and one of its sources. It reports whether it could: all tasks must
 // be running, so that each kill leads to a recovery of its own.
-func (c *chaos) kill() bool {
+func (c *Chaos) kill(run Run) bool {
 	ready, starved := true, false
-	for n, s := range c.run.tasks {
-		i := s.Info()
-		// A restored spout must first emit again what its targets have: it must not be held meanwhile.
-		starved = starved || i.State == task.Restoring && c.run.plan.Tasks[n].Operator.Spout != nil
+	plan := run.Plan()
+	for n, i := range run.Tasks() {
+		// A restored spout must first emit again the tuples that its targets have: it must not be held meanwhile.
+		starved = starved || i.State == task.Restoring && plan.Tasks[n].Operator.Spout != nil
 		ready = ready && (i.State == task.Running || i.State == task.Finishing || i.State == task.Complete)
 		starved = starved || i.Starved != ""
 	}
@@ -132,9 +131,9 @@ func (c *chaos) kill() bool {
 		return false
 	}
 	var victims []*topology.Task
-	if c.pairs {
+	if c.faults.Pairs {
 		var channels []*topology.Channel
-		for _, ch := range c.run.plan.Channels {
+		for _, ch := range plan.Channels {
 			if !ch.Target.Operator.System && !ch.Source.Operator.System {
 				channels = append(channels, ch)
 			}
@@ -142,8 +141,8 @@ func (c *chaos) kill() bool {
 		ch := channels[c.rand.IntN(len(channels))]
 		victims = append(victims, ch.Source, ch.Target)
 	} else {
-		var tasks []*topology.Task // the user's: a strategy that has tasks of its own is not to lose by having more
-		for _, t := range c.run.plan.Tasks {
+		var tasks []*topology.Task // the user's: a strategy is not to lose by having tasks of its own
+		for _, t := range plan.Tasks {
 			if !t.Operator.System {
 				tasks = append(tasks, t)
 			}
@@ -152,7 +151,7 @@ func (c *chaos) kill() bool {
 	}
 	n := 0
 	for _, t := range victims {
-		if c.run.tasks[t.Number].Kill() {
+		if run.Kill(t.Alias) {
 			n++
 		}
 	}
@@ -166,8 +165,8 @@ func (c *chaos) kill() bool {
 	return true
 }
 
-// done returns how many tasks were killed.
-func (c *chaos) done() int {
+// Done returns how many tasks were killed.
+func (c *Chaos) Done() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.tasks

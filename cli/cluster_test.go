@@ -1,4 +1,4 @@
-package askback_test
+package cli_test
 
 import (
 	"bytes"
@@ -22,13 +22,6 @@ import (
 	"github.com/askback/askback/internal/recovery"
 )
 
-// as runs this test binary as a topology program that a cluster has started in a role.
-func as(role string, args ...string) *exec.Cmd {
-	c := exec.Command(os.Args[0], args...)
-	c.Env = append(os.Environ(), "ASKBACK_TEST_PROGRAM=1", cluster.RoleVariable+"="+role)
-	return c
-}
-
 // A program says what its topology is, with what its arguments change of it.
 func TestDescribe(t *testing.T) {
 	for _, args := range [][]string{nil, {"--strategy", "barrier"}} {
@@ -40,7 +33,7 @@ func TestDescribe(t *testing.T) {
 		if err := json.Unmarshal(out, &spec); err != nil {
 			t.Fatal(err)
 		}
-		b, _ := squares("squares", 20_000)
+		b := squares(20_000)
 		want, err := worker.Describe(b, spec.Strategy, recovery.Config{RetryEvery: 1000, RetryMax: 4000}, 0)
 		if err != nil || fmt.Sprint(spec) != fmt.Sprint(*want) || (spec.Strategy == "barrier") != (args != nil) {
 			t.Errorf("%v: %+v, want %+v, %v", args, spec, want, err)
@@ -67,7 +60,7 @@ func TestNoWorker(t *testing.T) {
 // A program is a worker, with what it is told on a file descriptor, until SIGTERM.
 func TestWorker(t *testing.T) {
 	server, nc := connected(t)
-	b, _ := squares("squares", 20_000)
+	b := squares(20_000)
 	spec, err := worker.Describe(b, "backtrack", recovery.Config{}, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +78,7 @@ func TestWorker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := as("worker", "--flags", "of the topology are its own business")
+	c := as("worker", "--strategy", "backtrack")
 	ours, theirs, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -145,16 +138,16 @@ func TestSubmit(t *testing.T) {
 	}
 	program := func(args ...string) (string, error) {
 		c := exec.Command(os.Args[0], args...)
-		c.Env = append(os.Environ(), "ASKBACK_TEST_PROGRAM=1", "ASKBACK_SERVER="+server.URL())
+		c.Env = append(os.Environ(), "CLI_TEST_PROGRAM=squares", "ASKBACK_SERVER="+server.URL())
 		out, err := c.CombinedOutput()
 		return string(out), err
 	}
-	out, err := program("submit", "--name", "nightly", "--workers", "3", "--inactive", "--", "--strategy", "barrier")
+	out, err := program("submit", "--name", "nightly", "--workers", "3", "--inactive", "--env", "REGION=eu", "--", "--strategy", "barrier")
 	if err != nil || out != "submitted nightly as nightly-abcdefgh: inactive\n" {
 		t.Fatalf("%v: %s", err, out)
 	}
 	r := <-asked
-	if r.Spec.Name != "nightly" || r.Spec.Strategy != "barrier" || r.Workers != 3 || !r.Inactive || strings.Join(r.Args, " ") != "--strategy barrier" || r.Nonce == "" {
+	if r.Spec.Name != "nightly" || r.Spec.Strategy != "barrier" || r.Workers != 3 || !r.Inactive || strings.Join(r.Args, " ") != "--env=REGION=eu --strategy barrier" || r.Nonce == "" {
 		t.Errorf("%+v", r)
 	}
 	sha, size, err := artefact.Sum(os.Args[0])
@@ -173,6 +166,10 @@ func TestSubmit(t *testing.T) {
 		{"submit barrier", "--"},
 		{"submit --workers 0", "--workers 0"},
 		{"submit -- --dir x", "--dir"},
+		{"submit --nonsense", "--workers"},
+		{"submit --env DB_PASSWORD=x", "looks like a secret"},
+		{"submit --env DB=postgres://app:pw@db/app", "looks like a secret"},
+		{"submit -- --env API_TOKEN=x", "looks like a secret"},
 		{"submit --name a.>", "a.>"},
 		{"submit --server nats://127.0.0.1:1", "127.0.0.1:1"},
 		{"submit --server nats://192.0.2.1:4222", "TLS"},
