@@ -29,8 +29,8 @@ const LocalUnrecorded Bug = "local_unrecorded"
 type forgetful struct{ recovery.Machine }
 
 func (m forgetful) Step(ev recovery.Event, do *recovery.Actions) {
-	if ev.Kind == recovery.Chose && ev.Choice == recovery.ChoiceLocal {
-		do.Add(recovery.Action{Kind: recovery.Chosen, Value: ev.Value})
+	if ev.Kind == recovery.DeterminantRequested && ev.Determinant == recovery.DeterminantLocal {
+		do.Add(recovery.Action{Kind: recovery.ReturnDeterminant, Value: ev.Value})
 		return
 	}
 	m.Machine.Step(ev, do)

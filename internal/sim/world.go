@@ -364,7 +364,7 @@ func (w *World) violate(invariant, format string, args ...any) {
 func (w *World) bounds(in *instance) {
 	set := &w.scenario.Settings
 	st := in.core.Status()
-	if most := set.HardBound + w.slack(in); st.Retained > most && !st.Owing {
+	if most := set.HardBound + w.slack(in); st.Retained > most && !st.ReplayDebt {
 		w.violate("I9", "%v retains %d bytes, bound and slack are %d", in.task.Alias, st.Retained, most)
 	}
 	most := len(in.task.In) * 2 * (set.Window + max(set.FrameSize, 2048))

@@ -28,7 +28,7 @@ func TestHeldIsBounded(t *testing.T) {
 	d := drive(machine(t, c, recovery.History{Incarnation: 1}))
 	all := frames(100)
 	receive := func(f channel.Frame, replay bool) {
-		d.step(recovery.Event{Kind: recovery.Received, Frame: f, Replay: replay})
+		d.step(recovery.Event{Kind: recovery.FrameReceived, Frame: f, Replay: replay})
 	}
 	for _, f := range all[1:] {
 		receive(f, false)
@@ -58,7 +58,7 @@ func TestHeldIsBounded(t *testing.T) {
 		now += 2000
 		answer(d.step(recovery.Event{Kind: recovery.Ticked, Now: now}))
 		for _, f := range wanted {
-			answer(d.step(recovery.Event{Kind: recovery.Received, Frame: f, Replay: true}))
+			answer(d.step(recovery.Event{Kind: recovery.FrameReceived, Frame: f, Replay: true}))
 		}
 		for in.ready.Len() > 0 {
 			d.step(recovery.Event{Kind: recovery.Ready})
@@ -80,10 +80,10 @@ func TestOrderRecordIsBounded(t *testing.T) {
 	for range tuples {
 		b.Append([]byte{0x91, 0x01})
 	}
-	d.step(recovery.Event{Kind: recovery.Received, Frame: b.Seal()})
+	d.step(recovery.Event{Kind: recovery.FrameReceived, Frame: b.Seal()})
 	d.step(recovery.Event{Kind: recovery.Ready})
 	for seq := range uint64(tuples) {
-		d.step(recovery.Event{Kind: recovery.Chose, Choice: recovery.ChoiceGivenUp, Value: seq + 1, Reason: strings.Repeat("x", recovery.MaxReason)})
+		d.step(recovery.Event{Kind: recovery.DeterminantRequested, Determinant: recovery.DeterminantGivenUp, Value: seq + 1, Reason: strings.Repeat("x", recovery.MaxReason)})
 	}
 	d.step(recovery.Event{Kind: recovery.Ticked, Now: 1})
 	d.seal(0, 1)
@@ -123,7 +123,7 @@ func TestAskIsBounded(t *testing.T) {
 		f := all[k]
 		d.hold(&d.in[0], f)
 	}
-	actions := d.step(recovery.Event{Kind: recovery.Heard, Signal: channel.Signal{Kind: channel.Mark, Incarnation: 1, Seq: msgid.Seq(len(all))}})
+	actions := d.step(recovery.Event{Kind: recovery.SignalReceived, Signal: channel.Signal{Kind: channel.Mark, Incarnation: 1, Seq: msgid.Seq(len(all))}})
 	asked := 0
 	for _, a := range actions {
 		if a.Kind == recovery.Signal && a.Signal.Kind == channel.Ask {
@@ -140,7 +140,7 @@ func TestTrim(t *testing.T) {
 	d := drive(machine(t, ports(), recovery.History{Incarnation: 1}))
 	for n := range msgid.Seq(1000) {
 		d.seal(0, 1)
-		d.step(recovery.Event{Kind: recovery.Heard, Signal: channel.Signal{
+		d.step(recovery.Event{Kind: recovery.SignalReceived, Signal: channel.Signal{
 			Kind: channel.Ack, Incarnation: 1, For: 1, Seq: n, Have: n + 1, Consumed: n + 1,
 			Sum: channel.Checksum(0, bytes.Repeat([]byte{0x91, 0x01}, int(n+1)))}})
 	}

@@ -16,7 +16,7 @@ import (
 // Invariant: stable <= consumed <= accepted. Frames between consumed and accepted wait in ready, without a hole;
 // frames above accepted wait in held, and what lies between is a hole.
 type input struct {
-	index  int
+	index  recovery.Input
 	port   recovery.Port
 	source msgid.Incarnation // the highest incarnation of the source seen
 
@@ -55,12 +55,11 @@ type input struct {
 
 // hello tells the source where this incarnation was restored (R3). It is repeated much sooner than an ASK: nothing but a
 // mark is sent for it, and the first answer may be lost between NATS servers that have not heard yet who listens.
-func (m *Machine) hello(i int) {
-	in := &m.in[i]
+func (m *Machine) hello(in *input) {
 	in.helloDelay = max(in.helloDelay, m.cfg.RetryEvery/16)
 	in.helloAt = m.now + in.helloDelay
 	in.helloDelay = backoff(in.helloDelay, m.cfg.RetryMax)
-	m.signal(i, in.port.Number, channel.Signal{Kind: channel.Hello, Seq: in.stable, Have: in.accepted, Sum: in.acceptedSum}, false)
+	m.signalSource(in, channel.Signal{Kind: channel.Hello, Seq: in.stable, Have: in.accepted, Sum: in.acceptedSum})
 }
 
 // onFrame takes a frame that came in, on the data or on the replay subject.
@@ -221,7 +220,7 @@ func (m *Machine) ask(in *input, what msgid.Ranges) {
 	in.askAt = m.now + in.askDelay
 	in.askDelay = backoff(in.askDelay, m.cfg.RetryMax)
 	m.status.Counters.Asks++
-	m.signal(in.index, in.port.Number, channel.Signal{Kind: channel.Ask, Seq: in.stable, Ranges: what}, false)
+	m.signalSource(in, channel.Signal{Kind: channel.Ask, Seq: in.stable, Ranges: what})
 }
 
 // holes returns what is missing between accepted and proven.
@@ -241,10 +240,9 @@ func (in *input) holes() msgid.Ranges {
 }
 
 // tickInput repeats a hello without answer, and an ASK without effect, with growing delay (T2).
-func (m *Machine) tickInput(i int) {
-	in := &m.in[i]
+func (m *Machine) tickInput(in *input) {
 	if !in.answered && m.now >= in.helloAt {
-		m.hello(i)
+		m.hello(in)
 	}
 	if in.dropped && in.queued < m.cfg.HardBound {
 		in.dropped = false
@@ -267,8 +265,7 @@ func (m *Machine) tickInput(i int) {
 
 // onMark: the source has released up to a position, and says so in order with its data; what has not arrived by
 // now is lost (T3). A new incarnation of the source says what it regenerated, and wants to know what we have.
-func (m *Machine) onMark(i int, sig *channel.Signal) {
-	in := &m.in[i]
+func (m *Machine) onMark(in *input, sig *channel.Signal) {
 	if sig.Incarnation < in.source && m.bug != NoFence { // T4
 		m.status.Counters.Rejected++
 		return
@@ -283,7 +280,7 @@ func (m *Machine) onMark(i int, sig *channel.Signal) {
 			in.answered, in.goal = true, in.accepted
 		}
 		m.checkCaughtUp()
-		m.ack(i)
+		m.ack(in)
 		return
 	}
 	if sig.For == m.cfg.Incarnation && !in.answered {
@@ -296,13 +293,12 @@ func (m *Machine) onMark(i int, sig *channel.Signal) {
 	m.askForHoles(in)
 	m.checkCaughtUp()
 	if sig.For == 0 {
-		m.ack(i)
+		m.ack(in)
 	}
 }
 
 // onRefuse: our log is older than what we told this source (S4).
-func (m *Machine) onRefuse(i int, sig *channel.Signal) {
-	in := &m.in[i]
+func (m *Machine) onRefuse(in *input, sig *channel.Signal) {
 	if sig.Incarnation < in.source || sig.For != m.cfg.Incarnation {
 		m.status.Counters.Rejected++
 		return
@@ -313,22 +309,21 @@ func (m *Machine) onRefuse(i int, sig *channel.Signal) {
 // ack tells the source what is stable, what was received without a hole, and what was consumed. While recorded
 // order is repeated the task grants credit up to the end of the record: it consumed that much before, so it
 // cannot be flooded, and a source must not wait for credit on one channel while we wait for another.
-func (m *Machine) ack(i int) {
-	in := &m.in[i]
+func (m *Machine) ack(in *input) {
 	in.untold = 0
 	var flags channel.SignalFlags
 	if m.owing {
 		flags = channel.Owing
 	}
-	m.signal(i, in.port.Number, channel.Signal{
+	m.signalSource(in, channel.Signal{
 		Kind: channel.Ack, Flags: flags, For: in.source,
 		Seq: in.stable, Have: in.accepted, Sum: in.acceptedSum, Consumed: max(in.consumed, in.recorded), Wave: m.snap.wave,
-	}, false)
+	})
 }
 
 func (m *Machine) ackAll() {
 	for i := range m.in {
-		m.ack(i)
+		m.ack(&m.in[i])
 	}
 }
 

@@ -35,7 +35,7 @@ type order struct {
 // An entry is one choice.
 type entry struct {
 	kind   entryKind
-	port   int
+	input  recovery.Input
 	value  uint64
 	reason string // of a tuple given up
 }
@@ -43,31 +43,31 @@ type entry struct {
 type entryKind uint8
 
 const (
-	turn  entryKind = iota + 1 // port; value: how many tuples
+	turn  entryKind = iota + 1 // input; value: how many tuples
 	timer                      // value: Unix ns
 	// Above these, entryKind(choice)+choiceBase.
 	choiceBase
 )
 
-func kindOf(c recovery.Choice) entryKind { return choiceBase + entryKind(c) }
+func kindOf(c recovery.Determinant) entryKind { return choiceBase + entryKind(c) }
 
 var (
-	givenUpKind = kindOf(recovery.ChoiceGivenUp)
-	lastKind    = kindOf(recovery.ChoiceLocal)
+	givenUpKind = kindOf(recovery.DeterminantGivenUp)
+	lastKind    = kindOf(recovery.DeterminantLocal)
 )
 
 // begins reports whether an entry starts a run of the operator; the choices made in the run follow it.
 func (k entryKind) begins() bool { return k == turn || k == timer }
 
 // consume records a turn. Turns of the same input in a row are one entry.
-func (o *order) consume(port int, n uint64) {
+func (o *order) consume(in recovery.Input, n uint64) {
 	if last := len(o.pending) - 1; last >= 0 && o.mergeable {
-		if e := &o.pending[last]; e.kind == turn && e.port == port {
+		if e := &o.pending[last]; e.kind == turn && e.input == in {
 			e.value += n
 			return
 		}
 	}
-	o.add(entry{kind: turn, port: port, value: n})
+	o.add(entry{kind: turn, input: in, value: n})
 }
 
 func (o *order) add(e entry) {
@@ -76,9 +76,9 @@ func (o *order) add(e entry) {
 	o.mergeable = true
 }
 
-// onChoice answers the operator's wish for the time, for chance, or to give up a tuple: with what was recorded,
+// onDeterminant answers the operator's wish for the time, for chance, or to give up a tuple: with what was recorded,
 // or with the fresh value, which is recorded now.
-func (m *Machine) onChoice(c recovery.Choice, fresh entry) {
+func (m *Machine) onDeterminant(c recovery.Determinant, fresh entry) {
 	fresh.kind = kindOf(c)
 	value := fresh.value
 	if m.cfg.Pessimism == recovery.Optimistic { // else the effects are recorded, not the choices
@@ -91,7 +91,7 @@ func (m *Machine) onChoice(c recovery.Choice, fresh entry) {
 			m.order.add(fresh)
 		}
 	}
-	m.do.Add(recovery.Action{Kind: recovery.Chosen, Value: value})
+	m.do.Add(recovery.Action{Kind: recovery.ReturnDeterminant, Value: value})
 }
 
 // next takes the next recorded choice of the kind of a fresh one out of the run that is being repeated.
@@ -103,7 +103,7 @@ func (o *order) next(fresh entry) (uint64, bool) {
 		if e.kind != fresh.kind {
 			continue
 		}
-		if e.kind == givenUpKind && (e.port != fresh.port || e.value != fresh.value) {
+		if e.kind == givenUpKind && (e.input != fresh.input || e.value != fresh.value) {
 			continue
 		}
 		from := k
@@ -136,12 +136,12 @@ func (o *order) run() int {
 
 // misses reports whether a choice that is not in the record contradicts it: the record goes on after this run,
 // so the run was recorded whole.
-func (o *order) misses(c recovery.Choice) bool {
-	return c != recovery.ChoiceGivenUp && o.run() < len(o.replay)
+func (o *order) misses(c recovery.Determinant) bool {
+	return c != recovery.DeterminantGivenUp && o.run() < len(o.replay)
 }
 
 // givenUp returns the tuples of a frame that were given up when they were consumed first.
-func (o *order) givenUp(port int, f channel.Frame) []recovery.GivenUp {
+func (o *order) givenUp(in recovery.Input, f channel.Frame) []recovery.GivenUp {
 	if o.givenUps == 0 {
 		return nil
 	}
@@ -149,7 +149,7 @@ func (o *order) givenUp(port int, f channel.Frame) []recovery.GivenUp {
 	for _, e := range o.replay[:o.run()] {
 		s := msgid.Seq(e.value)
 		switch {
-		case e.kind != givenUpKind || e.port != port:
+		case e.kind != givenUpKind || e.input != in:
 		case s > f.Last():
 			return list // they rise
 		case s >= f.First:
@@ -168,7 +168,7 @@ func (m *Machine) repeat() {
 			m.endRun()
 			return
 		}
-		in := &m.in[e.port]
+		in := &m.in[e.input]
 		if in.ready.Len() == 0 {
 			return // starved: what it waits for has been asked for
 		}
@@ -178,13 +178,13 @@ func (m *Machine) repeat() {
 			return
 		}
 		e.value -= uint64(f.Count)
-		m.deliver(e.port, f)
+		m.deliver(in, f)
 		m.status.Recovery.Reprocessed += uint64(f.Count)
 	case timer:
 		at := e.value
 		e.kind, e.value = turn, 0
 		m.begin()
-		m.do.Add(recovery.Action{Kind: recovery.Fire, Value: at})
+		m.do.Add(recovery.Action{Kind: recovery.RunTimer, Value: at})
 	default: // a choice that nothing before it has made
 		if m.inputsEnded() {
 			m.finish()
@@ -208,26 +208,26 @@ func (m *Machine) endRun() {
 }
 
 // starved returns the input that recorded order waits for, or -1.
-func (m *Machine) starved() int {
+func (m *Machine) starved() recovery.Input {
 	if !m.order.recorded || len(m.order.replay) == 0 {
-		return -1
+		return recovery.NoInput
 	}
-	if e := m.order.replay[0]; e.kind == turn && e.value > 0 && m.in[e.port].ready.Len() == 0 {
-		return e.port
+	if e := m.order.replay[0]; e.kind == turn && e.value > 0 && m.in[e.input].ready.Len() == 0 {
+		return e.input
 	}
-	return -1
+	return recovery.NoInput
 }
 
 // onDue fires a timer, unless the task repeats recorded order, which says when timers fire.
 func (m *Machine) onDue(at uint64) {
-	if m.working || m.ended || m.blocked() >= 0 || len(m.order.replay) > 0 || m.inputsEnded() {
+	if m.working || m.ended || m.blocked() != recovery.NoOutput || len(m.order.replay) > 0 || m.inputsEnded() {
 		return
 	}
 	if m.order.recorded {
 		m.order.add(entry{kind: timer, value: at})
 	}
 	m.begin()
-	m.do.Add(recovery.Action{Kind: recovery.Fire, Value: at})
+	m.do.Add(recovery.Action{Kind: recovery.RunTimer, Value: at})
 }
 
 // gated reports whether a frame waits for order that is not durable. Gates rise along a channel, so the last frame
@@ -271,7 +271,7 @@ func (m *Machine) onAppended() {
 	o.inFlight = false
 	o.durable = max(o.durable, o.inFlightTo)
 	for k := range m.out {
-		m.pump(k)
+		m.pump(&m.out[k])
 	}
 	m.appendOrder(false)
 }
@@ -314,7 +314,7 @@ func encodeOrder(pos uint64, entries []entry) []byte {
 	b = binary.AppendUvarint(b, uint64(len(entries)))
 	for _, e := range entries {
 		b = append(b, byte(e.kind))
-		b = binary.AppendUvarint(b, uint64(e.port))
+		b = binary.AppendUvarint(b, uint64(e.input))
 		b = binary.AppendUvarint(b, e.value)
 		if e.kind == givenUpKind {
 			b = binary.AppendUvarint(b, uint64(len(e.reason)))
@@ -333,12 +333,12 @@ func decodeOrder(b []byte, inputs int) (first uint64, entries []entry, err error
 	first = d.Uvarint()
 	n := d.Uvarint()
 	for range n {
-		e := entry{kind: entryKind(d.Byte()), port: int(min(d.Uvarint(), 1<<30)), value: d.Uvarint()}
+		e := entry{kind: entryKind(d.Byte()), input: recovery.Input(min(d.Uvarint(), 1<<30)), value: d.Uvarint()}
 		if e.kind == givenUpKind {
 			e.reason = string(d.Bytes(d.Uvarint()))
 		}
 		known := e.kind >= turn && e.kind <= lastKind && e.kind != choiceBase
-		if d.Bad() || !known || e.port >= max(inputs, 1) {
+		if d.Bad() || !known || int(e.input) >= max(inputs, 1) {
 			return 0, nil, errOrder
 		}
 		entries = append(entries, e)

@@ -16,6 +16,7 @@ import (
 // released more than it has regenerated yet; then released is above emitted, and what it regenerates up to there
 // is kept and not sent (R4).
 type output struct {
+	index  recovery.Output
 	port   recovery.Port
 	target msgid.Incarnation // the highest incarnation of the target seen
 
@@ -49,11 +50,10 @@ type output struct {
 }
 
 // onSealed keeps a new frame, and releases what may go.
-func (m *Machine) onSealed(o int, f channel.Frame) {
-	out := &m.out[o]
+func (m *Machine) onSealed(out *output, f channel.Frame) {
 	out.emitted, out.sum = f.Last(), f.After
 	if out.have != 0 && out.have <= out.emitted {
-		m.compare(o, f)
+		m.compare(out, f)
 	}
 	m.status.Counters.Emitted += uint64(f.Count)
 	if out.consumed >= f.Last() {
@@ -61,19 +61,18 @@ func (m *Machine) onSealed(o int, f channel.Frame) {
 	}
 	if f.Last() <= out.stable { // regenerated, and the target never needs it again
 		out.kept.Skip(f)
-		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: f})
+		m.do.Add(recovery.Action{Kind: recovery.Free, Output: out.index, Frame: f})
 		return
 	}
 	out.kept.Push(f, m.order.pos)
 	m.retained += f.Len()
-	m.pump(o)
+	m.pump(out)
 	m.appendOrder(false)
 	m.urge()
 }
 
 // pump releases in order what may go, then answers what was asked for.
-func (m *Machine) pump(o int) {
-	out := &m.out[o]
+func (m *Machine) pump(out *output) {
 	if !out.open {
 		return
 	}
@@ -89,19 +88,18 @@ func (m *Machine) pump(o int) {
 			out.released = r.Frame.Last()
 			out.markDelay = m.cfg.MarkEvery
 			out.markAt = m.now + out.markDelay
-			m.do.Add(recovery.Action{Kind: recovery.Publish, Port: o, Frame: r.Frame})
+			m.do.Add(recovery.Action{Kind: recovery.Publish, Output: out.index, Frame: r.Frame})
 		}
 		out.sent++
 	}
 	if len(out.wanted) > 0 {
-		m.resend(o)
+		m.resend(out)
 	}
 }
 
 // resend answers an ASK with exactly what was asked for, as far as it is released, and no further above what the
 // target has consumed than its window: the target is not flooded, and live traffic flows between (S2).
-func (m *Machine) resend(o int) {
-	out := &m.out[o]
+func (m *Machine) resend(out *output) {
 	for len(out.wanted) > 0 {
 		want := out.wanted[0]
 		k := out.kept.Find(want.First)
@@ -127,42 +125,40 @@ func (m *Machine) resend(o int) {
 			f = cut
 		}
 		m.status.Counters.Resent += uint64(f.Count)
-		m.do.Add(recovery.Action{Kind: recovery.Resend, Port: o, Frame: f})
+		m.do.Add(recovery.Action{Kind: recovery.Resend, Output: out.index, Frame: f})
 	}
 }
 
 // onHello: the target was restored, at a position (R3). It is answered with the high-water mark, in order with
 // the data: what the target does not have when the mark arrives, it missed.
-func (m *Machine) onHello(o int, sig *channel.Signal) {
-	if !m.meet(o, sig, sig.Seq) {
+func (m *Machine) onHello(out *output, sig *channel.Signal) {
+	if !m.meet(out, sig, sig.Seq) {
 		return
 	}
-	out := &m.out[o]
 	if !out.open {
-		m.openAt(o, max(sig.Have, sig.Seq))
+		m.openAt(out, max(sig.Have, sig.Seq))
 	}
-	m.signal(o, out.port.Number, channel.Signal{Kind: channel.Mark, Seq: out.released, For: sig.Incarnation}, true)
-	m.pump(o)
+	m.signalTarget(out, channel.Signal{Kind: channel.Mark, Seq: out.released, For: sig.Incarnation})
+	m.pump(out)
 }
 
 // meet checks the incarnation of the target (T4), and takes note of a new one that was restored at a position.
 // It reports whether the signal counts.
-func (m *Machine) meet(o int, sig *channel.Signal, restored msgid.Seq) bool {
-	out := &m.out[o]
+func (m *Machine) meet(out *output, sig *channel.Signal, restored msgid.Seq) bool {
 	if highest := max(out.target, out.stableInc); sig.Incarnation < highest && m.bug != NoFence {
 		m.status.Counters.Rejected++
 		// Whoever it is learns from this that it was taken for dead, or that its log has forgotten its incarnations;
 		// to the highest one it is a mark like any other.
-		m.signal(o, out.port.Number, channel.Signal{Kind: channel.Mark, Seq: out.released, For: highest}, true)
+		m.signalTarget(out, channel.Signal{Kind: channel.Mark, Seq: out.released, For: highest})
 		return false
 	}
 	// S4. What answers this incarnation was sent after it began, and can be behind what was stable then only if the
 	// target's log went back: even the count of its incarnations may have.
 	back := restored < out.stable && sig.Incarnation > out.stableInc || restored < out.begun && sig.For == m.cfg.Incarnation
 	if back && m.bug != NoRefusal {
-		m.signal(o, out.port.Number, channel.Signal{
+		m.signalTarget(out, channel.Signal{
 			Kind: channel.Refuse, For: sig.Incarnation, Seq: out.stable, Have: restored,
-		}, false)
+		})
 		return false
 	}
 	if sig.Incarnation > out.target { // R5: this channel's flow control begins anew, and nothing else
@@ -176,8 +172,7 @@ func (m *Machine) meet(o int, sig *channel.Signal, restored msgid.Seq) bool {
 // note takes what the target says it has, of this incarnation and the last ones, the first time it does: it must be
 // what is emitted, or will be, when it is regenerated (T5). The target itself would notice a difference only when a
 // frame follows, and there may be none.
-func (m *Machine) note(o int, sig *channel.Signal) {
-	out := &m.out[o]
+func (m *Machine) note(out *output, sig *channel.Signal) {
 	if out.noted || sig.For != m.cfg.Incarnation {
 		return
 	}
@@ -186,15 +181,14 @@ func (m *Machine) note(o int, sig *channel.Signal) {
 	if out.have > out.emitted {
 		m.compareEnd()
 	} else if k := out.kept.Find(out.have); k < out.kept.Len() && out.kept.At(k).Frame.First <= out.have {
-		m.compare(o, out.kept.At(k).Frame)
+		m.compare(out, out.kept.At(k).Frame)
 	} else {
 		out.have = 0 // it is stable
 	}
 }
 
 // compare checks what the target has against the frame in which that ends.
-func (m *Machine) compare(o int, f channel.Frame) {
-	out := &m.out[o]
+func (m *Machine) compare(out *output, f channel.Frame) {
 	if out.have < f.Last() {
 		cut, err := f.Cut(f.First, out.have)
 		if err != nil {
@@ -204,7 +198,7 @@ func (m *Machine) compare(o int, f channel.Frame) {
 		f = cut
 	}
 	if f.After != out.haveSum && m.bug != ChecksumIgnored {
-		m.diverge(o, out.have, f.After)
+		m.diverge(out, out.have, f.After)
 	}
 	out.have = 0
 }
@@ -213,20 +207,18 @@ func (m *Machine) compare(o int, f channel.Frame) {
 func (m *Machine) compareEnd() {
 	for o := range m.out {
 		if out := &m.out[o]; m.ended && out.have > out.emitted && !m.failed && m.bug != ChecksumIgnored {
-			m.diverge(o, out.emitted, out.sum)
+			m.diverge(out, out.emitted, out.sum)
 		}
 	}
 }
 
 // diverge fails: up to a position, what the target has is not what this task has emitted.
-func (m *Machine) diverge(o int, at msgid.Seq, sum uint32) {
-	out := &m.out[o]
+func (m *Machine) diverge(out *output, at msgid.Seq, sum uint32) {
 	m.fail(&recovery.DivergedError{ID: msgid.ID{Channel: out.port.ID, Seq: at + 1}, Want: out.haveSum, Got: sum})
 }
 
 // openAt begins to publish: the target has everything up to have, the rest goes out in order.
-func (m *Machine) openAt(o int, have msgid.Seq) {
-	out := &m.out[o]
+func (m *Machine) openAt(out *output, have msgid.Seq) {
 	out.open = true
 	out.released = max(have, out.stable)
 	out.markDelay = m.cfg.MarkEvery
@@ -235,14 +227,13 @@ func (m *Machine) openAt(o int, have msgid.Seq) {
 }
 
 // onAck trims what is stable (S1) and gives credit.
-func (m *Machine) onAck(o int, sig *channel.Signal) {
-	if !m.meet(o, sig, sig.Seq) {
+func (m *Machine) onAck(out *output, sig *channel.Signal) {
+	if !m.meet(out, sig, sig.Seq) {
 		return
 	}
-	out := &m.out[o]
-	m.note(o, sig)
+	m.note(out, sig)
 	if !out.open && sig.For == m.cfg.Incarnation {
-		m.openAt(o, sig.Have)
+		m.openAt(out, sig.Have)
 		out.setConsumed(sig.Consumed)
 	}
 	if sig.Consumed > out.consumed {
@@ -251,7 +242,7 @@ func (m *Machine) onAck(o int, sig *channel.Signal) {
 	}
 	if sig.Seq > out.stable {
 		out.stableInc = sig.Incarnation
-		m.trim(o, sig.Seq)
+		m.trim(out, sig.Seq)
 	} else if sig.Seq == out.stable {
 		out.stableInc = sig.Incarnation
 	}
@@ -259,7 +250,7 @@ func (m *Machine) onAck(o int, sig *channel.Signal) {
 		out.wave, out.fresh = sig.Wave, true
 	}
 	out.owing = sig.Flags&channel.Owing != 0
-	m.pump(o)
+	m.pump(out)
 	m.checkDone()
 }
 
@@ -269,8 +260,7 @@ func (out *output) setConsumed(s msgid.Seq) {
 }
 
 // trim drops what a durable snapshot of the target covers (I5: and nothing above it).
-func (m *Machine) trim(o int, stable msgid.Seq) {
-	out := &m.out[o]
+func (m *Machine) trim(out *output, stable msgid.Seq) {
 	if m.bug == EarlyTrim {
 		stable++
 	}
@@ -278,7 +268,7 @@ func (m *Machine) trim(o int, stable msgid.Seq) {
 	out.released = max(out.released, stable)
 	dropped := out.kept.Trim(stable, func(f *channel.Frame) {
 		m.retained -= f.Len()
-		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: *f})
+		m.do.Add(recovery.Action{Kind: recovery.Free, Output: out.index, Frame: *f})
 	})
 	out.sent = max(0, out.sent-dropped)
 	out.wanted = out.wanted.Minus(msgid.Ranges{seqRange(1, stable)})
@@ -288,11 +278,10 @@ func (m *Machine) trim(o int, stable msgid.Seq) {
 }
 
 // onAsk notes what the target asks for: the released part, of what no ACK has overtaken (S2, S4).
-func (m *Machine) onAsk(o int, sig *channel.Signal) {
-	if !m.meet(o, sig, sig.Seq) {
+func (m *Machine) onAsk(out *output, sig *channel.Signal) {
+	if !m.meet(out, sig, sig.Seq) {
 		return
 	}
-	out := &m.out[o]
 	if !out.open {
 		return // once it has told what it has, the rest goes out in order
 	}
@@ -302,45 +291,42 @@ func (m *Machine) onAsk(o int, sig *channel.Signal) {
 			out.wanted.Add(r)
 		}
 	}
-	m.pump(o)
+	m.pump(out)
 }
 
 // greet tells the target that this incarnation of its source is new; its answer opens the channel.
-func (m *Machine) greet(o int) {
-	out := &m.out[o]
+func (m *Machine) greet(out *output) {
 	out.markDelay = max(out.markDelay, m.cfg.MarkEvery)
 	out.markAt = m.now + out.markDelay
 	out.markDelay = backoff(out.markDelay, m.cfg.MarkMax)
-	m.signal(o, out.port.Number, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, Seq: out.emitted}, true)
+	m.signalTarget(out, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, Seq: out.emitted})
 }
 
 // mark tells the target, in order with the data, how far the channel is released (S3).
-func (m *Machine) mark(o int, flags channel.SignalFlags) {
-	out := &m.out[o]
+func (m *Machine) mark(out *output, flags channel.SignalFlags) {
 	if m.bug == NoMark {
 		return
 	}
 	if m.ended && out.released >= out.emitted {
 		flags |= channel.Ended
 	}
-	m.signal(o, out.port.Number, channel.Signal{Kind: channel.Mark, Flags: flags, Seq: out.released}, true)
+	m.signalTarget(out, channel.Signal{Kind: channel.Mark, Flags: flags, Seq: out.released})
 }
 
 // tickOutput repeats the mark of a quiet channel that has released but unstable frames, with growing delay (S3).
-func (m *Machine) tickOutput(o int) {
-	out := &m.out[o]
+func (m *Machine) tickOutput(out *output) {
 	if out.markAt == 0 || m.now < out.markAt {
 		return
 	}
 	switch {
 	case !out.open:
-		m.greet(o)
+		m.greet(out)
 	case out.stable >= out.released:
 		out.markAt = 0
 	default:
 		out.markAt = m.now + out.markDelay
 		out.markDelay = backoff(out.markDelay, m.cfg.MarkMax)
-		m.mark(o, 0)
+		m.mark(out, 0)
 	}
 }
 
@@ -353,7 +339,7 @@ func (m *Machine) urge() {
 		out := &m.out[o]
 		if out.open && out.kept.Len() > 0 && m.now >= out.urgedAt {
 			out.urgedAt = m.now + m.urgeEvery()
-			m.mark(o, channel.Urge)
+			m.mark(out, channel.Urge)
 		}
 	}
 }
@@ -397,29 +383,29 @@ func (m *Machine) tickOwing() {
 }
 
 // blocked returns the output that keeps the task from consuming: one without credit, or, at the hard bound of
-// retention, the one that retains most. It returns -1 if there is none, or if the task owes.
-func (m *Machine) blocked() int {
-	if port := m.full(); port >= 0 && !m.owes() {
-		return port
+// retention, the one that retains most. It returns NoOutput if there is none, or if the task owes.
+func (m *Machine) blocked() recovery.Output {
+	if o := m.full(); o != recovery.NoOutput && !m.owes() {
+		return o
 	}
-	return -1
+	return recovery.NoOutput
 }
 
-// full returns the output at a bound, or -1.
-func (m *Machine) full() int {
+// full returns the output at a bound, or NoOutput.
+func (m *Machine) full() recovery.Output {
 	for o := range m.out {
 		if out := &m.out[o]; out.kept.End() >= out.credit+uint64(m.cfg.Window) && m.bug != NoCredit {
-			return o
+			return out.index
 		}
 	}
 	if m.retained < m.cfg.HardBound {
-		return -1
+		return recovery.NoOutput
 	}
-	most, port := uint64(0), -1
+	most, fullest := uint64(0), recovery.NoOutput
 	for o := range m.out {
 		if n := m.out[o].kept.Bytes(); n > most {
-			most, port = n, o
+			most, fullest = n, m.out[o].index
 		}
 	}
-	return port
+	return fullest
 }

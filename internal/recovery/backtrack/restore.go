@@ -18,7 +18,7 @@ func (m *Machine) restore(h recovery.History) error {
 			return fmt.Errorf("snapshot %d of %d: %w", k+1, len(h.Chain), err)
 		}
 	}
-	if err := m.restoreOrder(h.Orders); err != nil {
+	if err := m.restoreOrder(h.Determinants); err != nil {
 		return err
 	}
 	m.snap.final = m.ended
@@ -31,7 +31,7 @@ func (m *Machine) restore(h recovery.History) error {
 	}
 	for _, e := range m.order.replay {
 		if e.kind == turn {
-			m.in[e.port].recorded += msgid.Seq(e.value)
+			m.in[e.input].recorded += msgid.Seq(e.value)
 		}
 	}
 	for o := range m.out {

@@ -105,7 +105,7 @@ func (s *script) perform(verb string, args []string) {
 		s.operators[arg(0)] = s.operator(args[1:])
 	case "tasks": // they greet each other untold
 		s.w = recoverytest.New(s.t, s.factory, s.settings, args...)
-		s.w.Order = describeOrder
+		s.w.Determinants = describeOrder
 		for name, op := range s.operators {
 			s.w.Operator(name, op)
 		}

@@ -44,7 +44,7 @@ func (m *Machine) considerSnapshot() {
 		s.forwarded, s.urgedAt = true, m.now
 		for o := range m.out {
 			if out := &m.out[o]; out.open && out.stable < out.released {
-				m.mark(o, channel.Urge)
+				m.mark(out, channel.Urge)
 			}
 		}
 	}
@@ -61,9 +61,9 @@ func (m *Machine) considerSnapshot() {
 		return
 	}
 	s.storing = true
-	do := recovery.Action{Kind: recovery.Snapshot}
+	do := recovery.Action{Kind: recovery.Freeze}
 	if s.lost {
-		do.Value = 1
+		do.Full = true
 	}
 	m.do.Add(do)
 }
@@ -128,7 +128,7 @@ func (m *Machine) onFrozen() {
 func (m *Machine) considerStore() {
 	if s := &m.snap; s.frozen && (m.now >= m.storeAt() || m.capturedStable()) {
 		s.frozen = false
-		m.do.Add(recovery.Action{Kind: recovery.Store})
+		m.do.Add(recovery.Action{Kind: recovery.Upload})
 	}
 }
 
@@ -187,8 +187,8 @@ func (m *Machine) nextWave() {
 	}
 }
 
-// onStored: the snapshot is durable. Order up to it needs no other record, and sources may trim (C2).
-func (m *Machine) onStored() {
+// onUploaded: the snapshot is durable. Order up to it needs no other record, and sources may trim (C2).
+func (m *Machine) onUploaded() {
 	s := &m.snap
 	if !s.storing {
 		return
@@ -207,15 +207,15 @@ func (m *Machine) onStored() {
 	}
 	for o := range m.out {
 		m.out[o].saved = m.out[o].captured
-		m.pump(o)
+		m.pump(&m.out[o])
 	}
 	m.checkDone()
 	m.considerSnapshot()
 }
 
-// onStoreLost: what was in flight is gone with the log. A full snapshot makes up for all of it; nothing is
+// onLogLost: what was in flight is gone with the log. A full snapshot makes up for all of it; nothing is
 // released until it is durable. Records that were being repeated are repeated first.
-func (m *Machine) onStoreLost() {
+func (m *Machine) onLogLost() {
 	s := &m.snap
 	s.storing, s.lost, s.final, s.dirty = false, true, false, true
 	s.frozen, s.held = false, false

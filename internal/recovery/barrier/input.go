@@ -14,7 +14,7 @@ import (
 //	     consumed        accepted             proven
 //	#1 … ───┤  ready frames  ├── hole ── held ──┤ …
 type input struct {
-	index  int
+	index  recovery.Input
 	port   recovery.Port
 	source msgid.Incarnation // that has introduced itself in this epoch; 0: none yet
 
@@ -53,7 +53,7 @@ func (m *Task) ack(in *input) {
 // tell sends a signal to the source.
 func (m *Task) tell(in *input, sig channel.Signal) {
 	sig.Wave, sig.Have, sig.Consumed = uint64(in.barrier), in.accepted, in.consumed
-	m.signal(in.index, in.port, sig, false)
+	m.signalSource(in, sig)
 }
 
 // aligned reports whether a barrier stands before what the input would deliver next (B2).
