@@ -22,7 +22,7 @@ func (w *World) move(t *topology.Task, cfg *task.Config) {
 	cfg.LocalFor = 1 + uint64(w.places.IntN([]int{1, 4, 40}[w.places.IntN(3)]))
 }
 
-// LocalUnrecorded (O1): which targets are local is not recorded.
+// LocalUnrecorded (D1): which targets are local is not recorded.
 const LocalUnrecorded Bug = "local_unrecorded"
 
 // forgetful is a machine with that bug.

@@ -205,7 +205,7 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 		history, in.scribe = h, task.NewScribe(writer)
 	}
 	in.inc, s.last = history.Incarnation, history.Incarnation
-	w.event("open", s.task.Alias, in.inc, fmt.Sprintf("chain %d orders %d damaged %d", len(history.Chain), len(history.Orders), history.Damaged))
+	w.event("open", s.task.Alias, in.inc, fmt.Sprintf("chain %d orders %d damaged %d", len(history.Chain), len(history.Determinants), history.Damaged))
 	if w.faulty && w.has(Restoring) && w.chance(8) {
 		w.event("dies", s.task.Alias, in.inc, "while it is restored")
 		w.result.Crashes++

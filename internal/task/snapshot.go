@@ -122,7 +122,7 @@ func (c *Core) restore(h *checkpoint.History) error {
 	own := make([][]byte, len(h.Chain))
 	keyed := make([][]byte, len(h.Chain))
 	c.incarnation = h.Incarnation
-	mh := recovery.History{Incarnation: h.Incarnation, Determinants: h.Orders}
+	mh := recovery.History{Incarnation: h.Incarnation, Determinants: h.Determinants}
 	for k, snapshot := range h.Chain {
 		var machine []byte
 		var ok1, ok2 bool

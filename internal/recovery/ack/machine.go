@@ -19,16 +19,16 @@ type Machine struct {
 	out  []output
 	snap snapshots
 
-	turn     int            // the input that Ready looks at first
-	feeding  recovery.Input // the input whose frame the operator consumes, or NoInput
-	working  bool           // between Deliver, Poll, Fire or Finish and Consumed: no snapshot may be taken
-	holding  bool           // the operator may be emitting its end marks, which nobody can tell from tuples yet
-	ended    bool           // the operator has finished, and its end marks are sealed
-	done     bool           // Done was said
-	failed   bool           // Fail was said
-	retained int            // bytes of all frames kept for resending
-	spare    [][]byte
-	status   recovery.Status
+	turn          int            // the input that Ready looks at first
+	feeding       recovery.Input // the input whose frame the operator consumes, or NoInput
+	working       bool           // between Deliver, Poll, Fire or Finish and Consumed: no snapshot may be taken
+	holding       bool           // the operator may be emitting its end marks, which nobody can tell from tuples yet
+	ended         bool           // the operator has finished, and its end marks are sealed
+	done          bool           // Done was said
+	failed        bool           // Fail was said
+	retainedBytes int            // bytes of all frames kept for resending
+	spare         [][]byte
+	status        recovery.Status
 }
 
 // New makes the machine of a task that has the given history. It is a recovery.Factory.
@@ -265,7 +265,7 @@ func (m *Machine) signalTarget(out *output, sig channel.Signal) {
 func (m *Machine) Status() *recovery.Status {
 	s := &m.status
 	s.Blocked, s.Starved, s.Finished = m.blocked(), recovery.NoInput, m.ended
-	s.Retained, s.Queued = m.retained, 0
+	s.Retained, s.Queued = m.retainedBytes, 0
 	s.Wake = m.snapshotWake()
 	sooner := func(t recovery.Tick) {
 		if t != 0 && (s.Wake == 0 || t < s.Wake) {
@@ -291,16 +291,16 @@ func (m *Machine) Status() *recovery.Status {
 // the hard bound of retention, the one that retains most. It returns NoOutput if there is none.
 func (m *Machine) blocked() recovery.Output {
 	for o := range m.out {
-		if out := &m.out[o]; out.kept.End() >= out.credit+uint64(m.cfg.Window) {
+		if out := &m.out[o]; out.retained.End() >= out.credit+uint64(m.cfg.Window) {
 			return out.index
 		}
 	}
-	if m.retained < m.cfg.HardBound {
+	if m.retainedBytes < m.cfg.HardBound {
 		return recovery.NoOutput
 	}
 	most, fullest := uint64(0), recovery.NoOutput
 	for o := range m.out {
-		if n := m.out[o].kept.Bytes(); n > most {
+		if n := m.out[o].retained.Bytes(); n > most {
 			most, fullest = n, m.out[o].index
 		}
 	}

@@ -32,10 +32,10 @@ type output struct {
 	stableInc msgid.Incarnation // of the target that said so
 	captured  recovery.Position // emitted at the snapshot being stored
 
-	kept   recovery.Retention // above stable
-	credit uint64             // the offset of acked
-	cut    place
-	lent   []piece // in flight, of our own making
+	retained recovery.Retention // above stable
+	credit   uint64             // the offset of acked
+	cut      place
+	lent     []piece // in flight, of our own making
 
 	at    recovery.Tick // when to send again, to mark or to greet; 0: never
 	delay recovery.Tick
@@ -52,8 +52,8 @@ type piece struct {
 func (m *Machine) onSealed(out *output, f channel.Frame) {
 	out.emitted, out.sum = f.Last(), f.After
 	m.status.Counters.Emitted += uint64(f.Count)
-	out.kept.Push(f, 0)
-	m.retained += f.Len()
+	out.retained.Push(f, 0)
+	m.retainedBytes += f.Len()
 	m.pump(out)
 }
 
@@ -72,7 +72,7 @@ func (m *Machine) pump(out *output) {
 		case out.acked < out.resent:
 			return
 		}
-		if r := out.kept.At(out.kept.Find(out.sent + 1)); r.Offset >= out.credit+uint64(m.cfg.Window) {
+		if r := out.retained.At(out.retained.Find(out.sent + 1)); r.Offset >= out.credit+uint64(m.cfg.Window) {
 			return
 		}
 		f, err := m.next(out, most)
@@ -107,7 +107,7 @@ func (m *Machine) limit(out *output) msgid.Seq {
 
 // onPosition: the target says where it stands, as one of our incarnations counted.
 func (m *Machine) onPosition(out *output, sig *channel.Signal) {
-	if !m.meet(out, sig) {
+	if !m.admitTarget(out, sig) {
 		return
 	}
 	switch {
@@ -151,9 +151,9 @@ func (m *Machine) onAgreed(out *output, sig *channel.Signal) {
 	m.checkDone()
 }
 
-// meet checks the incarnation of the target (A5), and that its log has not gone back (A8). A new incarnation makes
+// admitTarget checks the incarnation of the target (A5), and that its log has not gone back (A8). A new incarnation makes
 // this channel begin anew, and nothing else. It reports whether the signal counts.
-func (m *Machine) meet(out *output, sig *channel.Signal) bool {
+func (m *Machine) admitTarget(out *output, sig *channel.Signal) bool {
 	if highest := max(out.target, out.stableInc); sig.Incarnation < highest {
 		m.status.Counters.Rejected++
 		// Whoever it is learns from this that it was taken for dead.
@@ -195,14 +195,14 @@ func (m *Machine) rewind(out *output, s msgid.Seq) {
 
 // acknowledge notes what the target has consumed, and its offset in bytes.
 func (out *output) acknowledge(s msgid.Seq) {
-	out.acked, out.credit = s, out.kept.After(s)
+	out.acked, out.credit = s, out.retained.After(s)
 }
 
 // trim drops what a durable snapshot of the target covers (A4).
 func (m *Machine) trim(out *output, stable msgid.Seq) {
 	out.stable, out.fresh = stable, true
-	out.kept.Trim(stable, func(f *channel.Frame) {
-		m.retained -= f.Len()
+	out.retained.Trim(stable, func(f *channel.Frame) {
+		m.retainedBytes -= f.Len()
 		m.do.Add(recovery.Action{Kind: recovery.Free, Output: out.index, Frame: *f})
 	})
 }
@@ -254,7 +254,7 @@ func (m *Machine) tickOutput(out *output) {
 // mark asks the target for an ACK, and for a snapshot if much is retained.
 func (m *Machine) mark(out *output) {
 	sig := channel.Signal{Kind: channel.Mark, Seq: out.released}
-	if m.retained >= m.cfg.SoftBound {
+	if m.retainedBytes >= m.cfg.SoftBound {
 		sig.Flags |= channel.Urge
 	}
 	m.signalTarget(out, sig)

@@ -202,7 +202,7 @@ func (m *Machine) Capture(dst []byte, _ bool) []byte {
 		dst = binary.LittleEndian.AppendUint32(dst, out.captured.Sum)
 		dst = binary.AppendUvarint(dst, uint64(min(out.stable, out.captured.Seq)))
 		dst = binary.AppendUvarint(dst, uint64(out.stableInc))
-		dst = out.kept.Append(dst, 0, out.kept.Find(out.captured.Seq+1))
+		dst = out.retained.Append(dst, 0, out.retained.Find(out.captured.Seq+1))
 	}
 	return dst
 }
@@ -260,9 +260,9 @@ func (m *Machine) restoreOutput(d *recovery.Decoder, out *output) error {
 	if err != nil {
 		return fmt.Errorf("%w: retained frames of %v: %w", errSnapshot, out.port.ID, err)
 	}
-	if err := out.kept.Restore(frames, out.port, m.cfg.Incarnation, out.stable, out.emitted); err != nil {
+	if err := out.retained.Restore(frames, out.port, m.cfg.Incarnation, out.stable, out.emitted); err != nil {
 		return fmt.Errorf("%w: %w", errSnapshot, err)
 	}
-	m.retained += int(out.kept.Bytes())
+	m.retainedBytes += int(out.retained.Bytes())
 	return nil
 }

@@ -83,7 +83,7 @@ func BenchmarkReplay(b *testing.B) {
 				}
 				entries = append(entries, entry{kind: kindOf(recovery.DeterminantTime), value: uint64(n)})
 			}
-			m := machine(b, c, recovery.History{Incarnation: 2, Determinants: [][]byte{encodeOrder(uint64(len(entries)), entries)}})
+			m := machine(b, c, recovery.History{Incarnation: 2, Determinants: [][]byte{encodeDeterminants(uint64(len(entries)), entries)}})
 			var do recovery.Actions
 			step := func(ev recovery.Event) {
 				do.Reset()

@@ -34,11 +34,11 @@ func TestHeldIsBounded(t *testing.T) {
 		receive(f, false)
 	}
 	in := &d.in[0]
-	if bound := c.HardBound + 4*c.Window; in.queued > bound || len(in.held) == 0 {
-		t.Fatalf("%d bytes in %d frames are held, want some, and at most %d", in.queued, len(in.held), bound)
+	if bound := c.HardBound + 4*c.Window; in.queued > bound || len(in.ahead) == 0 {
+		t.Fatalf("%d bytes in %d frames are held, want some, and at most %d", in.queued, len(in.ahead), bound)
 	}
-	if got := d.Status().Counters; got.Overflow != uint64(99-len(in.held)) || got.Asks != 1 {
-		t.Errorf("%d frames of 99 are held, counted are %+v", len(in.held), got)
+	if got := d.Status().Counters; got.Overflow != uint64(99-len(in.ahead)) || got.Asks != 1 {
+		t.Errorf("%d frames of 99 are held, counted are %+v", len(in.ahead), got)
 	}
 	now := recovery.Tick(0)
 	for round := 0; in.consumed < 100; round++ {
@@ -65,14 +65,14 @@ func TestHeldIsBounded(t *testing.T) {
 			answer(d.step(recovery.Event{Kind: recovery.Consumed}))
 		}
 	}
-	if len(in.held) != 0 || in.queued != 0 {
-		t.Errorf("%d frames, %d bytes are left", len(in.held), in.queued)
+	if len(in.ahead) != 0 || in.queued != 0 {
+		t.Errorf("%d frames, %d bytes are left", len(in.ahead), in.queued)
 	}
 }
 
-// TestOrderRecordIsBounded: however much order gathers while an append is in flight, each record stays small, and
+// TestDeterminantsIsBounded: however much order gathers while an append is in flight, each record stays small, and
 // together they hold all of it.
-func TestOrderRecordIsBounded(t *testing.T) {
+func TestDeterminantsIsBounded(t *testing.T) {
 	c := ports()
 	d := drive(machine(t, c, recovery.History{Incarnation: 1}))
 	b := channel.NewBuilder(1, 0, 1, 1, 0, 1<<20)
@@ -103,13 +103,13 @@ func TestOrderRecordIsBounded(t *testing.T) {
 		if len(r) > maxRecord+maxEntry {
 			t.Errorf("record %d has %d bytes", k, len(r))
 		}
-		first, list, err := decodeOrder(r, 2)
+		first, list, err := decodeDeterminants(r, 2)
 		if err != nil || first != uint64(entries+1) {
 			t.Fatalf("record %d begins at #%d after %d entries: %v", k, first, entries, err)
 		}
 		entries += len(list)
 	}
-	if want := 1 + tuples; entries != want || d.order.durable != uint64(want) {
+	if want := 1 + tuples; entries != want || d.determinants.durable != uint64(want) {
 		t.Errorf("%d entries are recorded in %d records, want %d", entries, len(records), want)
 	}
 }
@@ -121,7 +121,7 @@ func TestAskIsBounded(t *testing.T) {
 	// A target that was away: every other frame is here, and only now a mark proves what is lost.
 	for k := 1; k < len(all); k += 2 {
 		f := all[k]
-		d.hold(&d.in[0], f)
+		d.keepAhead(&d.in[0], f)
 	}
 	actions := d.step(recovery.Event{Kind: recovery.SignalReceived, Signal: channel.Signal{Kind: channel.Mark, Incarnation: 1, Seq: msgid.Seq(len(all))}})
 	asked := 0
@@ -148,7 +148,7 @@ func TestTrim(t *testing.T) {
 	if d.failed || out.stable != 999 {
 		t.Fatalf("failed %v, stable #%d", d.failed, out.stable)
 	}
-	if out.kept.Len() != 1 || d.retained != out.kept.At(0).Frame.Len() {
-		t.Errorf("%d frames, %d bytes are retained for one tuple", out.kept.Len(), d.retained)
+	if out.retained.Len() != 1 || d.retainedBytes != out.retained.At(0).Frame.Len() {
+		t.Errorf("%d frames, %d bytes are retained for one tuple", out.retained.Len(), d.retainedBytes)
 	}
 }

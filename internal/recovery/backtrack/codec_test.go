@@ -25,40 +25,40 @@ func genEntry(t *rapid.T) entry {
 	return e
 }
 
-func TestOrderRecord(t *testing.T) {
+func TestDeterminants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := rapid.SliceOfN(rapid.Custom(genEntry), 1, 30).Draw(t, "entries")
 		pos := rapid.Uint64Range(uint64(len(want)), 1<<40).Draw(t, "pos")
-		record := encodeOrder(pos, want)
-		first, got, err := decodeOrder(record, 10)
+		record := encodeDeterminants(pos, want)
+		first, got, err := decodeDeterminants(record, 10)
 		if err != nil || first != pos-uint64(len(want))+1 || !slices.Equal(got, want) {
 			t.Fatalf("read back as #%d %v, %v", first, got, err)
 		}
 		for n := range record {
-			if _, _, err := decodeOrder(record[:n], 10); !errors.Is(err, errOrder) {
+			if _, _, err := decodeDeterminants(record[:n], 10); !errors.Is(err, errDeterminants) {
 				t.Fatalf("%d of %d bytes are read: %v", n, len(record), err)
 			}
 		}
-		if _, _, err := decodeOrder(append(record, 0), 10); !errors.Is(err, errOrder) {
+		if _, _, err := decodeDeterminants(append(record, 0), 10); !errors.Is(err, errDeterminants) {
 			t.Fatalf("a byte too many is read: %v", err)
 		}
 	})
 }
 
-func FuzzOrderRecord(f *testing.F) {
+func FuzzDeterminants(f *testing.F) {
 	f.Add([]byte{})
-	f.Add(encodeOrder(1, []entry{{turn, 0, 3, ""}}))
-	f.Add(encodeOrder(1<<40, []entry{{turn, 2, 1, ""}, {timer, 0, 1 << 60, ""}, {givenUpKind, 1, 7, "poison"}}))
-	f.Add([]byte{orderVersion, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
+	f.Add(encodeDeterminants(1, []entry{{turn, 0, 3, ""}}))
+	f.Add(encodeDeterminants(1<<40, []entry{{turn, 2, 1, ""}, {timer, 0, 1 << 60, ""}, {givenUpKind, 1, 7, "poison"}}))
+	f.Add([]byte{determinantVersion, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		first, entries, err := decodeOrder(b, 3)
+		first, entries, err := decodeDeterminants(b, 3)
 		if err != nil {
 			return
 		}
 		if len(entries) > len(b) {
 			t.Fatalf("%d entries out of %d bytes", len(entries), len(b))
 		}
-		if f, again, err := decodeOrder(encodeOrder(first+uint64(len(entries))-1, entries), 3); err != nil || f != first || !slices.Equal(again, entries) {
+		if f, again, err := decodeDeterminants(encodeDeterminants(first+uint64(len(entries))-1, entries), 3); err != nil || f != first || !slices.Equal(again, entries) {
 			t.Fatalf("#%d %v is read back as #%d %v, %v", first, entries, f, again, err)
 		}
 	})
@@ -162,11 +162,11 @@ func TestSnapshotRoundTrip(t *testing.T) {
 			if out.stable != old.stable || out.stableInc != old.stableInc {
 				t.Fatalf("stable %d of %d, was %d of %d", out.stable, out.stableInc, old.stable, old.stableInc)
 			}
-			if out.kept.Len() != old.kept.Len() {
-				t.Fatalf("output %d retains %d frames, did %d", o, out.kept.Len(), old.kept.Len())
+			if out.retained.Len() != old.retained.Len() {
+				t.Fatalf("output %d retains %d frames, did %d", o, out.retained.Len(), old.retained.Len())
 			}
-			for k := range out.kept.Len() {
-				was, is := &old.kept.At(k).Frame, &out.kept.At(k).Frame
+			for k := range out.retained.Len() {
+				was, is := &old.retained.At(k).Frame, &out.retained.At(k).Frame
 				if is.First != was.First || !bytes.Equal(is.Payload(), was.Payload()) || is.Incarnation != 2 {
 					t.Fatalf("frame %d is restored as %+v", k, is.Header)
 				}
@@ -206,13 +206,13 @@ func TestIncrementAloneIsRefused(t *testing.T) {
 	}
 }
 
-// TestOrderWithHoleIsRefused: nobody could fill it.
-func TestOrderWithHoleIsRefused(t *testing.T) {
-	one, two, four := encodeOrder(1, []entry{{turn, 0, 1, ""}}), encodeOrder(2, []entry{{turn, 1, 1, ""}}), encodeOrder(4, []entry{{turn, 0, 1, ""}})
+// TestDeterminantsWithHoleIsRefused: nobody could fill it.
+func TestDeterminantsWithHoleIsRefused(t *testing.T) {
+	one, two, four := encodeDeterminants(1, []entry{{turn, 0, 1, ""}}), encodeDeterminants(2, []entry{{turn, 1, 1, ""}}), encodeDeterminants(4, []entry{{turn, 0, 1, ""}})
 	if _, err := New(ports(), recovery.History{Incarnation: 2, Determinants: [][]byte{one, two}}); err != nil {
 		t.Error(err)
 	}
-	if _, err := New(ports(), recovery.History{Incarnation: 2, Determinants: [][]byte{one, two, four}}); !errors.Is(err, errOrder) {
+	if _, err := New(ports(), recovery.History{Incarnation: 2, Determinants: [][]byte{one, two, four}}); !errors.Is(err, errDeterminants) {
 		t.Errorf("order #3 is missing: %v", err)
 	}
 }
@@ -222,8 +222,8 @@ func FuzzSnapshot(f *testing.F) {
 	f.Add(d.Capture(nil, true), []byte{})
 	d.seal(0, 2)
 	d.seal(1, 1)
-	f.Add(d.Capture(nil, true), encodeOrder(1, []entry{{turn, 1, 2, ""}}))
-	f.Add([]byte{snapshotVersion, 0, 0, 0, 2}, []byte{orderVersion, 1, 1})
+	f.Add(d.Capture(nil, true), encodeDeterminants(1, []entry{{turn, 1, 2, ""}}))
+	f.Add([]byte{snapshotVersion, 0, 0, 0, 2}, []byte{determinantVersion, 1, 1})
 	f.Fuzz(func(t *testing.T, snapshot, order []byte) {
 		h := recovery.History{Incarnation: 2, Chain: [][]byte{snapshot}, Determinants: [][]byte{order}}
 		m, err := New(ports(), h)

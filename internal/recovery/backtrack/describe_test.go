@@ -12,9 +12,9 @@ var entryNames = map[entryKind]string{
 	kindOf(recovery.DeterminantLocal): "local",
 }
 
-// describeOrder tells the entries of an order record: "order #1: input 0 × 3, order #2: timer 250".
-func describeOrder(record []byte) string {
-	first, entries, err := decodeOrder(record, 1<<20)
+// describeDeterminants tells the entries of an order record: "#1: input 0 × 3, #2: timer 250".
+func describeDeterminants(record []byte) string {
+	first, entries, err := decodeDeterminants(record, 1<<20)
 	if err != nil {
 		return err.Error()
 	}
@@ -27,7 +27,7 @@ func describeOrder(record []byte) string {
 		case givenUpKind:
 			what = fmt.Sprintf("#%d of input %d is given up: %s", e.value, e.input, e.reason)
 		}
-		text = append(text, fmt.Sprintf("order #%d: %s", first+uint64(k), what))
+		text = append(text, fmt.Sprintf("#%d: %s", first+uint64(k), what))
 	}
 	return strings.Join(text, ", ")
 }

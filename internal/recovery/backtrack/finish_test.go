@@ -15,7 +15,7 @@ func TestFinishIsRepeated(t *testing.T) {
 	for name, choices := range map[string]int{"as recorded": 2, "more": 3, "fewer": 1, "none": 0} {
 		t.Run(name, func(t *testing.T) {
 			d := drive(machine(t, ports(), recovery.History{Incarnation: 2, Determinants: [][]byte{
-				encodeOrder(4, []entry{{turn, 1, 1, ""}, {turn, 0, 1, ""}, {kind, 0, 70, ""}, {kind, 0, 71, ""}}),
+				encodeDeterminants(4, []entry{{turn, 1, 1, ""}, {turn, 0, 1, ""}, {kind, 0, 70, ""}, {kind, 0, 71, ""}}),
 			}}))
 			for port := range recovery.Input(2) {
 				b := channel.NewBuilder(1, uint32(port), 1, 1, 0, 1<<10)

@@ -11,10 +11,10 @@ import (
 // An input is the target's end of a channel.
 //
 //	     consumed        accepted             proven
-//	#1 … ───┤  ready frames  ├── hole ── held ──┤ …
+//	#1 … ───┤  ready frames  ├── hole ── ahead ──┤ …
 //
 // Invariant: stable <= consumed <= accepted. Frames between consumed and accepted wait in ready, without a hole;
-// frames above accepted wait in held, and what lies between is a hole.
+// frames above accepted wait in ahead, and what lies between is a hole.
 type input struct {
 	index  recovery.Input
 	port   recovery.Port
@@ -28,8 +28,8 @@ type input struct {
 	acceptedSum uint32
 	ready       recovery.Queue
 
-	held   []channel.Frame // by First
-	queued int             // bytes in ready and held
+	ahead  []channel.Frame // by First
+	queued int             // bytes in ready and ahead
 
 	// proven: everything up to here has either arrived or is lost. Data and marks come in order, so whatever
 	// passes proves what went before it; replayed frames prove nothing.
@@ -49,7 +49,7 @@ type input struct {
 	capturingSum uint32
 	capturingEnd bool
 	recorded     msgid.Seq // recorded order goes up to here: the credit that a replaying task grants
-	untold       int       // bytes consumed since the source was last told
+	unacked      int       // bytes consumed since the source was last told
 	dropped      bool      // the bounded store was full since the last ASK
 }
 
@@ -81,13 +81,13 @@ func (m *Machine) onFrame(in *input, f channel.Frame, replay bool) {
 			in.ready.Push(f)
 		}
 	case f.First > in.accepted+1: // T2
-		m.hold(in, f)
+		m.keepAhead(in, f)
 	case in.queued+f.Len() > 2*m.most():
 		// This may be a paused incarnation that gets what the credit of its successor lets go.
 		m.overflow(in)
 	default:
 		m.accept(in, f)
-		m.acceptHeld(in)
+		m.acceptAhead(in)
 	}
 	m.askForHoles(in)
 	if len(in.asked) > 0 && in.asked[0].First <= in.accepted {
@@ -133,11 +133,11 @@ func (m *Machine) accept(in *input, f channel.Frame) {
 	in.ready.Push(f)
 }
 
-// acceptHeld accepts what was held above a hole that is now filled.
-func (m *Machine) acceptHeld(in *input) {
+// acceptAhead accepts what was held above a hole that is now filled.
+func (m *Machine) acceptAhead(in *input) {
 	n := 0
-	for n < len(in.held) && in.held[n].First <= in.accepted+1 && !m.failed {
-		f := in.held[n]
+	for n < len(in.ahead) && in.ahead[n].First <= in.accepted+1 && !m.failed {
+		f := in.ahead[n]
 		n++
 		in.queued -= f.Len()
 		if f.Last() <= in.accepted {
@@ -146,7 +146,7 @@ func (m *Machine) acceptHeld(in *input) {
 		}
 		m.accept(in, f)
 	}
-	in.held = slices.Delete(in.held, 0, n)
+	in.ahead = slices.Delete(in.ahead, 0, n)
 }
 
 // most is how many bytes may be queued before frames above a hole are dropped: more than credits allow. What fills
@@ -161,11 +161,11 @@ func (m *Machine) overflow(in *input) {
 }
 
 // hold keeps a frame above a hole.
-func (m *Machine) hold(in *input, f channel.Frame) {
-	at, _ := slices.BinarySearchFunc(in.held, f.First, func(h channel.Frame, s msgid.Seq) int {
+func (m *Machine) keepAhead(in *input, f channel.Frame) {
+	at, _ := slices.BinarySearchFunc(in.ahead, f.First, func(h channel.Frame, s msgid.Seq) int {
 		return compareSeq(h.First, s)
 	})
-	if at < len(in.held) && in.held[at].First == f.First && in.held[at].Last() >= f.Last() {
+	if at < len(in.ahead) && in.ahead[at].First == f.First && in.ahead[at].Last() >= f.Last() {
 		m.countDuplicates(uint64(f.Count))
 		return
 	}
@@ -174,7 +174,7 @@ func (m *Machine) hold(in *input, f channel.Frame) {
 		return
 	}
 	in.queued += f.Len()
-	in.held = slices.Insert(in.held, at, f)
+	in.ahead = slices.Insert(in.ahead, at, f)
 }
 
 // askForHoles asks for what is proven lost and was not asked for yet: one ASK holds the whole of it (T2, T3).
@@ -227,11 +227,11 @@ func (m *Machine) ask(in *input, what msgid.Ranges) {
 func (in *input) holes() msgid.Ranges {
 	var r msgid.Ranges
 	next := in.accepted + 1
-	for i := range in.held {
-		if f := &in.held[i]; f.First > next {
+	for i := range in.ahead {
+		if f := &in.ahead[i]; f.First > next {
 			r.Add(seqRange(next, min(f.First-1, in.proven)))
 		}
-		next = max(next, in.held[i].Last()+1)
+		next = max(next, in.ahead[i].Last()+1)
 	}
 	if next <= in.proven {
 		r.Add(seqRange(next, in.proven))
@@ -310,10 +310,10 @@ func (m *Machine) onRefuse(in *input, sig *channel.Signal) {
 // order is repeated the task grants credit up to the end of the record: it consumed that much before, so it
 // cannot be flooded, and a source must not wait for credit on one channel while we wait for another.
 func (m *Machine) ack(in *input) {
-	in.untold = 0
+	in.unacked = 0
 	var flags channel.SignalFlags
-	if m.owing {
-		flags = channel.Owing
+	if m.debtReported {
+		flags = channel.ReplayDebt
 	}
 	m.signalSource(in, channel.Signal{
 		Kind: channel.Ack, Flags: flags, For: in.source,

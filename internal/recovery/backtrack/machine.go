@@ -16,20 +16,20 @@ type Machine struct {
 	do  *recovery.Actions // where the running step puts its actions
 	bug Bug               // none, but in tests of tests
 
-	in    []input
-	out   []output
-	order order
-	snap  snapshots
+	in           []input
+	out          []output
+	determinants determinantLog
+	snap         snapshots
 
-	turn     int           // the input that Ready looks at first
-	working  bool          // between Deliver, Poll, Fire or Finish and Consumed: no snapshot may be taken
-	ended    bool          // the operator has finished and its end marks are sealed
-	done     bool          // Done was said
-	failed   bool          // Fail was said
-	owing    bool          // the sources were told that this task owes
-	owingAt  recovery.Tick // when they are told, and told again; 0: it does not owe
-	retained int           // bytes of all frames kept for resending
-	status   recovery.Status
+	turn          int           // the input that Ready looks at first
+	working       bool          // between Deliver, Poll, Fire or Finish and Consumed: no snapshot may be taken
+	ended         bool          // the operator has finished and its end marks are sealed
+	done          bool          // Done was said
+	failed        bool          // Fail was said
+	debtReported  bool          // the sources know that this task is in replay debt
+	debtAt        recovery.Tick // when it is reported to the sources, and again; 0: there is none
+	retainedBytes int           // of all frames kept for resending
+	status        recovery.Status
 }
 
 // New makes the machine of a task that has the given history. It is a recovery.Factory.
@@ -48,7 +48,7 @@ func newMachine(cfg recovery.Config, history recovery.History, bug Bug) (recover
 	for i := range m.out {
 		m.out[i].index, m.out[i].port = recovery.Output(i), cfg.Outputs[i]
 	}
-	m.order.recorded = m.cfg.Pessimism == recovery.Optimistic && (len(m.in) > 1 || m.cfg.Timers) && bug != NoOrder
+	m.determinants.recorded = m.cfg.Pessimism == recovery.Optimistic && (len(m.in) > 1 || m.cfg.Timers) && bug != NoDeterminants
 	if err := m.restore(history); err != nil {
 		return nil, fmt.Errorf("backtrack: restore %v: %w", cfg.Self, err)
 	}
@@ -120,8 +120,8 @@ func (m *Machine) onTick(now recovery.Tick) {
 	for o := range m.out {
 		m.tickOutput(&m.out[o])
 	}
-	m.tickOwing()
-	m.appendOrder(false)
+	m.tickDebt()
+	m.appendDeterminants(false)
 	m.considerSnapshot()
 }
 
@@ -147,7 +147,7 @@ func (m *Machine) onSignal(ev *recovery.Event) {
 	case channel.Ask:
 		m.onAsk(&m.out[ev.Output], sig)
 	}
-	m.watchOwing()
+	m.watchDebt()
 	m.considerSnapshot()
 }
 
@@ -160,7 +160,7 @@ func (m *Machine) onReady() {
 	case m.cfg.Spout:
 		m.begin()
 		m.do.Add(recovery.Action{Kind: recovery.Poll})
-	case len(m.order.replay) > 0 && m.order.recorded:
+	case len(m.determinants.replay) > 0 && m.determinants.recorded:
 		m.repeat()
 	case m.inputsEnded():
 		m.finish()
@@ -184,16 +184,16 @@ func (m *Machine) batch() uint64 {
 	return 1 << 62
 }
 
-// deliver hands a frame to the operator, having recorded that it was this channel's turn (O1).
+// deliver hands a frame to the operator, having recorded that it was this channel's turn (D1).
 func (m *Machine) deliver(in *input, f channel.Frame) {
 	in.consumed, in.sum = f.Last(), f.After
-	in.untold += f.Len()
+	in.unacked += f.Len()
 	m.status.Counters.Consumed += uint64(f.Count)
 	m.begin()
-	if m.order.recorded && len(m.order.replay) == 0 {
-		m.order.consume(in.index, uint64(f.Count))
+	if m.determinants.recorded && len(m.determinants.replay) == 0 {
+		m.determinants.consume(in.index, uint64(f.Count))
 	}
-	m.do.Add(recovery.Action{Kind: recovery.Deliver, Input: in.index, Frame: f, GivenUp: m.order.givenUp(in.index, f)})
+	m.do.Add(recovery.Action{Kind: recovery.Deliver, Input: in.index, Frame: f, GivenUp: m.determinants.givenUp(in.index, f)})
 }
 
 // finish lets the operator finish. It may make choices like any other run, but no entry begins it in the order: it comes
@@ -209,19 +209,19 @@ func (m *Machine) begin() {
 	m.working = true
 	m.snap.dirty = true
 	if m.cfg.Pessimism != recovery.Optimistic {
-		m.order.pos++
+		m.determinants.pos++
 	}
 }
 
 func (m *Machine) onConsumed() {
 	m.working = false
 	for i := range m.in {
-		if m.in[i].untold >= m.cfg.Window/3 {
+		if m.in[i].unacked >= m.cfg.Window/3 {
 			m.ack(&m.in[i])
 		}
 	}
-	m.owingAt = 0 // it is fed
-	m.watchOwing()
+	m.debtAt = 0 // it is fed
+	m.watchDebt()
 	m.checkCaughtUp()
 	m.considerSnapshot()
 }
@@ -230,7 +230,7 @@ func (m *Machine) onConsumed() {
 func (m *Machine) onEnded() {
 	m.ended, m.snap.dirty = true, true
 	m.working = false
-	if len(m.order.replay) > 0 {
+	if len(m.determinants.replay) > 0 {
 		m.fail(&recovery.ReplayError{Alias: m.cfg.Self, What: fewerChoices})
 		return
 	}
@@ -239,7 +239,7 @@ func (m *Machine) onEnded() {
 }
 
 func (m *Machine) onIdle() {
-	m.appendOrder(true)
+	m.appendDeterminants(true)
 	m.considerSnapshot()
 }
 
@@ -270,7 +270,7 @@ func (m *Machine) checkDone() {
 // all that its sources had released when they answered its hello.
 func (m *Machine) checkCaughtUp() {
 	rec := &m.status.Recovery
-	if !rec.Restored || rec.CaughtUp || len(m.order.replay) > 0 {
+	if !rec.Restored || rec.CaughtUp || len(m.determinants.replay) > 0 {
 		return
 	}
 	for i := range m.in {
@@ -308,13 +308,13 @@ func (m *Machine) signalTarget(out *output, sig channel.Signal) {
 // Status implements recovery.Machine.
 func (m *Machine) Status() *recovery.Status {
 	s := &m.status
-	s.Replaying = len(m.order.replay) > 0
+	s.Replaying = len(m.determinants.replay) > 0
 	s.Blocked = m.blocked()
-	s.ReplayDebt = m.owes()
+	s.ReplayDebt = m.inDebt()
 	s.Starved = m.starved()
 	s.Finished = m.ended
 	s.Clean = m.clean()
-	s.Retained = m.retained
+	s.Retained = m.retainedBytes
 	s.Wake = m.wake()
 	s.Queued, s.Waiting = 0, 0
 	for i := range m.in {
@@ -349,10 +349,10 @@ func (m *Machine) wake() recovery.Tick {
 	for o := range m.out {
 		sooner(m.out[o].markAt)
 	}
-	if m.gated() && !m.order.inFlight {
+	if m.gated() && !m.determinants.inFlight {
 		sooner(m.now + 1)
 	}
-	sooner(m.owingAt)
+	sooner(m.debtAt)
 	sooner(m.snapshotWake())
 	return at
 }

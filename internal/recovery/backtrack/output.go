@@ -25,22 +25,22 @@ type output struct {
 	released msgid.Seq
 	stable   msgid.Seq
 
-	kept recovery.Retention // above stable, each with the order position that led to it: it may go when that is durable (O2)
-	sent int                // as many of them, the oldest, are released
+	retained recovery.Retention // above stable, each with the order position that led to it: it may go when that is durable (D2)
+	sent     int                // as many of them, the oldest, are released
 
-	open        bool              // the target has said what it has; nothing is published before
-	consumed    msgid.Seq         // flow control: the target has consumed up to here
-	credit      uint64            // the offset of consumed: a frame may go if it begins less than a window above
-	noted       bool              // the target has told this incarnation what it has
-	have        msgid.Seq         // what it has and this incarnation has not regenerated yet; 0: nothing
-	haveSum     uint32            // running checksum at have, of what the target has
-	owing       bool              // the target owes its own targets what they have consumed before; see owes
-	stableInc   msgid.Incarnation // whose ACK made it so
-	begun       msgid.Seq         // stable when this incarnation began
-	saved       msgid.Seq         // emitted at the last durable snapshot
-	captured    msgid.Seq         // emitted at the snapshot being stored
-	capturedSum uint32
-	wanted      msgid.Ranges
+	open         bool              // the target has said what it has; nothing is published before
+	consumed     msgid.Seq         // flow control: the target has consumed up to here
+	credit       uint64            // the offset of consumed: a frame may go if it begins less than a window above
+	verified     bool              // the target has told this incarnation what it has
+	have         msgid.Seq         // what it has and this incarnation has not regenerated yet; 0: nothing
+	haveSum      uint32            // running checksum at have, of what the target has
+	targetInDebt bool              // the target owes its own targets what they have consumed before; see inDebt
+	stableInc    msgid.Incarnation // whose ACK made it so
+	begun        msgid.Seq         // stable when this incarnation began
+	saved        msgid.Seq         // emitted at the last durable snapshot
+	captured     msgid.Seq         // emitted at the snapshot being stored
+	capturedSum  uint32
+	wanted       msgid.Ranges
 
 	markAt    recovery.Tick // when the high-water mark is repeated; 0: never
 	markDelay recovery.Tick
@@ -57,17 +57,17 @@ func (m *Machine) onSealed(out *output, f channel.Frame) {
 	}
 	m.status.Counters.Emitted += uint64(f.Count)
 	if out.consumed >= f.Last() {
-		out.credit = out.kept.End() + uint64(f.Len())
+		out.credit = out.retained.End() + uint64(f.Len())
 	}
 	if f.Last() <= out.stable { // regenerated, and the target never needs it again
-		out.kept.Skip(f)
+		out.retained.Skip(f)
 		m.do.Add(recovery.Action{Kind: recovery.Free, Output: out.index, Frame: f})
 		return
 	}
-	out.kept.Push(f, m.order.pos)
-	m.retained += f.Len()
+	out.retained.Push(f, m.determinants.pos)
+	m.retainedBytes += f.Len()
 	m.pump(out)
-	m.appendOrder(false)
+	m.appendDeterminants(false)
 	m.urge()
 }
 
@@ -76,9 +76,9 @@ func (m *Machine) pump(out *output) {
 	if !out.open {
 		return
 	}
-	for out.sent < out.kept.Len() {
-		r := out.kept.At(out.sent)
-		if r.Gate > m.order.durable && m.bug != EarlyRelease { // O2
+	for out.sent < out.retained.Len() {
+		r := out.retained.At(out.sent)
+		if r.Gate > m.determinants.durable && m.bug != EarlyRelease { // D2
 			break
 		}
 		if r.Frame.Last() > out.released {
@@ -102,11 +102,11 @@ func (m *Machine) pump(out *output) {
 func (m *Machine) resend(out *output) {
 	for len(out.wanted) > 0 {
 		want := out.wanted[0]
-		k := out.kept.Find(want.First)
+		k := out.retained.Find(want.First)
 		if k >= out.sent {
 			return // not regenerated yet
 		}
-		r := out.kept.At(k)
+		r := out.retained.At(k)
 		if want.First < r.Frame.First { // below what is retained: overtaken by an ACK
 			out.wanted.Remove(seqRange(want.First, r.Frame.First-1))
 			continue
@@ -132,7 +132,7 @@ func (m *Machine) resend(out *output) {
 // onHello: the target was restored, at a position (R3). It is answered with the high-water mark, in order with
 // the data: what the target does not have when the mark arrives, it missed.
 func (m *Machine) onHello(out *output, sig *channel.Signal) {
-	if !m.meet(out, sig, sig.Seq) {
+	if !m.admitTarget(out, sig, sig.Seq) {
 		return
 	}
 	if !out.open {
@@ -144,7 +144,7 @@ func (m *Machine) onHello(out *output, sig *channel.Signal) {
 
 // meet checks the incarnation of the target (T4), and takes note of a new one that was restored at a position.
 // It reports whether the signal counts.
-func (m *Machine) meet(out *output, sig *channel.Signal, restored msgid.Seq) bool {
+func (m *Machine) admitTarget(out *output, sig *channel.Signal, restored msgid.Seq) bool {
 	if highest := max(out.target, out.stableInc); sig.Incarnation < highest && m.bug != NoFence {
 		m.status.Counters.Rejected++
 		// Whoever it is learns from this that it was taken for dead, or that its log has forgotten its incarnations;
@@ -172,16 +172,16 @@ func (m *Machine) meet(out *output, sig *channel.Signal, restored msgid.Seq) boo
 // note takes what the target says it has, of this incarnation and the last ones, the first time it does: it must be
 // what is emitted, or will be, when it is regenerated (T5). The target itself would notice a difference only when a
 // frame follows, and there may be none.
-func (m *Machine) note(out *output, sig *channel.Signal) {
-	if out.noted || sig.For != m.cfg.Incarnation {
+func (m *Machine) verifyTarget(out *output, sig *channel.Signal) {
+	if out.verified || sig.For != m.cfg.Incarnation {
 		return
 	}
-	out.noted = true
+	out.verified = true
 	out.have, out.haveSum = sig.Have, sig.Sum
 	if out.have > out.emitted {
 		m.compareEnd()
-	} else if k := out.kept.Find(out.have); k < out.kept.Len() && out.kept.At(k).Frame.First <= out.have {
-		m.compare(out, out.kept.At(k).Frame)
+	} else if k := out.retained.Find(out.have); k < out.retained.Len() && out.retained.At(k).Frame.First <= out.have {
+		m.compare(out, out.retained.At(k).Frame)
 	} else {
 		out.have = 0 // it is stable
 	}
@@ -228,10 +228,10 @@ func (m *Machine) openAt(out *output, have msgid.Seq) {
 
 // onAck trims what is stable (S1) and gives credit.
 func (m *Machine) onAck(out *output, sig *channel.Signal) {
-	if !m.meet(out, sig, sig.Seq) {
+	if !m.admitTarget(out, sig, sig.Seq) {
 		return
 	}
-	m.note(out, sig)
+	m.verifyTarget(out, sig)
 	if !out.open && sig.For == m.cfg.Incarnation {
 		m.openAt(out, sig.Have)
 		out.setConsumed(sig.Consumed)
@@ -249,25 +249,25 @@ func (m *Machine) onAck(out *output, sig *channel.Signal) {
 	if sig.Wave != out.wave {
 		out.wave, out.fresh = sig.Wave, true
 	}
-	out.owing = sig.Flags&channel.Owing != 0
+	out.targetInDebt = sig.Flags&channel.ReplayDebt != 0
 	m.pump(out)
 	m.checkDone()
 }
 
 // setConsumed notes the target's position, and its offset in bytes.
 func (out *output) setConsumed(s msgid.Seq) {
-	out.consumed, out.credit = s, out.kept.After(s)
+	out.consumed, out.credit = s, out.retained.After(s)
 }
 
-// trim drops what a durable snapshot of the target covers (I5: and nothing above it).
+// trim drops what a durable snapshot of the target covers (S1), and nothing above it.
 func (m *Machine) trim(out *output, stable msgid.Seq) {
 	if m.bug == EarlyTrim {
 		stable++
 	}
 	out.stable = stable
 	out.released = max(out.released, stable)
-	dropped := out.kept.Trim(stable, func(f *channel.Frame) {
-		m.retained -= f.Len()
+	dropped := out.retained.Trim(stable, func(f *channel.Frame) {
+		m.retainedBytes -= f.Len()
 		m.do.Add(recovery.Action{Kind: recovery.Free, Output: out.index, Frame: *f})
 	})
 	out.sent = max(0, out.sent-dropped)
@@ -279,7 +279,7 @@ func (m *Machine) trim(out *output, stable msgid.Seq) {
 
 // onAsk notes what the target asks for: the released part, of what no ACK has overtaken (S2, S4).
 func (m *Machine) onAsk(out *output, sig *channel.Signal) {
-	if !m.meet(out, sig, sig.Seq) {
+	if !m.admitTarget(out, sig, sig.Seq) {
 		return
 	}
 	if !out.open {
@@ -332,12 +332,12 @@ func (m *Machine) tickOutput(out *output) {
 
 // urge asks the targets for a snapshot when much is retained (S1).
 func (m *Machine) urge() {
-	if m.retained < m.cfg.SoftBound {
+	if m.retainedBytes < m.cfg.SoftBound {
 		return
 	}
 	for o := range m.out {
 		out := &m.out[o]
-		if out.open && out.kept.Len() > 0 && m.now >= out.urgedAt {
+		if out.open && out.retained.Len() > 0 && m.now >= out.urgedAt {
 			out.urgedAt = m.now + m.urgeEvery()
 			m.mark(out, channel.Urge)
 		}
@@ -351,33 +351,33 @@ func (m *Machine) urgeEvery() recovery.Tick { return max(1, m.cfg.SnapshotEvery/
 // places than the first time, and other frames are retained, so windows and bounds that sufficed then may not now:
 // we could wait for the credit of one target, which waits for the turn of another, which waits for us. What is
 // emitted beyond the bounds is bounded by what was emitted before.
-func (m *Machine) owes() bool {
+func (m *Machine) inDebt() bool {
 	for o := range m.out {
-		if out := &m.out[o]; out.open && (out.consumed > out.emitted || out.owing && out.consumed == out.emitted) {
+		if out := &m.out[o]; out.open && (out.consumed > out.emitted || out.targetInDebt && out.consumed == out.emitted) {
 			return true
 		}
 	}
 	return false
 }
 
-// watchOwing notes when this task begins or ceases to owe, or to repeat its record, which it cannot leave half done
+// watchDebt notes when this task begins or ceases to owe, or to repeat its record, which it cannot leave half done
 // either. Its sources are told if it gets nothing for a while, so that an ordinary recovery does not speak of it.
-func (m *Machine) watchOwing() {
-	switch owes := m.owes() || len(m.order.replay) > 0; {
-	case !owes && m.owing:
-		m.owing, m.owingAt = false, 0
+func (m *Machine) watchDebt() {
+	switch owes := m.inDebt() || len(m.determinants.replay) > 0; {
+	case !owes && m.debtReported:
+		m.debtReported, m.debtAt = false, 0
 		m.ackAll()
 	case !owes:
-		m.owingAt = 0
-	case m.owingAt == 0:
-		m.owingAt = m.now + m.cfg.RetryEvery
+		m.debtAt = 0
+	case m.debtAt == 0:
+		m.debtAt = m.now + m.cfg.RetryEvery
 	}
 }
 
-// tickOwing tells the sources that this task owes, again and again, since an ACK may be lost.
-func (m *Machine) tickOwing() {
-	if m.owingAt != 0 && m.now >= m.owingAt {
-		m.owing, m.owingAt = true, m.now+m.cfg.RetryEvery
+// tickDebt tells the sources that this task owes, again and again, since an ACK may be lost.
+func (m *Machine) tickDebt() {
+	if m.debtAt != 0 && m.now >= m.debtAt {
+		m.debtReported, m.debtAt = true, m.now+m.cfg.RetryEvery
 		m.ackAll()
 	}
 }
@@ -385,7 +385,7 @@ func (m *Machine) tickOwing() {
 // blocked returns the output that keeps the task from consuming: one without credit, or, at the hard bound of
 // retention, the one that retains most. It returns NoOutput if there is none, or if the task owes.
 func (m *Machine) blocked() recovery.Output {
-	if o := m.full(); o != recovery.NoOutput && !m.owes() {
+	if o := m.full(); o != recovery.NoOutput && !m.inDebt() {
 		return o
 	}
 	return recovery.NoOutput
@@ -394,16 +394,16 @@ func (m *Machine) blocked() recovery.Output {
 // full returns the output at a bound, or NoOutput.
 func (m *Machine) full() recovery.Output {
 	for o := range m.out {
-		if out := &m.out[o]; out.kept.End() >= out.credit+uint64(m.cfg.Window) && m.bug != NoCredit {
+		if out := &m.out[o]; out.retained.End() >= out.credit+uint64(m.cfg.Window) && m.bug != NoCredit {
 			return out.index
 		}
 	}
-	if m.retained < m.cfg.HardBound {
+	if m.retainedBytes < m.cfg.HardBound {
 		return recovery.NoOutput
 	}
 	most, fullest := uint64(0), recovery.NoOutput
 	for o := range m.out {
-		if n := m.out[o].kept.Bytes(); n > most {
+		if n := m.out[o].retained.Bytes(); n > most {
 			most, fullest = n, m.out[o].index
 		}
 	}

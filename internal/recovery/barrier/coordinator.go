@@ -116,7 +116,7 @@ func (m *Coordinator) open(culprit uint32) {
 	m.store()
 }
 
-// store stores the epoch, or the decision that a checkpoint is committed (C2).
+// store stores the epoch, or the decision that a checkpoint is committed (B5).
 func (m *Coordinator) store() {
 	m.storing, m.captured = true, m.decision
 	if m.phase == running {
@@ -158,7 +158,7 @@ func (m *Coordinator) onTick() {
 }
 
 // begin begins a checkpoint, if every task knows that the last one is committed: the next barrier must not reach a
-// sink before it has made visible what the last one closed (C1).
+// sink before it has made visible what the last one closed (B4).
 func (m *Coordinator) begin() {
 	if m.answered() {
 		m.begun++

@@ -213,7 +213,7 @@ func (m *Task) join(epoch uint32) {
 	m.caughtUp()
 }
 
-// onCommitted: all tasks have the checkpoint, and the coordinator will not go back before it (C3). So the targets have
+// onCommitted: all tasks have the checkpoint, and the coordinator will not go back before it (B6). So the targets have
 // consumed what was before its barrier, though their ACKs may be lost.
 func (m *Task) onCommitted(w wave, final bool) {
 	if m.joined && w == m.stored && w > m.committed {
@@ -283,7 +283,7 @@ func (m *Task) onReady() {
 			m.turn = i + 1
 			f := in.pop()
 			in.consumed, in.sum = f.Last(), f.After
-			in.untold += f.Len()
+			in.unacked += f.Len()
 			m.dirty = true
 			m.status.Counters.Consumed += uint64(f.Count)
 			m.run(recovery.Action{Kind: recovery.Deliver, Input: in.index, Frame: f})
@@ -300,7 +300,7 @@ func (m *Task) run(a recovery.Action) {
 func (m *Task) onConsumed() {
 	m.working = false
 	for i := range m.in {
-		if in := &m.in[i]; in.untold >= m.cfg.Window/3 {
+		if in := &m.in[i]; in.unacked >= m.cfg.Window/3 {
 			m.ack(in)
 		}
 	}

@@ -31,7 +31,7 @@ type input struct {
 	consumed msgid.Seq
 	ready    recovery.Queue
 	ended    bool
-	untold   int
+	unacked  int
 	helloAt  recovery.Tick
 	delay    recovery.Tick
 }
@@ -311,7 +311,7 @@ func (m *Machine) deliver() bool {
 			if f.Incarnation == in.source { // else it numbered otherwise
 				in.consumed = f.Last()
 			}
-			in.untold += f.Len()
+			in.unacked += f.Len()
 			m.status.Counters.Consumed += uint64(f.Count)
 			m.run(recovery.Action{Kind: recovery.Deliver, Input: in.index, Frame: f})
 			return true
@@ -328,14 +328,14 @@ func (m *Machine) run(a recovery.Action) {
 func (m *Machine) onConsumed() {
 	m.working = false
 	for i := range m.in {
-		if m.in[i].untold >= m.cfg.Window/3 {
+		if m.in[i].unacked >= m.cfg.Window/3 {
 			m.ack(&m.in[i])
 		}
 	}
 }
 
 func (m *Machine) ack(in *input) {
-	in.untold = 0
+	in.unacked = 0
 	if m.ended {
 		in.consumed = in.accepted
 	}

@@ -12,12 +12,12 @@ import (
 )
 
 // An order is what only the task knows and replay could not repeat: which input had its turn, for how many
-// tuples, and every other choice (O1). Its entries are numbered from 1. A frame is released when the entries up
-// to the one that led to it are durable (O2). Of a task with nothing to record pos stays 0, and so every frame
-// may go at once (O3).
+// tuples, and every other choice (D1). Its entries are numbered from 1. A frame is released when the entries up
+// to the one that led to it are durable (D2). Of a task with nothing to record pos stays 0, and so every frame
+// may go at once (D3).
 //
 // Invariant: durable <= pos. Entries above durable are in flight or pending.
-type order struct {
+type determinantLog struct {
 	recorded bool // turns of inputs are recorded: several inputs, or timers
 	pos      uint64
 	durable  uint64
@@ -60,7 +60,7 @@ var (
 func (k entryKind) begins() bool { return k == turn || k == timer }
 
 // consume records a turn. Turns of the same input in a row are one entry.
-func (o *order) consume(in recovery.Input, n uint64) {
+func (o *determinantLog) consume(in recovery.Input, n uint64) {
 	if last := len(o.pending) - 1; last >= 0 && o.mergeable {
 		if e := &o.pending[last]; e.kind == turn && e.input == in {
 			e.value += n
@@ -70,7 +70,7 @@ func (o *order) consume(in recovery.Input, n uint64) {
 	o.add(entry{kind: turn, input: in, value: n})
 }
 
-func (o *order) add(e entry) {
+func (o *determinantLog) add(e entry) {
 	o.pending = append(o.pending, e)
 	o.pos++
 	o.mergeable = true
@@ -82,20 +82,20 @@ func (m *Machine) onDeterminant(c recovery.Determinant, fresh entry) {
 	fresh.kind = kindOf(c)
 	value := fresh.value
 	if m.cfg.Pessimism == recovery.Optimistic { // else the effects are recorded, not the choices
-		if recorded, ok := m.order.next(fresh); ok {
+		if recorded, ok := m.determinants.next(fresh); ok {
 			value = recorded
-		} else if m.order.misses(c) {
+		} else if m.determinants.misses(c) {
 			m.fail(&recovery.ReplayError{Alias: m.cfg.Self, What: "it made a choice that is not in the record"})
 			return
 		} else {
-			m.order.add(fresh)
+			m.determinants.add(fresh)
 		}
 	}
 	m.do.Add(recovery.Action{Kind: recovery.ReturnDeterminant, Value: value})
 }
 
 // next takes the next recorded choice of the kind of a fresh one out of the run that is being repeated.
-func (o *order) next(fresh entry) (uint64, bool) {
+func (o *determinantLog) next(fresh entry) (uint64, bool) {
 	for k, e := range o.replay {
 		if k > 0 && o.recorded && e.kind.begins() {
 			break // of another run
@@ -122,7 +122,7 @@ func (o *order) next(fresh entry) (uint64, bool) {
 }
 
 // run returns the length of the leading part of the record that the run being repeated may draw from.
-func (o *order) run() int {
+func (o *determinantLog) run() int {
 	if !o.recorded {
 		return len(o.replay) // one input and no timers: the choices alone are the record
 	}
@@ -136,12 +136,12 @@ func (o *order) run() int {
 
 // misses reports whether a choice that is not in the record contradicts it: the record goes on after this run,
 // so the run was recorded whole.
-func (o *order) misses(c recovery.Determinant) bool {
+func (o *determinantLog) misses(c recovery.Determinant) bool {
 	return c != recovery.DeterminantGivenUp && o.run() < len(o.replay)
 }
 
 // givenUp returns the tuples of a frame that were given up when they were consumed first.
-func (o *order) givenUp(in recovery.Input, f channel.Frame) []recovery.GivenUp {
+func (o *determinantLog) givenUp(in recovery.Input, f channel.Frame) []recovery.GivenUp {
 	if o.givenUps == 0 {
 		return nil
 	}
@@ -161,7 +161,7 @@ func (o *order) givenUp(in recovery.Input, f channel.Frame) []recovery.GivenUp {
 
 // repeat runs the operator on exactly what the record says (R4).
 func (m *Machine) repeat() {
-	e := &m.order.replay[0]
+	e := &m.determinants.replay[0]
 	switch e.kind {
 	case turn:
 		if e.value == 0 { // its run is over
@@ -198,8 +198,8 @@ const fewerChoices = "it made fewer choices than are recorded"
 
 // endRun drops an entry whose tuples have all been consumed again, and goes on.
 func (m *Machine) endRun() {
-	m.order.replay = m.order.replay[1:]
-	if len(m.order.replay) > 0 {
+	m.determinants.replay = m.determinants.replay[1:]
+	if len(m.determinants.replay) > 0 {
 		m.repeat()
 	} else {
 		m.checkCaughtUp()
@@ -209,10 +209,10 @@ func (m *Machine) endRun() {
 
 // starved returns the input that recorded order waits for, or -1.
 func (m *Machine) starved() recovery.Input {
-	if !m.order.recorded || len(m.order.replay) == 0 {
+	if !m.determinants.recorded || len(m.determinants.replay) == 0 {
 		return recovery.NoInput
 	}
-	if e := m.order.replay[0]; e.kind == turn && e.value > 0 && m.in[e.input].ready.Len() == 0 {
+	if e := m.determinants.replay[0]; e.kind == turn && e.value > 0 && m.in[e.input].ready.Len() == 0 {
 		return e.input
 	}
 	return recovery.NoInput
@@ -220,11 +220,11 @@ func (m *Machine) starved() recovery.Input {
 
 // onDue fires a timer, unless the task repeats recorded order, which says when timers fire.
 func (m *Machine) onDue(at uint64) {
-	if m.working || m.ended || m.blocked() != recovery.NoOutput || len(m.order.replay) > 0 || m.inputsEnded() {
+	if m.working || m.ended || m.blocked() != recovery.NoOutput || len(m.determinants.replay) > 0 || m.inputsEnded() {
 		return
 	}
-	if m.order.recorded {
-		m.order.add(entry{kind: timer, value: at})
+	if m.determinants.recorded {
+		m.determinants.add(entry{kind: timer, value: at})
 	}
 	m.begin()
 	m.do.Add(recovery.Action{Kind: recovery.RunTimer, Value: at})
@@ -234,18 +234,18 @@ func (m *Machine) onDue(at uint64) {
 // tells; the first that is not sent may wait for credit, or for its target to be there.
 func (m *Machine) gated() bool {
 	for o := range m.out {
-		if out := &m.out[o]; out.sent < out.kept.Len() && out.kept.At(out.kept.Len()-1).Gate > m.order.durable {
+		if out := &m.out[o]; out.sent < out.retained.Len() && out.retained.At(out.retained.Len()-1).Gate > m.determinants.durable {
 			return true
 		}
 	}
 	return false
 }
 
-// appendOrder appends the pending order if a frame waits for it: at once when the task is idle, about once a
-// millisecond when it is busy, one append at a time (O2). Order that nothing waits for is not appended at all:
+// appendDeterminants appends the pending order if a frame waits for it: at once when the task is idle, about once a
+// millisecond when it is busy, one append at a time (D2). Order that nothing waits for is not appended at all:
 // nobody has seen anything that follows from it, and the next snapshot covers it.
-func (m *Machine) appendOrder(idle bool) {
-	o := &m.order
+func (m *Machine) appendDeterminants(idle bool) {
+	o := &m.determinants
 	if o.inFlight || len(o.pending) == 0 || m.cfg.Pessimism != recovery.Optimistic || m.snap.lost {
 		return // after a loss of the log, order before the pending one is missing: only a snapshot makes up for it
 	}
@@ -259,12 +259,12 @@ func (m *Machine) appendOrder(idle bool) {
 	}
 	o.inFlight, o.inFlightTo = true, o.pos-uint64(rest)
 	m.status.Counters.Appends++
-	m.do.Add(recovery.Action{Kind: recovery.Append, Data: encodeOrder(o.inFlightTo, o.pending[:n])})
+	m.do.Add(recovery.Action{Kind: recovery.Append, Data: encodeDeterminants(o.inFlightTo, o.pending[:n])})
 	o.pending = slices.Delete(o.pending, 0, n)
 }
 
 func (m *Machine) onAppended() {
-	o := &m.order
+	o := &m.determinants
 	if !o.inFlight {
 		return
 	}
@@ -273,11 +273,11 @@ func (m *Machine) onAppended() {
 	for k := range m.out {
 		m.pump(&m.out[k])
 	}
-	m.appendOrder(false)
+	m.appendDeterminants(false)
 }
 
 // covered drops pending entries that a durable snapshot covers.
-func (o *order) covered(pos uint64) {
+func (o *determinantLog) covered(pos uint64) {
 	o.durable = max(o.durable, pos)
 	first := o.pos - uint64(len(o.pending)) + 1
 	if pos >= first {
@@ -286,9 +286,9 @@ func (o *order) covered(pos uint64) {
 	}
 }
 
-const orderVersion = 2
+const determinantVersion = 2
 
-var errOrder = fmt.Errorf("backtrack: order record: %w", checkpoint.ErrDamaged)
+var errDeterminants = fmt.Errorf("backtrack: order record: %w", checkpoint.ErrDamaged)
 
 // A record of order stays small, since the log bounds its entries, and reasons may be long.
 const (
@@ -306,10 +306,10 @@ func fitting(entries []entry) (n int) {
 	return n
 }
 
-// encodeOrder encodes entries of which the last has number pos.
-func encodeOrder(pos uint64, entries []entry) []byte {
+// encodeDeterminants encodes entries of which the last has number pos.
+func encodeDeterminants(pos uint64, entries []entry) []byte {
 	b := make([]byte, 0, 16+6*len(entries))
-	b = append(b, orderVersion)
+	b = append(b, determinantVersion)
 	b = binary.AppendUvarint(b, pos-uint64(len(entries))+1)
 	b = binary.AppendUvarint(b, uint64(len(entries)))
 	for _, e := range entries {
@@ -324,11 +324,11 @@ func encodeOrder(pos uint64, entries []entry) []byte {
 	return b
 }
 
-// decodeOrder returns the entries of a record and the number of the first.
-func decodeOrder(b []byte, inputs int) (first uint64, entries []entry, err error) {
+// decodeDeterminants returns the entries of a record and the number of the first.
+func decodeDeterminants(b []byte, inputs int) (first uint64, entries []entry, err error) {
 	d := recovery.Decode(b)
-	if d.Byte() != orderVersion {
-		return 0, nil, errOrder
+	if d.Byte() != determinantVersion {
+		return 0, nil, errDeterminants
 	}
 	first = d.Uvarint()
 	n := d.Uvarint()
@@ -339,12 +339,12 @@ func decodeOrder(b []byte, inputs int) (first uint64, entries []entry, err error
 		}
 		known := e.kind >= turn && e.kind <= lastKind && e.kind != choiceBase
 		if d.Bad() || !known || int(e.input) >= max(inputs, 1) {
-			return 0, nil, errOrder
+			return 0, nil, errDeterminants
 		}
 		entries = append(entries, e)
 	}
 	if !d.Done() || first == 0 {
-		return 0, nil, errOrder
+		return 0, nil, errDeterminants
 	}
 	return first, entries, nil
 }
