@@ -55,14 +55,14 @@ const (
 	Starving
 	// Full, on a mark: the source is at the hard bound of retention and has stopped consuming.
 	Full
-	// Owing, on an ACK: the target was restored, and repeats what it did before, on which others wait. It must be
+	// ReplayDebt, on an ACK: the target was restored, and repeats what it did before, on which others wait. It must be
 	// fed, whatever else the source waits for.
-	Owing
+	ReplayDebt
 	// Committed, of a checkpoint: Wave is one that all tasks have, and will not go back before.
 	Committed
 )
 
-var flagNames = [...]string{"greet", "urge", "ended", "starving", "full", "owing", "committed"}
+var flagNames = [...]string{"greet", "urge", "ended", "starving", "full", "replay debt", "committed"}
 
 // String returns the names of the flags that are set, "greet,urge".
 func (f SignalFlags) String() string {

@@ -7,17 +7,17 @@
 //     JetStream, package memlog in memory.
 //   - A Writer is one incarnation of an alias. It begins with a begin record; from then on no earlier incarnation can
 //     append anything: it is fenced.
-//   - An order record holds what a replay could not repeat: from which channel a task consumed, which time it read.
+//   - A determinant record holds what a replay could not repeat: from which channel a task consumed, which time it read.
 //     To this package it is bytes.
 //   - A snapshot is uploaded in chunks, and counts when its commit record is in the log. It is full, or an increment
 //     on the snapshot before: a full one and the increments on it are a chain.
-//   - A History is what a new incarnation restores from: the newest chain, and the order records behind it.
+//   - A History is what a new incarnation restores from: the newest chain, and the determinant records behind it.
 //
 // A task's life:
 //
 //	w, h, err := checkpoint.Open(ctx, log, alias, checkpoint.Options{})
-//	restore(h.Chain)                             // then consume again in the order of h.Orders
-//	err = w.Append(ctx, order)                   // now what followed from it may be released
+//	restore(h.Chain)                             // then consume again in the order of h.Determinants
+//	err = w.Append(ctx, determinants)             // now what followed from it may be released
 //	up := w.Begin(snapshot, true).Covers(w.Mark())
 //	for done := false; !done; {
 //		done, err = up.Step(ctx)             // w.Append may come between
@@ -36,17 +36,17 @@
 //   - One goroutine at a time uses a Writer. All calls block; there is no goroutine and no clock in this package, so
 //     whoever wants a pause between tries gives Options.Pause, and a limit by ctx.
 //   - After ErrFenced, stop. After ErrWentBack or ErrGone, a live task calls Rebegin and uploads a full snapshot.
-//   - After ErrUnknown the record may be in the log, now or later. The next append takes it into account, but an order
-//     record given to Append again is then there twice: order records carry numbers of their own, by which their
+//   - After ErrUnknown the record may be in the log, now or later. The next append takes it into account, but a determinant
+//     record given to Append again is then there twice: determinant records carry numbers of their own, by which their
 //     reader drops what it has seen.
-//   - Snapshots are captured one after another, and all order that led to a captured state is appended before its
+//   - Snapshots are captured one after another, and all determinants that led to a captured state are appended before its
 //     upload's last step; see Writer.Begin.
 //
 // # What is checked, and what is refused
 //
-// Every record has checksums, the number of order records before it, and the snapshots say which of them they need.
+// Every record has checksums, the number of determinant records before it, and the snapshots say which of them they need.
 // So a flipped bit, an entry that the store has lost and a stray record of a paused incarnation are all noticed. A
-// damaged snapshot is passed over for the one before. A damaged or missing order record that no later snapshot covers
+// damaged snapshot is passed over for the one before. A damaged or missing determinant record that no later snapshot covers
 // cannot be made up for: Open fails with ErrDamaged rather than restore a state that never was. The one loss that an
 // alias's entries cannot tell of is that of its newest ones, as after a power cut: then the history is a whole but
 // earlier one.

@@ -23,7 +23,7 @@ func Example() {
 	_ = w.Append(ctx, []byte("split.1 x 3"))
 	up := w.Begin([][]byte{[]byte("state after "), []byte("three tuples")}, true).Covers(w.Mark())
 	for done := false; !done; {
-		_ = w.Append(ctx, []byte("split.0 x 1")) // the order goes on while the snapshot is uploaded
+		_ = w.Append(ctx, []byte("split.0 x 1")) // determinants may be appended while the snapshot is uploaded
 		if done, err = up.Step(ctx); err != nil {
 			fmt.Println(err)
 			return
@@ -32,10 +32,10 @@ func Example() {
 
 	// The task is started again; what is left of the old one can append no more.
 	next, h, _ := checkpoint.Open(ctx, log, count3, checkpoint.Options{})
-	fmt.Printf("incarnation %d: %s, then %s\n", next.Incarnation(), h.Chain, h.Orders)
+	fmt.Printf("incarnation %d: %s, then %s\n", next.Incarnation(), h.Chain, h.Determinants)
 	err = w.Append(ctx, []byte("split.0 x 9"))
 	fmt.Println(errors.Is(err, checkpoint.ErrFenced), err)
 	// Output:
 	// incarnation 2: [state after three tuples], then [split.0 x 1 split.0 x 1]
-	// true append order of count.3: checkpoint: incarnation 1 of count.3 is fenced: incarnation 2 has begun; stop this one
+	// true append determinants of count.3: checkpoint: incarnation 1 of count.3 is fenced: incarnation 2 has begun; stop this one
 }

@@ -16,10 +16,10 @@ type History struct {
 	// Chain is the newest full snapshot that can be used and the increments on it, in order. It is empty if
 	// there is none: the task starts from its beginning.
 	Chain [][]byte
-	// Orders are the bodies of the order records, in order, without a hole. They begin at the moment that the chain's
+	// Determinants are the bodies of the determinant records, in order, without a hole. They begin at the moment that the chain's
 	// last snapshot Covers, or at the commit before it, so the first ones may be part of it: a snapshot is captured
-	// some time before its commit, and only the reader can tell, by its own order numbers.
-	Orders [][]byte
+	// some time before its commit, and only the reader can tell, by the numbers in them.
+	Determinants [][]byte
 	// Damaged counts what was passed over: entries that cannot be read, snapshots that do not verify, and
 	// records of a fenced incarnation.
 	Damaged int
@@ -38,12 +38,12 @@ type scan struct {
 	line    line
 	damaged int
 
-	started bool     // a record was accepted
-	broken  bool     // the past is lost: only a full snapshot can make up for it
-	count   uint64   // how many order records were appended before the next record
-	first   uint64   // the number of orders[0]; the first of all is 1
-	orders  [][]byte // Invariant: without a hole, and first+len(orders) == count+1
-	unsure  Pos      // an entry that cannot be read and may be an order record; 0: what follows told
+	started      bool     // a record was accepted
+	broken       bool     // the past is lost: only a full snapshot can make up for it
+	count        uint64   // how many determinant records were appended before the next record
+	first        uint64   // the number of determinants[0]; the first of all is 1
+	determinants [][]byte // Invariant: without a hole, and first+len(determinants) == count+1
+	unsure       Pos      // an entry that cannot be read and may be a determinant record; 0: what follows told
 
 	upload upload // the snapshot whose commit may follow
 	snaps  []snap // usable ones from the newest full one on, oldest first
@@ -60,7 +60,7 @@ type base struct {
 type snap struct {
 	link
 	commit
-	count uint64 // how many order records came before its commit
+	count uint64 // how many determinant records came before its commit
 	keep  Pos
 	data  []byte
 }
@@ -117,16 +117,16 @@ func (s *scan) add(e Entry) {
 	s.follow(r, before)
 	if err == errBody {
 		s.damaged++
-		if r.kind == kindOrder { // nothing that follows may be used as if it were there
+		if r.kind == kindDeterminants { // nothing that follows may be used as if it were there
 			s.count++
 			s.lose(s.count)
 		}
 		return
 	}
 	switch r.kind {
-	case kindOrder:
+	case kindDeterminants:
 		s.count++
-		s.orders = append(s.orders, r.body)
+		s.determinants = append(s.determinants, r.body)
 	case kindChunk:
 		s.onChunk(e.Pos, r)
 	case kindCommit:
@@ -145,18 +145,18 @@ func (s *scan) follow(r record, before line) {
 		s.upload = upload{}
 	}
 	switch {
-	case r.kind == kindRebegin, stranger, s.started && r.orders < s.count:
+	case r.kind == kindRebegin, stranger, s.started && r.count < s.count:
 		s.snaps, s.fulls, s.upload, s.broken = nil, nil, upload{}, true
-		s.lose(r.orders)
-	case r.orders != s.count:
-		s.lose(r.orders)
+		s.lose(r.count)
+	case r.count != s.count:
+		s.lose(r.count)
 	}
 	s.started, s.unsure = true, 0
 }
 
-// lose gives up the order records up to number count: they, or some of them, are missing.
+// lose gives up the determinant records up to number count: they, or some of them, are missing.
 func (s *scan) lose(count uint64) {
-	s.count, s.first, s.orders = count, count+1, nil
+	s.count, s.first, s.determinants = count, count+1, nil
 }
 
 func (s *scan) onChunk(pos Pos, r record) {
@@ -208,10 +208,10 @@ func (s *scan) onCommit(pos Pos, r record) {
 		s.fulls = append(s.fulls, full{commit: pos, keep: r.keep})
 		s.broken = false
 	}
-	s.snaps = append(s.snaps, snap{link{r.id, pos, u.first}, c, r.orders, r.keep, data})
+	s.snaps = append(s.snaps, snap{link{r.id, pos, u.first}, c, r.count, r.keep, data})
 	// What only older snapshots need can go: whatever damage makes this one useless was before it.
-	for len(s.orders) > 0 && s.first <= c.after {
-		s.orders, s.first = s.orders[1:], s.first+1
+	for len(s.determinants) > 0 && s.first <= c.after {
+		s.determinants, s.first = s.determinants[1:], s.first+1
 	}
 }
 
@@ -286,17 +286,17 @@ func (s *scan) history() (*History, error) {
 	}
 	switch {
 	case s.unsure != 0:
-		return bad(s.unsure, "the last entry cannot be read, and may be an order record")
+		return bad(s.unsure, "the last entry cannot be read, and may be a determinant record")
 	case s.broken:
 		return bad(s.last.pos, "the task had gone on after a loss of the log, and ended before its next full snapshot")
 	case after+1 < s.first:
-		return bad(near, "order records between %d and %d are missing, and no later snapshot covers them", after+1, s.first-1)
+		return bad(near, "determinant records between %d and %d are missing, and no later snapshot covers them", after+1, s.first-1)
 	}
-	h.Orders = s.orders
-	if skip := after + 1 - s.first; skip < uint64(len(h.Orders)) {
-		h.Orders = h.Orders[skip:]
+	h.Determinants = s.determinants
+	if skip := after + 1 - s.first; skip < uint64(len(h.Determinants)) {
+		h.Determinants = h.Determinants[skip:]
 	} else {
-		h.Orders = nil
+		h.Determinants = nil
 	}
 	return h, nil
 }

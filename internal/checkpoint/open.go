@@ -14,7 +14,7 @@ type Options struct {
 	// may be behind it after a loss of the newest entries.
 	AtLeast msgid.Incarnation
 	// MaxRecord is the largest record of a snapshot in bytes; default 256 KiB, and never more than the log
-	// takes. Order records wait behind one such append, hence no larger by default.
+	// takes. Determinant records wait behind one such append, hence no larger by default.
 	MaxRecord int
 	// ID names this writer among all that ever open the alias; default: random. A simulation sets it.
 	ID uint64

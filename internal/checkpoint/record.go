@@ -11,17 +11,17 @@ import (
 
 // A record is what an entry holds:
 //
-//	version kind incarnation writer number orders keep crc | body crc
+//	version kind incarnation writer number count keep crc | body crc
 //	1       1    4           8      8      8      8    4   |      4
 //
 // The head has a checksum of its own, so that damage in a long body still leaves known what was lost: a chunk can
-// be passed over, an order record cannot. The first checksum is seeded with the alias, which makes a record of
+// be passed over, a determinant record cannot. The first checksum is seeded with the alias, which makes a record of
 // another alias unreadable; the second goes on from the first, which ties the body to its head.
 type record struct {
 	kind        kind
 	incarnation msgid.Incarnation
 	id          recordID
-	orders      uint64 // how many order records come before this one in the alias's history
+	count       uint64 // how many determinant records come before this one in the alias's history
 	keep        Pos    // a restore from the newest snapshot needs nothing before this; 0: there is none
 	body        []byte
 }
@@ -33,11 +33,11 @@ type recordID struct{ writer, number uint64 }
 type kind uint8
 
 const (
-	kindBegin   kind = 1 + iota // an incarnation begins: R1
-	kindRebegin                 // it begins again on a log that has lost what came before
-	kindOrder                   // an order record
-	kindChunk                   // a part of a snapshot
-	kindCommit                  // the snapshot whose parts came before is complete
+	kindBegin        kind = 1 + iota // an incarnation begins: R1
+	kindRebegin                      // it begins again on a log that has lost what came before
+	kindDeterminants                 // a determinant record
+	kindChunk                        // a part of a snapshot
+	kindCommit                       // the snapshot whose parts came before is complete
 	kindEnd
 )
 
@@ -59,7 +59,7 @@ func appendRecord(dst []byte, seed uint32, r record, body ...[]byte) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(r.incarnation))
 	dst = binary.LittleEndian.AppendUint64(dst, r.id.writer)
 	dst = binary.LittleEndian.AppendUint64(dst, r.id.number)
-	dst = binary.LittleEndian.AppendUint64(dst, r.orders)
+	dst = binary.LittleEndian.AppendUint64(dst, r.count)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(r.keep))
 	sum := crc32.Update(seed, castagnoli, dst[start:])
 	dst = binary.LittleEndian.AppendUint32(dst, sum)
@@ -86,7 +86,7 @@ func parseRecord(seed uint32, data []byte) (r record, err error) {
 		kind:        kind(data[1]),
 		incarnation: msgid.Incarnation(binary.LittleEndian.Uint32(data[2:])),
 		id:          recordID{binary.LittleEndian.Uint64(data[6:]), binary.LittleEndian.Uint64(data[14:])},
-		orders:      binary.LittleEndian.Uint64(data[22:]),
+		count:       binary.LittleEndian.Uint64(data[22:]),
 		keep:        Pos(binary.LittleEndian.Uint64(data[30:])),
 	}
 	if sum != binary.LittleEndian.Uint32(data[headSize-4:]) || r.kind == 0 || r.kind >= kindEnd {
@@ -100,7 +100,7 @@ func parseRecord(seed uint32, data []byte) (r record, err error) {
 	return r, nil
 }
 
-// repeats reports whether r is an earlier try of the same step of an upload, whose answer was lost. Order records
+// repeats reports whether r is an earlier try of the same step of an upload, whose answer was lost. Determinant records
 // are told apart by their numbers alone: two may well be equal.
 func (r record) repeats(want record, body [][]byte) bool {
 	return r.kind == want.kind && (r.kind == kindChunk || r.kind == kindCommit) && bytes.HasPrefix(r.body, body[0])
@@ -128,13 +128,13 @@ func parseChunk(body []byte) (c chunk, ok bool) {
 }
 
 // A commit is the body of a kindCommit record. A restore from this snapshot also needs the snapshots that it
-// builds on and the order records after the number after, all of them at or behind the record's keep.
+// builds on and the determinant records after the number after, all of them at or behind the record's keep.
 type commit struct {
 	upload uint64
 	chunks uint32
 	sum    uint32 // CRC-32C of the snapshot
 	size   uint64 // bytes of the snapshot
-	after  uint64 // how many order records are certainly part of the snapshot
+	after  uint64 // how many determinant records are certainly part of the snapshot
 	first  Pos    // its first chunk; 0: it has none
 	full   bool
 	prev   link // the snapshot that it builds on, unless it is full

@@ -10,7 +10,7 @@ import (
 var alias = msgid.Alias{Operator: "count", Index: 3}
 
 func sample() record {
-	return record{kind: kindOrder, incarnation: 7, id: recordID{11, 13}, orders: 17, keep: 19}
+	return record{kind: kindDeterminants, incarnation: 7, id: recordID{11, 13}, count: 17, keep: 19}
 }
 
 func TestRecord(t *testing.T) {
@@ -24,7 +24,7 @@ func TestRecord(t *testing.T) {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	want.body = got.body
-	if got.kind != want.kind || got.incarnation != want.incarnation || got.id != want.id || got.orders != want.orders || got.keep != want.keep {
+	if got.kind != want.kind || got.incarnation != want.incarnation || got.id != want.id || got.count != want.count || got.keep != want.keep {
 		t.Fatalf("%+v, want %+v", got, want)
 	}
 	// Every flipped bit is noticed; in the body or behind it, the head is still good.
@@ -34,7 +34,7 @@ func TestRecord(t *testing.T) {
 			bad[i] ^= 1 << bit
 			got, err := parseRecord(seed, bad)
 			switch {
-			case i < headSize && err != errHead, i >= headSize && (err != errBody || got.id != want.id || got.kind != kindOrder):
+			case i < headSize && err != errHead, i >= headSize && (err != errBody || got.id != want.id || got.kind != kindDeterminants):
 				t.Fatalf("byte %d, bit %d: %+v, %v", i, bit, got, err)
 			}
 		}
@@ -86,17 +86,17 @@ func FuzzScan(f *testing.F) {
 	f.Fuzz(func(t *testing.T, script []byte) {
 		for _, partial := range []bool{false, true} {
 			s := newScan(alias, nil, partial)
-			number, orders, chunks, pos := uint64(0), uint64(0), uint32(0), Pos(0)
+			number, determinants, chunks, pos := uint64(0), uint64(0), uint32(0), Pos(0)
 			var prev link
 			for rest := script; len(rest) >= 3; rest = rest[3:] {
 				k, who, twist := kind(rest[0]%8), rest[1], rest[2]
 				number++
 				pos++
-				r := record{kind: k, incarnation: msgid.Incarnation(who % 4), id: recordID{uint64(who / 64), number - uint64(twist%3)}, orders: orders + uint64(twist%5) - uint64(twist/128), keep: Pos(twist)}
+				r := record{kind: k, incarnation: msgid.Incarnation(who % 4), id: recordID{uint64(who / 64), number - uint64(twist%3)}, count: determinants + uint64(twist%5) - uint64(twist/128), keep: Pos(twist)}
 				var body []byte
 				switch k {
-				case kindOrder:
-					orders++
+				case kindDeterminants:
+					determinants++
 				case kindChunk:
 					body = chunk{upload: uint64(twist % 2), index: chunks}.appendHead(nil)
 					chunks += uint32(twist % 3)
@@ -110,13 +110,13 @@ func FuzzScan(f *testing.F) {
 					data = data[:len(data)-1]
 				}
 				s.add(Entry{Pos: pos, Data: data})
-				if s.first+uint64(len(s.orders)) != s.count+1 {
-					t.Fatalf("first %d, %d orders, count %d", s.first, len(s.orders), s.count)
+				if s.first+uint64(len(s.determinants)) != s.count+1 {
+					t.Fatalf("first %d, %d determinants, count %d", s.first, len(s.determinants), s.count)
 				}
 			}
 			h, err := s.history()
-			if err == nil && len(h.Orders) > int(pos) {
-				t.Fatalf("%d orders of %d entries", len(h.Orders), pos)
+			if err == nil && len(h.Determinants) > int(pos) {
+				t.Fatalf("%d determinants of %d entries", len(h.Determinants), pos)
 			}
 			if s.newest() != nil {
 				s.missing()

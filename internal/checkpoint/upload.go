@@ -28,7 +28,7 @@ type Upload struct {
 // be full. An increment builds on the last snapshot whose upload is done, and must hold what has changed since then.
 //
 // The caller's duties: snapshots are captured one after another, each after the upload of the one before is done or
-// abandoned; and all order that led to the captured state is appended before the upload's last step, although the
+// abandoned; and all determinants that led to the captured state is appended before the upload's last step, although the
 // snapshot covers it. Otherwise a damaged snapshot could not be passed over for the one before.
 func (w *Writer) Begin(parts [][]byte, full bool) *Upload {
 	if u := w.upload; u != nil && u.full && u.tried {
@@ -43,13 +43,13 @@ func (w *Writer) Begin(parts [][]byte, full bool) *Upload {
 // records before m. Without it a restore reads all since the commit of the snapshot before. It returns u, and must
 // be called before the first step.
 func (u *Upload) Covers(m Mark) *Upload {
-	if m.start == u.w.start && m.orders >= u.after && m.next > u.keep {
-		u.after, u.keep = m.orders, m.next
+	if m.start == u.w.start && m.count >= u.after && m.next > u.keep {
+		u.after, u.keep = m.count, m.next
 	}
 	return u
 }
 
-// Step appends the next record, and reports whether the snapshot is committed now. Order records may be appended
+// Step appends the next record, and reports whether the snapshot is committed now. Determinant records may be appended
 // between steps. It fails as Writer.Append does, with ErrNeedsFull and with ErrAbandoned. After ErrFull and
 // ErrUnknown the step may be repeated.
 func (u *Upload) Step(ctx context.Context) (done bool, err error) {
@@ -123,7 +123,7 @@ func (u *Upload) commit(ctx context.Context) error {
 	}
 	w.chain = link{id: at.id, pos: at.pos, first: u.first}
 	w.keep = u.keep
-	w.after, w.next = at.orders, at.pos+1
+	w.after, w.next = at.count, at.pos+1
 	w.upload, u.done, u.parts = nil, true, nil
 	return nil
 }

@@ -26,7 +26,7 @@ type Writer struct {
 	start  uint64 // the number of the begin record
 	last   base   // the alias's last entry
 	number uint64 // of the last record that this writer has made
-	orders uint64 // how many order records are in the alias's history
+	count  uint64 // how many determinant records are in the alias's history
 
 	chain  link   // the last committed snapshot; none: the next must be full
 	after  uint64 // what the next commit says
@@ -45,7 +45,7 @@ type Writer struct {
 type landed struct {
 	upload uint64
 	base
-	orders uint64 // how many order records came before it
+	count uint64 // how many determinant records came before it
 }
 
 func newWriter(log Log, alias msgid.Alias, opt Options) *Writer {
@@ -76,7 +76,7 @@ func (w *Writer) maxEntry() int {
 // resume makes w go on after what s holds.
 func (w *Writer) resume(s *scan, as msgid.Incarnation) {
 	w.line = line{incarnation: as, id: recordID{w.opt.ID, w.number}}
-	w.begun, w.last, w.orders = false, s.last, s.count
+	w.begun, w.last, w.count = false, s.last, s.count
 	w.chain, w.after, w.next, w.keep = link{}, 0, 1, 0
 	if n := s.newest(); n != nil {
 		w.chain, w.after, w.next, w.keep = n.link, n.count, n.pos+1, n.keep
@@ -100,28 +100,28 @@ func (w *Writer) Alias() msgid.Alias { return w.alias }
 // Last returns the position of the alias's last entry that the writer knows.
 func (w *Writer) Last() Pos { return w.last.pos }
 
-// A Mark is a moment in the alias's history: behind some order records, before others. It may be handed to another
+// A Mark is a moment in the alias's history: behind some determinant records, before others. It may be handed to another
 // goroutine.
 type Mark struct {
-	start  uint64 // of the begin record before
-	orders uint64
-	next   Pos
+	start uint64 // of the begin record before
+	count uint64
+	next  Pos
 }
 
 // Mark returns the moment behind all that the writer has appended; see Upload.Covers.
-func (w *Writer) Mark() Mark { return Mark{w.start, w.orders, w.last.pos + 1} }
+func (w *Writer) Mark() Mark { return Mark{w.start, w.count, w.last.pos + 1} }
 
-// Append appends one order record and returns when it is in the log. It fails with ErrFenced, ErrWentBack,
+// Append appends one determinant record and returns when it is in the log. It fails with ErrFenced, ErrWentBack,
 // ErrGone, ErrFull, ErrTooLarge, ErrDamaged, and, if ctx ends or Pause fails, with ErrUnknown.
 func (w *Writer) Append(ctx context.Context, body []byte) error {
-	if _, err := w.put(ctx, kindOrder, w.keep, body); err != nil {
-		return fmt.Errorf("append order of %s: %w", w.alias, err)
+	if _, err := w.put(ctx, kindDeterminants, w.keep, body); err != nil {
+		return fmt.Errorf("append determinants of %s: %w", w.alias, err)
 	}
 	return nil
 }
 
 // Rebegin begins the same incarnation again on whatever the log holds now, after ErrWentBack or ErrGone. It fails
-// with ErrFenced if a higher incarnation has begun there. The order records that are lost stay lost: only the
+// with ErrFenced if a higher incarnation has begun there. The determinant records that are lost stay lost: only the
 // task's memory makes up for them, so until the next snapshot, which must be full, is committed, a new incarnation
 // cannot restore and Open refuses.
 func (w *Writer) Rebegin(ctx context.Context) error {
@@ -131,7 +131,7 @@ func (w *Writer) Rebegin(ctx context.Context) error {
 	if err := w.reopen(ctx); err != nil {
 		return fail(err)
 	}
-	mine, orders := w.line.incarnation, w.orders
+	mine, determinants := w.line.incarnation, w.count
 	for try := 1; ; try++ {
 		w.epoch = w.logEpoch()
 		s, err := w.loadAll(ctx)
@@ -142,12 +142,12 @@ func (w *Writer) Rebegin(ctx context.Context) error {
 			return fail(&FencedError{Alias: w.alias, Mine: mine, By: s.line.incarnation})
 		}
 		// One number is skipped: should the begin record become unreadable, the hole tells that there was a break.
-		s.snaps, s.fulls, s.count = nil, nil, max(orders, s.count)+1
+		s.snaps, s.fulls, s.count = nil, nil, max(determinants, s.count)+1
 		w.resume(s, mine)
 		err = w.begin(ctx, kindRebegin)
 		switch {
 		case err == nil:
-			w.after, w.next = w.orders, w.last.pos+1
+			w.after, w.next = w.count, w.last.pos+1
 			return nil
 		case !overtaken(err) || try == maxTries:
 			return fail(err)
@@ -196,7 +196,7 @@ func (w *Writer) Purge(ctx context.Context) error {
 	return nil
 }
 
-// put appends a record, and settles what the log's answer leaves open (rule O4).
+// put appends a record, and settles what the log's answer leaves open (rule D4).
 func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos, error) {
 	if !w.begun && k != kindBegin && k != kindRebegin {
 		return 0, fmt.Errorf("%w; begin again first", ErrWentBack)
@@ -210,7 +210,7 @@ func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos
 		return 0, err
 	}
 	for attempt := 1; ; attempt++ {
-		r := record{kind: k, incarnation: w.line.incarnation, id: recordID{w.opt.ID, number}, orders: w.orders, keep: keep}
+		r := record{kind: k, incarnation: w.line.incarnation, id: recordID{w.opt.ID, number}, count: w.count, keep: keep}
 		w.buf = appendRecord(w.buf[:0], w.seed, r, body...)
 		if size, most := len(w.buf), w.maxEntry(); size > most {
 			w.buf = nil
@@ -326,11 +326,11 @@ func (w *Writer) outranked(i msgid.Incarnation, writer uint64) bool {
 func (w *Writer) land(pos Pos, r record) {
 	w.last, w.line.id = base{pos, r.id}, r.id
 	switch r.kind {
-	case kindOrder:
-		w.orders++
+	case kindDeterminants:
+		w.count++
 	case kindCommit:
 		if c, ok := parseCommit(r.body); ok {
-			w.landed = landed{c.upload, w.last, w.orders}
+			w.landed = landed{c.upload, w.last, w.count}
 		}
 	}
 }

@@ -42,7 +42,7 @@ func Example() {
 	}
 
 	step(recovery.Event{Kind: recovery.Started})
-	step(recovery.Event{Kind: recovery.Heard, Signal: channel.Signal{Kind: channel.Hello, Incarnation: 1}})
+	step(recovery.Event{Kind: recovery.SignalReceived, Signal: channel.Signal{Kind: channel.Hello, Incarnation: 1}})
 	step(recovery.Event{Kind: recovery.Ready})
 	fmt.Println("wake me at", m.Status().Wake)
 	step(recovery.Event{Kind: recovery.Ticked, Now: m.Status().Wake})

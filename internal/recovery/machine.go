@@ -12,7 +12,7 @@ type Machine interface {
 	// Step tells the machine of one event and appends what must be done to do.
 	Step(ev Event, do *Actions)
 	// Capture appends to dst the machine's part of a snapshot: full, or as an increment to the one before.
-	// It is called only on a Snapshot action.
+	// It is called only on a Freeze or an Upload.
 	Capture(dst []byte, full bool) []byte
 	// Status returns what the caller and its observers want to know. It is valid until the next Step.
 	Status() *Status
@@ -34,7 +34,8 @@ type Factory func(Config, History) (Machine, error)
 type History struct {
 	Incarnation msgid.Incarnation
 	Chain       [][]byte // what Capture gave: a full snapshot, then its increments; empty if there is none
-	Orders      [][]byte // bodies of the Append actions that may follow the last snapshot, in order
+	// Determinants are the bodies of the Append actions that may follow the last snapshot, in order.
+	Determinants [][]byte
 }
 
 // A Port is one end of a virtual channel.
@@ -47,7 +48,7 @@ type Port struct {
 type Pessimism uint8
 
 const (
-	Optimistic Pessimism = iota // only the order of inputs is logged
+	Optimistic Pessimism = iota // only determinants are logged
 	PerFrame                    // outputs and state change are logged frame by frame
 	PerTuple                    // outputs and state change are logged tuple by tuple: the paper's experiment
 )
@@ -60,7 +61,7 @@ type Config struct {
 	Inputs      []Port
 	Outputs     []Port
 	Spout       bool      // it has no inputs and is polled
-	Timers      bool      // it is ticked, so its order must be recorded even with one input
+	Timers      bool      // it is ticked, so its determinants must be recorded even with one input
 	Pessimism   Pessimism // Optimistic unless the operator is declared nondeterministic
 
 	// Window is the credit of a channel: how many bytes a source may be ahead of what its target consumed.
@@ -123,21 +124,21 @@ type Position struct {
 
 // Status is what a machine tells of itself.
 type Status struct {
-	Wake      Tick       // the next moment at which the machine wants Ticked; 0: none
-	Replaying bool       // it repeats recorded order
-	Blocked   int        // the output port without credit (or the fullest one at the hard bound); -1: none
-	Starved   int        // the input port that recorded order waits for; -1: none
-	Owing     bool       // it regenerates what its targets have consumed before, whatever its bounds say
-	Finished  bool       // the operator has finished
-	Clean     bool       // nothing is on its way to it or from it, and a durable snapshot covers all; not every strategy says so
-	Inputs    []Position // consumed, for each input
-	Outputs   []Position // emitted, for each output
-	Tentative bool       // what it did since the last checkpoint may be rolled back, by a strategy that does
-	Retained  int        // bytes kept for resending
-	Queued    int        // bytes received and not consumed
-	Waiting   uint64     // tuples asked for that have not come yet
-	Counters  Counters
-	Recovery  Recovery
+	Wake       Tick       // the next moment at which the machine wants Ticked; 0: none
+	Replaying  bool       // it repeats recorded determinants
+	Blocked    Output     // the output without credit (or the fullest one at the hard bound), or NoOutput
+	Starved    Input      // the input that the determinant log waits for, or NoInput
+	ReplayDebt bool       // it regenerates what its targets have consumed before, whatever its bounds say
+	Finished   bool       // the operator has finished
+	Clean      bool       // nothing is on its way to it or from it, and a durable snapshot covers all; not every strategy says so
+	Inputs     []Position // consumed, for each input
+	Outputs    []Position // emitted, for each output
+	Tentative  bool       // what it did since the last checkpoint may be rolled back, by a strategy that does
+	Retained   int        // bytes kept for resending
+	Queued     int        // bytes received and not consumed
+	Waiting    uint64     // tuples asked for that have not come yet
+	Counters   Counters
+	Recovery   Recovery
 }
 
 // Counters count what happened in this incarnation. All count tuples (and marks in the stream) unless they say
@@ -152,7 +153,7 @@ type Counters struct {
 	Replayed   uint64 // received on the replay subject
 	Resent     uint64 // sent on the replay subject
 	Asks       uint64 // ASK signals sent
-	Overflow   uint64 // frames dropped because the bounded store of held frames was full
+	Overflow   uint64 // frames dropped because the bounded buffer of frames that came out of order was full
 	Snapshots  uint64
 	Appends    uint64
 }
@@ -180,6 +181,6 @@ type Recovery struct {
 	Asked       msgid.Set // what it asked for until then
 	Missed      uint64    // tuples in Asked
 	Replayed    uint64    // tuples resent for them
-	Reprocessed uint64    // tuples of recorded order consumed again
+	Reprocessed uint64    // tuples consumed again as the determinant log says
 	Duplicates  uint64
 }

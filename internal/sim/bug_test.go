@@ -19,7 +19,7 @@ func TestPlantedBugs(t *testing.T) {
 		{backtrack.EarlyAck, 50, nil},
 		{backtrack.NoFence, 150, nil},
 		{backtrack.NoMark, 100, nil},
-		{backtrack.NoOrder, 50, nil},
+		{backtrack.NoDeterminants, 50, nil},
 		{backtrack.NoCredit, 300, nil},
 		{backtrack.DuplicateAccepted, 50, nil},
 		{backtrack.NoRefusal, 200, func(s *Scenario) { s.Faults = Damage | Regress | Crash }},

@@ -22,15 +22,15 @@ func (w *World) move(t *topology.Task, cfg *task.Config) {
 	cfg.LocalFor = 1 + uint64(w.places.IntN([]int{1, 4, 40}[w.places.IntN(3)]))
 }
 
-// LocalUnrecorded (O1): which targets are local is not recorded.
+// LocalUnrecorded (D1): which targets are local is not recorded.
 const LocalUnrecorded Bug = "local_unrecorded"
 
 // forgetful is a machine with that bug.
 type forgetful struct{ recovery.Machine }
 
 func (m forgetful) Step(ev recovery.Event, do *recovery.Actions) {
-	if ev.Kind == recovery.Chose && ev.Choice == recovery.ChoiceLocal {
-		do.Add(recovery.Action{Kind: recovery.Chosen, Value: ev.Value})
+	if ev.Kind == recovery.DeterminantRequested && ev.Determinant == recovery.DeterminantLocal {
+		do.Add(recovery.Action{Kind: recovery.ReturnDeterminant, Value: ev.Value})
 		return
 	}
 	m.Machine.Step(ev, do)

@@ -427,10 +427,10 @@ func (w *World) waiting() string {
 		}
 		st := in.core.Status()
 		fmt.Fprintf(&b, "  %v/%d: done %v finished %v replaying %v retained %d wake %d now %d", s.task.Alias, in.inc, in.core.Done(), st.Finished, st.Replaying, st.Retained, in.core.Wake(), w.now-in.began)
-		if st.Blocked >= 0 {
+		if st.Blocked != recovery.NoOutput {
 			fmt.Fprintf(&b, " blocked by %v", s.task.Out[st.Blocked].ID)
 		}
-		if st.Starved >= 0 {
+		if st.Starved != recovery.NoInput {
 			fmt.Fprintf(&b, " starved of %v", s.task.In[st.Starved].ID)
 		}
 		if in.scribe != nil && in.scribe.Busy() {

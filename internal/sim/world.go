@@ -205,7 +205,7 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 		history, in.scribe = h, task.NewScribe(writer)
 	}
 	in.inc, s.last = history.Incarnation, history.Incarnation
-	w.event("open", s.task.Alias, in.inc, fmt.Sprintf("chain %d orders %d damaged %d", len(history.Chain), len(history.Orders), history.Damaged))
+	w.event("open", s.task.Alias, in.inc, fmt.Sprintf("chain %d orders %d damaged %d", len(history.Chain), len(history.Determinants), history.Damaged))
 	if w.faulty && w.has(Restoring) && w.chance(8) {
 		w.event("dies", s.task.Alias, in.inc, "while it is restored")
 		w.result.Crashes++
@@ -364,7 +364,7 @@ func (w *World) violate(invariant, format string, args ...any) {
 func (w *World) bounds(in *instance) {
 	set := &w.scenario.Settings
 	st := in.core.Status()
-	if most := set.HardBound + w.slack(in); st.Retained > most && !st.Owing {
+	if most := set.HardBound + w.slack(in); st.Retained > most && !st.ReplayDebt {
 		w.violate("I9", "%v retains %d bytes, bound and slack are %d", in.task.Alias, st.Retained, most)
 	}
 	most := len(in.task.In) * 2 * (set.Window + max(set.FrameSize, 2048))

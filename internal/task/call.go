@@ -28,7 +28,7 @@ type call struct {
 }
 
 func (c *call) begin(a *recovery.Action) {
-	c.port.Store(int32(a.Port))
+	c.port.Store(int32(a.Input))
 	c.first.Store(uint64(a.Frame.First))
 	c.count.Store(uint32(a.Frame.Count))
 	c.method.Store(uint32(a.Kind))
@@ -37,7 +37,7 @@ func (c *call) begin(a *recovery.Action) {
 func (c *call) end() { c.method.Store(0) }
 
 var methods = map[recovery.ActionKind]string{
-	recovery.Deliver: "Execute", recovery.Poll: "Next", recovery.Fire: "Tick", recovery.Finish: "Finish",
+	recovery.Deliver: "Execute", recovery.Poll: "Next", recovery.RunTimer: "Tick", recovery.Finish: "Finish",
 }
 
 // Calling returns what the task's operator is doing at this moment.

@@ -14,7 +14,7 @@ type choices struct {
 }
 
 type choice struct {
-	kind  recovery.Choice
+	kind  recovery.Determinant
 	value uint64
 }
 
@@ -25,7 +25,7 @@ func (d *choices) retry() { d.next = 0 }
 func (d *choices) done() { d.drawn, d.next = d.drawn[:0], 0 }
 
 // recorded returns a choice made while the operator runs. While it is being prepared nothing is recorded.
-func (c *Core) recorded(kind recovery.Choice, fresh uint64) uint64 {
+func (c *Core) recorded(kind recovery.Determinant, fresh uint64) uint64 {
 	if c.work.Kind == 0 || c.work.Kind == recovery.Poll {
 		return fresh
 	}
@@ -33,13 +33,13 @@ func (c *Core) recorded(kind recovery.Choice, fresh uint64) uint64 {
 }
 
 // drawn returns a choice of the running call: what it drew when it was tried before, or a recorded one.
-func (c *Core) drawn(kind recovery.Choice, fresh uint64) uint64 {
+func (c *Core) drawn(kind recovery.Determinant, fresh uint64) uint64 {
 	d := &c.choices
 	if d.next < len(d.drawn) && d.drawn[d.next].kind == kind {
 		d.next++
 		return d.drawn[d.next-1].value
 	}
-	value := c.choose(recovery.Event{Choice: kind, Value: fresh})
+	value := c.choose(recovery.Event{Determinant: kind, Value: fresh})
 	d.drawn = append(d.drawn[:d.next], choice{kind, value})
 	d.next++
 	return value
@@ -51,11 +51,11 @@ var errFew = errors.New("task: the strategy did not answer a choice")
 // choose asks the machine for a recorded choice, or to record a fresh one.
 func (c *Core) choose(fresh recovery.Event) uint64 {
 	var do recovery.Actions
-	fresh.Kind = recovery.Chose
+	fresh.Kind = recovery.DeterminantRequested
 	c.machine.Step(fresh, &do)
 	for i := range do.List {
 		switch a := &do.List[i]; a.Kind {
-		case recovery.Chosen:
+		case recovery.ReturnDeterminant:
 			return a.Value
 		default:
 			c.perform(a)

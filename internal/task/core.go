@@ -138,7 +138,7 @@ func (c *Core) Receive(m channel.Message) {
 		c.counters.Foreign++
 		return
 	}
-	c.step(recovery.Event{Kind: recovery.Received, Port: ch.In, Frame: f, Replay: m.Kind == channel.Replay})
+	c.step(recovery.Event{Kind: recovery.FrameReceived, Input: recovery.Input(ch.In), Frame: f, Replay: m.Kind == channel.Replay})
 }
 
 func (c *Core) receiveSignal(m channel.Message) {
@@ -147,25 +147,22 @@ func (c *Core) receiveSignal(m channel.Message) {
 		c.counters.Damaged++
 		return
 	}
-	ev := recovery.Event{Kind: recovery.Heard, Signal: sig, InBand: m.Kind == channel.Data}
+	ev := recovery.Event{Kind: recovery.SignalReceived, Signal: sig, InBand: m.Kind == channel.Data}
 	ch := c.cfg.Plan.Channel(sig.Channel)
 	switch {
 	case sig.Plan != c.cfg.Plan.Version || ch == nil:
 		c.counters.Foreign++
 		return
-	case fromSource(sig.Kind) && ch.Target == c.cfg.Task && ch.Source.Alias == m.From:
-		ev.Port = ch.In
-	case !fromSource(sig.Kind) && ch.Source == c.cfg.Task && ch.Target.Alias == m.From:
-		ev.Port = ch.Out
+	case recovery.FromSource(sig.Kind) && ch.Target == c.cfg.Task && ch.Source.Alias == m.From:
+		ev.Input = recovery.Input(ch.In)
+	case !recovery.FromSource(sig.Kind) && ch.Source == c.cfg.Task && ch.Target.Alias == m.From:
+		ev.Output = recovery.Output(ch.Out)
 	default:
 		c.counters.Foreign++
 		return
 	}
 	c.step(ev)
 }
-
-// fromSource reports whether signals of that kind travel with the data, from a source to its target.
-func fromSource(k channel.SignalKind) bool { return k == channel.Mark || k == channel.Refuse }
 
 // Appended, Stored and StoreLost answer the Env's Append and Store.
 func (c *Core) Appended() { c.step(recovery.Event{Kind: recovery.Appended}) }
@@ -184,7 +181,7 @@ func (c *Core) Stored() {
 	if !held {
 		c.commit()
 	}
-	c.step(recovery.Event{Kind: recovery.Stored})
+	c.step(recovery.Event{Kind: recovery.Uploaded})
 }
 
 // commit lets a sink make visible what its last stored snapshot closed.
@@ -203,7 +200,7 @@ func (c *Core) StoreLost() {
 		c.capture = nil
 	}
 	c.chain = 0
-	c.step(recovery.Event{Kind: recovery.StoreLost})
+	c.step(recovery.Event{Kind: recovery.LogLost})
 }
 
 // Tick says what time it is, in milliseconds since the task began.
@@ -211,7 +208,7 @@ func (c *Core) Tick(now recovery.Tick) {
 	c.now = now
 	c.step(recovery.Event{Kind: recovery.Ticked, Now: now})
 	if every := c.tickEvery(); every > 0 && now >= c.dueAt && c.work.Kind == 0 && c.quiesce() == 0 {
-		c.step(recovery.Event{Kind: recovery.Due, Value: uint64(c.cfg.Now().UnixNano())})
+		c.step(recovery.Event{Kind: recovery.TimerDue, Value: uint64(c.cfg.Now().UnixNano())})
 	}
 	c.emit.linger(c)
 }
@@ -312,18 +309,18 @@ func (c *Core) step(ev recovery.Event) {
 func (c *Core) perform(a *recovery.Action) {
 	t := c.cfg.Task
 	switch a.Kind {
-	case recovery.Deliver, recovery.Poll, recovery.Fire, recovery.Finish:
+	case recovery.Deliver, recovery.Poll, recovery.RunTimer, recovery.Finish:
 		c.begin(*a)
 	case recovery.Publish:
-		c.env.Send(channel.Data, t.Out[a.Port].Target.Alias, a.Frame.Raw)
+		c.env.Send(channel.Data, t.Out[a.Output].Target.Alias, a.Frame.Raw)
 	case recovery.Resend:
-		c.env.Send(channel.Replay, t.Out[a.Port].Target.Alias, a.Frame.Raw)
+		c.env.Send(channel.Replay, t.Out[a.Output].Target.Alias, a.Frame.Raw)
 	case recovery.Signal:
 		to, kind := msgid.Alias{}, channel.Control
-		if fromSource(a.Signal.Kind) {
-			to = t.Out[a.Port].Target.Alias
+		if recovery.FromSource(a.Signal.Kind) {
+			to = t.Out[a.Output].Target.Alias
 		} else {
-			to = t.In[a.Port].Source.Alias
+			to = t.In[a.Input].Source.Alias
 		}
 		if a.InBand {
 			kind = channel.Data
@@ -331,14 +328,14 @@ func (c *Core) perform(a *recovery.Action) {
 		c.scratch = a.Signal.AppendBinary(c.scratch[:0])
 		c.env.Send(kind, to, c.scratch)
 	case recovery.Free:
-		c.emit.outlets[a.Port].builder.Recycle(a.Frame.Raw)
+		c.emit.outlets[a.Output].builder.Recycle(a.Frame.Raw)
 	case recovery.Append:
 		c.env.Append(a.Data)
-	case recovery.Snapshot:
-		c.beginCapture(a.Value != 0)
-	case recovery.Store:
+	case recovery.Freeze:
+		c.beginCapture(a.Full)
+	case recovery.Upload:
 		if c.capture != nil {
-			c.capture.due, c.capture.held = true, a.Value != 0
+			c.capture.due, c.capture.held = true, a.Tentative
 			c.storeCapture()
 		}
 	case recovery.Commit:

@@ -52,7 +52,7 @@ type route struct {
 
 // An outlet is the open frame of one output channel.
 type outlet struct {
-	port     int
+	port     recovery.Output
 	builder  *channel.Builder
 	openedAt recovery.Tick
 	opened   bool // it is in emission.open
@@ -72,7 +72,7 @@ func newEmission(c *Core, inc msgid.Incarnation, at []recovery.Position) emissio
 	e := emission{core: c, stamp: 1, most: c.cfg.MaxPayload - channel.HeaderSize, outlets: make([]outlet, len(t.Out))}
 	for i, ch := range t.Out {
 		e.outlets[i] = outlet{
-			port:    i,
+			port:    recovery.Output(i),
 			system:  ch.Source.Operator.System || ch.Target.Operator.System,
 			salt:    recovery.EdgeSalt(ch.Number, inc),
 			builder: channel.NewBuilder(c.cfg.Plan.Version, ch.Number, inc, at[i].Seq+1, at[i].Sum, c.cfg.FrameSize),
@@ -213,7 +213,7 @@ func (e *emission) seal(o *outlet) {
 	o.openedAt = e.core.now
 	e.sealed++
 	if e.direct {
-		e.core.step(recovery.Event{Kind: recovery.Sealed, Port: o.port, Frame: f})
+		e.core.step(recovery.Event{Kind: recovery.Sealed, Output: o.port, Frame: f})
 		return
 	}
 	o.held = append(o.held, f)
@@ -234,7 +234,7 @@ func (e *emission) release(c *Core) {
 	for i := range e.outlets {
 		o := &e.outlets[i]
 		for k, f := range o.held {
-			c.step(recovery.Event{Kind: recovery.Sealed, Port: o.port, Frame: f})
+			c.step(recovery.Event{Kind: recovery.Sealed, Output: o.port, Frame: f})
 			o.held[k] = channel.Frame{}
 		}
 		o.held = o.held[:0]
@@ -297,7 +297,7 @@ func (e *emission) sealIf(c *Core, old func(*outlet) bool) {
 		}
 		e.sealed++
 		o.root = 0
-		c.step(recovery.Event{Kind: recovery.Sealed, Port: o.port, Frame: o.builder.Seal()})
+		c.step(recovery.Event{Kind: recovery.Sealed, Output: o.port, Frame: o.builder.Seal()})
 	}
 	e.open = kept
 }

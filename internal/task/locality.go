@@ -29,7 +29,7 @@ func (e *emission) settle(r *topology.Router) {
 // is remembered until it has succeeded.
 func (c *Core) settled(fresh uint64) uint64 {
 	if c.work.Kind == recovery.Deliver {
-		return c.drawn(recovery.ChoiceLocal, fresh)
+		return c.drawn(recovery.DeterminantLocal, fresh)
 	}
-	return c.choose(recovery.Event{Choice: recovery.ChoiceLocal, Value: fresh})
+	return c.choose(recovery.Event{Determinant: recovery.DeterminantLocal, Value: fresh})
 }

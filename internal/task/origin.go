@@ -64,7 +64,7 @@ func (o *Origin) read(ctx context.Context, cfg Config, opt checkpoint.Options) (
 	}
 	cfg.Plan, cfg.Task = o.Plan, old
 	c := &Core{cfg: cfg}
-	begin, mh := &seed{}, recovery.History{Incarnation: h.Incarnation, Orders: h.Orders}
+	begin, mh := &seed{}, recovery.History{Incarnation: h.Incarnation, Determinants: h.Determinants}
 	var own []byte
 	for _, snapshot := range h.Chain {
 		part, machine, keyed, ok := cutSnapshot(snapshot)

@@ -122,7 +122,7 @@ func (c *Core) restore(h *checkpoint.History) error {
 	own := make([][]byte, len(h.Chain))
 	keyed := make([][]byte, len(h.Chain))
 	c.incarnation = h.Incarnation
-	mh := recovery.History{Incarnation: h.Incarnation, Orders: h.Orders}
+	mh := recovery.History{Incarnation: h.Incarnation, Determinants: h.Determinants}
 	for k, snapshot := range h.Chain {
 		var machine []byte
 		var ok1, ok2 bool
@@ -266,9 +266,9 @@ func (x taskContext) State() *state.Store { return x.c.store }
 
 func (x taskContext) Now() time.Time {
 	fresh := uint64(x.c.cfg.Now().UnixNano())
-	return time.Unix(0, int64(x.c.recorded(recovery.ChoiceTime, fresh)))
+	return time.Unix(0, int64(x.c.recorded(recovery.DeterminantTime, fresh)))
 }
 
-func (x taskContext) Rand() uint64 { return x.c.recorded(recovery.ChoiceRand, x.c.cfg.Rand()) }
+func (x taskContext) Rand() uint64 { return x.c.recorded(recovery.DeterminantRand, x.c.cfg.Rand()) }
 
 func systemRand() uint64 { return rand.Uint64() }

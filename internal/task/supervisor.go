@@ -374,10 +374,10 @@ func (s *Supervisor) publish(r *runner) {
 	i.Overflowed, i.Retained = r.box.lost(), st.Retained
 	i.Done, i.Total = r.progress()
 	i.Blocked, i.Starved, i.LogError = "", "", s.logError()
-	if st.Blocked >= 0 {
+	if st.Blocked != recovery.NoOutput {
 		i.Blocked = r.core.cfg.Task.Out[st.Blocked].ID.String()
 	}
-	if st.Starved >= 0 {
+	if st.Starved != recovery.NoInput {
 		i.Starved = r.core.cfg.Task.In[st.Starved].ID.String()
 	}
 	switch rec := &st.Recovery; {

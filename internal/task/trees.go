@@ -96,7 +96,7 @@ func (t *trees) anchor(e *emission, o *outlet, size int) {
 	}
 	t.call ^= recovery.Edge(o.salt, o.builder.Next())
 	if t.pending != nil {
-		t.pending.went(o.port)
+		t.pending.went(int(o.port))
 	}
 }
 
@@ -164,7 +164,7 @@ func (t *trees) ended(c *Core) bool {
 	if p.open == 0 && !p.empty {
 		p.empty = true
 		p.polled(0, c.spout.Position(nil))
-		c.step(recovery.Event{Kind: recovery.EndOfInput, Port: -1})
+		c.step(recovery.Event{Kind: recovery.EndOfInput, Input: recovery.NoInput})
 	}
 	return p.safe
 }
@@ -182,7 +182,7 @@ func (c *Core) runAnswers() {
 			c.consumed()
 			return
 		case item == tuple.End:
-			c.step(recovery.Event{Kind: recovery.EndOfInput, Port: c.work.Port})
+			c.step(recovery.Event{Kind: recovery.EndOfInput, Input: c.work.Input})
 		case item == tuple.Data && c.trees != nil:
 			if nth, ok := c.trees.pending.complete(c.cursor.Tuple().Uint(0)); ok && tell {
 				acker.Ack(nth)

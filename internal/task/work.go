@@ -52,7 +52,7 @@ func (c *Core) Work() bool {
 		c.runFrame()
 	case recovery.Poll:
 		return c.runSpout() || captured
-	case recovery.Fire:
+	case recovery.RunTimer:
 		c.runTimer()
 	case recovery.Finish:
 		c.runFinish()
@@ -70,13 +70,13 @@ func (c *Core) begin(a recovery.Action) {
 	c.work = a
 	switch a.Kind {
 	case recovery.Deliver:
-		ch := c.cfg.Task.In[a.Port]
+		ch := c.cfg.Task.In[a.Input]
 		c.cursor.Reset(a.Frame.Payload(), tuple.Origin{Channel: &ch.ID, First: a.Frame.First, Fields: ch.Edge.Stream.Fields})
 		if c.trees != nil {
 			c.trees.begin(ch.Number, a.Frame.Incarnation)
 		}
 		c.emit.birth = a.Frame.Birth
-	case recovery.Fire:
+	case recovery.RunTimer:
 		c.dueAt = c.now + c.tickEvery()
 		c.emit.birth = 0
 	case recovery.Finish:
@@ -101,13 +101,13 @@ func (c *Core) runFrame() {
 			case err != nil:
 				// The frame's checksum is right, so its source emitted this. Nothing after it can be read.
 				c.fail(bolt.Permanent(fmt.Errorf("task %v: item %d of channel %v, and the rest of its frame, cannot be read: %w",
-					c.cfg.Task.Alias, cur.Seq()+1, c.cfg.Task.In[c.work.Port].ID, err)))
+					c.cfg.Task.Alias, cur.Seq()+1, c.cfg.Task.In[c.work.Input].ID, err)))
 				return
 			case item == tuple.None:
 				c.frameDone()
 				return
 			case item == tuple.End:
-				c.step(recovery.Event{Kind: recovery.EndOfInput, Port: c.work.Port})
+				c.step(recovery.Event{Kind: recovery.EndOfInput, Input: c.work.Input})
 				continue
 			case item == tuple.Root && c.trees != nil:
 				c.trees.turn(c, cur.Root())
@@ -221,7 +221,7 @@ func (c *Core) panicked(p *bolt.PanicError) error {
 // recorded, or was when the tuple was consumed first.
 func (c *Core) giveUp(t tuple.Tuple, reason string, err error) {
 	id := t.ID()
-	c.choose(recovery.Event{Choice: recovery.ChoiceGivenUp, Port: c.work.Port, Value: uint64(id.Seq), Reason: reason})
+	c.choose(recovery.Event{Determinant: recovery.DeterminantGivenUp, Input: c.work.Input, Value: uint64(id.Seq), Reason: reason})
 	if c.cfg.Task.Operator.OnError == topology.DeadLetter {
 		out := c.emit.on(topology.DeadStream)
 		if e := out.Emit(id.String(), reason, t.Encoded()); e != nil {

@@ -16,7 +16,7 @@ import (
 // TestModel runs tasks over a log that fails in every way that memlog knows, and compares what a restart restores
 // with a dumb model: a past is a number of inputs and a digest of them. What must hold:
 //
-//   - a restored past is one past: every snapshot and order record builds on exactly the one before;
+//   - a restored past is one past: every snapshot and determinant record builds on exactly the one before;
 //   - it holds everything that was acknowledged and has not been lost in a power cut;
 //   - what cannot be restored is refused, and nothing is refused that has not been damaged.
 func TestModel(t *testing.T) {
@@ -228,7 +228,7 @@ func (m *model) crash() {
 		k, h, err := open(m.ctx, m.log, opt)
 		switch {
 		case err == nil:
-			m.note("  incarnation %d restores %d of %d snapshots, %d orders", h.Incarnation, k.now.n, len(h.Chain), len(h.Orders))
+			m.note("  incarnation %d restores %d of %d snapshots, %d determinants", h.Incarnation, k.now.n, len(h.Chain), len(h.Determinants))
 			m.highest.AtLeast = max(m.highest.AtLeast, h.Incarnation)
 			m.task = k
 			m.check(k.now.n)

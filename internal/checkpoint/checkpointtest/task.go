@@ -19,12 +19,12 @@ func (p past) then(input uint64) past {
 }
 
 // A task is what uses a Writer in the runtime, reduced to what matters here: it consumes inputs, appends their
-// order in batches, and uploads snapshots, full or incremental.
+// determinants in batches, and uploads snapshots, full or incremental.
 type task struct {
 	w        *checkpoint.Writer
 	now      past   // consumed
-	pending  []byte // order not yet appended
-	appended uint64 // how many inputs' order is appended, or was restored
+	pending  []byte // determinants not yet appended
+	appended uint64 // the inputs whose determinants are appended, or were restored
 	snap     past   // what the last committed snapshot holds
 	full     bool   // the next snapshot must be full
 	mark     checkpoint.Mark
@@ -34,7 +34,7 @@ type task struct {
 
 const stepSize = 24
 
-// consume consumes an input. Its order is the number, the digest before it, and the input.
+// consume consumes an input. Its determinant is the number, the digest before it, and the input.
 func (k *task) consume(input uint64) {
 	k.pending = binary.LittleEndian.AppendUint64(k.pending, k.now.n+1)
 	k.pending = binary.LittleEndian.AppendUint64(k.pending, k.now.digest)
@@ -42,7 +42,7 @@ func (k *task) consume(input uint64) {
 	k.now = k.now.then(input)
 }
 
-// flush appends the pending order. After an unknown outcome the same order goes into the next record again.
+// flush appends the pending determinants. After an unknown outcome the same ones go into the next record again.
 func (k *task) flush(ctx context.Context) error {
 	if err := k.w.Append(ctx, k.pending); err != nil {
 		return err
@@ -112,14 +112,14 @@ func (k *task) restore(h *checkpoint.History) error {
 		k.now = past{u64(s, 2), u64(s, 3)}
 	}
 	k.snap = k.now
-	for i, batch := range h.Orders {
+	for i, batch := range h.Determinants {
 		for ; len(batch) >= stepSize; batch = batch[stepSize:] {
 			switch n := u64(batch, 0); {
 			case n <= k.now.n: // the snapshot covers it, or it was appended twice
 			case n > k.now.n+1:
-				return fmt.Errorf("order record %d of %d goes on at input %d, but restored are %d", i, len(h.Orders), n, k.now.n)
+				return fmt.Errorf("determinant record %d of %d goes on at input %d, but restored are %d", i, len(h.Determinants), n, k.now.n)
 			case u64(batch, 1) != k.now.digest:
-				return fmt.Errorf("order record %d of %d: input %d belongs to another past", i, len(h.Orders), n)
+				return fmt.Errorf("determinant record %d of %d: input %d belongs to another past", i, len(h.Determinants), n)
 			default:
 				k.now = k.now.then(u64(batch, 2))
 			}

@@ -57,7 +57,7 @@ func mustOpen(t testing.TB, log checkpoint.Log) (*checkpoint.Writer, *checkpoint
 	return w, h
 }
 
-func mustOrder(t testing.TB, w *checkpoint.Writer, bodies ...string) {
+func mustRecord(t testing.TB, w *checkpoint.Writer, bodies ...string) {
 	t.Helper()
 	for _, b := range bodies {
 		if err := w.Append(limited(t), []byte(b)); err != nil {
@@ -66,8 +66,8 @@ func mustOrder(t testing.TB, w *checkpoint.Writer, bodies ...string) {
 	}
 }
 
-// mustUpload uploads a snapshot, and appends each order after a step of it.
-func mustUpload(t testing.TB, w *checkpoint.Writer, full bool, data string, orders ...string) {
+// mustUpload uploads a snapshot, and appends one record of determinants after each step.
+func mustUpload(t testing.TB, w *checkpoint.Writer, full bool, data string, determinants ...string) {
 	t.Helper()
 	for u := w.Begin([][]byte{[]byte(data)}, full); ; {
 		done, err := u.Step(limited(t))
@@ -75,17 +75,17 @@ func mustUpload(t testing.TB, w *checkpoint.Writer, full bool, data string, orde
 			t.Fatalf("snapshot %.20q: %v", data, err)
 		}
 		if done {
-			mustOrder(t, w, orders...)
+			mustRecord(t, w, determinants...)
 			return
 		}
-		if len(orders) > 0 {
-			mustOrder(t, w, orders[0])
-			orders = orders[1:]
+		if len(determinants) > 0 {
+			mustRecord(t, w, determinants[0])
+			determinants = determinants[1:]
 		}
 	}
 }
 
-func wantHistory(t testing.TB, h *checkpoint.History, chain, orders []string) {
+func wantHistory(t testing.TB, h *checkpoint.History, chain, determinants []string) {
 	t.Helper()
 	if got := fmt.Sprintf("%.30q", h.Chain); got != fmt.Sprintf("%.30q", chain) {
 		t.Fatalf("chain %s, want %.30q", got, chain)
@@ -95,8 +95,8 @@ func wantHistory(t testing.TB, h *checkpoint.History, chain, orders []string) {
 			t.Fatalf("snapshot %d differs", i)
 		}
 	}
-	if got := fmt.Sprintf("%q", h.Orders); got != fmt.Sprintf("%q", orders) {
-		t.Fatalf("orders %s, want %q", got, orders)
+	if got := fmt.Sprintf("%q", h.Determinants); got != fmt.Sprintf("%q", determinants) {
+		t.Fatalf("determinants %s, want %q", got, determinants)
 	}
 }
 
@@ -108,13 +108,13 @@ func restart(t *testing.T, s Subject) {
 		t.Fatalf("first start: %+v, writer %d at %d", h, w.Incarnation(), w.Last())
 	}
 	wantHistory(t, h, nil, nil)
-	mustOrder(t, w, "1", "2")
+	mustRecord(t, w, "1", "2")
 	w, h = mustOpen(t, s.Log)
 	if !h.Restarted || h.Incarnation != 2 || h.Damaged != 0 {
 		t.Fatalf("second start: %+v", h)
 	}
 	wantHistory(t, h, nil, []string{"1", "2"})
-	mustOrder(t, w, "3")
+	mustRecord(t, w, "3")
 	opt := small
 	opt.AtLeast = 9
 	w, h, err := checkpoint.Open(limited(t), s.Log, count3, opt)
@@ -129,22 +129,22 @@ func restart(t *testing.T, s Subject) {
 
 func history(t *testing.T, s Subject) {
 	w, _ := mustOpen(t, s.Log)
-	mustOrder(t, w, "1")
+	mustRecord(t, w, "1")
 	mustUpload(t, w, true, long("a"), "2", "3")
-	mustOrder(t, w, "4")
+	mustRecord(t, w, "4")
 	_, h := mustOpen(t, s.Log)
-	// The first commit has none before it: all orders, for only their reader knows where the snapshot was captured.
+	// The first commit has none before it: all determinants, for only their reader knows where the snapshot was captured.
 	wantHistory(t, h, []string{long("a")}, []string{"1", "2", "3", "4"})
 
 	w, _ = mustOpen(t, s.Log)
-	mustOrder(t, w, "5")
+	mustRecord(t, w, "5")
 	mustUpload(t, w, false, "b", "6")
 	_, h = mustOpen(t, s.Log)
 	wantHistory(t, h, []string{long("a"), "b"}, []string{"4", "5", "6"})
 
 	w, _ = mustOpen(t, s.Log)
 	mustUpload(t, w, false, long("c"), "7")
-	mustOrder(t, w, "8")
+	mustRecord(t, w, "8")
 	_, h = mustOpen(t, s.Log)
 	wantHistory(t, h, []string{long("a"), "b", long("c")}, []string{"7", "8"})
 
@@ -154,13 +154,13 @@ func history(t *testing.T, s Subject) {
 	wantHistory(t, h, []string{""}, []string{"8"})
 }
 
-// mark: order records before the mark that a snapshot covers are neither read nor kept.
+// mark: determinant records before the mark that a snapshot covers are neither read nor kept.
 func mark(t *testing.T, s Subject) {
 	f := &Flaky{Log: s.Log} // knows nothing of power cuts
 	w, _ := mustOpen(t, f)
-	mustOrder(t, w, "1", "2")
+	mustRecord(t, w, "1", "2")
 	m := w.Mark()
-	mustOrder(t, w, "3")
+	mustRecord(t, w, "3")
 	upload := func(m checkpoint.Mark) {
 		for u, done, err := w.Begin(nil, true).Covers(m), false, error(nil); !done; {
 			if done, err = u.Step(limited(t)); err != nil {
@@ -171,13 +171,13 @@ func mark(t *testing.T, s Subject) {
 	upload(m)
 	w, h := mustOpen(t, f)
 	wantHistory(t, h, []string{""}, []string{"3"})
-	mustOrder(t, w, "4")
+	mustRecord(t, w, "4")
 	upload(m) // an old mark, of another incarnation, says nothing
 	_, h = mustOpen(t, f)
 	wantHistory(t, h, []string{""}, []string{"4"})
 
 	w, _ = mustOpen(t, f)
-	mustOrder(t, w, "5")
+	mustRecord(t, w, "5")
 	upload(w.Mark())
 	at := w.Last()
 	if err := w.Purge(limited(t)); err != nil {
@@ -197,7 +197,7 @@ func mark(t *testing.T, s Subject) {
 	wantHistory(t, h, []string{""}, nil)
 }
 
-// lostAnswers tries every succession of three fates on orders and snapshots: each record ends up in the history
+// lostAnswers tries every succession of three fates on determinants and snapshots: each record ends up in the history
 // once, and in its place.
 func lostAnswers(t *testing.T, s Subject) {
 	fates := []Fate{Fine, Lost, Dropped, Late}
@@ -214,12 +214,12 @@ func lostAnswers(t *testing.T, s Subject) {
 					t.Fatalf("fates %v: %v", []Fate{a, b, c}, err)
 				}
 				f.Fates = []Fate{a, b, c}
-				mustOrder(t, w, "1", "2", "2")
+				mustRecord(t, w, "1", "2", "2")
 				f.Fates = []Fate{a, b, c}
 				mustUpload(t, w, true, long("f"), "3")
 				f.Fates = []Fate{a, b, c}
 				mustUpload(t, w, false, "i", "4")
-				mustOrder(t, w, "5")
+				mustRecord(t, w, "5")
 				_, h, err := checkpoint.Open(limited(t), f, alias, small)
 				if err != nil || h.Damaged != 0 {
 					t.Fatalf("fates %v: %+v, %v", []Fate{a, b, c}, h, err)
@@ -250,14 +250,14 @@ func givesUp(t *testing.T, s Subject) {
 			}
 		}
 		fail(func() error { return w.Append(limited(t), []byte("1")) })
-		mustOrder(t, w, "2")
-		// Each record of a snapshot is tried in vain, an order record finds out about it or not, and it is repeated.
+		mustRecord(t, w, "2")
+		// Each record of a snapshot is tried in vain, a determinant record finds out about it or not, and it is repeated.
 		for _, between := range []bool{false, true} {
 			u := w.Begin([][]byte{[]byte(long("f"))}, true)
 			for done := false; !done; {
 				fail(func() error { _, err := u.Step(limited(t)); return err })
 				if between {
-					mustOrder(t, w, "x")
+					mustRecord(t, w, "x")
 				}
 				if done, err = u.Step(limited(t)); err != nil {
 					t.Fatalf("fate %v: step again: %v", fate, err)
@@ -268,11 +268,11 @@ func givesUp(t *testing.T, s Subject) {
 			if err != nil || h.Damaged != 0 {
 				t.Fatalf("fate %v: %+v, %v", fate, h, err)
 			}
-			var orders []string
+			var determinants []string
 			if between && fate != Dropped {
-				orders = []string{"x"} // behind the commit record, as turned out
+				determinants = []string{"x"} // behind the commit record, as turned out
 			}
-			wantHistory(t, h, []string{long("f"), "i"}, orders)
+			wantHistory(t, h, []string{long("f"), "i"}, determinants)
 		}
 		_, h, err := checkpoint.Open(limited(t), f, alias, opt)
 		if err != nil || h.Incarnation != 2 {
@@ -308,7 +308,7 @@ func fullLog(t *testing.T, s Subject) {
 			}
 		}
 	}
-	mustOrder(t, w, "2")
+	mustRecord(t, w, "2")
 	_, h := mustOpen(t, f)
 	wantHistory(t, h, []string{long("a")}, []string{"2"})
 }
@@ -317,7 +317,7 @@ func fullLog(t *testing.T, s Subject) {
 // doing.
 func zombie(t *testing.T, s Subject) {
 	old, _ := mustOpen(t, s.Log)
-	mustOrder(t, old, "1")
+	mustRecord(t, old, "1")
 	up := old.Begin([][]byte{[]byte(long("z"))}, true)
 	if _, err := up.Step(limited(t)); err != nil {
 		t.Fatal(err)
@@ -333,7 +333,7 @@ func zombie(t *testing.T, s Subject) {
 		if _, err := up.Step(limited(t)); !errors.Is(err, checkpoint.ErrFenced) {
 			t.Fatalf("the zombie's snapshot: %v", err)
 		}
-		mustOrder(t, w, fmt.Sprint(2+i))
+		mustRecord(t, w, fmt.Sprint(2+i))
 	}
 	if err := old.Rebegin(limited(t)); !errors.Is(err, checkpoint.ErrFenced) {
 		t.Fatalf("the zombie begins again: %v", err)
@@ -345,7 +345,7 @@ func zombie(t *testing.T, s Subject) {
 // zombiePurged: the zombie finds nothing of what it knew, but a higher incarnation, and draws the right conclusion.
 func zombiePurged(t *testing.T, s Subject) {
 	old, _ := mustOpen(t, s.Log)
-	mustOrder(t, old, "1")
+	mustRecord(t, old, "1")
 	w, _ := mustOpen(t, s.Log)
 	mustUpload(t, w, true, "a")
 	if err := s.Purge(limited(t), count3, w.Last()); err != nil {
@@ -374,12 +374,12 @@ func (m *meddler) Append(ctx context.Context, alias msgid.Alias, expect checkpoi
 // beginAgainstRival: whoever begins while others append or begin gets all that they have appended.
 func beginAgainstRival(t *testing.T, s Subject) {
 	old, _ := mustOpen(t, s.Log)
-	mustOrder(t, old, "1")
+	mustRecord(t, old, "1")
 	var rival *checkpoint.Writer
 	m := &meddler{Log: s.Log, meddle: []func(){
-		func() { mustOrder(t, old, "2") },
+		func() { mustRecord(t, old, "2") },
 		func() { rival, _ = mustOpen(t, s.Log) },
-		func() { mustOrder(t, rival, "3") },
+		func() { mustRecord(t, rival, "3") },
 	}}
 	w, h := mustOpen(t, m)
 	wantHistory(t, h, nil, []string{"1", "2", "3"})
@@ -400,7 +400,7 @@ func torn(t *testing.T, s Subject) {
 		if done, err := u.Step(limited(t)); done || err != nil {
 			t.Fatal(done, err)
 		}
-		mustOrder(t, w, "2")
+		mustRecord(t, w, "2")
 	}
 	_, h := mustOpen(t, s.Log)
 	wantHistory(t, h, []string{"a"}, []string{"1", "2", "2", "2"})
@@ -437,7 +437,7 @@ func damage(t *testing.T, s Subject) {
 	w, _ := mustOpen(t, s.Log)
 	at := map[string]checkpoint.Pos{"begin": w.Last()}
 	mark := func(name string) { at[name] = w.Last() }
-	upload := func(name string, full bool, orders ...string) {
+	upload := func(name string, full bool, determinants ...string) {
 		u := w.Begin([][]byte{[]byte(long(name))}, full)
 		for i := 0; ; i++ {
 			done, err := u.Step(limited(t))
@@ -449,23 +449,23 @@ func damage(t *testing.T, s Subject) {
 				return
 			}
 			mark(fmt.Sprintf("%s chunk %d", name, i))
-			if len(orders) > 0 {
-				mustOrder(t, w, orders[0])
-				mark("order " + orders[0])
-				orders = orders[1:]
+			if len(determinants) > 0 {
+				mustRecord(t, w, determinants[0])
+				mark("determinants " + determinants[0])
+				determinants = determinants[1:]
 			}
 		}
 	}
-	order := func(o string) { mustOrder(t, w, o); mark("order " + o) }
+	record := func(o string) { mustRecord(t, w, o); mark("determinants " + o) }
 	upload("F", true)
-	order("1")
+	record("1")
 	upload("I", false, "2")
-	order("3")
+	record("3")
 	upload("G", true, "4")
-	order("5")
+	record("5")
 	upload("J", false)
-	order("6")
-	last := at["order 6"]
+	record("6")
+	last := at["determinants 6"]
 
 	whole := func(f *Flaky) ([]string, []string) { return []string{long("G"), long("J")}, []string{"5", "6"} }
 	for name, pos := range at {
@@ -474,19 +474,19 @@ func damage(t *testing.T, s Subject) {
 			if byteAt > 1000 && pos == last {
 				continue // nobody can know that there was one
 			}
-			chain, orders := whole(f)
+			chain, determinants := whole(f)
 			refused := false
 			switch {
-			case name == "order 5", name == "order 6":
+			case name == "determinants 5", name == "determinants 6":
 				refused = true
 			case name[0] == 'J':
-				chain, orders = []string{long("G")}, []string{"3", "4", "5", "6"}
+				chain, determinants = []string{long("G")}, []string{"3", "4", "5", "6"}
 			case name[0] == 'G':
-				chain, orders = []string{long("F"), long("I")}, []string{"1", "2", "3", "4", "5", "6"}
+				chain, determinants = []string{long("F"), long("I")}, []string{"1", "2", "3", "4", "5", "6"}
 			}
 			h, err := f.peek(t)
 			if all, allErr := f.peekAll(t); fmt.Sprint(allErr) != fmt.Sprint(err) ||
-				err == nil && fmt.Sprintf("%q%q", all.Chain, all.Orders) != fmt.Sprintf("%q%q", h.Chain, h.Orders) {
+				err == nil && fmt.Sprintf("%q%q", all.Chain, all.Determinants) != fmt.Sprintf("%q%q", h.Chain, h.Determinants) {
 				t.Fatalf("%s, byte %d: the newest part gives %v, %v; the whole log %v, %v", name, byteAt, h, err, all, allErr)
 			}
 			switch {
@@ -500,7 +500,7 @@ func damage(t *testing.T, s Subject) {
 			case err != nil:
 				t.Fatalf("%s, byte %d: %v", name, byteAt, err)
 			default:
-				wantHistory(t, h, chain, orders)
+				wantHistory(t, h, chain, determinants)
 			}
 		}
 	}
@@ -531,7 +531,7 @@ func purgeRule(t *testing.T, s Subject) {
 	w, _ := mustOpen(t, l)
 	var commits []checkpoint.Pos
 	full := func(name string) {
-		mustOrder(t, w, name)
+		mustRecord(t, w, name)
 		mustUpload(t, w, true, long(name), name)
 		commits = append(commits, w.Last())
 	}
@@ -611,7 +611,7 @@ func sizes(t *testing.T, s Subject) {
 	if err := w.Append(limited(t), huge); !errors.Is(err, checkpoint.ErrTooLarge) {
 		t.Fatalf("append of %d bytes: %v, want ErrTooLarge", len(huge), err)
 	}
-	mustOrder(t, w, "1")
+	mustRecord(t, w, "1")
 }
 
 // logVanished: the log is gone while the task lives. It begins again, and with its next full snapshot all is well;
@@ -621,9 +621,9 @@ func logVanished(t *testing.T, s Subject) {
 		t.Skip("this log cannot vanish")
 	}
 	w, _ := mustOpen(t, s.Log)
-	mustOrder(t, w, "1")
+	mustRecord(t, w, "1")
 	mustUpload(t, w, true, "a")
-	mustOrder(t, w, "2")
+	mustRecord(t, w, "2")
 	up := w.Begin([][]byte{[]byte(long("b"))}, false)
 	s.Vanish()
 	if err := w.Append(limited(t), []byte("3")); !errors.Is(err, checkpoint.ErrGone) {
@@ -638,7 +638,7 @@ func logVanished(t *testing.T, s Subject) {
 	if _, err := up.Step(limited(t)); !errors.Is(err, checkpoint.ErrAbandoned) {
 		t.Fatalf("the upload goes on: %v, want ErrAbandoned", err)
 	}
-	mustOrder(t, w, "3")
+	mustRecord(t, w, "3")
 	if _, err := w.Begin(nil, false).Step(limited(t)); !errors.Is(err, checkpoint.ErrNeedsFull) {
 		t.Fatalf("an increment: %v, want ErrNeedsFull", err)
 	}
@@ -646,7 +646,7 @@ func logVanished(t *testing.T, s Subject) {
 		t.Fatalf("a restart before the full snapshot: %v, want ErrDamaged", err)
 	}
 	mustUpload(t, w, true, "c", "4")
-	mustOrder(t, w, "5")
+	mustRecord(t, w, "5")
 	_, h := mustOpen(t, s.Log)
 	wantHistory(t, h, []string{"c"}, []string{"3", "4", "5"})
 	if h.Incarnation != 2 {

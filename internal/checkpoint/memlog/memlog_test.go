@@ -78,7 +78,7 @@ func TestPowerCut(t *testing.T) {
 		t.Fatalf("the log begins at %d, want %d: the newest full snapshot but one", at, first)
 	}
 	_, h, err := checkpoint.Open(ctx, l, alias, checkpoint.Options{})
-	if err != nil || len(h.Chain) != 1 || len(h.Orders) != 3 || h.Incarnation != 2 {
+	if err != nil || len(h.Chain) != 1 || len(h.Determinants) != 3 || h.Incarnation != 2 {
 		t.Fatalf("restart: %+v, %v", h, err)
 	}
 }
@@ -96,7 +96,7 @@ func TestCutUnderRestart(t *testing.T) {
 	// place in the log as it remembers it.
 	l.Cut(1)
 	next, h, err := checkpoint.Open(ctx, l, alias, checkpoint.Options{})
-	if err != nil || fmt.Sprintf("%s", h.Orders) != "[0 1 2]" {
+	if err != nil || fmt.Sprintf("%s", h.Determinants) != "[0 1 2]" {
 		t.Fatalf("%+v, %v", h, err)
 	}
 	if err := w.Append(ctx, nil); !errors.Is(err, checkpoint.ErrFenced) {
@@ -107,7 +107,7 @@ func TestCutUnderRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, h, err = checkpoint.Open(ctx, l, alias, checkpoint.Options{})
-	if err != nil || fmt.Sprintf("%s", h.Orders) != "[0 1 2 3]" || h.Damaged != 1 {
+	if err != nil || fmt.Sprintf("%s", h.Determinants) != "[0 1 2 3]" || h.Damaged != 1 {
 		t.Fatalf("%+v, %v", h, err)
 	}
 }
@@ -138,7 +138,7 @@ func Example() {
 		}
 		return memlog.None
 	})
-	fmt.Println(w.Append(ctx, []byte("order"))) // … but the writer finds its record in the log
+	fmt.Println(w.Append(ctx, []byte("determinants"))) // … but the writer finds its record in the log
 	fmt.Println(len(log.Entries(alias)), "entries")
 	// Output:
 	// <nil>

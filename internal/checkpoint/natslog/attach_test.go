@@ -32,7 +32,7 @@ func TestAttach(t *testing.T) {
 	if err := natslog.Delete(ctx, nc, "", "attach"); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Append(ctx, []byte("order")); !errors.Is(err, checkpoint.ErrGone) {
+	if err := w.Append(ctx, []byte("determinants")); !errors.Is(err, checkpoint.ErrGone) {
 		t.Fatalf("the stream is gone, and still: %v", err)
 	}
 	begun := make(chan error)

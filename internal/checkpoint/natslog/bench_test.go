@@ -10,7 +10,7 @@ import (
 	"github.com/askback/askback/internal/checkpoint/natslog"
 )
 
-// BenchmarkAppend appends order records of a usual size, one after another.
+// BenchmarkAppend appends determinant records of a usual size, one after another.
 func BenchmarkAppend(b *testing.B) {
 	for _, always := range []bool{false, true} {
 		b.Run(fmt.Sprintf("sync-always=%v", always), func(b *testing.B) {
@@ -30,7 +30,7 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen restores a task: a full snapshot of 1 MB, 20 increments of 50 kB and 1,000 order records, behind as
+// BenchmarkOpen restores a task: a full snapshot of 1 MB, 20 increments of 50 kB and 1,000 determinant records, behind as
 // much that is not purged yet.
 func BenchmarkOpen(b *testing.B) {
 	nc := connect(b, serve(b))
@@ -46,7 +46,7 @@ func BenchmarkOpen(b *testing.B) {
 			}
 		}
 	}
-	orders := func(n int) {
+	determinants := func(n int) {
 		for range n {
 			if err := w.Append(ctx, make([]byte, 100)); err != nil {
 				b.Fatal(err)
@@ -56,17 +56,17 @@ func BenchmarkOpen(b *testing.B) {
 	for range 2 {
 		upload(1<<20, true)
 		for range 20 {
-			orders(1000)
+			determinants(1000)
 			upload(50<<10, false)
 		}
-		orders(1000)
+		determinants(1000)
 	}
 	for name, log := range map[string]checkpoint.Log{"newest": l, "all": struct{ checkpoint.Log }{l}} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				_, h, err := checkpoint.Open(ctx, log, alias, checkpoint.Options{})
-				if err != nil || len(h.Chain) != 21 || len(h.Orders) != 1000 {
-					b.Fatalf("%d snapshots, %d orders: %v", len(h.Chain), len(h.Orders), err)
+				if err != nil || len(h.Chain) != 21 || len(h.Determinants) != 1000 {
+					b.Fatalf("%d snapshots, %d determinants: %v", len(h.Chain), len(h.Determinants), err)
 				}
 			}
 		})

@@ -39,5 +39,5 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(w.Incarnation(), len(history.Chain), len(history.Orders))
+	fmt.Println(w.Incarnation(), len(history.Chain), len(history.Determinants))
 }

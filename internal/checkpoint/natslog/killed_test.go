@@ -65,12 +65,12 @@ func TestServerKilled(t *testing.T) {
 	if err != nil || h.Damaged != 0 {
 		t.Fatalf("%+v, %v", h, err)
 	}
-	if len(h.Orders) != n || n == 0 {
-		t.Fatalf("%d orders in the log, %d acknowledged", len(h.Orders), n)
+	if len(h.Determinants) != n || n == 0 {
+		t.Fatalf("%d determinants in the log, %d acknowledged", len(h.Determinants), n)
 	}
-	for i, o := range h.Orders {
+	for i, o := range h.Determinants {
 		if string(o) != strconv.Itoa(i+1) {
-			t.Fatalf("order %d is %s", i+1, o)
+			t.Fatalf("determinants %d are %s", i+1, o)
 		}
 	}
 	if err := w.Append(ctx, nil); !errors.Is(err, checkpoint.ErrFenced) {

@@ -66,8 +66,8 @@ func TestReplicas(t *testing.T) {
 		t.Helper()
 		old := w
 		next, h, err := checkpoint.Open(ctx, l, alias, checkpoint.Options{})
-		if err != nil || len(h.Orders) != n || h.Damaged != 0 {
-			t.Fatalf("%d orders, want %d: %v", len(h.Orders), n, err)
+		if err != nil || len(h.Determinants) != n || h.Damaged != 0 {
+			t.Fatalf("%d determinants, want %d: %v", len(h.Determinants), n, err)
 		}
 		if err := old.Append(ctx, nil); !errors.Is(err, checkpoint.ErrFenced) {
 			t.Fatalf("the old incarnation: %v, want ErrFenced", err)

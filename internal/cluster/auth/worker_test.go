@@ -102,8 +102,8 @@ func TestWorkersWork(t *testing.T) {
 		}
 	}
 	w2, history, err := checkpoint.Open(t.Context(), log, aliases(t, "count.1")[0], checkpoint.Options{})
-	if err != nil || len(history.Orders) != 10 {
-		t.Fatalf("%d of 10 records read: %v", len(history.Orders), err)
+	if err != nil || len(history.Determinants) != 10 {
+		t.Fatalf("%d of 10 records read: %v", len(history.Determinants), err)
 	}
 	if err := w.Append(t.Context(), nil); !errors.Is(err, checkpoint.ErrFenced) {
 		t.Errorf("the earlier incarnation: %v", err)

@@ -21,7 +21,7 @@ type place struct {
 // next returns what comes after sent, up to most: a whole frame as it is, or a piece of one.
 func (m *Machine) next(out *output, most msgid.Seq) (channel.Frame, error) {
 	first := out.sent + 1
-	f := &out.kept.At(out.kept.Find(first)).Frame
+	f := &out.retained.At(out.retained.Find(first)).Frame
 	last := min(f.Last(), most)
 	if first == f.First && last == f.Last() {
 		return *f, nil

@@ -41,7 +41,7 @@ func (s *source) step(ev recovery.Event) (sent []channel.Frame) {
 }
 
 func (s *source) hear(consumed msgid.Seq) []channel.Frame {
-	return s.step(recovery.Event{Kind: recovery.Heard, Signal: channel.Signal{
+	return s.step(recovery.Event{Kind: recovery.SignalReceived, Signal: channel.Signal{
 		Kind: channel.Ack, Channel: 7, Incarnation: 1, For: 1, Have: consumed, Consumed: consumed,
 	}})
 }
@@ -93,7 +93,7 @@ func TestPiecesAllocateNothing(t *testing.T) {
 	at := msgid.Seq(0)
 	next := func() {
 		s.do.Reset()
-		s.m.Step(recovery.Event{Kind: recovery.Heard, Signal: channel.Signal{
+		s.m.Step(recovery.Event{Kind: recovery.SignalReceived, Signal: channel.Signal{
 			Kind: channel.Ack, Channel: 7, Incarnation: 1, For: 1, Have: at, Consumed: at,
 		}}, &s.do)
 		at++

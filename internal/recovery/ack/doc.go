@@ -49,7 +49,7 @@
 //   - A5: what a lower incarnation says is rejected. Who hears of a higher incarnation of itself stops.
 //   - A6: a target follows a new incarnation of its source from the common position. (output.go, common)
 //   - A7: an end mark waits for the last snapshot. (output.go, limit)
-//   - A8: whose log went back behind what it told is refused, target or source. (output.go, meet)
+//   - A8: whose log went back behind what it told is refused, target or source. (output.go, admitTarget)
 //
 // # What it does not do
 //

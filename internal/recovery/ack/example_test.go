@@ -31,7 +31,7 @@ func Example() {
 	}
 	hear := func(consumed msgid.Seq) {
 		fmt.Printf("ACK #%d\n", consumed)
-		step(recovery.Event{Kind: recovery.Heard, Signal: channel.Signal{
+		step(recovery.Event{Kind: recovery.SignalReceived, Signal: channel.Signal{
 			Kind: channel.Ack, Channel: 7, Incarnation: 1, For: 1, Have: consumed, Consumed: consumed,
 		}})
 	}

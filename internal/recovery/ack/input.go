@@ -10,6 +10,7 @@ import (
 //
 // Invariant: stable <= consumed <= accepted; frames between consumed and accepted wait in ready, without a hole.
 type input struct {
+	index  recovery.Input
 	port   recovery.Port
 	source msgid.Incarnation // 0: none has been followed yet
 
@@ -33,37 +34,34 @@ type input struct {
 }
 
 // hello tells the source where this incarnation was restored.
-func (m *Machine) hello(i int) {
-	in := &m.in[i]
+func (m *Machine) hello(in *input) {
 	in.helloDelay = recovery.Backoff(in.helloDelay, m.cfg.RetryEvery/2, m.cfg.RetryMax)
 	in.helloAt = m.now + max(1, in.helloDelay)
-	m.tell(i, channel.Hello)
+	m.tell(in, channel.Hello)
 }
 
 // ack tells the source what was consumed, and what is stable.
-func (m *Machine) ack(i int) { m.tell(i, channel.Ack) }
+func (m *Machine) ack(in *input) { m.tell(in, channel.Ack) }
 
 // tell says where this end stands, and which incarnation of the source counted so.
-func (m *Machine) tell(i int, kind channel.SignalKind) {
-	in := &m.in[i]
-	m.signal(i, in.port, channel.Signal{Kind: kind, For: in.source, Seq: in.stable, Have: in.accepted, Consumed: in.consumed}, false)
+func (m *Machine) tell(in *input, kind channel.SignalKind) {
+	m.signalSource(in, channel.Signal{Kind: kind, For: in.source, Seq: in.stable, Have: in.accepted, Consumed: in.consumed})
 }
 
 func (m *Machine) ackAll() {
 	for i := range m.in {
-		m.ack(i)
+		m.ack(&m.in[i])
 	}
 }
 
 // onFrame takes what comes next (A3).
-func (m *Machine) onFrame(i int, f channel.Frame, replay bool) {
-	in := &m.in[i]
+func (m *Machine) onFrame(in *input, f channel.Frame, replay bool) {
 	if f.Incarnation < in.source { // A5: a paused old incarnation may still send
 		m.status.Counters.Rejected += uint64(f.Count)
 		return
 	}
 	if f.Incarnation > in.source { // it was sent to an earlier incarnation of this task, which followed that one
-		m.ack(i)
+		m.ack(in)
 		return
 	}
 	if replay {
@@ -72,7 +70,7 @@ func (m *Machine) onFrame(i int, f channel.Frame, replay bool) {
 	switch {
 	case f.Last() <= in.accepted:
 		m.count(&m.status.Counters.Duplicates, &m.status.Recovery.Duplicates, f.Count)
-		m.ack(i)
+		m.ack(in)
 		return
 	case f.First > in.accepted+1:
 		return // it is sent again, after what is missing
@@ -106,8 +104,7 @@ func (m *Machine) count(total, recovered *uint64, n uint32) {
 func (m *Machine) most() int { return m.cfg.HardBound + 4*m.cfg.Window }
 
 // onMark: the source asks where this task stands, or says where to go on.
-func (m *Machine) onMark(i int, sig *channel.Signal) {
-	in := &m.in[i]
+func (m *Machine) onMark(in *input, sig *channel.Signal) {
 	if sig.Incarnation < in.source { // A5
 		m.status.Counters.Rejected++
 		return
@@ -122,14 +119,14 @@ func (m *Machine) onMark(i int, sig *channel.Signal) {
 			m.follow(in, sig.Incarnation, sig.Seq)
 		}
 		if !in.answered { // it has yet to say how far it has sent
-			m.hello(i)
+			m.hello(in)
 			return
 		}
 	case mine && sig.Incarnation == in.source:
 		m.answered(in, sig.Seq)
 		return
 	}
-	m.ack(i)
+	m.ack(in)
 }
 
 // answered: the source agrees with where this task stands, and had sent up to a position.
@@ -174,8 +171,7 @@ func (m *Machine) follow(in *input, source msgid.Incarnation, common msgid.Seq) 
 }
 
 // onRefuse: our log is older than what we told this source (A8).
-func (m *Machine) onRefuse(i int, sig *channel.Signal) {
-	in := &m.in[i]
+func (m *Machine) onRefuse(in *input, sig *channel.Signal) {
 	if sig.Incarnation < in.source || sig.For != m.cfg.Incarnation {
 		m.status.Counters.Rejected++
 		return

@@ -19,16 +19,16 @@ type Machine struct {
 	out  []output
 	snap snapshots
 
-	turn     int  // the input that Ready looks at first
-	feeding  int  // the input whose frame the operator consumes; -1: none
-	working  bool // between Deliver, Poll, Fire or Finish and Consumed: no snapshot may be taken
-	holding  bool // the operator may be emitting its end marks, which nobody can tell from tuples yet
-	ended    bool // the operator has finished, and its end marks are sealed
-	done     bool // Done was said
-	failed   bool // Fail was said
-	retained int  // bytes of all frames kept for resending
-	spare    [][]byte
-	status   recovery.Status
+	turn          int            // the input that Ready looks at first
+	feeding       recovery.Input // the input whose frame the operator consumes, or NoInput
+	working       bool           // between Deliver, Poll, Fire or Finish and Consumed: no snapshot may be taken
+	holding       bool           // the operator may be emitting its end marks, which nobody can tell from tuples yet
+	ended         bool           // the operator has finished, and its end marks are sealed
+	done          bool           // Done was said
+	failed        bool           // Fail was said
+	retainedBytes int            // bytes of all frames kept for resending
+	spare         [][]byte
+	status        recovery.Status
 }
 
 // New makes the machine of a task that has the given history. It is a recovery.Factory.
@@ -37,15 +37,15 @@ func New(cfg recovery.Config, h recovery.History) (recovery.Machine, error) {
 }
 
 func newMachine(cfg recovery.Config, h recovery.History, bug Bug) (recovery.Machine, error) {
-	m := &Machine{cfg: cfg.Defaulted(), bug: bug, feeding: -1}
+	m := &Machine{cfg: cfg.Defaulted(), bug: bug, feeding: recovery.NoInput}
 	m.cfg.Incarnation = h.Incarnation
 	m.in = make([]input, len(cfg.Inputs))
 	for i := range m.in {
-		m.in[i].port = cfg.Inputs[i]
+		m.in[i].index, m.in[i].port = recovery.Input(i), cfg.Inputs[i]
 	}
 	m.out = make([]output, len(cfg.Outputs))
 	for o := range m.out {
-		m.out[o].port = cfg.Outputs[o]
+		m.out[o].index, m.out[o].port = recovery.Output(o), cfg.Outputs[o]
 	}
 	if err := m.restore(h); err != nil {
 		return nil, fmt.Errorf("ack: restore %v: %w", cfg.Self, err)
@@ -67,23 +67,23 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 		m.onStarted()
 	case recovery.Ticked:
 		m.onTick(ev.Now)
-	case recovery.Received:
-		m.onFrame(ev.Port, ev.Frame, ev.Replay)
-	case recovery.Heard:
-		m.onSignal(ev.Port, &ev.Signal)
+	case recovery.FrameReceived:
+		m.onFrame(&m.in[ev.Input], ev.Frame, ev.Replay)
+	case recovery.SignalReceived:
+		m.onSignal(&ev)
 	case recovery.Ready:
 		m.onReady()
 	case recovery.Sealed:
-		m.onSealed(ev.Port, ev.Frame)
-	case recovery.Chose:
-		m.do.Add(recovery.Action{Kind: recovery.Chosen, Value: ev.Value})
+		m.onSealed(&m.out[ev.Output], ev.Frame)
+	case recovery.DeterminantRequested:
+		m.do.Add(recovery.Action{Kind: recovery.ReturnDeterminant, Value: ev.Value})
 	case recovery.EndOfInput:
-		m.in[ev.Port].ended = true
+		m.in[ev.Input].ended = true
 	case recovery.Consumed:
 		m.onConsumed()
-	case recovery.Due:
-		if !m.working && !m.ended && !m.inputsEnded() && m.blocked() < 0 {
-			m.run(recovery.Action{Kind: recovery.Fire, Value: ev.Value})
+	case recovery.TimerDue:
+		if !m.working && !m.ended && !m.inputsEnded() && m.blocked() == recovery.NoOutput {
+			m.run(recovery.Action{Kind: recovery.RunTimer, Value: ev.Value})
 		}
 	case recovery.Ended:
 		m.onEnded()
@@ -91,10 +91,10 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 		m.considerSnapshot()
 	case recovery.Frozen:
 		m.onFrozen()
-	case recovery.Stored:
-		m.onStored()
-	case recovery.StoreLost:
-		m.onStoreLost()
+	case recovery.Uploaded:
+		m.onUploaded()
+	case recovery.LogLost:
+		m.onLogLost()
 	}
 	m.do = nil
 }
@@ -103,10 +103,10 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 // published before the two agree.
 func (m *Machine) onStarted() {
 	for i := range m.in {
-		m.hello(i)
+		m.hello(&m.in[i])
 	}
 	for o := range m.out {
-		m.greet(o)
+		m.greet(&m.out[o])
 	}
 	m.checkDone()
 }
@@ -115,29 +115,30 @@ func (m *Machine) onTick(now recovery.Tick) {
 	m.now = now
 	for i := range m.in {
 		if in := &m.in[i]; !in.answered && now >= in.helloAt {
-			m.hello(i)
+			m.hello(in)
 		}
 	}
 	for o := range m.out {
-		m.tickOutput(o)
+		m.tickOutput(&m.out[o])
 	}
 	m.considerSnapshot()
 }
 
 // onSignal sends each signal to the side that it concerns: marks and refusals come from sources, the rest from
 // targets.
-func (m *Machine) onSignal(port int, sig *channel.Signal) {
+func (m *Machine) onSignal(ev *recovery.Event) {
+	sig := &ev.Signal
 	if sig.For > m.cfg.Incarnation { // A5
 		m.fail(&checkpoint.FencedError{Alias: m.cfg.Self, Mine: m.cfg.Incarnation, By: sig.For})
 		return
 	}
 	switch sig.Kind {
 	case channel.Mark:
-		m.onMark(port, sig)
+		m.onMark(&m.in[ev.Input], sig)
 	case channel.Refuse:
-		m.onRefuse(port, sig)
+		m.onRefuse(&m.in[ev.Input], sig)
 	case channel.Hello, channel.Ack:
-		m.onPosition(port, sig)
+		m.onPosition(&m.out[ev.Output], sig)
 	}
 	m.considerSnapshot()
 }
@@ -145,7 +146,7 @@ func (m *Machine) onSignal(port int, sig *channel.Signal) {
 // onReady lets the task run its operator, if there is something to run it on and room for what it may emit.
 func (m *Machine) onReady() {
 	switch {
-	case m.working || m.ended || m.blocked() >= 0:
+	case m.working || m.ended || m.blocked() != recovery.NoOutput:
 	case m.cfg.Spout:
 		m.holding = true
 		m.run(recovery.Action{Kind: recovery.Poll})
@@ -156,11 +157,11 @@ func (m *Machine) onReady() {
 		for k := range m.in {
 			i := (m.turn + k) % len(m.in)
 			if in := &m.in[i]; in.ready.Len() > 0 {
-				m.turn, m.feeding = i+1, i
+				m.turn, m.feeding = i+1, in.index
 				f := in.pop()
 				in.consumed, in.sum = f.Last(), f.After
 				m.status.Counters.Consumed += uint64(f.Count)
-				m.run(recovery.Action{Kind: recovery.Deliver, Port: i, Frame: f})
+				m.run(recovery.Action{Kind: recovery.Deliver, Input: in.index, Frame: f})
 				return
 			}
 		}
@@ -174,9 +175,9 @@ func (m *Machine) run(a recovery.Action) {
 
 func (m *Machine) onConsumed() {
 	m.working = false
-	if m.feeding >= 0 {
-		m.ack(m.feeding)
-		m.feeding = -1
+	if m.feeding != recovery.NoInput {
+		m.ack(&m.in[m.feeding])
+		m.feeding = recovery.NoInput
 	}
 	m.letGo()
 	m.checkCaughtUp()
@@ -194,7 +195,7 @@ func (m *Machine) onEnded() {
 func (m *Machine) letGo() {
 	m.holding = false
 	for o := range m.out {
-		m.pump(o)
+		m.pump(&m.out[o])
 	}
 }
 
@@ -248,17 +249,23 @@ func (m *Machine) fail(err error) {
 	m.do.Add(recovery.Action{Kind: recovery.Fail, Err: err})
 }
 
-// signal sends a signal to the task at the other end of a channel.
-func (m *Machine) signal(port int, p recovery.Port, sig channel.Signal, inBand bool) {
-	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, p.Number, m.cfg.Incarnation
-	m.do.Add(recovery.Action{Kind: recovery.Signal, Port: port, Signal: sig, InBand: inBand})
+// signalSource sends a signal to the source of a channel.
+func (m *Machine) signalSource(in *input, sig channel.Signal) {
+	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, in.port.Number, m.cfg.Incarnation
+	m.do.Add(recovery.Action{Kind: recovery.Signal, Input: in.index, Signal: sig})
+}
+
+// signalTarget sends a signal to the target of a channel: marks in order with the data.
+func (m *Machine) signalTarget(out *output, sig channel.Signal) {
+	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, out.port.Number, m.cfg.Incarnation
+	m.do.Add(recovery.Action{Kind: recovery.Signal, Output: out.index, Signal: sig, InBand: sig.Kind == channel.Mark})
 }
 
 // Status implements recovery.Machine.
 func (m *Machine) Status() *recovery.Status {
 	s := &m.status
-	s.Blocked, s.Starved, s.Finished = m.blocked(), -1, m.ended
-	s.Retained, s.Queued = m.retained, 0
+	s.Blocked, s.Starved, s.Finished = m.blocked(), recovery.NoInput, m.ended
+	s.Retained, s.Queued = m.retainedBytes, 0
 	s.Wake = m.snapshotWake()
 	sooner := func(t recovery.Tick) {
 		if t != 0 && (s.Wake == 0 || t < s.Wake) {
@@ -281,21 +288,21 @@ func (m *Machine) Status() *recovery.Status {
 }
 
 // blocked returns the output that keeps the task from consuming: one whose target is a window of bytes behind, or, at
-// the hard bound of retention, the one that retains most. It returns -1 if there is none.
-func (m *Machine) blocked() int {
+// the hard bound of retention, the one that retains most. It returns NoOutput if there is none.
+func (m *Machine) blocked() recovery.Output {
 	for o := range m.out {
-		if out := &m.out[o]; out.kept.End() >= out.credit+uint64(m.cfg.Window) {
-			return o
+		if out := &m.out[o]; out.retained.End() >= out.credit+uint64(m.cfg.Window) {
+			return out.index
 		}
 	}
-	if m.retained < m.cfg.HardBound {
-		return -1
+	if m.retainedBytes < m.cfg.HardBound {
+		return recovery.NoOutput
 	}
-	most, port := uint64(0), -1
+	most, fullest := uint64(0), recovery.NoOutput
 	for o := range m.out {
-		if n := m.out[o].kept.Bytes(); n > most {
-			most, port = n, o
+		if n := m.out[o].retained.Bytes(); n > most {
+			most, fullest = n, m.out[o].index
 		}
 	}
-	return port
+	return fullest
 }

@@ -14,6 +14,7 @@ import (
 //
 // Invariant: stable <= emitted, and acked <= sent <= emitted once the channel is open.
 type output struct {
+	index  recovery.Output
 	port   recovery.Port
 	target msgid.Incarnation // the highest incarnation of the target seen
 	open   bool              // source and target agree where they stand; nothing is published before
@@ -31,10 +32,10 @@ type output struct {
 	stableInc msgid.Incarnation // of the target that said so
 	captured  recovery.Position // emitted at the snapshot being stored
 
-	kept   recovery.Retention // above stable
-	credit uint64             // the offset of acked
-	cut    place
-	lent   []piece // in flight, of our own making
+	retained recovery.Retention // above stable
+	credit   uint64             // the offset of acked
+	cut      place
+	lent     []piece // in flight, of our own making
 
 	at    recovery.Tick // when to send again, to mark or to greet; 0: never
 	delay recovery.Tick
@@ -48,19 +49,17 @@ type piece struct {
 }
 
 // onSealed keeps a new frame, and sends what may go.
-func (m *Machine) onSealed(o int, f channel.Frame) {
-	out := &m.out[o]
+func (m *Machine) onSealed(out *output, f channel.Frame) {
 	out.emitted, out.sum = f.Last(), f.After
 	m.status.Counters.Emitted += uint64(f.Count)
-	out.kept.Push(f, 0)
-	m.retained += f.Len()
-	m.pump(o)
+	out.retained.Push(f, 0)
+	m.retainedBytes += f.Len()
+	m.pump(out)
 }
 
 // pump sends in order what the window lets go (A1), and no more than a window of bytes. What was sent before goes on the replay subject, and what is new
 // waits until that has been acknowledged, since it might overtake it.
-func (m *Machine) pump(o int) {
-	out := &m.out[o]
+func (m *Machine) pump(out *output) {
 	if !out.open || m.holding && m.bug != EarlyEnd {
 		return
 	}
@@ -73,7 +72,7 @@ func (m *Machine) pump(o int) {
 		case out.acked < out.resent:
 			return
 		}
-		if r := out.kept.At(out.kept.Find(out.sent + 1)); r.Offset >= out.credit+uint64(m.cfg.Window) {
+		if r := out.retained.At(out.retained.Find(out.sent + 1)); r.Offset >= out.credit+uint64(m.cfg.Window) {
 			return
 		}
 		f, err := m.next(out, most)
@@ -88,11 +87,11 @@ func (m *Machine) pump(o int) {
 		if again {
 			out.resent = out.sent
 			m.status.Counters.Resent += uint64(f.Count)
-			m.do.Add(recovery.Action{Kind: recovery.Resend, Port: o, Frame: f})
+			m.do.Add(recovery.Action{Kind: recovery.Resend, Output: out.index, Frame: f})
 			continue
 		}
 		out.released = out.sent
-		m.do.Add(recovery.Action{Kind: recovery.Publish, Port: o, Frame: f})
+		m.do.Add(recovery.Action{Kind: recovery.Publish, Output: out.index, Frame: f})
 	}
 }
 
@@ -107,28 +106,26 @@ func (m *Machine) limit(out *output) msgid.Seq {
 }
 
 // onPosition: the target says where it stands, as one of our incarnations counted.
-func (m *Machine) onPosition(o int, sig *channel.Signal) {
-	if !m.meet(o, sig) {
+func (m *Machine) onPosition(out *output, sig *channel.Signal) {
+	if !m.admitTarget(out, sig) {
 		return
 	}
-	out := &m.out[o]
 	switch {
 	case sig.For != m.cfg.Incarnation && out.open: // it was sent before the two agreed
 	case sig.For != m.cfg.Incarnation:
 		// Not limited by where the target says it stands, which may be out of date when it hears this.
-		m.signal(o, out.port, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, For: sig.Incarnation, Seq: m.common(out, sig.For)}, true)
+		m.signalTarget(out, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, For: sig.Incarnation, Seq: m.common(out, sig.For)})
 	case sig.Have > out.emitted: // A8: our log has forgotten an incarnation, and gave its number to this one
 		m.fail(&recovery.WentBackError{Channel: out.port.ID, Restored: out.emitted, Stable: sig.Have, Source: true})
 	case sig.Consumed > sig.Have || sig.Seq > sig.Consumed:
 		m.status.Counters.Rejected++
 	default:
-		m.onAgreed(o, sig)
+		m.onAgreed(out, sig)
 	}
 }
 
 // onAgreed takes the position of a target that counts as this incarnation does.
-func (m *Machine) onAgreed(o int, sig *channel.Signal) {
-	out := &m.out[o]
+func (m *Machine) onAgreed(out *output, sig *channel.Signal) {
 	if !out.open {
 		out.open = true
 		out.released = max(out.released, sig.Have)
@@ -143,32 +140,31 @@ func (m *Machine) onAgreed(o int, sig *channel.Signal) {
 		m.arm(out)
 	}
 	if sig.Kind == channel.Hello {
-		m.signal(o, out.port, channel.Signal{Kind: channel.Mark, For: sig.Incarnation, Seq: out.released}, true)
+		m.signalTarget(out, channel.Signal{Kind: channel.Mark, For: sig.Incarnation, Seq: out.released})
 	}
 	if out.stableInc = sig.Incarnation; sig.Seq > out.stable {
-		m.trim(o, sig.Seq)
+		m.trim(out, sig.Seq)
 	} else if m.bug == EarlyTrim {
-		m.trim(o, max(out.stable, sig.Consumed))
+		m.trim(out, max(out.stable, sig.Consumed))
 	}
-	m.pump(o)
+	m.pump(out)
 	m.checkDone()
 }
 
-// meet checks the incarnation of the target (A5), and that its log has not gone back (A8). A new incarnation makes
+// admitTarget checks the incarnation of the target (A5), and that its log has not gone back (A8). A new incarnation makes
 // this channel begin anew, and nothing else. It reports whether the signal counts.
-func (m *Machine) meet(o int, sig *channel.Signal) bool {
-	out := &m.out[o]
+func (m *Machine) admitTarget(out *output, sig *channel.Signal) bool {
 	if highest := max(out.target, out.stableInc); sig.Incarnation < highest {
 		m.status.Counters.Rejected++
 		// Whoever it is learns from this that it was taken for dead.
-		m.signal(o, out.port, channel.Signal{Kind: channel.Mark, Seq: out.released, For: highest}, true)
+		m.signalTarget(out, channel.Signal{Kind: channel.Mark, Seq: out.released, For: highest})
 		return false
 	}
 	// What a newer incarnation of the target was restored from covers what was stable before, and so does whatever
 	// answers this incarnation of ours cover what was stable when that began.
 	restored := min(sig.Seq, m.common(out, sig.For))
 	if restored < out.stable && sig.Incarnation > out.stableInc || restored < out.floor && sig.For == m.cfg.Incarnation {
-		m.signal(o, out.port, channel.Signal{Kind: channel.Refuse, For: sig.Incarnation, Seq: out.stable, Have: restored}, false)
+		m.signalTarget(out, channel.Signal{Kind: channel.Refuse, For: sig.Incarnation, Seq: out.stable, Have: restored})
 		return false
 	}
 	if sig.Incarnation > out.target {
@@ -199,25 +195,23 @@ func (m *Machine) rewind(out *output, s msgid.Seq) {
 
 // acknowledge notes what the target has consumed, and its offset in bytes.
 func (out *output) acknowledge(s msgid.Seq) {
-	out.acked, out.credit = s, out.kept.After(s)
+	out.acked, out.credit = s, out.retained.After(s)
 }
 
 // trim drops what a durable snapshot of the target covers (A4).
-func (m *Machine) trim(o int, stable msgid.Seq) {
-	out := &m.out[o]
+func (m *Machine) trim(out *output, stable msgid.Seq) {
 	out.stable, out.fresh = stable, true
-	out.kept.Trim(stable, func(f *channel.Frame) {
-		m.retained -= f.Len()
-		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: *f})
+	out.retained.Trim(stable, func(f *channel.Frame) {
+		m.retainedBytes -= f.Len()
+		m.do.Add(recovery.Action{Kind: recovery.Free, Output: out.index, Frame: *f})
 	})
 }
 
 // greet asks the target where it stands.
-func (m *Machine) greet(o int) {
-	out := &m.out[o]
+func (m *Machine) greet(out *output) {
 	out.delay = recovery.Backoff(out.delay, m.cfg.MarkEvery, m.cfg.MarkMax)
 	out.at = m.now + out.delay
-	m.signal(o, out.port, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, Seq: out.emitted}, true)
+	m.signalTarget(out, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, Seq: out.emitted})
 }
 
 // arm sets the time at which an open channel is looked at again, as if nothing had been tried yet.
@@ -236,34 +230,32 @@ func (m *Machine) arm(out *output) {
 
 // tickOutput sends again what was not acknowledged in time (A2). When all is, and some is not stable, it asks the
 // target now and then, since an ACK may be lost.
-func (m *Machine) tickOutput(o int) {
-	out := &m.out[o]
+func (m *Machine) tickOutput(out *output) {
 	if out.at == 0 || m.now < out.at {
 		return
 	}
 	switch {
 	case !out.open:
-		m.greet(o)
+		m.greet(out)
 	case out.acked < out.sent && m.bug != NoResend:
 		delay := recovery.Backoff(out.delay, m.cfg.RetryEvery, m.cfg.RetryMax)
 		m.rewind(out, out.acked)
-		m.pump(o)
+		m.pump(out)
 		out.delay, out.at = delay, m.now+delay
 	case out.stable < out.released:
 		out.delay = recovery.Backoff(out.delay, m.cfg.MarkEvery, m.cfg.MarkMax)
 		out.at = m.now + out.delay
-		m.mark(o)
+		m.mark(out)
 	default:
 		out.at = 0
 	}
 }
 
 // mark asks the target for an ACK, and for a snapshot if much is retained.
-func (m *Machine) mark(o int) {
-	out := &m.out[o]
+func (m *Machine) mark(out *output) {
 	sig := channel.Signal{Kind: channel.Mark, Seq: out.released}
-	if m.retained >= m.cfg.SoftBound {
+	if m.retainedBytes >= m.cfg.SoftBound {
 		sig.Flags |= channel.Urge
 	}
-	m.signal(o, out.port, sig, true)
+	m.signalTarget(out, sig)
 }

@@ -39,9 +39,9 @@ func (m *Machine) considerSnapshot() {
 		return
 	}
 	s.urged, s.storing = false, true
-	do := recovery.Action{Kind: recovery.Snapshot}
+	do := recovery.Action{Kind: recovery.Freeze}
 	if s.lost {
-		do.Value = 1
+		do.Full = true
 	}
 	m.do.Add(do)
 }
@@ -103,7 +103,7 @@ func (m *Machine) onFrozen() {
 func (m *Machine) considerStore() {
 	if s := &m.snap; s.frozen && (m.now >= m.storeAt() || m.capturedStable()) {
 		s.frozen = false
-		m.do.Add(recovery.Action{Kind: recovery.Store})
+		m.do.Add(recovery.Action{Kind: recovery.Upload})
 	}
 }
 
@@ -139,8 +139,8 @@ func (m *Machine) freeze() {
 	}
 }
 
-// onStored: the snapshot is durable. Sources may forget what it covers, and if it is the last one the end marks go.
-func (m *Machine) onStored() {
+// onUploaded: the snapshot is durable. Sources may forget what it covers, and if it is the last one the end marks go.
+func (m *Machine) onUploaded() {
 	s := &m.snap
 	if !s.storing {
 		return
@@ -154,15 +154,15 @@ func (m *Machine) onStored() {
 	m.ackAll()
 	if s.final {
 		for o := range m.out {
-			m.pump(o)
+			m.pump(&m.out[o])
 		}
 	}
 	m.checkDone()
 	m.considerSnapshot()
 }
 
-// onStoreLost: what was in flight is gone with the log. A full snapshot makes up for all of it.
-func (m *Machine) onStoreLost() {
+// onLogLost: what was in flight is gone with the log. A full snapshot makes up for all of it.
+func (m *Machine) onLogLost() {
 	s := &m.snap
 	s.storing, s.frozen, s.held = false, false, false
 	s.lost, s.final, s.dirty = true, false, true
@@ -202,7 +202,7 @@ func (m *Machine) Capture(dst []byte, _ bool) []byte {
 		dst = binary.LittleEndian.AppendUint32(dst, out.captured.Sum)
 		dst = binary.AppendUvarint(dst, uint64(min(out.stable, out.captured.Seq)))
 		dst = binary.AppendUvarint(dst, uint64(out.stableInc))
-		dst = out.kept.Append(dst, 0, out.kept.Find(out.captured.Seq+1))
+		dst = out.retained.Append(dst, 0, out.retained.Find(out.captured.Seq+1))
 	}
 	return dst
 }
@@ -260,9 +260,9 @@ func (m *Machine) restoreOutput(d *recovery.Decoder, out *output) error {
 	if err != nil {
 		return fmt.Errorf("%w: retained frames of %v: %w", errSnapshot, out.port.ID, err)
 	}
-	if err := out.kept.Restore(frames, out.port, m.cfg.Incarnation, out.stable, out.emitted); err != nil {
+	if err := out.retained.Restore(frames, out.port, m.cfg.Incarnation, out.stable, out.emitted); err != nil {
 		return fmt.Errorf("%w: %w", errSnapshot, err)
 	}
-	m.retained += int(out.kept.Bytes())
+	m.retainedBytes += int(out.retained.Bytes())
 	return nil
 }

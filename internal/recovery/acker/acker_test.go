@@ -46,7 +46,7 @@ func TestSpoutStoresItsPosition(t *testing.T) {
 	x := newTask(t, recovery.Config{Spout: true, SnapshotEvery: 100})
 	x.asks(recovery.Event{Kind: recovery.Started}, 0)
 	tick := func(now recovery.Tick) bool {
-		return x.asks(recovery.Event{Kind: recovery.Ticked, Now: now}, recovery.Snapshot)
+		return x.asks(recovery.Event{Kind: recovery.Ticked, Now: now}, recovery.Freeze)
 	}
 	work := func() { x.asks(recovery.Event{Kind: recovery.Consumed}, 0) }
 	if tick(1) {
@@ -56,27 +56,27 @@ func TestSpoutStoresItsPosition(t *testing.T) {
 	if !tick(2) {
 		t.Error("no first snapshot")
 	}
-	if !x.asks(recovery.Event{Kind: recovery.Frozen}, recovery.Store) {
+	if !x.asks(recovery.Event{Kind: recovery.Frozen}, recovery.Upload) {
 		t.Error("what is frozen is not stored")
 	}
 	work()
 	if tick(200) {
 		t.Error("a snapshot while one is being stored")
 	}
-	x.asks(recovery.Event{Kind: recovery.Stored}, 0)
+	x.asks(recovery.Event{Kind: recovery.Uploaded}, 0)
 	if !tick(201) {
 		t.Error("no second snapshot")
 	}
-	x.asks(recovery.Event{Kind: recovery.Stored}, 0)
+	x.asks(recovery.Event{Kind: recovery.Uploaded}, 0)
 	work()
 	if wake := x.m.Status().Wake; tick(202) || wake != 301 {
 		t.Errorf("a snapshot too early, or the machine wants to be woken at %d for it", wake)
 	}
-	x.asks(recovery.Event{Kind: recovery.EndOfInput, Port: -1}, 0)
-	if !x.asks(recovery.Event{Kind: recovery.Idle}, recovery.Snapshot) {
+	x.asks(recovery.Event{Kind: recovery.EndOfInput, Input: recovery.NoInput}, 0)
+	if !x.asks(recovery.Event{Kind: recovery.Idle}, recovery.Freeze) {
 		t.Error("no last snapshot")
 	}
-	if !x.asks(recovery.Event{Kind: recovery.StoreLost}, 0) && !tick(203) {
+	if !x.asks(recovery.Event{Kind: recovery.LogLost}, 0) && !tick(203) {
 		t.Error("a lost log is not made up for")
 	}
 }
@@ -86,7 +86,7 @@ func TestBoltStoresNothing(t *testing.T) {
 	x := newTask(t, recovery.Config{SnapshotEvery: 1})
 	for now := range recovery.Tick(20) {
 		x.asks(recovery.Event{Kind: recovery.Consumed}, 0)
-		if x.asks(recovery.Event{Kind: recovery.Ticked, Now: now}, recovery.Snapshot) {
+		if x.asks(recovery.Event{Kind: recovery.Ticked, Now: now}, recovery.Freeze) {
 			t.Fatal("a bolt takes a snapshot")
 		}
 	}

@@ -47,26 +47,26 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 	case recovery.Sealed, recovery.Consumed:
 		m.dirty = true
 	case recovery.EndOfInput:
-		if ev.Port < 0 {
+		if ev.Input == recovery.NoInput {
 			m.urgent = true
 			return // a snapshot follows when the task is idle
 		}
 	case recovery.Ended:
 		m.ended = true
 	case recovery.Frozen:
-		do.Add(recovery.Action{Kind: recovery.Store})
+		do.Add(recovery.Action{Kind: recovery.Upload})
 		return
-	case recovery.Stored:
+	case recovery.Uploaded:
 		m.storing = false
 		return
-	case recovery.StoreLost:
+	case recovery.LogLost:
 		m.storing, m.dirty, m.nextAt = false, true, 0
 	}
 	m.Machine.Step(ev, do)
 	if (ev.Kind == recovery.Ticked || ev.Kind == recovery.Idle) && m.snapshotDue() {
 		m.storing, m.dirty, m.urgent, m.nextAt = true, false, false, m.now+m.cfg.SnapshotEvery
 		m.Machine.Status().Counters.Snapshots++
-		do.Add(recovery.Action{Kind: recovery.Snapshot})
+		do.Add(recovery.Action{Kind: recovery.Freeze})
 	}
 }
 

@@ -26,7 +26,7 @@ func BenchmarkStep(b *testing.B) {
 		b.ReportAllocs()
 		for n := range b.N {
 			f.First = msgid.Seq(500*n + 1)
-			step(recovery.Event{Kind: recovery.Received, Frame: f})
+			step(recovery.Event{Kind: recovery.FrameReceived, Frame: f})
 			step(recovery.Event{Kind: recovery.Ready})
 			step(recovery.Event{Kind: recovery.Consumed})
 		}
@@ -52,14 +52,14 @@ func BenchmarkStep(b *testing.B) {
 			do.Reset()
 		}
 		ack := channel.Signal{Kind: channel.Ack, Incarnation: 1, For: 1}
-		step(recovery.Event{Kind: recovery.Heard, Signal: ack})
+		step(recovery.Event{Kind: recovery.SignalReceived, Signal: ack})
 		b.ReportAllocs()
 		for n := range b.N {
 			f.First = msgid.Seq(500*n + 1)
 			step(recovery.Event{Kind: recovery.Sealed, Frame: f})
 			if n%64 == 63 {
 				ack.Seq, ack.Have, ack.Consumed = f.Last(), f.Last(), f.Last()
-				step(recovery.Event{Kind: recovery.Heard, Signal: ack})
+				step(recovery.Event{Kind: recovery.SignalReceived, Signal: ack})
 			}
 		}
 		if published != b.N {
@@ -81,9 +81,9 @@ func BenchmarkReplay(b *testing.B) {
 				if n%run == 0 && inputs > 1 {
 					entries = append(entries, entry{kind: turn, value: run})
 				}
-				entries = append(entries, entry{kind: kindOf(recovery.ChoiceTime), value: uint64(n)})
+				entries = append(entries, entry{kind: kindOf(recovery.DeterminantTime), value: uint64(n)})
 			}
-			m := machine(b, c, recovery.History{Incarnation: 2, Orders: [][]byte{encodeOrder(uint64(len(entries)), entries)}})
+			m := machine(b, c, recovery.History{Incarnation: 2, Determinants: [][]byte{encodeDeterminants(uint64(len(entries)), entries)}})
 			var do recovery.Actions
 			step := func(ev recovery.Event) {
 				do.Reset()
@@ -96,10 +96,10 @@ func BenchmarkReplay(b *testing.B) {
 			for n := range b.N {
 				if n%run == 0 {
 					f.First = msgid.Seq(n + 1)
-					step(recovery.Event{Kind: recovery.Received, Frame: f})
+					step(recovery.Event{Kind: recovery.FrameReceived, Frame: f})
 					step(recovery.Event{Kind: recovery.Ready})
 				}
-				step(recovery.Event{Kind: recovery.Chose, Choice: recovery.ChoiceTime})
+				step(recovery.Event{Kind: recovery.DeterminantRequested, Determinant: recovery.DeterminantTime})
 				if k := len(do.List) - 1; do.List[k].Value != uint64(n) {
 					b.Fatalf("choice %d is %d", n, do.List[k].Value)
 				}

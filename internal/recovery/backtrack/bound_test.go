@@ -28,17 +28,17 @@ func TestHeldIsBounded(t *testing.T) {
 	d := drive(machine(t, c, recovery.History{Incarnation: 1}))
 	all := frames(100)
 	receive := func(f channel.Frame, replay bool) {
-		d.step(recovery.Event{Kind: recovery.Received, Frame: f, Replay: replay})
+		d.step(recovery.Event{Kind: recovery.FrameReceived, Frame: f, Replay: replay})
 	}
 	for _, f := range all[1:] {
 		receive(f, false)
 	}
 	in := &d.in[0]
-	if bound := c.HardBound + 4*c.Window; in.queued > bound || len(in.held) == 0 {
-		t.Fatalf("%d bytes in %d frames are held, want some, and at most %d", in.queued, len(in.held), bound)
+	if bound := c.HardBound + 4*c.Window; in.queued > bound || len(in.ahead) == 0 {
+		t.Fatalf("%d bytes in %d frames are held, want some, and at most %d", in.queued, len(in.ahead), bound)
 	}
-	if got := d.Status().Counters; got.Overflow != uint64(99-len(in.held)) || got.Asks != 1 {
-		t.Errorf("%d frames of 99 are held, counted are %+v", len(in.held), got)
+	if got := d.Status().Counters; got.Overflow != uint64(99-len(in.ahead)) || got.Asks != 1 {
+		t.Errorf("%d frames of 99 are held, counted are %+v", len(in.ahead), got)
 	}
 	now := recovery.Tick(0)
 	for round := 0; in.consumed < 100; round++ {
@@ -58,21 +58,21 @@ func TestHeldIsBounded(t *testing.T) {
 		now += 2000
 		answer(d.step(recovery.Event{Kind: recovery.Ticked, Now: now}))
 		for _, f := range wanted {
-			answer(d.step(recovery.Event{Kind: recovery.Received, Frame: f, Replay: true}))
+			answer(d.step(recovery.Event{Kind: recovery.FrameReceived, Frame: f, Replay: true}))
 		}
 		for in.ready.Len() > 0 {
 			d.step(recovery.Event{Kind: recovery.Ready})
 			answer(d.step(recovery.Event{Kind: recovery.Consumed}))
 		}
 	}
-	if len(in.held) != 0 || in.queued != 0 {
-		t.Errorf("%d frames, %d bytes are left", len(in.held), in.queued)
+	if len(in.ahead) != 0 || in.queued != 0 {
+		t.Errorf("%d frames, %d bytes are left", len(in.ahead), in.queued)
 	}
 }
 
-// TestOrderRecordIsBounded: however much order gathers while an append is in flight, each record stays small, and
+// TestDeterminantsIsBounded: however much order gathers while an append is in flight, each record stays small, and
 // together they hold all of it.
-func TestOrderRecordIsBounded(t *testing.T) {
+func TestDeterminantsIsBounded(t *testing.T) {
 	c := ports()
 	d := drive(machine(t, c, recovery.History{Incarnation: 1}))
 	b := channel.NewBuilder(1, 0, 1, 1, 0, 1<<20)
@@ -80,10 +80,10 @@ func TestOrderRecordIsBounded(t *testing.T) {
 	for range tuples {
 		b.Append([]byte{0x91, 0x01})
 	}
-	d.step(recovery.Event{Kind: recovery.Received, Frame: b.Seal()})
+	d.step(recovery.Event{Kind: recovery.FrameReceived, Frame: b.Seal()})
 	d.step(recovery.Event{Kind: recovery.Ready})
 	for seq := range uint64(tuples) {
-		d.step(recovery.Event{Kind: recovery.Chose, Choice: recovery.ChoiceGivenUp, Value: seq + 1, Reason: strings.Repeat("x", recovery.MaxReason)})
+		d.step(recovery.Event{Kind: recovery.DeterminantRequested, Determinant: recovery.DeterminantGivenUp, Value: seq + 1, Reason: strings.Repeat("x", recovery.MaxReason)})
 	}
 	d.step(recovery.Event{Kind: recovery.Ticked, Now: 1})
 	d.seal(0, 1)
@@ -103,13 +103,13 @@ func TestOrderRecordIsBounded(t *testing.T) {
 		if len(r) > maxRecord+maxEntry {
 			t.Errorf("record %d has %d bytes", k, len(r))
 		}
-		first, list, err := decodeOrder(r, 2)
+		first, list, err := decodeDeterminants(r, 2)
 		if err != nil || first != uint64(entries+1) {
 			t.Fatalf("record %d begins at #%d after %d entries: %v", k, first, entries, err)
 		}
 		entries += len(list)
 	}
-	if want := 1 + tuples; entries != want || d.order.durable != uint64(want) {
+	if want := 1 + tuples; entries != want || d.determinants.durable != uint64(want) {
 		t.Errorf("%d entries are recorded in %d records, want %d", entries, len(records), want)
 	}
 }
@@ -121,9 +121,9 @@ func TestAskIsBounded(t *testing.T) {
 	// A target that was away: every other frame is here, and only now a mark proves what is lost.
 	for k := 1; k < len(all); k += 2 {
 		f := all[k]
-		d.hold(&d.in[0], f)
+		d.keepAhead(&d.in[0], f)
 	}
-	actions := d.step(recovery.Event{Kind: recovery.Heard, Signal: channel.Signal{Kind: channel.Mark, Incarnation: 1, Seq: msgid.Seq(len(all))}})
+	actions := d.step(recovery.Event{Kind: recovery.SignalReceived, Signal: channel.Signal{Kind: channel.Mark, Incarnation: 1, Seq: msgid.Seq(len(all))}})
 	asked := 0
 	for _, a := range actions {
 		if a.Kind == recovery.Signal && a.Signal.Kind == channel.Ask {
@@ -140,7 +140,7 @@ func TestTrim(t *testing.T) {
 	d := drive(machine(t, ports(), recovery.History{Incarnation: 1}))
 	for n := range msgid.Seq(1000) {
 		d.seal(0, 1)
-		d.step(recovery.Event{Kind: recovery.Heard, Signal: channel.Signal{
+		d.step(recovery.Event{Kind: recovery.SignalReceived, Signal: channel.Signal{
 			Kind: channel.Ack, Incarnation: 1, For: 1, Seq: n, Have: n + 1, Consumed: n + 1,
 			Sum: channel.Checksum(0, bytes.Repeat([]byte{0x91, 0x01}, int(n+1)))}})
 	}
@@ -148,7 +148,7 @@ func TestTrim(t *testing.T) {
 	if d.failed || out.stable != 999 {
 		t.Fatalf("failed %v, stable #%d", d.failed, out.stable)
 	}
-	if out.kept.Len() != 1 || d.retained != out.kept.At(0).Frame.Len() {
-		t.Errorf("%d frames, %d bytes are retained for one tuple", out.kept.Len(), d.retained)
+	if out.retained.Len() != 1 || d.retainedBytes != out.retained.At(0).Frame.Len() {
+		t.Errorf("%d frames, %d bytes are retained for one tuple", out.retained.Len(), d.retainedBytes)
 	}
 }

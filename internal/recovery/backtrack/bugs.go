@@ -12,12 +12,12 @@ type Bug string
 
 // The bugs, each named after what is broken.
 const (
-	EarlyRelease      Bug = "early_release"      // O2: a frame is released before the order that led to it is durable
+	EarlyRelease      Bug = "early_release"      // D2: a frame is released before the order that led to it is durable
 	EarlyTrim         Bug = "early_trim"         // S1: one frame too many is trimmed
 	EarlyAck          Bug = "early_ack"          // C2: inputs are declared stable when a snapshot is captured
 	NoFence           Bug = "no_fence"           // T4: what a lower incarnation says is heeded
 	NoMark            Bug = "no_mark"            // S3: no high-water marks
-	NoOrder           Bug = "no_order"           // O1: the order of inputs and timers is not recorded
+	NoDeterminants    Bug = "no_determinants"    // D1: the order of inputs and timers is not recorded
 	NoRefusal         Bug = "no_refusal"         // S4: a target whose log went back is not refused
 	NoCredit          Bug = "no_credit"          // flow control: a source does not wait for its target
 	DuplicateAccepted Bug = "duplicate_accepted" // T1: what was received before is delivered again
@@ -25,7 +25,7 @@ const (
 )
 
 // Bugs lists them all.
-var Bugs = []Bug{EarlyRelease, EarlyTrim, EarlyAck, NoFence, NoMark, NoOrder, NoRefusal, NoCredit, DuplicateAccepted, ChecksumIgnored}
+var Bugs = []Bug{EarlyRelease, EarlyTrim, EarlyAck, NoFence, NoMark, NoDeterminants, NoRefusal, NoCredit, DuplicateAccepted, ChecksumIgnored}
 
 // Planted returns the factory of machines with a bug, for tests of tests.
 func Planted(b Bug) recovery.Factory {

@@ -5,7 +5,7 @@ package backtrack
 // spout emits and no timer fires, it stays so.
 func (m *Machine) clean() bool {
 	s := &m.snap
-	if m.working || m.ended || m.failed || s.dirty || s.storing || s.lost || m.order.inFlight || len(m.order.replay) > 0 || m.retained > 0 {
+	if m.working || m.ended || m.failed || s.dirty || s.storing || s.lost || m.determinants.inFlight || len(m.determinants.replay) > 0 || m.retainedBytes > 0 {
 		return false
 	}
 	for i := range m.in {

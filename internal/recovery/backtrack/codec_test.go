@@ -15,8 +15,8 @@ import (
 
 func genEntry(t *rapid.T) entry {
 	e := entry{
-		kind:  rapid.SampledFrom([]entryKind{turn, timer, kindOf(recovery.ChoiceTime), kindOf(recovery.ChoiceRand), givenUpKind, lastKind}).Draw(t, "kind"),
-		port:  rapid.IntRange(0, 9).Draw(t, "port"),
+		kind:  rapid.SampledFrom([]entryKind{turn, timer, kindOf(recovery.DeterminantTime), kindOf(recovery.DeterminantRand), givenUpKind, lastKind}).Draw(t, "kind"),
+		input: recovery.Input(rapid.IntRange(0, 9).Draw(t, "input")),
 		value: rapid.Uint64().Draw(t, "value"),
 	}
 	if e.kind == givenUpKind {
@@ -25,40 +25,40 @@ func genEntry(t *rapid.T) entry {
 	return e
 }
 
-func TestOrderRecord(t *testing.T) {
+func TestDeterminants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := rapid.SliceOfN(rapid.Custom(genEntry), 1, 30).Draw(t, "entries")
 		pos := rapid.Uint64Range(uint64(len(want)), 1<<40).Draw(t, "pos")
-		record := encodeOrder(pos, want)
-		first, got, err := decodeOrder(record, 10)
+		record := encodeDeterminants(pos, want)
+		first, got, err := decodeDeterminants(record, 10)
 		if err != nil || first != pos-uint64(len(want))+1 || !slices.Equal(got, want) {
 			t.Fatalf("read back as #%d %v, %v", first, got, err)
 		}
 		for n := range record {
-			if _, _, err := decodeOrder(record[:n], 10); !errors.Is(err, errOrder) {
+			if _, _, err := decodeDeterminants(record[:n], 10); !errors.Is(err, errDeterminants) {
 				t.Fatalf("%d of %d bytes are read: %v", n, len(record), err)
 			}
 		}
-		if _, _, err := decodeOrder(append(record, 0), 10); !errors.Is(err, errOrder) {
+		if _, _, err := decodeDeterminants(append(record, 0), 10); !errors.Is(err, errDeterminants) {
 			t.Fatalf("a byte too many is read: %v", err)
 		}
 	})
 }
 
-func FuzzOrderRecord(f *testing.F) {
+func FuzzDeterminants(f *testing.F) {
 	f.Add([]byte{})
-	f.Add(encodeOrder(1, []entry{{turn, 0, 3, ""}}))
-	f.Add(encodeOrder(1<<40, []entry{{turn, 2, 1, ""}, {timer, 0, 1 << 60, ""}, {givenUpKind, 1, 7, "poison"}}))
-	f.Add([]byte{orderVersion, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
+	f.Add(encodeDeterminants(1, []entry{{turn, 0, 3, ""}}))
+	f.Add(encodeDeterminants(1<<40, []entry{{turn, 2, 1, ""}, {timer, 0, 1 << 60, ""}, {givenUpKind, 1, 7, "poison"}}))
+	f.Add([]byte{determinantVersion, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		first, entries, err := decodeOrder(b, 3)
+		first, entries, err := decodeDeterminants(b, 3)
 		if err != nil {
 			return
 		}
 		if len(entries) > len(b) {
 			t.Fatalf("%d entries out of %d bytes", len(entries), len(b))
 		}
-		if f, again, err := decodeOrder(encodeOrder(first+uint64(len(entries))-1, entries), 3); err != nil || f != first || !slices.Equal(again, entries) {
+		if f, again, err := decodeDeterminants(encodeDeterminants(first+uint64(len(entries))-1, entries), 3); err != nil || f != first || !slices.Equal(again, entries) {
 			t.Fatalf("#%d %v is read back as #%d %v, %v", first, entries, f, again, err)
 		}
 	})
@@ -111,7 +111,7 @@ func (d *driver) seal(o, tuples int) {
 	for range tuples {
 		d.builder[o].Append([]byte{0x91, 0x01})
 	}
-	d.step(recovery.Event{Kind: recovery.Sealed, Port: o, Frame: d.builder[o].Seal()})
+	d.step(recovery.Event{Kind: recovery.Sealed, Output: recovery.Output(o), Frame: d.builder[o].Seal()})
 }
 
 // TestSnapshotRoundTrip walks a machine at random, and demands that one restored from what it captured, in full and
@@ -129,14 +129,14 @@ func TestSnapshotRoundTrip(t *testing.T) {
 				for range n {
 					source[port].Append([]byte{0x91, 0x02})
 				}
-				d.step(recovery.Event{Kind: recovery.Received, Port: port, Frame: source[port].Seal()})
+				d.step(recovery.Event{Kind: recovery.FrameReceived, Input: recovery.Input(port), Frame: source[port].Seal()})
 				d.step(recovery.Event{Kind: recovery.Ready})
 				d.step(recovery.Event{Kind: recovery.Consumed})
 			case "seal":
 				d.seal(port, n)
 			case "ack":
 				stable := msgid.Seq(rapid.Uint64Range(0, uint64(d.out[port].emitted)).Draw(t, "stable"))
-				d.step(recovery.Event{Kind: recovery.Heard, Port: port, Signal: channel.Signal{
+				d.step(recovery.Event{Kind: recovery.SignalReceived, Output: recovery.Output(port), Signal: channel.Signal{
 					Kind: channel.Ack, Incarnation: 1, For: 1, Seq: stable, Have: stable, Consumed: stable,
 					Sum: channel.Checksum(0, bytes.Repeat([]byte{0x91, 0x01}, int(stable)))}})
 			case "snapshot":
@@ -146,7 +146,7 @@ func TestSnapshotRoundTrip(t *testing.T) {
 				}
 				d.snap.storing = true
 				chain = append(chain, d.Capture(nil, full))
-				d.step(recovery.Event{Kind: recovery.Stored})
+				d.step(recovery.Event{Kind: recovery.Uploaded})
 			}
 		}
 		d.snap.storing = true
@@ -162,11 +162,11 @@ func TestSnapshotRoundTrip(t *testing.T) {
 			if out.stable != old.stable || out.stableInc != old.stableInc {
 				t.Fatalf("stable %d of %d, was %d of %d", out.stable, out.stableInc, old.stable, old.stableInc)
 			}
-			if out.kept.Len() != old.kept.Len() {
-				t.Fatalf("output %d retains %d frames, did %d", o, out.kept.Len(), old.kept.Len())
+			if out.retained.Len() != old.retained.Len() {
+				t.Fatalf("output %d retains %d frames, did %d", o, out.retained.Len(), old.retained.Len())
 			}
-			for k := range out.kept.Len() {
-				was, is := &old.kept.At(k).Frame, &out.kept.At(k).Frame
+			for k := range out.retained.Len() {
+				was, is := &old.retained.At(k).Frame, &out.retained.At(k).Frame
 				if is.First != was.First || !bytes.Equal(is.Payload(), was.Payload()) || is.Incarnation != 2 {
 					t.Fatalf("frame %d is restored as %+v", k, is.Header)
 				}
@@ -188,7 +188,7 @@ func TestIncrementAloneIsRefused(t *testing.T) {
 	d.seal(0, 2)
 	d.snap.storing = true
 	full := d.Capture(nil, true)
-	d.step(recovery.Event{Kind: recovery.Stored})
+	d.step(recovery.Event{Kind: recovery.Uploaded})
 	d.seal(0, 2)
 	increment := d.Capture(nil, false)
 	if _, err := New(ports(), recovery.History{Incarnation: 2, Chain: [][]byte{full, increment}}); err != nil {
@@ -206,13 +206,13 @@ func TestIncrementAloneIsRefused(t *testing.T) {
 	}
 }
 
-// TestOrderWithHoleIsRefused: nobody could fill it.
-func TestOrderWithHoleIsRefused(t *testing.T) {
-	one, two, four := encodeOrder(1, []entry{{turn, 0, 1, ""}}), encodeOrder(2, []entry{{turn, 1, 1, ""}}), encodeOrder(4, []entry{{turn, 0, 1, ""}})
-	if _, err := New(ports(), recovery.History{Incarnation: 2, Orders: [][]byte{one, two}}); err != nil {
+// TestDeterminantsWithHoleIsRefused: nobody could fill it.
+func TestDeterminantsWithHoleIsRefused(t *testing.T) {
+	one, two, four := encodeDeterminants(1, []entry{{turn, 0, 1, ""}}), encodeDeterminants(2, []entry{{turn, 1, 1, ""}}), encodeDeterminants(4, []entry{{turn, 0, 1, ""}})
+	if _, err := New(ports(), recovery.History{Incarnation: 2, Determinants: [][]byte{one, two}}); err != nil {
 		t.Error(err)
 	}
-	if _, err := New(ports(), recovery.History{Incarnation: 2, Orders: [][]byte{one, two, four}}); !errors.Is(err, errOrder) {
+	if _, err := New(ports(), recovery.History{Incarnation: 2, Determinants: [][]byte{one, two, four}}); !errors.Is(err, errDeterminants) {
 		t.Errorf("order #3 is missing: %v", err)
 	}
 }
@@ -222,10 +222,10 @@ func FuzzSnapshot(f *testing.F) {
 	f.Add(d.Capture(nil, true), []byte{})
 	d.seal(0, 2)
 	d.seal(1, 1)
-	f.Add(d.Capture(nil, true), encodeOrder(1, []entry{{turn, 1, 2, ""}}))
-	f.Add([]byte{snapshotVersion, 0, 0, 0, 2}, []byte{orderVersion, 1, 1})
+	f.Add(d.Capture(nil, true), encodeDeterminants(1, []entry{{turn, 1, 2, ""}}))
+	f.Add([]byte{snapshotVersion, 0, 0, 0, 2}, []byte{determinantVersion, 1, 1})
 	f.Fuzz(func(t *testing.T, snapshot, order []byte) {
-		h := recovery.History{Incarnation: 2, Chain: [][]byte{snapshot}, Orders: [][]byte{order}}
+		h := recovery.History{Incarnation: 2, Chain: [][]byte{snapshot}, Determinants: [][]byte{order}}
 		m, err := New(ports(), h)
 		if err != nil {
 			return
@@ -236,9 +236,9 @@ func FuzzSnapshot(f *testing.F) {
 		d := drive(m.(*Machine)) // what was restored can be driven
 		for _, ev := range []recovery.Event{
 			{Kind: recovery.Ticked, Now: 1},
-			{Kind: recovery.Heard, Signal: channel.Signal{Kind: channel.Hello, Incarnation: 1 << 31}},
-			{Kind: recovery.Heard, Signal: channel.Signal{Kind: channel.Ack, Incarnation: 1 << 31, For: 2, Have: 3, Consumed: 2}},
-			{Kind: recovery.Heard, Signal: channel.Signal{Kind: channel.Ask, Incarnation: 1 << 31, Ranges: msgid.Ranges{{First: 1, Last: 1 << 60}}}},
+			{Kind: recovery.SignalReceived, Signal: channel.Signal{Kind: channel.Hello, Incarnation: 1 << 31}},
+			{Kind: recovery.SignalReceived, Signal: channel.Signal{Kind: channel.Ack, Incarnation: 1 << 31, For: 2, Have: 3, Consumed: 2}},
+			{Kind: recovery.SignalReceived, Signal: channel.Signal{Kind: channel.Ask, Incarnation: 1 << 31, Ranges: msgid.Ranges{{First: 1, Last: 1 << 60}}}},
 			{Kind: recovery.Ready},
 			{Kind: recovery.Consumed},
 			{Kind: recovery.Idle},

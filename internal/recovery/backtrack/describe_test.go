@@ -8,13 +8,13 @@ import (
 )
 
 var entryNames = map[entryKind]string{
-	timer: "timer", kindOf(recovery.ChoiceTime): "time", kindOf(recovery.ChoiceRand): "chance",
-	kindOf(recovery.ChoiceLocal): "local",
+	timer: "timer", kindOf(recovery.DeterminantTime): "time", kindOf(recovery.DeterminantRand): "chance",
+	kindOf(recovery.DeterminantLocal): "local",
 }
 
-// describeOrder tells the entries of an order record: "order #1: input 0 × 3, order #2: timer 250".
-func describeOrder(record []byte) string {
-	first, entries, err := decodeOrder(record, 1<<20)
+// describeDeterminants tells the entries of an order record: "#1: input 0 × 3, #2: timer 250".
+func describeDeterminants(record []byte) string {
+	first, entries, err := decodeDeterminants(record, 1<<20)
 	if err != nil {
 		return err.Error()
 	}
@@ -23,11 +23,11 @@ func describeOrder(record []byte) string {
 		what := fmt.Sprintf("%s %d", entryNames[e.kind], e.value)
 		switch e.kind {
 		case turn:
-			what = fmt.Sprintf("input %d × %d", e.port, e.value)
+			what = fmt.Sprintf("input %d × %d", e.input, e.value)
 		case givenUpKind:
-			what = fmt.Sprintf("#%d of input %d is given up: %s", e.value, e.port, e.reason)
+			what = fmt.Sprintf("#%d of input %d is given up: %s", e.value, e.input, e.reason)
 		}
-		text = append(text, fmt.Sprintf("order #%d: %s", first+uint64(k), what))
+		text = append(text, fmt.Sprintf("#%d: %s", first+uint64(k), what))
 	}
 	return strings.Join(text, ", ")
 }

@@ -89,11 +89,11 @@
 //
 // Order (order.go):
 //
-//   - O1: turns and choices are recorded, run-length encoded.
-//   - O2: a frame is released when the order that led to it is durable. One append is in flight at a time;
+//   - D1: turns and choices are recorded, run-length encoded.
+//   - D2: a frame is released when the order that led to it is durable. One append is in flight at a time;
 //     consumption never waits for it. Order that no frame waits for is not appended.
-//   - O3: a task with one input that makes no choice has nothing to record, so nothing waits.
-//   - O4: an append whose answer was lost is settled by reading the log. (Package checkpoint, Writer.)
+//   - D3: a task with one input that makes no choice has nothing to record, so nothing waits.
+//   - D4: an append whose answer was lost is settled by reading the log. (Package checkpoint, Writer.)
 //
 // Snapshots (snapshot.go):
 //
@@ -117,7 +117,7 @@
 //
 // # Why it is right
 //
-// Whatever anyone has seen of a task follows from durable order (O2), so a restored task repeats it (R4), and
+// Whatever anyone has seen of a task follows from durable order (D2), so a restored task repeats it (R4), and
 // duplicates are identical (T1). Whatever a target may ask for is retained, since only its own durable snapshot lets
 // a source trim (S1, C2). A hole cannot hide, since what arrives proves what was lost before it (T2, T3). And where
 // a premise fails, because an operator is secretly nondeterministic (T5) or a log went back (S4), a task stops and

@@ -49,10 +49,10 @@ func Example() {
 	}
 
 	step(recovery.Event{Kind: recovery.Started})
-	step(recovery.Event{Kind: recovery.Received, Frame: frames[0]})
+	step(recovery.Event{Kind: recovery.FrameReceived, Frame: frames[0]})
 	work()
-	step(recovery.Event{Kind: recovery.Received, Frame: frames[2]})
-	step(recovery.Event{Kind: recovery.Received, Frame: frames[1], Replay: true})
+	step(recovery.Event{Kind: recovery.FrameReceived, Frame: frames[2]})
+	step(recovery.Event{Kind: recovery.FrameReceived, Frame: frames[1], Replay: true})
 	work()
 	work()
 	fmt.Printf("missed %d = replayed %d\n", m.Status().Counters.Missed, m.Status().Counters.Replayed)

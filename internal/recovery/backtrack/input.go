@@ -11,12 +11,12 @@ import (
 // An input is the target's end of a channel.
 //
 //	     consumed        accepted             proven
-//	#1 … ───┤  ready frames  ├── hole ── held ──┤ …
+//	#1 … ───┤  ready frames  ├── hole ── ahead ──┤ …
 //
 // Invariant: stable <= consumed <= accepted. Frames between consumed and accepted wait in ready, without a hole;
-// frames above accepted wait in held, and what lies between is a hole.
+// frames above accepted wait in ahead, and what lies between is a hole.
 type input struct {
-	index  int
+	index  recovery.Input
 	port   recovery.Port
 	source msgid.Incarnation // the highest incarnation of the source seen
 
@@ -28,8 +28,8 @@ type input struct {
 	acceptedSum uint32
 	ready       recovery.Queue
 
-	held   []channel.Frame // by First
-	queued int             // bytes in ready and held
+	ahead  []channel.Frame // by First
+	queued int             // bytes in ready and ahead
 
 	// proven: everything up to here has either arrived or is lost. Data and marks come in order, so whatever
 	// passes proves what went before it; replayed frames prove nothing.
@@ -49,18 +49,17 @@ type input struct {
 	capturingSum uint32
 	capturingEnd bool
 	recorded     msgid.Seq // recorded order goes up to here: the credit that a replaying task grants
-	untold       int       // bytes consumed since the source was last told
+	unacked      int       // bytes consumed since the source was last told
 	dropped      bool      // the bounded store was full since the last ASK
 }
 
 // hello tells the source where this incarnation was restored (R3). It is repeated much sooner than an ASK: nothing but a
 // mark is sent for it, and the first answer may be lost between NATS servers that have not heard yet who listens.
-func (m *Machine) hello(i int) {
-	in := &m.in[i]
+func (m *Machine) hello(in *input) {
 	in.helloDelay = max(in.helloDelay, m.cfg.RetryEvery/16)
 	in.helloAt = m.now + in.helloDelay
 	in.helloDelay = backoff(in.helloDelay, m.cfg.RetryMax)
-	m.signal(i, in.port.Number, channel.Signal{Kind: channel.Hello, Seq: in.stable, Have: in.accepted, Sum: in.acceptedSum}, false)
+	m.signalSource(in, channel.Signal{Kind: channel.Hello, Seq: in.stable, Have: in.accepted, Sum: in.acceptedSum})
 }
 
 // onFrame takes a frame that came in, on the data or on the replay subject.
@@ -82,13 +81,13 @@ func (m *Machine) onFrame(in *input, f channel.Frame, replay bool) {
 			in.ready.Push(f)
 		}
 	case f.First > in.accepted+1: // T2
-		m.hold(in, f)
+		m.keepAhead(in, f)
 	case in.queued+f.Len() > 2*m.most():
 		// This may be a paused incarnation that gets what the credit of its successor lets go.
 		m.overflow(in)
 	default:
 		m.accept(in, f)
-		m.acceptHeld(in)
+		m.acceptAhead(in)
 	}
 	m.askForHoles(in)
 	if len(in.asked) > 0 && in.asked[0].First <= in.accepted {
@@ -134,11 +133,11 @@ func (m *Machine) accept(in *input, f channel.Frame) {
 	in.ready.Push(f)
 }
 
-// acceptHeld accepts what was held above a hole that is now filled.
-func (m *Machine) acceptHeld(in *input) {
+// acceptAhead accepts what was held above a hole that is now filled.
+func (m *Machine) acceptAhead(in *input) {
 	n := 0
-	for n < len(in.held) && in.held[n].First <= in.accepted+1 && !m.failed {
-		f := in.held[n]
+	for n < len(in.ahead) && in.ahead[n].First <= in.accepted+1 && !m.failed {
+		f := in.ahead[n]
 		n++
 		in.queued -= f.Len()
 		if f.Last() <= in.accepted {
@@ -147,7 +146,7 @@ func (m *Machine) acceptHeld(in *input) {
 		}
 		m.accept(in, f)
 	}
-	in.held = slices.Delete(in.held, 0, n)
+	in.ahead = slices.Delete(in.ahead, 0, n)
 }
 
 // most is how many bytes may be queued before frames above a hole are dropped: more than credits allow. What fills
@@ -162,11 +161,11 @@ func (m *Machine) overflow(in *input) {
 }
 
 // hold keeps a frame above a hole.
-func (m *Machine) hold(in *input, f channel.Frame) {
-	at, _ := slices.BinarySearchFunc(in.held, f.First, func(h channel.Frame, s msgid.Seq) int {
+func (m *Machine) keepAhead(in *input, f channel.Frame) {
+	at, _ := slices.BinarySearchFunc(in.ahead, f.First, func(h channel.Frame, s msgid.Seq) int {
 		return compareSeq(h.First, s)
 	})
-	if at < len(in.held) && in.held[at].First == f.First && in.held[at].Last() >= f.Last() {
+	if at < len(in.ahead) && in.ahead[at].First == f.First && in.ahead[at].Last() >= f.Last() {
 		m.countDuplicates(uint64(f.Count))
 		return
 	}
@@ -175,7 +174,7 @@ func (m *Machine) hold(in *input, f channel.Frame) {
 		return
 	}
 	in.queued += f.Len()
-	in.held = slices.Insert(in.held, at, f)
+	in.ahead = slices.Insert(in.ahead, at, f)
 }
 
 // askForHoles asks for what is proven lost and was not asked for yet: one ASK holds the whole of it (T2, T3).
@@ -221,18 +220,18 @@ func (m *Machine) ask(in *input, what msgid.Ranges) {
 	in.askAt = m.now + in.askDelay
 	in.askDelay = backoff(in.askDelay, m.cfg.RetryMax)
 	m.status.Counters.Asks++
-	m.signal(in.index, in.port.Number, channel.Signal{Kind: channel.Ask, Seq: in.stable, Ranges: what}, false)
+	m.signalSource(in, channel.Signal{Kind: channel.Ask, Seq: in.stable, Ranges: what})
 }
 
 // holes returns what is missing between accepted and proven.
 func (in *input) holes() msgid.Ranges {
 	var r msgid.Ranges
 	next := in.accepted + 1
-	for i := range in.held {
-		if f := &in.held[i]; f.First > next {
+	for i := range in.ahead {
+		if f := &in.ahead[i]; f.First > next {
 			r.Add(seqRange(next, min(f.First-1, in.proven)))
 		}
-		next = max(next, in.held[i].Last()+1)
+		next = max(next, in.ahead[i].Last()+1)
 	}
 	if next <= in.proven {
 		r.Add(seqRange(next, in.proven))
@@ -241,10 +240,9 @@ func (in *input) holes() msgid.Ranges {
 }
 
 // tickInput repeats a hello without answer, and an ASK without effect, with growing delay (T2).
-func (m *Machine) tickInput(i int) {
-	in := &m.in[i]
+func (m *Machine) tickInput(in *input) {
 	if !in.answered && m.now >= in.helloAt {
-		m.hello(i)
+		m.hello(in)
 	}
 	if in.dropped && in.queued < m.cfg.HardBound {
 		in.dropped = false
@@ -267,8 +265,7 @@ func (m *Machine) tickInput(i int) {
 
 // onMark: the source has released up to a position, and says so in order with its data; what has not arrived by
 // now is lost (T3). A new incarnation of the source says what it regenerated, and wants to know what we have.
-func (m *Machine) onMark(i int, sig *channel.Signal) {
-	in := &m.in[i]
+func (m *Machine) onMark(in *input, sig *channel.Signal) {
 	if sig.Incarnation < in.source && m.bug != NoFence { // T4
 		m.status.Counters.Rejected++
 		return
@@ -283,7 +280,7 @@ func (m *Machine) onMark(i int, sig *channel.Signal) {
 			in.answered, in.goal = true, in.accepted
 		}
 		m.checkCaughtUp()
-		m.ack(i)
+		m.ack(in)
 		return
 	}
 	if sig.For == m.cfg.Incarnation && !in.answered {
@@ -296,13 +293,12 @@ func (m *Machine) onMark(i int, sig *channel.Signal) {
 	m.askForHoles(in)
 	m.checkCaughtUp()
 	if sig.For == 0 {
-		m.ack(i)
+		m.ack(in)
 	}
 }
 
 // onRefuse: our log is older than what we told this source (S4).
-func (m *Machine) onRefuse(i int, sig *channel.Signal) {
-	in := &m.in[i]
+func (m *Machine) onRefuse(in *input, sig *channel.Signal) {
 	if sig.Incarnation < in.source || sig.For != m.cfg.Incarnation {
 		m.status.Counters.Rejected++
 		return
@@ -313,22 +309,21 @@ func (m *Machine) onRefuse(i int, sig *channel.Signal) {
 // ack tells the source what is stable, what was received without a hole, and what was consumed. While recorded
 // order is repeated the task grants credit up to the end of the record: it consumed that much before, so it
 // cannot be flooded, and a source must not wait for credit on one channel while we wait for another.
-func (m *Machine) ack(i int) {
-	in := &m.in[i]
-	in.untold = 0
+func (m *Machine) ack(in *input) {
+	in.unacked = 0
 	var flags channel.SignalFlags
-	if m.owing {
-		flags = channel.Owing
+	if m.debtReported {
+		flags = channel.ReplayDebt
 	}
-	m.signal(i, in.port.Number, channel.Signal{
+	m.signalSource(in, channel.Signal{
 		Kind: channel.Ack, Flags: flags, For: in.source,
 		Seq: in.stable, Have: in.accepted, Sum: in.acceptedSum, Consumed: max(in.consumed, in.recorded), Wave: m.snap.wave,
-	}, false)
+	})
 }
 
 func (m *Machine) ackAll() {
 	for i := range m.in {
-		m.ack(i)
+		m.ack(&m.in[i])
 	}
 }
 

@@ -16,20 +16,20 @@ type Machine struct {
 	do  *recovery.Actions // where the running step puts its actions
 	bug Bug               // none, but in tests of tests
 
-	in    []input
-	out   []output
-	order order
-	snap  snapshots
+	in           []input
+	out          []output
+	determinants determinantLog
+	snap         snapshots
 
-	turn     int           // the input that Ready looks at first
-	working  bool          // between Deliver, Poll, Fire or Finish and Consumed: no snapshot may be taken
-	ended    bool          // the operator has finished and its end marks are sealed
-	done     bool          // Done was said
-	failed   bool          // Fail was said
-	owing    bool          // the sources were told that this task owes
-	owingAt  recovery.Tick // when they are told, and told again; 0: it does not owe
-	retained int           // bytes of all frames kept for resending
-	status   recovery.Status
+	turn          int           // the input that Ready looks at first
+	working       bool          // between Deliver, Poll, Fire or Finish and Consumed: no snapshot may be taken
+	ended         bool          // the operator has finished and its end marks are sealed
+	done          bool          // Done was said
+	failed        bool          // Fail was said
+	debtReported  bool          // the sources know that this task is in replay debt
+	debtAt        recovery.Tick // when it is reported to the sources, and again; 0: there is none
+	retainedBytes int           // of all frames kept for resending
+	status        recovery.Status
 }
 
 // New makes the machine of a task that has the given history. It is a recovery.Factory.
@@ -42,13 +42,13 @@ func newMachine(cfg recovery.Config, history recovery.History, bug Bug) (recover
 	m.cfg.Incarnation = history.Incarnation
 	m.in = make([]input, len(cfg.Inputs))
 	for i := range m.in {
-		m.in[i].index, m.in[i].port = i, cfg.Inputs[i]
+		m.in[i].index, m.in[i].port = recovery.Input(i), cfg.Inputs[i]
 	}
 	m.out = make([]output, len(cfg.Outputs))
 	for i := range m.out {
-		m.out[i].port = cfg.Outputs[i]
+		m.out[i].index, m.out[i].port = recovery.Output(i), cfg.Outputs[i]
 	}
-	m.order.recorded = m.cfg.Pessimism == recovery.Optimistic && (len(m.in) > 1 || m.cfg.Timers) && bug != NoOrder
+	m.determinants.recorded = m.cfg.Pessimism == recovery.Optimistic && (len(m.in) > 1 || m.cfg.Timers) && bug != NoDeterminants
 	if err := m.restore(history); err != nil {
 		return nil, fmt.Errorf("backtrack: restore %v: %w", cfg.Self, err)
 	}
@@ -68,21 +68,21 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 		m.onStarted()
 	case recovery.Ticked:
 		m.onTick(ev.Now)
-	case recovery.Received:
-		m.onFrame(&m.in[ev.Port], ev.Frame, ev.Replay)
-	case recovery.Heard:
-		m.onSignal(ev.Port, &ev.Signal)
+	case recovery.FrameReceived:
+		m.onFrame(&m.in[ev.Input], ev.Frame, ev.Replay)
+	case recovery.SignalReceived:
+		m.onSignal(&ev)
 	case recovery.Ready:
 		m.onReady()
 	case recovery.Sealed:
-		m.onSealed(ev.Port, ev.Frame)
-	case recovery.Chose:
-		m.onChoice(ev.Choice, entry{port: ev.Port, value: ev.Value, reason: ev.Reason})
+		m.onSealed(&m.out[ev.Output], ev.Frame)
+	case recovery.DeterminantRequested:
+		m.onDeterminant(ev.Determinant, entry{input: ev.Input, value: ev.Value, reason: ev.Reason})
 	case recovery.EndOfInput:
-		m.in[ev.Port].ended = true
+		m.in[ev.Input].ended = true
 	case recovery.Consumed:
 		m.onConsumed()
-	case recovery.Due:
+	case recovery.TimerDue:
 		m.onDue(ev.Value)
 	case recovery.Ended:
 		m.onEnded()
@@ -92,10 +92,10 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 		m.onAppended()
 	case recovery.Frozen:
 		m.onFrozen()
-	case recovery.Stored:
-		m.onStored()
-	case recovery.StoreLost:
-		m.onStoreLost()
+	case recovery.Uploaded:
+		m.onUploaded()
+	case recovery.LogLost:
+		m.onLogLost()
 	}
 	m.do = nil
 }
@@ -104,10 +104,10 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 // target has. Nothing is published before the target is known to listen, so a start loses nothing.
 func (m *Machine) onStarted() {
 	for i := range m.in {
-		m.hello(i)
+		m.hello(&m.in[i])
 	}
 	for o := range m.out {
-		m.greet(o)
+		m.greet(&m.out[o])
 	}
 	m.checkDone()
 }
@@ -115,19 +115,20 @@ func (m *Machine) onStarted() {
 func (m *Machine) onTick(now recovery.Tick) {
 	m.now = now
 	for i := range m.in {
-		m.tickInput(i)
+		m.tickInput(&m.in[i])
 	}
 	for o := range m.out {
-		m.tickOutput(o)
+		m.tickOutput(&m.out[o])
 	}
-	m.tickOwing()
-	m.appendOrder(false)
+	m.tickDebt()
+	m.appendDeterminants(false)
 	m.considerSnapshot()
 }
 
 // onSignal sends each signal to the side that it concerns: marks and refusals come from sources, the rest from
 // targets.
-func (m *Machine) onSignal(port int, sig *channel.Signal) {
+func (m *Machine) onSignal(ev *recovery.Event) {
+	sig := &ev.Signal
 	if sig.For > m.cfg.Incarnation && m.bug != NoFence {
 		// It answers our successor: we were taken for dead. The log would tell us at the next append; until then we
 		// would take for our own what the successor did.
@@ -136,30 +137,30 @@ func (m *Machine) onSignal(port int, sig *channel.Signal) {
 	}
 	switch sig.Kind {
 	case channel.Mark:
-		m.onMark(port, sig)
+		m.onMark(&m.in[ev.Input], sig)
 	case channel.Refuse:
-		m.onRefuse(port, sig)
+		m.onRefuse(&m.in[ev.Input], sig)
 	case channel.Hello:
-		m.onHello(port, sig)
+		m.onHello(&m.out[ev.Output], sig)
 	case channel.Ack:
-		m.onAck(port, sig)
+		m.onAck(&m.out[ev.Output], sig)
 	case channel.Ask:
-		m.onAsk(port, sig)
+		m.onAsk(&m.out[ev.Output], sig)
 	}
-	m.watchOwing()
+	m.watchDebt()
 	m.considerSnapshot()
 }
 
 // onReady lets the task run its operator, if there is something to run it on and room for what it may emit.
 func (m *Machine) onReady() {
 	switch {
-	case m.working || m.ended || m.blocked() >= 0:
+	case m.working || m.ended || m.blocked() != recovery.NoOutput:
 	case m.cfg.Pessimism == recovery.PerTuple && m.gated():
 		// One tuple, one record: the next waits until the effects of this one are durable.
 	case m.cfg.Spout:
 		m.begin()
 		m.do.Add(recovery.Action{Kind: recovery.Poll})
-	case len(m.order.replay) > 0 && m.order.recorded:
+	case len(m.determinants.replay) > 0 && m.determinants.recorded:
 		m.repeat()
 	case m.inputsEnded():
 		m.finish()
@@ -168,7 +169,7 @@ func (m *Machine) onReady() {
 			i := (m.turn + k) % len(m.in)
 			if m.in[i].ready.Len() > 0 {
 				m.turn = i + 1
-				m.deliver(i, m.in[i].pop(m.batch()))
+				m.deliver(&m.in[i], m.in[i].pop(m.batch()))
 				return
 			}
 		}
@@ -183,17 +184,16 @@ func (m *Machine) batch() uint64 {
 	return 1 << 62
 }
 
-// deliver hands a frame to the operator, having recorded that it was this channel's turn (O1).
-func (m *Machine) deliver(i int, f channel.Frame) {
-	in := &m.in[i]
+// deliver hands a frame to the operator, having recorded that it was this channel's turn (D1).
+func (m *Machine) deliver(in *input, f channel.Frame) {
 	in.consumed, in.sum = f.Last(), f.After
-	in.untold += f.Len()
+	in.unacked += f.Len()
 	m.status.Counters.Consumed += uint64(f.Count)
 	m.begin()
-	if m.order.recorded && len(m.order.replay) == 0 {
-		m.order.consume(i, uint64(f.Count))
+	if m.determinants.recorded && len(m.determinants.replay) == 0 {
+		m.determinants.consume(in.index, uint64(f.Count))
 	}
-	m.do.Add(recovery.Action{Kind: recovery.Deliver, Port: i, Frame: f, GivenUp: m.order.givenUp(i, f)})
+	m.do.Add(recovery.Action{Kind: recovery.Deliver, Input: in.index, Frame: f, GivenUp: m.determinants.givenUp(in.index, f)})
 }
 
 // finish lets the operator finish. It may make choices like any other run, but no entry begins it in the order: it comes
@@ -209,19 +209,19 @@ func (m *Machine) begin() {
 	m.working = true
 	m.snap.dirty = true
 	if m.cfg.Pessimism != recovery.Optimistic {
-		m.order.pos++
+		m.determinants.pos++
 	}
 }
 
 func (m *Machine) onConsumed() {
 	m.working = false
 	for i := range m.in {
-		if m.in[i].untold >= m.cfg.Window/3 {
-			m.ack(i)
+		if m.in[i].unacked >= m.cfg.Window/3 {
+			m.ack(&m.in[i])
 		}
 	}
-	m.owingAt = 0 // it is fed
-	m.watchOwing()
+	m.debtAt = 0 // it is fed
+	m.watchDebt()
 	m.checkCaughtUp()
 	m.considerSnapshot()
 }
@@ -230,7 +230,7 @@ func (m *Machine) onConsumed() {
 func (m *Machine) onEnded() {
 	m.ended, m.snap.dirty = true, true
 	m.working = false
-	if len(m.order.replay) > 0 {
+	if len(m.determinants.replay) > 0 {
 		m.fail(&recovery.ReplayError{Alias: m.cfg.Self, What: fewerChoices})
 		return
 	}
@@ -239,7 +239,7 @@ func (m *Machine) onEnded() {
 }
 
 func (m *Machine) onIdle() {
-	m.appendOrder(true)
+	m.appendDeterminants(true)
 	m.considerSnapshot()
 }
 
@@ -270,7 +270,7 @@ func (m *Machine) checkDone() {
 // all that its sources had released when they answered its hello.
 func (m *Machine) checkCaughtUp() {
 	rec := &m.status.Recovery
-	if !rec.Restored || rec.CaughtUp || len(m.order.replay) > 0 {
+	if !rec.Restored || rec.CaughtUp || len(m.determinants.replay) > 0 {
 		return
 	}
 	for i := range m.in {
@@ -293,22 +293,28 @@ func (m *Machine) fail(err error) {
 	m.do.Add(recovery.Action{Kind: recovery.Fail, Err: err})
 }
 
-// signal sends a signal to the task at the other end of a channel.
-func (m *Machine) signal(port int, number uint32, sig channel.Signal, inBand bool) {
-	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, number, m.cfg.Incarnation
-	m.do.Add(recovery.Action{Kind: recovery.Signal, Port: port, Signal: sig, InBand: inBand})
+// signalSource sends a signal to the source of a channel.
+func (m *Machine) signalSource(in *input, sig channel.Signal) {
+	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, in.port.Number, m.cfg.Incarnation
+	m.do.Add(recovery.Action{Kind: recovery.Signal, Input: in.index, Signal: sig})
+}
+
+// signalTarget sends a signal to the target of a channel: marks in order with the data.
+func (m *Machine) signalTarget(out *output, sig channel.Signal) {
+	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, out.port.Number, m.cfg.Incarnation
+	m.do.Add(recovery.Action{Kind: recovery.Signal, Output: out.index, Signal: sig, InBand: sig.Kind == channel.Mark})
 }
 
 // Status implements recovery.Machine.
 func (m *Machine) Status() *recovery.Status {
 	s := &m.status
-	s.Replaying = len(m.order.replay) > 0
+	s.Replaying = len(m.determinants.replay) > 0
 	s.Blocked = m.blocked()
-	s.Owing = m.owes()
+	s.ReplayDebt = m.inDebt()
 	s.Starved = m.starved()
 	s.Finished = m.ended
 	s.Clean = m.clean()
-	s.Retained = m.retained
+	s.Retained = m.retainedBytes
 	s.Wake = m.wake()
 	s.Queued, s.Waiting = 0, 0
 	for i := range m.in {
@@ -343,10 +349,10 @@ func (m *Machine) wake() recovery.Tick {
 	for o := range m.out {
 		sooner(m.out[o].markAt)
 	}
-	if m.gated() && !m.order.inFlight {
+	if m.gated() && !m.determinants.inFlight {
 		sooner(m.now + 1)
 	}
-	sooner(m.owingAt)
+	sooner(m.debtAt)
 	sooner(m.snapshotWake())
 	return at
 }

@@ -16,6 +16,7 @@ import (
 // released more than it has regenerated yet; then released is above emitted, and what it regenerates up to there
 // is kept and not sent (R4).
 type output struct {
+	index  recovery.Output
 	port   recovery.Port
 	target msgid.Incarnation // the highest incarnation of the target seen
 
@@ -24,22 +25,22 @@ type output struct {
 	released msgid.Seq
 	stable   msgid.Seq
 
-	kept recovery.Retention // above stable, each with the order position that led to it: it may go when that is durable (O2)
-	sent int                // as many of them, the oldest, are released
+	retained recovery.Retention // above stable, each with the order position that led to it: it may go when that is durable (D2)
+	sent     int                // as many of them, the oldest, are released
 
-	open        bool              // the target has said what it has; nothing is published before
-	consumed    msgid.Seq         // flow control: the target has consumed up to here
-	credit      uint64            // the offset of consumed: a frame may go if it begins less than a window above
-	noted       bool              // the target has told this incarnation what it has
-	have        msgid.Seq         // what it has and this incarnation has not regenerated yet; 0: nothing
-	haveSum     uint32            // running checksum at have, of what the target has
-	owing       bool              // the target owes its own targets what they have consumed before; see owes
-	stableInc   msgid.Incarnation // whose ACK made it so
-	begun       msgid.Seq         // stable when this incarnation began
-	saved       msgid.Seq         // emitted at the last durable snapshot
-	captured    msgid.Seq         // emitted at the snapshot being stored
-	capturedSum uint32
-	wanted      msgid.Ranges
+	open         bool              // the target has said what it has; nothing is published before
+	consumed     msgid.Seq         // flow control: the target has consumed up to here
+	credit       uint64            // the offset of consumed: a frame may go if it begins less than a window above
+	verified     bool              // the target has told this incarnation what it has
+	have         msgid.Seq         // what it has and this incarnation has not regenerated yet; 0: nothing
+	haveSum      uint32            // running checksum at have, of what the target has
+	targetInDebt bool              // the target owes its own targets what they have consumed before; see inDebt
+	stableInc    msgid.Incarnation // whose ACK made it so
+	begun        msgid.Seq         // stable when this incarnation began
+	saved        msgid.Seq         // emitted at the last durable snapshot
+	captured     msgid.Seq         // emitted at the snapshot being stored
+	capturedSum  uint32
+	wanted       msgid.Ranges
 
 	markAt    recovery.Tick // when the high-water mark is repeated; 0: never
 	markDelay recovery.Tick
@@ -49,37 +50,35 @@ type output struct {
 }
 
 // onSealed keeps a new frame, and releases what may go.
-func (m *Machine) onSealed(o int, f channel.Frame) {
-	out := &m.out[o]
+func (m *Machine) onSealed(out *output, f channel.Frame) {
 	out.emitted, out.sum = f.Last(), f.After
 	if out.have != 0 && out.have <= out.emitted {
-		m.compare(o, f)
+		m.compare(out, f)
 	}
 	m.status.Counters.Emitted += uint64(f.Count)
 	if out.consumed >= f.Last() {
-		out.credit = out.kept.End() + uint64(f.Len())
+		out.credit = out.retained.End() + uint64(f.Len())
 	}
 	if f.Last() <= out.stable { // regenerated, and the target never needs it again
-		out.kept.Skip(f)
-		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: f})
+		out.retained.Skip(f)
+		m.do.Add(recovery.Action{Kind: recovery.Free, Output: out.index, Frame: f})
 		return
 	}
-	out.kept.Push(f, m.order.pos)
-	m.retained += f.Len()
-	m.pump(o)
-	m.appendOrder(false)
+	out.retained.Push(f, m.determinants.pos)
+	m.retainedBytes += f.Len()
+	m.pump(out)
+	m.appendDeterminants(false)
 	m.urge()
 }
 
 // pump releases in order what may go, then answers what was asked for.
-func (m *Machine) pump(o int) {
-	out := &m.out[o]
+func (m *Machine) pump(out *output) {
 	if !out.open {
 		return
 	}
-	for out.sent < out.kept.Len() {
-		r := out.kept.At(out.sent)
-		if r.Gate > m.order.durable && m.bug != EarlyRelease { // O2
+	for out.sent < out.retained.Len() {
+		r := out.retained.At(out.sent)
+		if r.Gate > m.determinants.durable && m.bug != EarlyRelease { // D2
 			break
 		}
 		if r.Frame.Last() > out.released {
@@ -89,26 +88,25 @@ func (m *Machine) pump(o int) {
 			out.released = r.Frame.Last()
 			out.markDelay = m.cfg.MarkEvery
 			out.markAt = m.now + out.markDelay
-			m.do.Add(recovery.Action{Kind: recovery.Publish, Port: o, Frame: r.Frame})
+			m.do.Add(recovery.Action{Kind: recovery.Publish, Output: out.index, Frame: r.Frame})
 		}
 		out.sent++
 	}
 	if len(out.wanted) > 0 {
-		m.resend(o)
+		m.resend(out)
 	}
 }
 
 // resend answers an ASK with exactly what was asked for, as far as it is released, and no further above what the
 // target has consumed than its window: the target is not flooded, and live traffic flows between (S2).
-func (m *Machine) resend(o int) {
-	out := &m.out[o]
+func (m *Machine) resend(out *output) {
 	for len(out.wanted) > 0 {
 		want := out.wanted[0]
-		k := out.kept.Find(want.First)
+		k := out.retained.Find(want.First)
 		if k >= out.sent {
 			return // not regenerated yet
 		}
-		r := out.kept.At(k)
+		r := out.retained.At(k)
 		if want.First < r.Frame.First { // below what is retained: overtaken by an ACK
 			out.wanted.Remove(seqRange(want.First, r.Frame.First-1))
 			continue
@@ -127,42 +125,40 @@ func (m *Machine) resend(o int) {
 			f = cut
 		}
 		m.status.Counters.Resent += uint64(f.Count)
-		m.do.Add(recovery.Action{Kind: recovery.Resend, Port: o, Frame: f})
+		m.do.Add(recovery.Action{Kind: recovery.Resend, Output: out.index, Frame: f})
 	}
 }
 
 // onHello: the target was restored, at a position (R3). It is answered with the high-water mark, in order with
 // the data: what the target does not have when the mark arrives, it missed.
-func (m *Machine) onHello(o int, sig *channel.Signal) {
-	if !m.meet(o, sig, sig.Seq) {
+func (m *Machine) onHello(out *output, sig *channel.Signal) {
+	if !m.admitTarget(out, sig, sig.Seq) {
 		return
 	}
-	out := &m.out[o]
 	if !out.open {
-		m.openAt(o, max(sig.Have, sig.Seq))
+		m.openAt(out, max(sig.Have, sig.Seq))
 	}
-	m.signal(o, out.port.Number, channel.Signal{Kind: channel.Mark, Seq: out.released, For: sig.Incarnation}, true)
-	m.pump(o)
+	m.signalTarget(out, channel.Signal{Kind: channel.Mark, Seq: out.released, For: sig.Incarnation})
+	m.pump(out)
 }
 
 // meet checks the incarnation of the target (T4), and takes note of a new one that was restored at a position.
 // It reports whether the signal counts.
-func (m *Machine) meet(o int, sig *channel.Signal, restored msgid.Seq) bool {
-	out := &m.out[o]
+func (m *Machine) admitTarget(out *output, sig *channel.Signal, restored msgid.Seq) bool {
 	if highest := max(out.target, out.stableInc); sig.Incarnation < highest && m.bug != NoFence {
 		m.status.Counters.Rejected++
 		// Whoever it is learns from this that it was taken for dead, or that its log has forgotten its incarnations;
 		// to the highest one it is a mark like any other.
-		m.signal(o, out.port.Number, channel.Signal{Kind: channel.Mark, Seq: out.released, For: highest}, true)
+		m.signalTarget(out, channel.Signal{Kind: channel.Mark, Seq: out.released, For: highest})
 		return false
 	}
 	// S4. What answers this incarnation was sent after it began, and can be behind what was stable then only if the
 	// target's log went back: even the count of its incarnations may have.
 	back := restored < out.stable && sig.Incarnation > out.stableInc || restored < out.begun && sig.For == m.cfg.Incarnation
 	if back && m.bug != NoRefusal {
-		m.signal(o, out.port.Number, channel.Signal{
+		m.signalTarget(out, channel.Signal{
 			Kind: channel.Refuse, For: sig.Incarnation, Seq: out.stable, Have: restored,
-		}, false)
+		})
 		return false
 	}
 	if sig.Incarnation > out.target { // R5: this channel's flow control begins anew, and nothing else
@@ -176,25 +172,23 @@ func (m *Machine) meet(o int, sig *channel.Signal, restored msgid.Seq) bool {
 // note takes what the target says it has, of this incarnation and the last ones, the first time it does: it must be
 // what is emitted, or will be, when it is regenerated (T5). The target itself would notice a difference only when a
 // frame follows, and there may be none.
-func (m *Machine) note(o int, sig *channel.Signal) {
-	out := &m.out[o]
-	if out.noted || sig.For != m.cfg.Incarnation {
+func (m *Machine) verifyTarget(out *output, sig *channel.Signal) {
+	if out.verified || sig.For != m.cfg.Incarnation {
 		return
 	}
-	out.noted = true
+	out.verified = true
 	out.have, out.haveSum = sig.Have, sig.Sum
 	if out.have > out.emitted {
 		m.compareEnd()
-	} else if k := out.kept.Find(out.have); k < out.kept.Len() && out.kept.At(k).Frame.First <= out.have {
-		m.compare(o, out.kept.At(k).Frame)
+	} else if k := out.retained.Find(out.have); k < out.retained.Len() && out.retained.At(k).Frame.First <= out.have {
+		m.compare(out, out.retained.At(k).Frame)
 	} else {
 		out.have = 0 // it is stable
 	}
 }
 
 // compare checks what the target has against the frame in which that ends.
-func (m *Machine) compare(o int, f channel.Frame) {
-	out := &m.out[o]
+func (m *Machine) compare(out *output, f channel.Frame) {
 	if out.have < f.Last() {
 		cut, err := f.Cut(f.First, out.have)
 		if err != nil {
@@ -204,7 +198,7 @@ func (m *Machine) compare(o int, f channel.Frame) {
 		f = cut
 	}
 	if f.After != out.haveSum && m.bug != ChecksumIgnored {
-		m.diverge(o, out.have, f.After)
+		m.diverge(out, out.have, f.After)
 	}
 	out.have = 0
 }
@@ -213,20 +207,18 @@ func (m *Machine) compare(o int, f channel.Frame) {
 func (m *Machine) compareEnd() {
 	for o := range m.out {
 		if out := &m.out[o]; m.ended && out.have > out.emitted && !m.failed && m.bug != ChecksumIgnored {
-			m.diverge(o, out.emitted, out.sum)
+			m.diverge(out, out.emitted, out.sum)
 		}
 	}
 }
 
 // diverge fails: up to a position, what the target has is not what this task has emitted.
-func (m *Machine) diverge(o int, at msgid.Seq, sum uint32) {
-	out := &m.out[o]
+func (m *Machine) diverge(out *output, at msgid.Seq, sum uint32) {
 	m.fail(&recovery.DivergedError{ID: msgid.ID{Channel: out.port.ID, Seq: at + 1}, Want: out.haveSum, Got: sum})
 }
 
 // openAt begins to publish: the target has everything up to have, the rest goes out in order.
-func (m *Machine) openAt(o int, have msgid.Seq) {
-	out := &m.out[o]
+func (m *Machine) openAt(out *output, have msgid.Seq) {
 	out.open = true
 	out.released = max(have, out.stable)
 	out.markDelay = m.cfg.MarkEvery
@@ -235,14 +227,13 @@ func (m *Machine) openAt(o int, have msgid.Seq) {
 }
 
 // onAck trims what is stable (S1) and gives credit.
-func (m *Machine) onAck(o int, sig *channel.Signal) {
-	if !m.meet(o, sig, sig.Seq) {
+func (m *Machine) onAck(out *output, sig *channel.Signal) {
+	if !m.admitTarget(out, sig, sig.Seq) {
 		return
 	}
-	out := &m.out[o]
-	m.note(o, sig)
+	m.verifyTarget(out, sig)
 	if !out.open && sig.For == m.cfg.Incarnation {
-		m.openAt(o, sig.Have)
+		m.openAt(out, sig.Have)
 		out.setConsumed(sig.Consumed)
 	}
 	if sig.Consumed > out.consumed {
@@ -251,34 +242,33 @@ func (m *Machine) onAck(o int, sig *channel.Signal) {
 	}
 	if sig.Seq > out.stable {
 		out.stableInc = sig.Incarnation
-		m.trim(o, sig.Seq)
+		m.trim(out, sig.Seq)
 	} else if sig.Seq == out.stable {
 		out.stableInc = sig.Incarnation
 	}
 	if sig.Wave != out.wave {
 		out.wave, out.fresh = sig.Wave, true
 	}
-	out.owing = sig.Flags&channel.Owing != 0
-	m.pump(o)
+	out.targetInDebt = sig.Flags&channel.ReplayDebt != 0
+	m.pump(out)
 	m.checkDone()
 }
 
 // setConsumed notes the target's position, and its offset in bytes.
 func (out *output) setConsumed(s msgid.Seq) {
-	out.consumed, out.credit = s, out.kept.After(s)
+	out.consumed, out.credit = s, out.retained.After(s)
 }
 
-// trim drops what a durable snapshot of the target covers (I5: and nothing above it).
-func (m *Machine) trim(o int, stable msgid.Seq) {
-	out := &m.out[o]
+// trim drops what a durable snapshot of the target covers (S1), and nothing above it.
+func (m *Machine) trim(out *output, stable msgid.Seq) {
 	if m.bug == EarlyTrim {
 		stable++
 	}
 	out.stable = stable
 	out.released = max(out.released, stable)
-	dropped := out.kept.Trim(stable, func(f *channel.Frame) {
-		m.retained -= f.Len()
-		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: *f})
+	dropped := out.retained.Trim(stable, func(f *channel.Frame) {
+		m.retainedBytes -= f.Len()
+		m.do.Add(recovery.Action{Kind: recovery.Free, Output: out.index, Frame: *f})
 	})
 	out.sent = max(0, out.sent-dropped)
 	out.wanted = out.wanted.Minus(msgid.Ranges{seqRange(1, stable)})
@@ -288,11 +278,10 @@ func (m *Machine) trim(o int, stable msgid.Seq) {
 }
 
 // onAsk notes what the target asks for: the released part, of what no ACK has overtaken (S2, S4).
-func (m *Machine) onAsk(o int, sig *channel.Signal) {
-	if !m.meet(o, sig, sig.Seq) {
+func (m *Machine) onAsk(out *output, sig *channel.Signal) {
+	if !m.admitTarget(out, sig, sig.Seq) {
 		return
 	}
-	out := &m.out[o]
 	if !out.open {
 		return // once it has told what it has, the rest goes out in order
 	}
@@ -302,58 +291,55 @@ func (m *Machine) onAsk(o int, sig *channel.Signal) {
 			out.wanted.Add(r)
 		}
 	}
-	m.pump(o)
+	m.pump(out)
 }
 
 // greet tells the target that this incarnation of its source is new; its answer opens the channel.
-func (m *Machine) greet(o int) {
-	out := &m.out[o]
+func (m *Machine) greet(out *output) {
 	out.markDelay = max(out.markDelay, m.cfg.MarkEvery)
 	out.markAt = m.now + out.markDelay
 	out.markDelay = backoff(out.markDelay, m.cfg.MarkMax)
-	m.signal(o, out.port.Number, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, Seq: out.emitted}, true)
+	m.signalTarget(out, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, Seq: out.emitted})
 }
 
 // mark tells the target, in order with the data, how far the channel is released (S3).
-func (m *Machine) mark(o int, flags channel.SignalFlags) {
-	out := &m.out[o]
+func (m *Machine) mark(out *output, flags channel.SignalFlags) {
 	if m.bug == NoMark {
 		return
 	}
 	if m.ended && out.released >= out.emitted {
 		flags |= channel.Ended
 	}
-	m.signal(o, out.port.Number, channel.Signal{Kind: channel.Mark, Flags: flags, Seq: out.released}, true)
+	m.signalTarget(out, channel.Signal{Kind: channel.Mark, Flags: flags, Seq: out.released})
 }
 
 // tickOutput repeats the mark of a quiet channel that has released but unstable frames, with growing delay (S3).
-func (m *Machine) tickOutput(o int) {
-	out := &m.out[o]
+func (m *Machine) tickOutput(out *output) {
 	if out.markAt == 0 || m.now < out.markAt {
 		return
 	}
 	switch {
 	case !out.open:
-		m.greet(o)
+		m.greet(out)
 	case out.stable >= out.released:
 		out.markAt = 0
 	default:
 		out.markAt = m.now + out.markDelay
 		out.markDelay = backoff(out.markDelay, m.cfg.MarkMax)
-		m.mark(o, 0)
+		m.mark(out, 0)
 	}
 }
 
 // urge asks the targets for a snapshot when much is retained (S1).
 func (m *Machine) urge() {
-	if m.retained < m.cfg.SoftBound {
+	if m.retainedBytes < m.cfg.SoftBound {
 		return
 	}
 	for o := range m.out {
 		out := &m.out[o]
-		if out.open && out.kept.Len() > 0 && m.now >= out.urgedAt {
+		if out.open && out.retained.Len() > 0 && m.now >= out.urgedAt {
 			out.urgedAt = m.now + m.urgeEvery()
-			m.mark(o, channel.Urge)
+			m.mark(out, channel.Urge)
 		}
 	}
 }
@@ -365,61 +351,61 @@ func (m *Machine) urgeEvery() recovery.Tick { return max(1, m.cfg.SnapshotEvery/
 // places than the first time, and other frames are retained, so windows and bounds that sufficed then may not now:
 // we could wait for the credit of one target, which waits for the turn of another, which waits for us. What is
 // emitted beyond the bounds is bounded by what was emitted before.
-func (m *Machine) owes() bool {
+func (m *Machine) inDebt() bool {
 	for o := range m.out {
-		if out := &m.out[o]; out.open && (out.consumed > out.emitted || out.owing && out.consumed == out.emitted) {
+		if out := &m.out[o]; out.open && (out.consumed > out.emitted || out.targetInDebt && out.consumed == out.emitted) {
 			return true
 		}
 	}
 	return false
 }
 
-// watchOwing notes when this task begins or ceases to owe, or to repeat its record, which it cannot leave half done
+// watchDebt notes when this task begins or ceases to owe, or to repeat its record, which it cannot leave half done
 // either. Its sources are told if it gets nothing for a while, so that an ordinary recovery does not speak of it.
-func (m *Machine) watchOwing() {
-	switch owes := m.owes() || len(m.order.replay) > 0; {
-	case !owes && m.owing:
-		m.owing, m.owingAt = false, 0
+func (m *Machine) watchDebt() {
+	switch owes := m.inDebt() || len(m.determinants.replay) > 0; {
+	case !owes && m.debtReported:
+		m.debtReported, m.debtAt = false, 0
 		m.ackAll()
 	case !owes:
-		m.owingAt = 0
-	case m.owingAt == 0:
-		m.owingAt = m.now + m.cfg.RetryEvery
+		m.debtAt = 0
+	case m.debtAt == 0:
+		m.debtAt = m.now + m.cfg.RetryEvery
 	}
 }
 
-// tickOwing tells the sources that this task owes, again and again, since an ACK may be lost.
-func (m *Machine) tickOwing() {
-	if m.owingAt != 0 && m.now >= m.owingAt {
-		m.owing, m.owingAt = true, m.now+m.cfg.RetryEvery
+// tickDebt tells the sources that this task owes, again and again, since an ACK may be lost.
+func (m *Machine) tickDebt() {
+	if m.debtAt != 0 && m.now >= m.debtAt {
+		m.debtReported, m.debtAt = true, m.now+m.cfg.RetryEvery
 		m.ackAll()
 	}
 }
 
 // blocked returns the output that keeps the task from consuming: one without credit, or, at the hard bound of
-// retention, the one that retains most. It returns -1 if there is none, or if the task owes.
-func (m *Machine) blocked() int {
-	if port := m.full(); port >= 0 && !m.owes() {
-		return port
+// retention, the one that retains most. It returns NoOutput if there is none, or if the task owes.
+func (m *Machine) blocked() recovery.Output {
+	if o := m.full(); o != recovery.NoOutput && !m.inDebt() {
+		return o
 	}
-	return -1
+	return recovery.NoOutput
 }
 
-// full returns the output at a bound, or -1.
-func (m *Machine) full() int {
+// full returns the output at a bound, or NoOutput.
+func (m *Machine) full() recovery.Output {
 	for o := range m.out {
-		if out := &m.out[o]; out.kept.End() >= out.credit+uint64(m.cfg.Window) && m.bug != NoCredit {
-			return o
+		if out := &m.out[o]; out.retained.End() >= out.credit+uint64(m.cfg.Window) && m.bug != NoCredit {
+			return out.index
 		}
 	}
-	if m.retained < m.cfg.HardBound {
-		return -1
+	if m.retainedBytes < m.cfg.HardBound {
+		return recovery.NoOutput
 	}
-	most, port := uint64(0), -1
+	most, fullest := uint64(0), recovery.NoOutput
 	for o := range m.out {
-		if n := m.out[o].kept.Bytes(); n > most {
-			most, port = n, o
+		if n := m.out[o].retained.Bytes(); n > most {
+			most, fullest = n, m.out[o].index
 		}
 	}
-	return port
+	return fullest
 }

@@ -18,7 +18,7 @@ func (m *Machine) restore(h recovery.History) error {
 			return fmt.Errorf("snapshot %d of %d: %w", k+1, len(h.Chain), err)
 		}
 	}
-	if err := m.restoreOrder(h.Orders); err != nil {
+	if err := m.restoreDeterminants(h.Determinants); err != nil {
 		return err
 	}
 	m.snap.final = m.ended
@@ -29,29 +29,29 @@ func (m *Machine) restore(h recovery.History) error {
 		in.proven, in.stable, in.capturing = in.consumed, in.consumed, in.consumed
 		in.recorded = in.consumed
 	}
-	for _, e := range m.order.replay {
+	for _, e := range m.determinants.replay {
 		if e.kind == turn {
-			m.in[e.port].recorded += msgid.Seq(e.value)
+			m.in[e.input].recorded += msgid.Seq(e.value)
 		}
 	}
 	for o := range m.out {
 		out := &m.out[o]
 		out.released, out.consumed, out.saved, out.begun = out.stable, out.stable, out.emitted, out.stable
-		if err := out.kept.Restore(frames[o], out.port, m.cfg.Incarnation, out.stable, max(out.stable, out.emitted)); err != nil {
+		if err := out.retained.Restore(frames[o], out.port, m.cfg.Incarnation, out.stable, max(out.stable, out.emitted)); err != nil {
 			return fmt.Errorf("%w: %w", errSnapshot, err)
 		}
-		m.retained += int(out.kept.Bytes())
+		m.retainedBytes += int(out.retained.Bytes())
 	}
 	m.status.Recovery.Restored = h.Incarnation > 1
 	return nil
 }
 
-// restoreOrder queues the entries that come after the snapshot. A snapshot is captured before it is stored, so
+// restoreDeterminants queues the entries that come after the snapshot. A snapshot is captured before it is stored, so
 // records may hold entries that it covers already; a hole among the others cannot be filled by anyone.
-func (m *Machine) restoreOrder(records [][]byte) error {
-	o := &m.order
+func (m *Machine) restoreDeterminants(records [][]byte) error {
+	o := &m.determinants
 	for _, record := range records {
-		first, entries, err := decodeOrder(record, len(m.in))
+		first, entries, err := decodeDeterminants(record, len(m.in))
 		if err != nil {
 			return err
 		}
@@ -66,7 +66,7 @@ func (m *Machine) restoreOrder(records [][]byte) error {
 				o.pos++
 			default:
 				// It was never recorded, since a snapshot covered it; that one was damaged, and passed over.
-				return fmt.Errorf("%w: order after #%d is missing, the next record begins at #%d", errOrder, o.pos, number)
+				return fmt.Errorf("%w: order after #%d is missing, the next record begins at #%d", errDeterminants, o.pos, number)
 			}
 		}
 	}

@@ -13,7 +13,7 @@ import (
 func TestRules(t *testing.T) {
 	code := read(t, "*.go", "../*.go", "../../checkpoint/*.go", "../../../state/*.go")
 	scripts := read(t, "testdata/*.txt")
-	for _, rule := range strings.Fields("T1 T2 T3 T4 T5 S1 S2 S3 S4 O1 O2 O3 O4 C1 C2 C3 C4 R1 R2 R3 R4 R5") {
+	for _, rule := range strings.Fields("T1 T2 T3 T4 T5 S1 S2 S3 S4 D1 D2 D3 D4 C1 C2 C3 C4 R1 R2 R3 R4 R5") {
 		name := regexp.MustCompile(`\b` + rule + `\b`)
 		if !name.MatchString(code) {
 			t.Errorf("no comment says where rule %s is kept", rule)

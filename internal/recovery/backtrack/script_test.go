@@ -103,9 +103,9 @@ func (s *script) perform(verb string, args []string) {
 		}
 	case "operator":
 		s.operators[arg(0)] = s.operator(args[1:])
-	case "tasks": // they greet each other untold
+	case "tasks": // they greet each other unacked
 		s.w = recoverytest.New(s.t, s.factory, s.settings, args...)
-		s.w.Order = describeOrder
+		s.w.Determinants = describeDeterminants
 		for name, op := range s.operators {
 			s.w.Operator(name, op)
 		}

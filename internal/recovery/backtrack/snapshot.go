@@ -37,14 +37,14 @@ type snapshots struct {
 // while recorded order is repeated (C1).
 func (m *Machine) considerSnapshot() {
 	s := &m.snap
-	if m.working || m.failed || len(m.order.replay) > 0 {
+	if m.working || m.failed || len(m.determinants.replay) > 0 {
 		return
 	}
 	if s.urged && !s.forwarded {
 		s.forwarded, s.urgedAt = true, m.now
 		for o := range m.out {
 			if out := &m.out[o]; out.open && out.stable < out.released {
-				m.mark(o, channel.Urge)
+				m.mark(out, channel.Urge)
 			}
 		}
 	}
@@ -61,9 +61,9 @@ func (m *Machine) considerSnapshot() {
 		return
 	}
 	s.storing = true
-	do := recovery.Action{Kind: recovery.Snapshot}
+	do := recovery.Action{Kind: recovery.Freeze}
 	if s.lost {
-		do.Value = 1
+		do.Full = true
 	}
 	m.do.Add(do)
 }
@@ -106,7 +106,7 @@ func (m *Machine) snapshotWake() recovery.Tick {
 	switch {
 	case m.snap.frozen:
 		return max(m.now+1, m.storeAt())
-	case m.snap.storing || len(m.order.replay) > 0:
+	case m.snap.storing || len(m.determinants.replay) > 0:
 		return 0
 	}
 	return m.snapshotAt()
@@ -128,7 +128,7 @@ func (m *Machine) onFrozen() {
 func (m *Machine) considerStore() {
 	if s := &m.snap; s.frozen && (m.now >= m.storeAt() || m.capturedStable()) {
 		s.frozen = false
-		m.do.Add(recovery.Action{Kind: recovery.Store})
+		m.do.Add(recovery.Action{Kind: recovery.Upload})
 	}
 }
 
@@ -154,9 +154,9 @@ func (m *Machine) capturedStable() bool {
 func (m *Machine) freeze() {
 	s := &m.snap
 	s.dirty = false
-	s.position = m.order.pos
+	s.position = m.determinants.pos
 	s.closing = m.ended
-	m.order.mergeable = false
+	m.determinants.mergeable = false
 	m.nextWave()
 	s.captured = s.wave
 	for i := range m.in {
@@ -187,8 +187,8 @@ func (m *Machine) nextWave() {
 	}
 }
 
-// onStored: the snapshot is durable. Order up to it needs no other record, and sources may trim (C2).
-func (m *Machine) onStored() {
+// onUploaded: the snapshot is durable. Order up to it needs no other record, and sources may trim (C2).
+func (m *Machine) onUploaded() {
 	s := &m.snap
 	if !s.storing {
 		return
@@ -197,7 +197,7 @@ func (m *Machine) onStored() {
 	s.lastAt = m.now
 	s.final = s.closing
 	m.status.Counters.Snapshots++
-	m.order.covered(s.position)
+	m.determinants.covered(s.position)
 	for i := range m.in {
 		m.in[i].stable = m.in[i].capturing
 	}
@@ -207,20 +207,20 @@ func (m *Machine) onStored() {
 	}
 	for o := range m.out {
 		m.out[o].saved = m.out[o].captured
-		m.pump(o)
+		m.pump(&m.out[o])
 	}
 	m.checkDone()
 	m.considerSnapshot()
 }
 
-// onStoreLost: what was in flight is gone with the log. A full snapshot makes up for all of it; nothing is
+// onLogLost: what was in flight is gone with the log. A full snapshot makes up for all of it; nothing is
 // released until it is durable. Records that were being repeated are repeated first.
-func (m *Machine) onStoreLost() {
+func (m *Machine) onLogLost() {
 	s := &m.snap
 	s.storing, s.lost, s.final, s.dirty = false, true, false, true
 	s.frozen, s.held = false, false
-	m.order.inFlight = false
-	m.order.pending = m.order.pending[:0]
+	m.determinants.inFlight = false
+	m.determinants.pending = m.determinants.pending[:0]
 	m.considerSnapshot()
 }
 
@@ -255,11 +255,11 @@ func (m *Machine) Capture(dst []byte, full bool) []byte {
 		dst = binary.LittleEndian.AppendUint32(dst, out.capturedSum)
 		dst = binary.AppendUvarint(dst, uint64(min(out.stable, out.captured)))
 		dst = binary.AppendUvarint(dst, uint64(out.stableInc))
-		from, to := 0, out.kept.Find(out.captured+1)
+		from, to := 0, out.retained.Find(out.captured+1)
 		if !full {
-			from = min(to, out.kept.Find(out.saved+1))
+			from = min(to, out.retained.Find(out.saved+1))
 		}
-		dst = out.kept.Append(dst, from, to)
+		dst = out.retained.Append(dst, from, to)
 	}
 	return dst
 }
@@ -273,7 +273,7 @@ func (m *Machine) apply(part []byte, frames [][]channel.Frame, full bool) error 
 		return fmt.Errorf("%w: version %d, this build reads %d", errSnapshot, v, snapshotVersion)
 	}
 	m.snap.wave = d.Uvarint()
-	m.order.pos = d.Uvarint()
+	m.determinants.pos = d.Uvarint()
 	m.ended = d.Bool()
 	if d.Uvarint() != uint64(len(m.in)) {
 		return fmt.Errorf("%w: it has another number of inputs", errSnapshot)

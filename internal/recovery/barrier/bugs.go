@@ -13,8 +13,8 @@ type Bug string
 // The bugs, each named after what is broken.
 const (
 	NoAlignment    Bug = "no_alignment"    // B2: the first barrier makes the snapshot, the other inputs run on
-	EarlyCommit    Bug = "early_commit"    // C3: a sink commits when its own snapshot is durable
-	MissingReport  Bug = "missing_report"  // C2: a checkpoint is committed when all tasks but one have it
+	EarlyCommit    Bug = "early_commit"    // B6: a sink commits when its own snapshot is durable
+	MissingReport  Bug = "missing_report"  // B5: a checkpoint is committed when all tasks but one have it
 	MixedEpochs    Bug = "mixed_epochs"    // E3: frames of any incarnation are taken
 	LonelyRollback Bug = "lonely_rollback" // E1: only the task that failed begins again
 )

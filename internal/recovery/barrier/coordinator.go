@@ -77,15 +77,15 @@ func (m *Coordinator) Step(ev recovery.Event, do *recovery.Actions) {
 	case recovery.Ticked:
 		m.now = ev.Now
 		m.onTick()
-	case recovery.Heard:
+	case recovery.SignalReceived:
 		if ev.Signal.Kind == channel.Mark {
-			m.onReport(ev.Port, &ev.Signal)
+			m.onReport(int(ev.Input), &ev.Signal)
 		}
 	case recovery.Frozen:
-		m.do.Add(recovery.Action{Kind: recovery.Store})
-	case recovery.Stored:
-		m.onStored()
-	case recovery.StoreLost:
+		m.do.Add(recovery.Action{Kind: recovery.Upload})
+	case recovery.Uploaded:
+		m.onUploaded()
+	case recovery.LogLost:
 		// What it holds is not what it decided any more. Its next incarnation decides on what is there.
 		m.do.Add(recovery.Action{Kind: recovery.Fail, Err: &recovery.RollbackError{
 			Alias: m.cfg.Self, To: m.committed.String(),
@@ -116,19 +116,19 @@ func (m *Coordinator) open(culprit uint32) {
 	m.store()
 }
 
-// store stores the epoch, or the decision that a checkpoint is committed (C2).
+// store stores the epoch, or the decision that a checkpoint is committed (B5).
 func (m *Coordinator) store() {
 	m.storing, m.captured = true, m.decision
 	if m.phase == running {
 		m.captured.committed, m.captured.final = m.begun, m.over()
 	}
-	m.do.Add(recovery.Action{Kind: recovery.Snapshot, Value: 1})
+	m.do.Add(recovery.Action{Kind: recovery.Freeze, Full: true})
 }
 
 // Capture implements recovery.Machine.
 func (m *Coordinator) Capture(dst []byte, _ bool) []byte { return m.captured.append(dst) }
 
-func (m *Coordinator) onStored() {
+func (m *Coordinator) onUploaded() {
 	if !m.storing {
 		return
 	}
@@ -158,7 +158,7 @@ func (m *Coordinator) onTick() {
 }
 
 // begin begins a checkpoint, if every task knows that the last one is committed: the next barrier must not reach a
-// sink before it has made visible what the last one closed (C1).
+// sink before it has made visible what the last one closed (B4).
 func (m *Coordinator) begin() {
 	if m.answered() {
 		m.begun++
@@ -292,7 +292,7 @@ func (m *Coordinator) say(i int) {
 	if m.final {
 		sig.Flags |= channel.Ended
 	}
-	m.do.Add(recovery.Action{Kind: recovery.Signal, Port: i, Signal: sig})
+	m.do.Add(recovery.Action{Kind: recovery.Signal, Input: recovery.Input(i), Signal: sig})
 }
 
 // heard reports whether a task has answered what say tells.
@@ -338,7 +338,7 @@ func (m *Coordinator) over() bool {
 // Status implements recovery.Machine.
 func (m *Coordinator) Status() *recovery.Status {
 	s := &m.status
-	s.Blocked, s.Starved, s.Finished, s.Wake = -1, -1, m.final, 0
+	s.Blocked, s.Starved, s.Finished, s.Wake = recovery.NoOutput, recovery.NoInput, m.final, 0
 	sooner := func(t recovery.Tick) {
 		if s.Wake == 0 || t < s.Wake {
 			s.Wake = max(t, m.now+1)

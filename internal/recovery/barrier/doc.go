@@ -39,12 +39,12 @@
 //
 // Checkpoints (coordinator.go, task.go):
 //
-//   - C1: there is one at a time. The next begins when every task knows that the last one is committed.
-//   - C2: it is committed when every task has reported its snapshot durable, and the decision is in the
+//   - B4: there is one at a time. The next begins when every task knows that the last one is committed.
+//   - B5: it is committed when every task has reported its snapshot durable, and the decision is in the
 //     coordinator's log before anyone hears of it.
-//   - C3: sinks make their effects visible (bolt.Committer) when they hear that, not when their own snapshot is
+//   - B6: sinks make their effects visible (bolt.Committer) when they hear that, not when their own snapshot is
 //     durable: that one may yet be rolled back.
-//   - C4: the last checkpoint is the one that all tasks have taken after their ends. Nobody is done before: until
+//   - B7: the last checkpoint is the one that all tasks have taken after their ends. Nobody is done before: until
 //     then a finished task may have to run again.
 //
 // Epochs:
@@ -65,8 +65,8 @@
 // A committed checkpoint is a consistent cut: each task's snapshot holds exactly what is before the barrier on all
 // its inputs (B2, B3), and its sources' snapshots exactly what they emitted before it (B1). All tasks of an epoch
 // have begun at one and the same checkpoint (E2) and listen to no other epoch (E3), so what they do follows from the
-// cut, as if nothing had been done after it; and outside nothing has (C3). Which cut counts is one record in one log
-// (C2). The races:
+// cut, as if nothing had been done after it; and outside nothing has (B6). Which cut counts is one record in one log
+// (B5). The races:
 //
 //   - A task crashes after it has reported, before the commit. The checkpoint may be committed or not: the task, and
 //     all others, restore what the coordinator's log says. A task that has read it a moment too early is told to

@@ -26,7 +26,7 @@ func Example() {
 		m.Step(ev, &do)
 		for _, a := range do.List {
 			switch a.Kind {
-			case recovery.Snapshot:
+			case recovery.Freeze:
 				fmt.Println("store a decision")
 			case recovery.Signal:
 				fmt.Printf("say %v, wave %d.%d (%v)\n", a.Signal.Kind, a.Signal.Wave>>32, uint32(a.Signal.Wave), a.Signal.Flags)
@@ -36,16 +36,16 @@ func Example() {
 	}
 	report := func(wave uint64, flags channel.SignalFlags) {
 		fmt.Printf("the task reports %d.%d (%v)\n", wave>>32, uint32(wave), flags)
-		step(recovery.Event{Kind: recovery.Heard, Signal: channel.Signal{Kind: channel.Mark, Incarnation: 1, Wave: wave, Flags: flags}})
+		step(recovery.Event{Kind: recovery.SignalReceived, Signal: channel.Signal{Kind: channel.Mark, Incarnation: 1, Wave: wave, Flags: flags}})
 	}
 
 	step(recovery.Event{Kind: recovery.Started})
-	step(recovery.Event{Kind: recovery.Stored})
+	step(recovery.Event{Kind: recovery.Uploaded})
 	report(0, channel.Greet)
 	report(1<<32, channel.Committed)
 	step(recovery.Event{Kind: recovery.Ticked, Now: 1000})
 	report(1<<32+1, 0)
-	step(recovery.Event{Kind: recovery.Stored})
+	step(recovery.Event{Kind: recovery.Uploaded})
 	// Output:
 	// store a decision
 	// say HELLO, wave 1.0 ()

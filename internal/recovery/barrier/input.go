@@ -12,9 +12,9 @@ import (
 // An input is the target's end of a channel.
 //
 //	     consumed        accepted             proven
-//	#1 … ───┤  ready frames  ├── hole ── held ──┤ …
+//	#1 … ───┤  ready frames  ├── hole ── ahead ──┤ …
 type input struct {
-	index  int
+	index  recovery.Input
 	port   recovery.Port
 	source msgid.Incarnation // that has introduced itself in this epoch; 0: none yet
 
@@ -23,9 +23,9 @@ type input struct {
 	ended    bool   // the end mark was consumed
 	accepted msgid.Seq
 	ready    recovery.Queue
-	held     []channel.Frame // above a hole, by First
-	queued   int             // bytes in ready and held
-	untold   int             // bytes consumed since the source was last told
+	ahead    []channel.Frame // above a hole, by First
+	queued   int             // bytes in ready and ahead
+	unacked  int             // bytes consumed since the source was last told
 
 	barrier wave      // the newest one known on this channel
 	stand   msgid.Seq // the last item before it
@@ -46,14 +46,14 @@ func (m *Task) hello(in *input) {
 
 // ack tells the source what has arrived and what was consumed, and of which barrier this task knows.
 func (m *Task) ack(in *input) {
-	in.untold = 0
+	in.unacked = 0
 	m.tell(in, channel.Signal{Kind: channel.Ack, For: in.source})
 }
 
 // tell sends a signal to the source.
 func (m *Task) tell(in *input, sig channel.Signal) {
 	sig.Wave, sig.Have, sig.Consumed = uint64(in.barrier), in.accepted, in.consumed
-	m.signal(in.index, in.port, sig, false)
+	m.signalSource(in, sig)
 }
 
 // aligned reports whether a barrier stands before what the input would deliver next (B2).
@@ -76,12 +76,12 @@ func (m *Task) onFrame(in *input, f channel.Frame, replay bool) {
 		in.queued += f.Len()
 		m.accept(in, f)
 		n := 0
-		for ; n < len(in.held) && in.held[n].First == in.accepted+1; n++ {
-			m.accept(in, in.held[n])
+		for ; n < len(in.ahead) && in.ahead[n].First == in.accepted+1; n++ {
+			m.accept(in, in.ahead[n])
 		}
-		in.held = slices.Delete(in.held, 0, n)
+		in.ahead = slices.Delete(in.ahead, 0, n)
 	default:
-		m.holdFrame(in, f)
+		m.keepAhead(in, f)
 	}
 	m.askForHoles(in)
 }
@@ -97,15 +97,15 @@ func (m *Task) accept(in *input, f channel.Frame) {
 	in.ready.Push(f)
 }
 
-// holdFrame keeps a frame above a hole. Credit bounds how many there are.
-func (m *Task) holdFrame(in *input, f channel.Frame) {
-	at, found := slices.BinarySearchFunc(in.held, f.First, func(h channel.Frame, s msgid.Seq) int { return cmp.Compare(h.First, s) })
+// keepAhead keeps a frame above a hole. Credit bounds how many there are.
+func (m *Task) keepAhead(in *input, f channel.Frame) {
+	at, found := slices.BinarySearchFunc(in.ahead, f.First, func(h channel.Frame, s msgid.Seq) int { return cmp.Compare(h.First, s) })
 	if found {
 		m.status.Counters.Duplicates += uint64(f.Count)
 		return
 	}
 	in.queued += f.Len()
-	in.held = slices.Insert(in.held, at, f)
+	in.ahead = slices.Insert(in.ahead, at, f)
 }
 
 func (in *input) pop() channel.Frame {
@@ -159,11 +159,11 @@ func (m *Task) ask(in *input) {
 // holes returns what is missing between accepted and proven.
 func (in *input) holes() (r msgid.Ranges) {
 	next := in.accepted + 1
-	for i := range in.held {
-		if f := &in.held[i]; f.First > next {
+	for i := range in.ahead {
+		if f := &in.ahead[i]; f.First > next {
 			r.Add(msgid.Range{First: next, Last: f.First - 1})
 		}
-		next = in.held[i].Last() + 1
+		next = in.ahead[i].Last() + 1
 	}
 	if next <= in.proven {
 		r.Add(msgid.Range{First: next, Last: in.proven})

@@ -15,6 +15,7 @@ import (
 // It retains what the target has not consumed, to resend it if it is lost. What the target has consumed, and then
 // loses with its state, comes again from the checkpoint that all go back to.
 type output struct {
+	index  recovery.Output
 	port   recovery.Port
 	target msgid.Incarnation // that has introduced itself in this epoch; 0: none yet, and nothing is sent
 
@@ -41,13 +42,12 @@ func (out *output) settled() bool {
 }
 
 // mark tells the target how far the channel was sent, and where the newest barrier stands.
-func (m *Task) mark(o int, answer msgid.Incarnation) {
-	out := &m.out[o]
+func (m *Task) mark(out *output, answer msgid.Incarnation) {
 	out.delay = recovery.Backoff(out.delay, m.cfg.MarkEvery, m.cfg.MarkMax)
 	out.markAt = m.now + out.delay
-	m.signal(o, out.port, channel.Signal{
+	m.signalTarget(out, channel.Signal{
 		Kind: channel.Mark, For: answer, Seq: out.sent, Have: out.stand, Wave: uint64(out.barrier),
-	}, true)
+	})
 }
 
 // forward sends the marks of a barrier that has gone through the task. It is the end of every step, since a snapshot
@@ -58,28 +58,27 @@ func (m *Task) forward() {
 	}
 	m.forwarding = false
 	for o := range m.out {
-		if o != m.control {
-			m.out[o].delay = 0
-			m.mark(o, 0)
+		if out := &m.out[o]; out != m.control {
+			out.delay = 0
+			m.mark(out, 0)
 		}
 	}
 }
 
-func (m *Task) tickOutput(o int) {
-	if out := &m.out[o]; o != m.control && !out.settled() && m.now >= out.markAt {
-		m.mark(o, 0)
+func (m *Task) tickOutput(out *output) {
+	if out != m.control && !out.settled() && m.now >= out.markAt {
+		m.mark(out, 0)
 	}
 }
 
 // onSealed retains a frame, and sends it if credit allows. On the channel to the coordinator nothing is sent: that
 // the task has ended, all that there is to tell, is in its report.
-func (m *Task) onSealed(o int, f channel.Frame) {
-	out := &m.out[o]
+func (m *Task) onSealed(out *output, f channel.Frame) {
 	m.dirty = true
 	m.status.Counters.Emitted += uint64(f.Count)
 	out.emitted, out.sum = f.Last(), f.After
-	if o == m.control {
-		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: f})
+	if out == m.control {
+		m.do.Add(recovery.Action{Kind: recovery.Free, Output: out.index, Frame: f})
 		return
 	}
 	if n := out.barrier.number(); n > 0 {
@@ -87,12 +86,11 @@ func (m *Task) onSealed(o int, f channel.Frame) {
 	}
 	out.frames = append(out.frames, f)
 	out.waiting += f.Len()
-	m.pump(o)
+	m.pump(out)
 }
 
 // pump sends what credit allows.
-func (m *Task) pump(o int) {
-	out := &m.out[o]
+func (m *Task) pump(out *output) {
 	for out.target != 0 && out.next < len(out.frames) && out.flying < m.cfg.Window {
 		f := out.frames[out.next]
 		out.next++
@@ -101,13 +99,12 @@ func (m *Task) pump(o int) {
 		out.sent = f.Last()
 		out.delay = 0
 		out.markAt = m.now + m.cfg.MarkEvery
-		m.do.Add(recovery.Action{Kind: recovery.Publish, Port: o, Frame: f})
+		m.do.Add(recovery.Action{Kind: recovery.Publish, Output: out.index, Frame: f})
 	}
 }
 
 // onPosition: the target says hello in this epoch, or what it has consumed.
-func (m *Task) onPosition(o int, sig *channel.Signal) {
-	out := &m.out[o]
+func (m *Task) onPosition(out *output, sig *channel.Signal) {
 	if sig.Incarnation < out.target {
 		m.status.Counters.Rejected++
 		return
@@ -120,17 +117,16 @@ func (m *Task) onPosition(o int, sig *channel.Signal) {
 			}})
 			return
 		}
-		m.mark(o, sig.Incarnation)
+		m.mark(out, sig.Incarnation)
 	}
 	out.target = sig.Incarnation
 	out.known = max(out.known, wave(sig.Wave))
-	m.trim(o, sig.Consumed)
-	m.pump(o)
+	m.trim(out, sig.Consumed)
+	m.pump(out)
 }
 
 // trim lets go of what the target has consumed.
-func (m *Task) trim(o int, consumed msgid.Seq) {
-	out := &m.out[o]
+func (m *Task) trim(out *output, consumed msgid.Seq) {
 	if consumed <= out.consumed {
 		return
 	}
@@ -138,7 +134,7 @@ func (m *Task) trim(o int, consumed msgid.Seq) {
 	n := 0
 	for ; n < out.next && out.frames[n].Last() <= consumed; n++ {
 		out.flying -= out.frames[n].Len()
-		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: out.frames[n]})
+		m.do.Add(recovery.Action{Kind: recovery.Free, Output: out.index, Frame: out.frames[n]})
 	}
 	kept := copy(out.frames, out.frames[n:])
 	clear(out.frames[kept:])
@@ -146,8 +142,7 @@ func (m *Task) trim(o int, consumed msgid.Seq) {
 }
 
 // onAsk resends what the target lacks.
-func (m *Task) onAsk(o int, sig *channel.Signal) {
-	out := &m.out[o]
+func (m *Task) onAsk(out *output, sig *channel.Signal) {
 	if sig.Incarnation != out.target {
 		m.status.Counters.Rejected++
 		return
@@ -160,27 +155,27 @@ func (m *Task) onAsk(o int, sig *channel.Signal) {
 		}
 		if len(ranges) > 0 && ranges[0].First <= f.Last() {
 			m.status.Counters.Resent += uint64(f.Count)
-			m.do.Add(recovery.Action{Kind: recovery.Resend, Port: o, Frame: f})
+			m.do.Add(recovery.Action{Kind: recovery.Resend, Output: out.index, Frame: f})
 		}
 	}
 }
 
 // blocked returns the output that keeps the task from consuming: one without credit, or, at the hard bound, the one
-// that retains most; -1 if there is none.
-func (m *Task) blocked() int {
-	total, most := 0, -1
+// that retains most; NoOutput if there is none.
+func (m *Task) blocked() recovery.Output {
+	total, most, fullest := 0, -1, recovery.NoOutput
 	for o := range m.out {
 		out := &m.out[o]
 		n := out.flying + out.waiting
 		if n >= m.cfg.Window {
-			return o
+			return out.index
 		}
-		if total += n; most < 0 || n > m.out[most].flying+m.out[most].waiting {
-			most = o
+		if total += n; n > most {
+			most, fullest = n, out.index
 		}
 	}
 	if total >= m.cfg.HardBound {
-		return most
+		return fullest
 	}
-	return -1
+	return recovery.NoOutput
 }

@@ -38,7 +38,7 @@ func (m *Task) considerSnapshot() {
 	if due {
 		m.snapping = true
 		// The newest snapshot may have to be passed over for the one before, so each stands alone.
-		m.do.Add(recovery.Action{Kind: recovery.Snapshot, Value: 1})
+		m.do.Add(recovery.Action{Kind: recovery.Freeze, Full: true})
 	}
 }
 
@@ -60,15 +60,7 @@ func (m *Task) freeze() {
 	}
 }
 
-// hold returns what Store is to say: a sink commits only when all tasks have the checkpoint (C3).
-func (m *Task) hold() uint64 {
-	if m.bug == EarlyCommit {
-		return 0
-	}
-	return 1
-}
-
-func (m *Task) onStored() {
+func (m *Task) onUploaded() {
 	if !m.storing {
 		return
 	}

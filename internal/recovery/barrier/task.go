@@ -20,8 +20,8 @@ type Task struct {
 
 	in      []input
 	out     []output
-	control int // the output that leads to the coordinator
-	turn    int // the input that Ready looks at first
+	control *output // the one that leads to the coordinator
+	turn    int     // the input that Ready looks at first
 
 	base        wave // the checkpoint that it was restored from
 	joined      bool
@@ -50,19 +50,20 @@ type Task struct {
 }
 
 func newTask(cfg recovery.Config, h recovery.History, bug Bug) (*Task, error) {
-	m := &Task{cfg: cfg, bug: bug, control: -1}
+	m := &Task{cfg: cfg, bug: bug}
 	m.in = make([]input, len(cfg.Inputs))
 	for i := range m.in {
-		m.in[i].index, m.in[i].port = i, cfg.Inputs[i]
+		m.in[i].index, m.in[i].port = recovery.Input(i), cfg.Inputs[i]
 	}
 	m.out = make([]output, len(cfg.Outputs))
 	for o := range m.out {
-		m.out[o].port = cfg.Outputs[o]
-		if m.out[o].port.ID.Target.Operator == Operator {
-			m.control = o
+		out := &m.out[o]
+		out.index, out.port = recovery.Output(o), cfg.Outputs[o]
+		if out.port.ID.Target.Operator == Operator {
+			m.control = out
 		}
 	}
-	if m.control < 0 {
+	if m.control == nil {
 		return nil, fmt.Errorf("it has no channel to %q: the topology must be built with the strategy's extension", Operator)
 	}
 	m.capture.inputs = make([]inputPosition, len(m.in))
@@ -89,34 +90,34 @@ func (m *Task) Step(ev recovery.Event, do *recovery.Actions) {
 		m.onTick(0)
 	case recovery.Ticked:
 		m.onTick(ev.Now)
-	case recovery.Received:
-		m.onFrame(&m.in[ev.Port], ev.Frame, ev.Replay)
-	case recovery.Heard:
-		m.onSignal(ev.Port, &ev.Signal)
+	case recovery.FrameReceived:
+		m.onFrame(&m.in[ev.Input], ev.Frame, ev.Replay)
+	case recovery.SignalReceived:
+		m.onSignal(&ev)
 	case recovery.Ready:
 		m.onReady()
 	case recovery.Sealed:
-		m.onSealed(ev.Port, ev.Frame)
-	case recovery.Chose:
+		m.onSealed(&m.out[ev.Output], ev.Frame)
+	case recovery.DeterminantRequested:
 		// Nothing is replayed, so nothing has to be repeated.
-		m.do.Add(recovery.Action{Kind: recovery.Chosen, Value: ev.Value})
+		m.do.Add(recovery.Action{Kind: recovery.ReturnDeterminant, Value: ev.Value})
 	case recovery.EndOfInput:
-		m.in[ev.Port].ended = true
+		m.in[ev.Input].ended = true
 	case recovery.Consumed:
 		m.onConsumed()
-	case recovery.Due:
-		if m.idle() && !m.inputsEnded() && m.blocked() < 0 {
-			m.run(recovery.Action{Kind: recovery.Fire, Value: ev.Value})
+	case recovery.TimerDue:
+		if m.idle() && !m.inputsEnded() && m.blocked() == recovery.NoOutput {
+			m.run(recovery.Action{Kind: recovery.RunTimer, Value: ev.Value})
 		}
 	case recovery.Ended:
 		m.onEnded()
 	case recovery.Frozen:
 		m.freeze()
-		m.do.Add(recovery.Action{Kind: recovery.Store, Value: m.hold()})
-	case recovery.Stored:
-		m.onStored()
-	case recovery.StoreLost:
-		m.rollback(m.committed, 1+m.out[m.control].port.Number)
+		m.do.Add(recovery.Action{Kind: recovery.Upload, Tentative: m.bug != EarlyCommit})
+	case recovery.Uploaded:
+		m.onUploaded()
+	case recovery.LogLost:
+		m.rollback(m.committed, 1+m.control.port.Number)
 	}
 	m.forward()
 	m.do = nil
@@ -134,14 +135,14 @@ func (m *Task) onTick(now recovery.Tick) {
 		m.tickInput(&m.in[i])
 	}
 	for o := range m.out {
-		m.tickOutput(o)
+		m.tickOutput(&m.out[o])
 	}
 }
 
 // onSignal: what comes on the channel to the coordinator is its word; all else must be of this task's epoch (E3).
-func (m *Task) onSignal(port int, sig *channel.Signal) {
-	fromSource := sig.Kind == channel.Mark || sig.Kind == channel.Refuse
-	if !fromSource && port == m.control {
+func (m *Task) onSignal(ev *recovery.Event) {
+	sig := &ev.Signal
+	if !recovery.FromSource(sig.Kind) && ev.Output == m.control.index {
 		m.onWord(sig)
 		return
 	}
@@ -154,11 +155,11 @@ func (m *Task) onSignal(port int, sig *channel.Signal) {
 	}
 	switch sig.Kind {
 	case channel.Mark:
-		m.onMark(&m.in[port], sig)
+		m.onMark(&m.in[ev.Input], sig)
 	case channel.Hello, channel.Ack:
-		m.onPosition(port, sig)
+		m.onPosition(&m.out[ev.Output], sig)
 	case channel.Ask:
-		m.onAsk(port, sig)
+		m.onAsk(&m.out[ev.Output], sig)
 	}
 }
 
@@ -205,22 +206,22 @@ func (m *Task) join(epoch uint32) {
 	for o := range m.out {
 		out := &m.out[o]
 		out.barrier, out.stand, out.known = w, out.emitted, w
-		if o != m.control {
-			m.mark(o, 0)
+		if out != m.control {
+			m.mark(out, 0)
 		}
 	}
 	m.caughtUp()
 }
 
-// onCommitted: all tasks have the checkpoint, and the coordinator will not go back before it (C3). So the targets have
+// onCommitted: all tasks have the checkpoint, and the coordinator will not go back before it (B6). So the targets have
 // consumed what was before its barrier, though their ACKs may be lost.
 func (m *Task) onCommitted(w wave, final bool) {
 	if m.joined && w == m.stored && w > m.committed {
 		m.committed, m.unsafe = w, false
 		m.do.Add(recovery.Action{Kind: recovery.Commit})
 		for o := range m.out {
-			m.trim(o, m.capture.outputs[o].Seq)
-			m.pump(o)
+			m.trim(&m.out[o], m.capture.outputs[o].Seq)
+			m.pump(&m.out[o])
 		}
 	}
 	if final && w == m.stored && !m.done {
@@ -233,7 +234,7 @@ func (m *Task) onCommitted(w wave, final bool) {
 // fresh, and from which one it was restored. Urge says that it only waits for a last checkpoint, Ended that the
 // snapshot is one.
 func (m *Task) report() {
-	sig := channel.Signal{Kind: channel.Mark, Wave: uint64(m.stored), Seq: m.out[m.control].emitted, Sum: m.out[m.control].sum}
+	sig := channel.Signal{Kind: channel.Mark, Wave: uint64(m.stored), Seq: m.control.emitted, Sum: m.control.sum}
 	switch {
 	case !m.joined && !m.done:
 		sig.Flags |= channel.Greet
@@ -248,7 +249,7 @@ func (m *Task) report() {
 	if m.capture.ended && !m.storing {
 		sig.Flags |= channel.Ended
 	}
-	m.signal(m.control, m.out[m.control].port, sig, false)
+	m.signalTarget(m.control, sig)
 }
 
 func (m *Task) rollback(to wave, culprit uint32) {
@@ -267,7 +268,7 @@ func (m *Task) idle() bool { return m.joined && !m.working && !m.snapping && !m.
 // onReady lets the task run its operator, if there is something to run it on and room for what it may emit.
 func (m *Task) onReady() {
 	switch {
-	case !m.idle() || m.blocked() >= 0:
+	case !m.idle() || m.blocked() != recovery.NoOutput:
 	case m.cfg.Spout:
 		m.run(recovery.Action{Kind: recovery.Poll})
 	case m.inputsEnded():
@@ -282,10 +283,10 @@ func (m *Task) onReady() {
 			m.turn = i + 1
 			f := in.pop()
 			in.consumed, in.sum = f.Last(), f.After
-			in.untold += f.Len()
+			in.unacked += f.Len()
 			m.dirty = true
 			m.status.Counters.Consumed += uint64(f.Count)
-			m.run(recovery.Action{Kind: recovery.Deliver, Port: i, Frame: f})
+			m.run(recovery.Action{Kind: recovery.Deliver, Input: in.index, Frame: f})
 			return
 		}
 	}
@@ -299,7 +300,7 @@ func (m *Task) run(a recovery.Action) {
 func (m *Task) onConsumed() {
 	m.working = false
 	for i := range m.in {
-		if in := &m.in[i]; in.untold >= m.cfg.Window/3 {
+		if in := &m.in[i]; in.unacked >= m.cfg.Window/3 {
 			m.ack(in)
 		}
 	}
@@ -334,15 +335,22 @@ func (m *Task) caughtUp() {
 	m.status.Recovery.CaughtUp = m.status.Recovery.Restored
 }
 
-func (m *Task) signal(port int, p recovery.Port, sig channel.Signal, inBand bool) {
-	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, p.Number, m.cfg.Incarnation
-	m.do.Add(recovery.Action{Kind: recovery.Signal, Port: port, Signal: sig, InBand: inBand})
+// signalSource sends a signal to the source of a channel.
+func (m *Task) signalSource(in *input, sig channel.Signal) {
+	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, in.port.Number, m.cfg.Incarnation
+	m.do.Add(recovery.Action{Kind: recovery.Signal, Input: in.index, Signal: sig})
+}
+
+// signalTarget sends a signal to the target of a channel: in order with the data, where there are any.
+func (m *Task) signalTarget(out *output, sig channel.Signal) {
+	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, out.port.Number, m.cfg.Incarnation
+	m.do.Add(recovery.Action{Kind: recovery.Signal, Output: out.index, Signal: sig, InBand: out != m.control})
 }
 
 // Status implements recovery.Machine.
 func (m *Task) Status() *recovery.Status {
 	s := &m.status
-	s.Blocked, s.Starved, s.Finished, s.Wake, s.Retained, s.Queued = m.blocked(), -1, m.ended, 0, 0, 0
+	s.Blocked, s.Starved, s.Finished, s.Wake, s.Retained, s.Queued = m.blocked(), recovery.NoInput, m.ended, 0, 0, 0
 	s.Tentative = m.dirty || m.unsafe
 	if !m.joined && !m.done {
 		s.Wake = max(m.reportAt, m.now+1)
@@ -367,7 +375,7 @@ func (m *Task) Status() *recovery.Status {
 		out := &m.out[o]
 		s.Outputs[o] = recovery.Position{Seq: out.emitted, Sum: out.sum}
 		s.Retained += out.waiting + out.flying
-		if o != m.control && !out.settled() {
+		if out != m.control && !out.settled() {
 			sooner(out.markAt)
 		}
 	}

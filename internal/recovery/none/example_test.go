@@ -33,7 +33,7 @@ func Example() {
 	for n := range 3 {
 		source.Append([]byte("\x91\xa5hello"))
 		if f := source.Seal(); n != 1 {
-			step(recovery.Event{Kind: recovery.Received, Frame: f})
+			step(recovery.Event{Kind: recovery.FrameReceived, Frame: f})
 			step(recovery.Event{Kind: recovery.Ready})
 			step(recovery.Event{Kind: recovery.Consumed})
 		}

@@ -24,19 +24,21 @@ type Machine struct {
 
 // An input is the target's end of a channel.
 type input struct {
+	index    recovery.Input
 	source   msgid.Incarnation
 	known    bool // where the channel stands: a restarted task learns it from the first frame or mark
 	accepted msgid.Seq
 	consumed msgid.Seq
 	ready    recovery.Queue
 	ended    bool
-	untold   int
+	unacked  int
 	helloAt  recovery.Tick
 	delay    recovery.Tick
 }
 
 // An output is the source's end of a channel.
 type output struct {
+	index    recovery.Output
 	open     bool
 	target   msgid.Incarnation
 	emitted  msgid.Seq
@@ -63,7 +65,10 @@ func New(cfg recovery.Config, h recovery.History) (recovery.Machine, error) {
 	m.in = make([]input, len(cfg.Inputs))
 	m.out = make([]output, len(cfg.Outputs))
 	for i := range m.in {
-		m.in[i].known = h.Incarnation <= 1
+		m.in[i].index, m.in[i].known = recovery.Input(i), h.Incarnation <= 1
+	}
+	for o := range m.out {
+		m.out[o].index = recovery.Output(o)
 	}
 	m.status.Inputs = make([]recovery.Position, len(m.in))
 	m.status.Outputs = make([]recovery.Position, len(m.out))
@@ -77,33 +82,33 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 	switch ev.Kind {
 	case recovery.Started:
 		for i := range m.in {
-			m.signal(i, m.cfg.Inputs[i], channel.Signal{Kind: channel.Hello}, false)
+			m.signalSource(&m.in[i], channel.Signal{Kind: channel.Hello})
 		}
 		m.onTick(0)
 	case recovery.Ticked:
 		m.onTick(ev.Now)
-	case recovery.Received:
-		m.onFrame(ev.Port, ev.Frame)
-	case recovery.Heard:
-		m.onSignal(ev.Port, &ev.Signal)
+	case recovery.FrameReceived:
+		m.onFrame(&m.in[ev.Input], ev.Frame)
+	case recovery.SignalReceived:
+		m.onSignal(&ev)
 	case recovery.Ready:
 		m.onReady()
 	case recovery.Sealed:
-		m.onSealed(ev.Port, ev.Frame)
-	case recovery.Chose:
-		m.do.Add(recovery.Action{Kind: recovery.Chosen, Value: ev.Value})
+		m.onSealed(&m.out[ev.Output], ev.Frame)
+	case recovery.DeterminantRequested:
+		m.do.Add(recovery.Action{Kind: recovery.ReturnDeterminant, Value: ev.Value})
 	case recovery.EndOfInput:
-		m.in[ev.Port].ended = true
+		m.in[ev.Input].ended = true
 	case recovery.Consumed:
 		m.onConsumed()
-	case recovery.Due:
-		if !m.working && !m.ended && !m.inputsEnded() && m.blocked() < 0 {
-			m.run(recovery.Action{Kind: recovery.Fire, Value: ev.Value})
+	case recovery.TimerDue:
+		if !m.working && !m.ended && !m.inputsEnded() && m.blocked() == recovery.NoOutput {
+			m.run(recovery.Action{Kind: recovery.RunTimer, Value: ev.Value})
 		}
 	case recovery.Ended:
 		m.working, m.ended = false, true
 		for i := range m.in {
-			m.ack(i)
+			m.ack(&m.in[i])
 		}
 		m.checkDone()
 	}
@@ -119,7 +124,7 @@ func (m *Machine) onTick(now recovery.Tick) {
 		if in := &m.in[i]; !in.known && now >= in.helloAt {
 			in.delay = recovery.Backoff(in.delay, m.cfg.RetryEvery/2, m.cfg.RetryMax)
 			in.helloAt = now + in.delay
-			m.signal(i, m.cfg.Inputs[i], channel.Signal{Kind: channel.Hello}, false)
+			m.signalSource(&m.in[i], channel.Signal{Kind: channel.Hello})
 		}
 	}
 	for o := range m.out {
@@ -131,15 +136,14 @@ func (m *Machine) onTick(now recovery.Tick) {
 		if now >= out.markAt {
 			out.delay = recovery.Backoff(out.delay, m.cfg.MarkEvery, m.cfg.MarkMax)
 			out.markAt = now + out.delay
-			m.mark(o, 0)
+			m.mark(out, 0)
 		}
 	}
 }
 
 // mark tells the target how far the channel is released, in order with the data; a channel that is not open yet
 // asks it to say that it listens.
-func (m *Machine) mark(o int, answer msgid.Incarnation) {
-	out := &m.out[o]
+func (m *Machine) mark(out *output, answer msgid.Incarnation) {
 	sig := channel.Signal{Kind: channel.Mark, Seq: out.released, For: answer}
 	if !out.open {
 		sig.Flags |= channel.Greet
@@ -147,11 +151,10 @@ func (m *Machine) mark(o int, answer msgid.Incarnation) {
 	if m.ended && out.released == out.emitted {
 		sig.Flags |= channel.Ended
 	}
-	m.signal(o, m.cfg.Outputs[o], sig, true)
+	m.signalTarget(out, sig)
 }
 
-func (m *Machine) onFrame(i int, f channel.Frame) {
-	in := &m.in[i]
+func (m *Machine) onFrame(in *input, f channel.Frame) {
 	if f.Incarnation < in.source {
 		m.status.Counters.Rejected += uint64(f.Count)
 		return
@@ -192,18 +195,18 @@ func (m *Machine) newSource(in *input, inc msgid.Incarnation) {
 	in.source = inc
 }
 
-func (m *Machine) onSignal(port int, sig *channel.Signal) {
+func (m *Machine) onSignal(ev *recovery.Event) {
+	sig := &ev.Signal
 	switch sig.Kind {
 	case channel.Mark:
-		m.onMark(port, sig)
+		m.onMark(&m.in[ev.Input], sig)
 	case channel.Hello, channel.Ack:
-		m.onPosition(port, sig)
+		m.onPosition(&m.out[ev.Output], sig)
 	}
 }
 
 // onMark: what has not come by now is lost, since a mark comes in order with the data.
-func (m *Machine) onMark(i int, sig *channel.Signal) {
-	in := &m.in[i]
+func (m *Machine) onMark(in *input, sig *channel.Signal) {
 	if sig.Incarnation < in.source {
 		m.status.Counters.Rejected++
 		return
@@ -226,12 +229,11 @@ func (m *Machine) onMark(i int, sig *channel.Signal) {
 		b.Append(tuple.AppendEnd(nil))
 		in.ready.Push(b.Seal())
 	}
-	m.ack(i)
+	m.ack(in)
 }
 
 // onPosition: the target says hello, or what it has consumed.
-func (m *Machine) onPosition(o int, sig *channel.Signal) {
-	out := &m.out[o]
+func (m *Machine) onPosition(out *output, sig *channel.Signal) {
 	if sig.Incarnation < out.target || sig.Kind == channel.Ack && sig.For != m.cfg.Incarnation {
 		m.status.Counters.Rejected++
 		return
@@ -241,28 +243,26 @@ func (m *Machine) onPosition(o int, sig *channel.Signal) {
 	}
 	out.open = true
 	if sig.Kind == channel.Hello {
-		m.mark(o, sig.Incarnation)
+		m.mark(out, sig.Incarnation)
 	}
 	out.consumed = max(out.consumed, sig.Consumed)
 	for len(out.flight) > 0 && out.flight[0].last <= out.consumed {
 		out.inFlight -= out.flight[0].bytes
 		out.flight = out.flight[1:]
 	}
-	m.pump(o)
+	m.pump(out)
 	m.checkDone()
 }
 
-func (m *Machine) onSealed(o int, f channel.Frame) {
-	out := &m.out[o]
+func (m *Machine) onSealed(out *output, f channel.Frame) {
 	out.emitted, out.sum = f.Last(), f.After
 	m.status.Counters.Emitted += uint64(f.Count)
 	out.unsent = append(out.unsent, f)
 	out.waiting += f.Len()
-	m.pump(o)
+	m.pump(out)
 }
 
-func (m *Machine) pump(o int) {
-	out := &m.out[o]
+func (m *Machine) pump(out *output) {
 	for out.open && len(out.unsent) > 0 && out.inFlight < m.cfg.Window {
 		f := out.unsent[0]
 		out.unsent[0] = channel.Frame{}
@@ -273,25 +273,25 @@ func (m *Machine) pump(o int) {
 		out.released = f.Last()
 		out.delay = 0
 		out.markAt = m.now + m.cfg.MarkEvery
-		m.do.Add(recovery.Action{Kind: recovery.Publish, Port: o, Frame: f})
-		m.do.Add(recovery.Action{Kind: recovery.Free, Port: o, Frame: f})
+		m.do.Add(recovery.Action{Kind: recovery.Publish, Output: out.index, Frame: f})
+		m.do.Add(recovery.Action{Kind: recovery.Free, Output: out.index, Frame: f})
 	}
 }
 
-func (m *Machine) blocked() int {
+func (m *Machine) blocked() recovery.Output {
 	for o := range m.out {
 		if out := &m.out[o]; out.waiting+out.inFlight >= m.cfg.Window {
-			return o
+			return m.out[o].index
 		}
 	}
-	return -1
+	return recovery.NoOutput
 }
 
 func (m *Machine) onReady() {
 	switch {
 	case m.working || m.ended:
 	case m.cfg.Spout && m.deliver(): // an answer: nobody would get on if it waited for those whom it is about
-	case m.blocked() >= 0:
+	case m.blocked() != recovery.NoOutput:
 	case m.cfg.Spout:
 		m.run(recovery.Action{Kind: recovery.Poll})
 	case m.inputsEnded():
@@ -311,9 +311,9 @@ func (m *Machine) deliver() bool {
 			if f.Incarnation == in.source { // else it numbered otherwise
 				in.consumed = f.Last()
 			}
-			in.untold += f.Len()
+			in.unacked += f.Len()
 			m.status.Counters.Consumed += uint64(f.Count)
-			m.run(recovery.Action{Kind: recovery.Deliver, Port: i, Frame: f})
+			m.run(recovery.Action{Kind: recovery.Deliver, Input: in.index, Frame: f})
 			return true
 		}
 	}
@@ -328,24 +328,30 @@ func (m *Machine) run(a recovery.Action) {
 func (m *Machine) onConsumed() {
 	m.working = false
 	for i := range m.in {
-		if m.in[i].untold >= m.cfg.Window/3 {
-			m.ack(i)
+		if m.in[i].unacked >= m.cfg.Window/3 {
+			m.ack(&m.in[i])
 		}
 	}
 }
 
-func (m *Machine) ack(i int) {
-	in := &m.in[i]
-	in.untold = 0
+func (m *Machine) ack(in *input) {
+	in.unacked = 0
 	if m.ended {
 		in.consumed = in.accepted
 	}
-	m.signal(i, m.cfg.Inputs[i], channel.Signal{Kind: channel.Ack, For: in.source, Have: in.accepted, Consumed: in.consumed}, false)
+	m.signalSource(in, channel.Signal{Kind: channel.Ack, For: in.source, Have: in.accepted, Consumed: in.consumed})
 }
 
-func (m *Machine) signal(port int, p recovery.Port, sig channel.Signal, inBand bool) {
-	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, p.Number, m.cfg.Incarnation
-	m.do.Add(recovery.Action{Kind: recovery.Signal, Port: port, Signal: sig, InBand: inBand})
+// signalSource sends a signal to the source of a channel.
+func (m *Machine) signalSource(in *input, sig channel.Signal) {
+	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, m.cfg.Inputs[in.index].Number, m.cfg.Incarnation
+	m.do.Add(recovery.Action{Kind: recovery.Signal, Input: in.index, Signal: sig})
+}
+
+// signalTarget sends a signal to the target of a channel, in order with the data.
+func (m *Machine) signalTarget(out *output, sig channel.Signal) {
+	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, m.cfg.Outputs[out.index].Number, m.cfg.Incarnation
+	m.do.Add(recovery.Action{Kind: recovery.Signal, Output: out.index, Signal: sig, InBand: true})
 }
 
 func (m *Machine) inputsEnded() bool {
@@ -373,7 +379,7 @@ func (m *Machine) checkDone() {
 // Status implements recovery.Machine.
 func (m *Machine) Status() *recovery.Status {
 	s := &m.status
-	s.Blocked, s.Starved, s.Finished, s.Wake, s.Retained = m.blocked(), -1, m.ended, 0, 0
+	s.Blocked, s.Starved, s.Finished, s.Wake, s.Retained = m.blocked(), recovery.NoInput, m.ended, 0, 0
 	sooner := func(t recovery.Tick) {
 		if s.Wake == 0 || t < s.Wake {
 			s.Wake = max(t, m.now+1)

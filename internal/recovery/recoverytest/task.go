@@ -39,10 +39,10 @@ type task struct {
 	paused      *instance // one that does not know yet that it was replaced
 }
 
-// A record is an entry of a task's log: an order record or a snapshot.
+// A record is an entry of a task's log: determinants or a snapshot.
 type record struct {
-	order []byte
-	snap  *snapshot
+	determinants []byte
+	snap         *snapshot
 }
 
 type snapshot struct {
@@ -86,8 +86,8 @@ func (t *task) start() {
 	x := &instance{t: t, incarnation: t.incarnation, began: t.w.now}
 	for _, r := range t.log {
 		switch {
-		case r.order != nil:
-			h.Orders = append(h.Orders, r.order)
+		case r.determinants != nil:
+			h.Determinants = append(h.Determinants, r.determinants)
 		case !t.accepts(r.snap):
 		case r.snap.full:
 			h.Chain = [][]byte{r.snap.machine}
@@ -170,18 +170,20 @@ func (x *instance) position() (text string) {
 // receive takes a message as the task core does.
 func (x *instance) receive(l *link, m message) {
 	if sig, err := channel.DecodeSignal(m.raw); err == nil {
-		port := l.out
-		if sig.Kind == channel.Mark || sig.Kind == channel.Refuse {
-			port = l.in
+		ev := recovery.Event{Kind: recovery.SignalReceived, Signal: sig, InBand: m.kind == channel.Data}
+		if recovery.FromSource(sig.Kind) {
+			ev.Input = l.in
+		} else {
+			ev.Output = l.out
 		}
-		x.step(recovery.Event{Kind: recovery.Heard, Port: port, Signal: sig, InBand: m.kind == channel.Data})
+		x.step(ev)
 		return
 	}
 	f, err := channel.Decode(slices.Clone(m.raw))
 	if err != nil {
 		x.t.w.t.Fatalf("%s received %v", x.t.alias, err)
 	}
-	x.step(recovery.Event{Kind: recovery.Received, Port: l.in, Frame: f, Replay: m.kind == channel.Replay})
+	x.step(recovery.Event{Kind: recovery.FrameReceived, Input: l.in, Frame: f, Replay: m.kind == channel.Replay})
 }
 
 // step tells the machine of an event and performs its answer; what comes up meanwhile queues up behind.
@@ -205,16 +207,16 @@ func (x *instance) perform(a recovery.Action) {
 	t := x.t
 	switch a.Kind {
 	case recovery.Deliver:
-		t.w.trace(t, "consumes %s%s", t.in[a.Port].data.name, frameText(&a.Frame))
+		t.w.trace(t, "consumes %s%s", t.in[a.Input].data.name, frameText(&a.Frame))
 		x.todo = a
-	case recovery.Poll, recovery.Fire, recovery.Finish:
+	case recovery.Poll, recovery.RunTimer, recovery.Finish:
 		x.todo = a
 	case recovery.Publish:
-		t.w.trace(t, "sends %s%s", t.out[a.Port].data.name, frameText(&a.Frame))
-		x.send(t.out[a.Port], channel.Data, a.Frame.Raw)
+		t.w.trace(t, "sends %s%s", t.out[a.Output].data.name, frameText(&a.Frame))
+		x.send(t.out[a.Output], channel.Data, a.Frame.Raw)
 	case recovery.Resend:
-		t.w.trace(t, "resends %s%s", t.out[a.Port].data.name, frameText(&a.Frame))
-		x.send(t.out[a.Port], channel.Replay, a.Frame.Raw)
+		t.w.trace(t, "resends %s%s", t.out[a.Output].data.name, frameText(&a.Frame))
+		x.send(t.out[a.Output], channel.Replay, a.Frame.Raw)
 	case recovery.Signal:
 		x.signal(&a)
 	case recovery.Free:
@@ -223,13 +225,13 @@ func (x *instance) perform(a recovery.Action) {
 		}
 	case recovery.Append:
 		text := ""
-		if t.w.Order != nil {
-			text = " " + t.w.Order(a.Data)
+		if t.w.Determinants != nil {
+			text = " " + t.w.Determinants(a.Data)
 		}
 		t.w.trace(t, "appends%s", text)
 		x.appending = a.Data
-	case recovery.Snapshot:
-		x.capture(a.Value != 0)
+	case recovery.Freeze:
+		x.capture(a.Full)
 	case recovery.Done:
 		t.w.trace(t, "is done")
 		x.done = true
@@ -263,19 +265,17 @@ func (x *instance) signal(a *recovery.Action) {
 	if a.InBand {
 		kind = channel.Data
 	}
-	forward := a.Signal.Kind == channel.Mark || a.Signal.Kind == channel.Refuse
-	ports := x.t.in
-	if forward {
-		ports = x.t.out
-	}
-	l := ports[a.Port]
-	x.t.w.trace(x.t, "%s", a.Signal.Describe(l.id))
-	m := message{kind: kind, raw: a.Signal.AppendBinary(nil)}
-	if forward {
-		l.data.flight = append(l.data.flight, m)
+	var l *link
+	var way *lane
+	if recovery.FromSource(a.Signal.Kind) {
+		l = x.t.out[a.Output]
+		way = &l.data
 	} else {
-		l.signals.flight = append(l.signals.flight, m)
+		l = x.t.in[a.Input]
+		way = &l.signals
 	}
+	x.t.w.trace(x.t, "%s", a.Signal.Describe(l.id))
+	way.flight = append(way.flight, message{kind: kind, raw: a.Signal.AppendBinary(nil)})
 }
 
 func (x *instance) send(l *link, kind channel.Kind, raw []byte) {
@@ -321,7 +321,7 @@ func (x *instance) workOnce() bool {
 		x.consume(&a)
 	case recovery.Poll:
 		x.poll()
-	case recovery.Fire:
+	case recovery.RunTimer:
 		x.t.w.trace(x.t, "fires its timer of %d", a.Value)
 		x.emit(fmt.Sprintf("tick@%d", a.Value))
 		x.step(recovery.Event{Kind: recovery.Consumed})
@@ -377,7 +377,7 @@ func (x *instance) consume(a *recovery.Action) {
 			x.step(recovery.Event{Kind: recovery.Consumed})
 			return
 		case item == tuple.End:
-			x.step(recovery.Event{Kind: recovery.EndOfInput, Port: a.Port})
+			x.step(recovery.Event{Kind: recovery.EndOfInput, Input: a.Input})
 		default:
 			x.execute(a, c.Seq(), c.Tuple().String(0))
 		}
@@ -388,7 +388,7 @@ func (x *instance) execute(a *recovery.Action, seq msgid.Seq, text string) {
 	w, op := x.t.w, x.t.op
 	if reason, given := x.givenUp(a, seq, text); given {
 		w.trace(x.t, "gives up %s: %s", text, reason)
-		x.choose(recovery.Event{Choice: recovery.ChoiceGivenUp, Port: a.Port, Value: uint64(seq), Reason: reason})
+		x.choose(recovery.Event{Determinant: recovery.DeterminantGivenUp, Input: a.Input, Value: uint64(seq), Reason: reason})
 		x.state.givenUp = append(x.state.givenUp, text)
 		return
 	}
@@ -397,10 +397,10 @@ func (x *instance) execute(a *recovery.Action, seq msgid.Seq, text string) {
 		text += fmt.Sprintf(":%d", len(x.state.seen))
 	}
 	if op.Time {
-		text += fmt.Sprintf("@%d", x.choose(recovery.Event{Choice: recovery.ChoiceTime, Value: uint64(w.now)}))
+		text += fmt.Sprintf("@%d", x.choose(recovery.Event{Determinant: recovery.DeterminantTime, Value: uint64(w.now)}))
 	}
 	if op.Rand {
-		text += fmt.Sprintf("%%%d", x.choose(recovery.Event{Choice: recovery.ChoiceRand, Value: w.draw()}))
+		text += fmt.Sprintf("%%%d", x.choose(recovery.Event{Determinant: recovery.DeterminantRand, Value: w.draw()}))
 	}
 	if op.Secret {
 		text += fmt.Sprintf("?%d", w.draw())
@@ -426,10 +426,10 @@ func (w *World) draw() uint64 {
 // choose asks the machine for a choice.
 func (x *instance) choose(fresh recovery.Event) uint64 {
 	var do recovery.Actions
-	fresh.Kind = recovery.Chose
+	fresh.Kind = recovery.DeterminantRequested
 	x.machine.Step(fresh, &do)
 	for _, a := range do.List {
-		if a.Kind == recovery.Chosen {
+		if a.Kind == recovery.ReturnDeterminant {
 			return a.Value
 		}
 		x.perform(a)
@@ -450,14 +450,14 @@ func (x *instance) emit(text string) {
 func (x *instance) sealAll() {
 	for o, b := range x.open {
 		if !b.Empty() {
-			x.step(recovery.Event{Kind: recovery.Sealed, Port: o, Frame: b.Seal()})
+			x.step(recovery.Event{Kind: recovery.Sealed, Output: recovery.Output(o), Frame: b.Seal()})
 		}
 	}
 }
 
 var errFenced = errors.New("fenced: a newer incarnation has begun")
 
-// appended makes the pending order record durable, and says so if the answer is not lost.
+// appended makes the pending record of determinants durable, and says so if the answer is not lost.
 func (x *instance) appended(answered bool) {
 	data := x.appending
 	if data == nil || x.err != nil {
@@ -467,7 +467,7 @@ func (x *instance) appended(answered bool) {
 		x.fail(errFenced)
 		return
 	}
-	x.t.log = append(x.t.log, record{order: data})
+	x.t.log = append(x.t.log, record{determinants: data})
 	if answered {
 		x.appending = nil
 		x.step(recovery.Event{Kind: recovery.Appended})
@@ -487,6 +487,6 @@ func (x *instance) stored() {
 	}
 	x.storing = nil
 	x.t.log = append(x.t.log, record{snap: s})
-	x.step(recovery.Event{Kind: recovery.Stored})
+	x.step(recovery.Event{Kind: recovery.Uploaded})
 	x.work()
 }

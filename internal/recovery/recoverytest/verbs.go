@@ -54,7 +54,7 @@ func (w *World) End(spout string) {
 func (w *World) Timer(task string) {
 	w.t.Helper()
 	x := w.running(task)
-	x.step(recovery.Event{Kind: recovery.Due, Value: uint64(w.now)})
+	x.step(recovery.Event{Kind: recovery.TimerDue, Value: uint64(w.now)})
 	x.t.live.work()
 }
 
@@ -71,7 +71,7 @@ func (w *World) Unstick(task string) {
 	w.running(task).work()
 }
 
-// Append makes a task's pending order record durable; its answer is lost unless it is answered.
+// Append makes a task's pending record of determinants durable; its answer is lost unless it is answered.
 func (w *World) Append(task string, answered bool) {
 	w.t.Helper()
 	x := w.writer(task, func(x *instance) bool { return x.appending != nil })
@@ -148,7 +148,7 @@ func (w *World) LoseLog(task string) {
 	x := w.running(task)
 	x.t.log = nil
 	x.appending, x.storing = nil, nil
-	x.step(recovery.Event{Kind: recovery.StoreLost})
+	x.step(recovery.Event{Kind: recovery.LogLost})
 	x.work()
 }
 

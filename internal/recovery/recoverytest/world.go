@@ -16,8 +16,8 @@ import (
 type World struct {
 	// Trace is told all that a task does, a line each. Nil is allowed.
 	Trace func(line string)
-	// Order describes the body of an order record for the trace. Nil is allowed.
-	Order func(record []byte) string
+	// Determinants describes the body of a record of determinants for the trace. Nil is allowed.
+	Determinants func(record []byte) string
 	// SpoutsGoOn lets a restarted spout go on where the lost one stood, as one without a log does.
 	SpoutsGoOn bool
 
@@ -36,7 +36,8 @@ type link struct {
 	id             msgid.Channel
 	number         uint32
 	source, target *task
-	out, in        int // port at the source, and at the target
+	out            recovery.Output // at the source
+	in             recovery.Input  // at the target
 	data           lane
 	signals        lane // from the target to the source
 }
@@ -79,7 +80,7 @@ func NewOn(t testing.TB, factory recovery.Factory, base *recovery.Base, settings
 		}
 		l := &link{number: uint32(n), source: w.makeTask(source), target: w.makeTask(target)}
 		l.id = msgid.Channel{Source: l.source.alias, Stream: stream, Target: l.target.alias}
-		l.out, l.in = len(l.source.out), len(l.target.in)
+		l.out, l.in = recovery.Output(len(l.source.out)), recovery.Input(len(l.target.in))
 		l.data = lane{name: name, to: l.target}
 		l.signals = lane{name: target + ">" + from, to: l.source}
 		l.source.out, l.target.in = append(l.source.out, l), append(l.target.in, l)

@@ -12,12 +12,12 @@ import (
 )
 
 // An order is what only the task knows and replay could not repeat: which input had its turn, for how many
-// tuples, and every other choice (O1). Its entries are numbered from 1. A frame is released when the entries up
-// to the one that led to it are durable (O2). Of a task with nothing to record pos stays 0, and so every frame
-// may go at once (O3).
+// tuples, and every other choice (D1). Its entries are numbered from 1. A frame is released when the entries up
+// to the one that led to it are durable (D2). Of a task with nothing to record pos stays 0, and so every frame
+// may go at once (D3).
 //
 // Invariant: durable <= pos. Entries above durable are in flight or pending.
-type order struct {
+type determinantLog struct {
 	recorded bool // turns of inputs are recorded: several inputs, or timers
 	pos      uint64
 	durable  uint64
@@ -35,7 +35,7 @@ type order struct {
 // An entry is one choice.
 type entry struct {
 	kind   entryKind
-	port   int
+	input  recovery.Input
 	value  uint64
 	reason string // of a tuple given up
 }
@@ -43,59 +43,59 @@ type entry struct {
 type entryKind uint8
 
 const (
-	turn  entryKind = iota + 1 // port; value: how many tuples
+	turn  entryKind = iota + 1 // input; value: how many tuples
 	timer                      // value: Unix ns
 	// Above these, entryKind(choice)+choiceBase.
 	choiceBase
 )
 
-func kindOf(c recovery.Choice) entryKind { return choiceBase + entryKind(c) }
+func kindOf(c recovery.Determinant) entryKind { return choiceBase + entryKind(c) }
 
 var (
-	givenUpKind = kindOf(recovery.ChoiceGivenUp)
-	lastKind    = kindOf(recovery.ChoiceLocal)
+	givenUpKind = kindOf(recovery.DeterminantGivenUp)
+	lastKind    = kindOf(recovery.DeterminantLocal)
 )
 
 // begins reports whether an entry starts a run of the operator; the choices made in the run follow it.
 func (k entryKind) begins() bool { return k == turn || k == timer }
 
 // consume records a turn. Turns of the same input in a row are one entry.
-func (o *order) consume(port int, n uint64) {
+func (o *determinantLog) consume(in recovery.Input, n uint64) {
 	if last := len(o.pending) - 1; last >= 0 && o.mergeable {
-		if e := &o.pending[last]; e.kind == turn && e.port == port {
+		if e := &o.pending[last]; e.kind == turn && e.input == in {
 			e.value += n
 			return
 		}
 	}
-	o.add(entry{kind: turn, port: port, value: n})
+	o.add(entry{kind: turn, input: in, value: n})
 }
 
-func (o *order) add(e entry) {
+func (o *determinantLog) add(e entry) {
 	o.pending = append(o.pending, e)
 	o.pos++
 	o.mergeable = true
 }
 
-// onChoice answers the operator's wish for the time, for chance, or to give up a tuple: with what was recorded,
+// onDeterminant answers the operator's wish for the time, for chance, or to give up a tuple: with what was recorded,
 // or with the fresh value, which is recorded now.
-func (m *Machine) onChoice(c recovery.Choice, fresh entry) {
+func (m *Machine) onDeterminant(c recovery.Determinant, fresh entry) {
 	fresh.kind = kindOf(c)
 	value := fresh.value
 	if m.cfg.Pessimism == recovery.Optimistic { // else the effects are recorded, not the choices
-		if recorded, ok := m.order.next(fresh); ok {
+		if recorded, ok := m.determinants.next(fresh); ok {
 			value = recorded
-		} else if m.order.misses(c) {
+		} else if m.determinants.misses(c) {
 			m.fail(&recovery.ReplayError{Alias: m.cfg.Self, What: "it made a choice that is not in the record"})
 			return
 		} else {
-			m.order.add(fresh)
+			m.determinants.add(fresh)
 		}
 	}
-	m.do.Add(recovery.Action{Kind: recovery.Chosen, Value: value})
+	m.do.Add(recovery.Action{Kind: recovery.ReturnDeterminant, Value: value})
 }
 
 // next takes the next recorded choice of the kind of a fresh one out of the run that is being repeated.
-func (o *order) next(fresh entry) (uint64, bool) {
+func (o *determinantLog) next(fresh entry) (uint64, bool) {
 	for k, e := range o.replay {
 		if k > 0 && o.recorded && e.kind.begins() {
 			break // of another run
@@ -103,7 +103,7 @@ func (o *order) next(fresh entry) (uint64, bool) {
 		if e.kind != fresh.kind {
 			continue
 		}
-		if e.kind == givenUpKind && (e.port != fresh.port || e.value != fresh.value) {
+		if e.kind == givenUpKind && (e.input != fresh.input || e.value != fresh.value) {
 			continue
 		}
 		from := k
@@ -122,7 +122,7 @@ func (o *order) next(fresh entry) (uint64, bool) {
 }
 
 // run returns the length of the leading part of the record that the run being repeated may draw from.
-func (o *order) run() int {
+func (o *determinantLog) run() int {
 	if !o.recorded {
 		return len(o.replay) // one input and no timers: the choices alone are the record
 	}
@@ -136,12 +136,12 @@ func (o *order) run() int {
 
 // misses reports whether a choice that is not in the record contradicts it: the record goes on after this run,
 // so the run was recorded whole.
-func (o *order) misses(c recovery.Choice) bool {
-	return c != recovery.ChoiceGivenUp && o.run() < len(o.replay)
+func (o *determinantLog) misses(c recovery.Determinant) bool {
+	return c != recovery.DeterminantGivenUp && o.run() < len(o.replay)
 }
 
 // givenUp returns the tuples of a frame that were given up when they were consumed first.
-func (o *order) givenUp(port int, f channel.Frame) []recovery.GivenUp {
+func (o *determinantLog) givenUp(in recovery.Input, f channel.Frame) []recovery.GivenUp {
 	if o.givenUps == 0 {
 		return nil
 	}
@@ -149,7 +149,7 @@ func (o *order) givenUp(port int, f channel.Frame) []recovery.GivenUp {
 	for _, e := range o.replay[:o.run()] {
 		s := msgid.Seq(e.value)
 		switch {
-		case e.kind != givenUpKind || e.port != port:
+		case e.kind != givenUpKind || e.input != in:
 		case s > f.Last():
 			return list // they rise
 		case s >= f.First:
@@ -161,14 +161,14 @@ func (o *order) givenUp(port int, f channel.Frame) []recovery.GivenUp {
 
 // repeat runs the operator on exactly what the record says (R4).
 func (m *Machine) repeat() {
-	e := &m.order.replay[0]
+	e := &m.determinants.replay[0]
 	switch e.kind {
 	case turn:
 		if e.value == 0 { // its run is over
 			m.endRun()
 			return
 		}
-		in := &m.in[e.port]
+		in := &m.in[e.input]
 		if in.ready.Len() == 0 {
 			return // starved: what it waits for has been asked for
 		}
@@ -178,13 +178,13 @@ func (m *Machine) repeat() {
 			return
 		}
 		e.value -= uint64(f.Count)
-		m.deliver(e.port, f)
+		m.deliver(in, f)
 		m.status.Recovery.Reprocessed += uint64(f.Count)
 	case timer:
 		at := e.value
 		e.kind, e.value = turn, 0
 		m.begin()
-		m.do.Add(recovery.Action{Kind: recovery.Fire, Value: at})
+		m.do.Add(recovery.Action{Kind: recovery.RunTimer, Value: at})
 	default: // a choice that nothing before it has made
 		if m.inputsEnded() {
 			m.finish()
@@ -198,8 +198,8 @@ const fewerChoices = "it made fewer choices than are recorded"
 
 // endRun drops an entry whose tuples have all been consumed again, and goes on.
 func (m *Machine) endRun() {
-	m.order.replay = m.order.replay[1:]
-	if len(m.order.replay) > 0 {
+	m.determinants.replay = m.determinants.replay[1:]
+	if len(m.determinants.replay) > 0 {
 		m.repeat()
 	} else {
 		m.checkCaughtUp()
@@ -208,44 +208,44 @@ func (m *Machine) endRun() {
 }
 
 // starved returns the input that recorded order waits for, or -1.
-func (m *Machine) starved() int {
-	if !m.order.recorded || len(m.order.replay) == 0 {
-		return -1
+func (m *Machine) starved() recovery.Input {
+	if !m.determinants.recorded || len(m.determinants.replay) == 0 {
+		return recovery.NoInput
 	}
-	if e := m.order.replay[0]; e.kind == turn && e.value > 0 && m.in[e.port].ready.Len() == 0 {
-		return e.port
+	if e := m.determinants.replay[0]; e.kind == turn && e.value > 0 && m.in[e.input].ready.Len() == 0 {
+		return e.input
 	}
-	return -1
+	return recovery.NoInput
 }
 
 // onDue fires a timer, unless the task repeats recorded order, which says when timers fire.
 func (m *Machine) onDue(at uint64) {
-	if m.working || m.ended || m.blocked() >= 0 || len(m.order.replay) > 0 || m.inputsEnded() {
+	if m.working || m.ended || m.blocked() != recovery.NoOutput || len(m.determinants.replay) > 0 || m.inputsEnded() {
 		return
 	}
-	if m.order.recorded {
-		m.order.add(entry{kind: timer, value: at})
+	if m.determinants.recorded {
+		m.determinants.add(entry{kind: timer, value: at})
 	}
 	m.begin()
-	m.do.Add(recovery.Action{Kind: recovery.Fire, Value: at})
+	m.do.Add(recovery.Action{Kind: recovery.RunTimer, Value: at})
 }
 
 // gated reports whether a frame waits for order that is not durable. Gates rise along a channel, so the last frame
 // tells; the first that is not sent may wait for credit, or for its target to be there.
 func (m *Machine) gated() bool {
 	for o := range m.out {
-		if out := &m.out[o]; out.sent < out.kept.Len() && out.kept.At(out.kept.Len()-1).Gate > m.order.durable {
+		if out := &m.out[o]; out.sent < out.retained.Len() && out.retained.At(out.retained.Len()-1).Gate > m.determinants.durable {
 			return true
 		}
 	}
 	return false
 }
 
-// appendOrder appends the pending order if a frame waits for it: at once when the task is idle, about once a
-// millisecond when it is busy, one append at a time (O2). Order that nothing waits for is not appended at all:
+// appendDeterminants appends the pending order if a frame waits for it: at once when the task is idle, about once a
+// millisecond when it is busy, one append at a time (D2). Order that nothing waits for is not appended at all:
 // nobody has seen anything that follows from it, and the next snapshot covers it.
-func (m *Machine) appendOrder(idle bool) {
-	o := &m.order
+func (m *Machine) appendDeterminants(idle bool) {
+	o := &m.determinants
 	if o.inFlight || len(o.pending) == 0 || m.cfg.Pessimism != recovery.Optimistic || m.snap.lost {
 		return // after a loss of the log, order before the pending one is missing: only a snapshot makes up for it
 	}
@@ -259,25 +259,25 @@ func (m *Machine) appendOrder(idle bool) {
 	}
 	o.inFlight, o.inFlightTo = true, o.pos-uint64(rest)
 	m.status.Counters.Appends++
-	m.do.Add(recovery.Action{Kind: recovery.Append, Data: encodeOrder(o.inFlightTo, o.pending[:n])})
+	m.do.Add(recovery.Action{Kind: recovery.Append, Data: encodeDeterminants(o.inFlightTo, o.pending[:n])})
 	o.pending = slices.Delete(o.pending, 0, n)
 }
 
 func (m *Machine) onAppended() {
-	o := &m.order
+	o := &m.determinants
 	if !o.inFlight {
 		return
 	}
 	o.inFlight = false
 	o.durable = max(o.durable, o.inFlightTo)
 	for k := range m.out {
-		m.pump(k)
+		m.pump(&m.out[k])
 	}
-	m.appendOrder(false)
+	m.appendDeterminants(false)
 }
 
 // covered drops pending entries that a durable snapshot covers.
-func (o *order) covered(pos uint64) {
+func (o *determinantLog) covered(pos uint64) {
 	o.durable = max(o.durable, pos)
 	first := o.pos - uint64(len(o.pending)) + 1
 	if pos >= first {
@@ -286,9 +286,9 @@ func (o *order) covered(pos uint64) {
 	}
 }
 
-const orderVersion = 2
+const determinantVersion = 2
 
-var errOrder = fmt.Errorf("backtrack: order record: %w", checkpoint.ErrDamaged)
+var errDeterminants = fmt.Errorf("backtrack: order record: %w", checkpoint.ErrDamaged)
 
 // A record of order stays small, since the log bounds its entries, and reasons may be long.
 const (
@@ -306,15 +306,15 @@ func fitting(entries []entry) (n int) {
 	return n
 }
 
-// encodeOrder encodes entries of which the last has number pos.
-func encodeOrder(pos uint64, entries []entry) []byte {
+// encodeDeterminants encodes entries of which the last has number pos.
+func encodeDeterminants(pos uint64, entries []entry) []byte {
 	b := make([]byte, 0, 16+6*len(entries))
-	b = append(b, orderVersion)
+	b = append(b, determinantVersion)
 	b = binary.AppendUvarint(b, pos-uint64(len(entries))+1)
 	b = binary.AppendUvarint(b, uint64(len(entries)))
 	for _, e := range entries {
 		b = append(b, byte(e.kind))
-		b = binary.AppendUvarint(b, uint64(e.port))
+		b = binary.AppendUvarint(b, uint64(e.input))
 		b = binary.AppendUvarint(b, e.value)
 		if e.kind == givenUpKind {
 			b = binary.AppendUvarint(b, uint64(len(e.reason)))
@@ -324,27 +324,27 @@ func encodeOrder(pos uint64, entries []entry) []byte {
 	return b
 }
 
-// decodeOrder returns the entries of a record and the number of the first.
-func decodeOrder(b []byte, inputs int) (first uint64, entries []entry, err error) {
+// decodeDeterminants returns the entries of a record and the number of the first.
+func decodeDeterminants(b []byte, inputs int) (first uint64, entries []entry, err error) {
 	d := recovery.Decode(b)
-	if d.Byte() != orderVersion {
-		return 0, nil, errOrder
+	if d.Byte() != determinantVersion {
+		return 0, nil, errDeterminants
 	}
 	first = d.Uvarint()
 	n := d.Uvarint()
 	for range n {
-		e := entry{kind: entryKind(d.Byte()), port: int(min(d.Uvarint(), 1<<30)), value: d.Uvarint()}
+		e := entry{kind: entryKind(d.Byte()), input: recovery.Input(min(d.Uvarint(), 1<<30)), value: d.Uvarint()}
 		if e.kind == givenUpKind {
 			e.reason = string(d.Bytes(d.Uvarint()))
 		}
 		known := e.kind >= turn && e.kind <= lastKind && e.kind != choiceBase
-		if d.Bad() || !known || e.port >= max(inputs, 1) {
-			return 0, nil, errOrder
+		if d.Bad() || !known || int(e.input) >= max(inputs, 1) {
+			return 0, nil, errDeterminants
 		}
 		entries = append(entries, e)
 	}
 	if !d.Done() || first == 0 {
-		return 0, nil, errOrder
+		return 0, nil, errDeterminants
 	}
 	return first, entries, nil
 }
