@@ -24,14 +24,10 @@ func (s *world) Send(channel.Kind, msgid.Alias, []byte) {}
 func (s *world) Append([]byte)        { s.core.Appended() }
 func (s *world) Store([][]byte, bool) { s.core.Stored() }
 
-// newCore starts one task of the word count, with a window that never closes.
-func newCore(b *testing.B, alias string) (*task.Core, *topology.Plan, *world) {
+// newCore starts one task of a word count, with a window that never closes.
+func newCore(b *testing.B, t topology.Topology, alias string) (*task.Core, *topology.Plan, *world) {
 	b.Helper()
-	in, err := text()
-	if err != nil {
-		b.Fatal(err)
-	}
-	plan, err := WordCount(in.Source(1), 2, topology.Optimistic, func([]byte, int64) {}).Build()
+	plan, err := t.Builder().Build()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -62,46 +58,59 @@ func BenchmarkCore(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	none := func([]byte, int64) {}
+	rows := func() topology.Topology { return WordCount(in.Source(1), 2, topology.Optimistic, none) }
+	typed := func() topology.Topology { return TypedWordCount(in.Lines(1), 2, false, none) }
 	const most = 1000 // frames of lines
-	b.Run("split", func(b *testing.B) {
-		run(b, "split.0", "lines.0", func(row func([]byte)) (n int) {
-			for i := range in.Len() {
-				line := in.Line(i)
-				row(line)
-				for range words.Of(line) {
-					n++
+	for _, c := range []struct {
+		name string
+		make func() topology.Topology
+	}{{"split", rows}, {"split-typed", typed}} {
+		b.Run(c.name, func(b *testing.B) {
+			run(b, c.make(), "split.0", "lines.0", func(row func([]byte)) (n int) {
+				for i := range in.Len() {
+					line := in.Line(i)
+					row(line)
+					for range words.Of(line) {
+						n++
+					}
+					if n > most*2000 {
+						break
+					}
 				}
-				if n > most*2000 {
-					break
-				}
-			}
-			return n
+				return n
+			})
 		})
-	})
-	b.Run("count", func(b *testing.B) {
-		run(b, "count.0", "split.0", func(row func([]byte)) (n int) {
-			for i := range in.Len() {
-				line := in.Line(i)
-				for w := range words.Of(line) {
-					row(w)
-					n++
+	}
+	for _, c := range []struct {
+		name string
+		make func() topology.Topology
+	}{{"count", rows}, {"count-typed", typed}} {
+		b.Run(c.name, func(b *testing.B) {
+			run(b, c.make(), "count.0", "split.0", func(row func([]byte)) (n int) {
+				for i := range in.Len() {
+					line := in.Line(i)
+					for w := range words.Of(line) {
+						row(w)
+						n++
+					}
+					if n > most*2000 {
+						break
+					}
 				}
-				if n > most*2000 {
-					break
-				}
-			}
-			return n
+				return n
+			})
 		})
-	})
+	}
 }
 
 // run feeds a core with frames of the rows that fill gives, which returns how many words they hold.
-func run(b *testing.B, alias, from string, fill func(row func([]byte)) int) {
+func run(b *testing.B, t topology.Topology, alias, from string, fill func(row func([]byte)) int) {
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {
 		b.StopTimer()
-		core, plan, s := newCore(b, alias)
+		core, plan, s := newCore(b, t, alias)
 		var ch *topology.Channel
 		for _, c := range plan.Channels {
 			if c.Source.Alias.String() == from && c.Target.Alias.String() == alias {

@@ -19,10 +19,15 @@ func WordCount(lines spout.Source, parallel int, mode topology.Pessimism, found 
 	if mode != topology.Optimistic {
 		split.Nondeterministic(mode)
 	}
-	b.Bolt("count", func() bolt.Bolt { return &words.Count{} }).Parallel(parallel).GroupBy("split", "word").Fields("word", "n")
+	count(b, "split", parallel, found)
+	return b
+}
+
+// count adds the counting of the words that an operator emits.
+func count(b *topology.Builder, from string, parallel int, found func(word []byte, n int64)) {
+	b.Bolt("count", func() bolt.Bolt { return &words.Count{} }).Parallel(parallel).GroupBy(from, "word").Fields("word", "n")
 	b.Bolt("total", bolt.Func(func(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 		found(t.Bytes(0), t.Int(1))
 		return nil
 	})).Global("count")
-	return b
 }

@@ -56,3 +56,38 @@ func perSecond(b *testing.B, in *Text, n int64, took time.Duration) {
 	b.ReportMetric(float64(n)/took.Seconds(), "words/s")
 	b.SetBytes(in.Bytes)
 }
+
+// BenchmarkTyped counts the same words by package stream and in rows, with and without fusion. Written in rows, "fused" has
+// the same graph as typed and fused: source and split are one task, and count has as many as elsewhere.
+func BenchmarkTyped(b *testing.B) {
+	in, err := text()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		make func(passes int, found func([]byte, int64)) topology.Topology
+	}{
+		{"rows", func(n int, found func([]byte, int64)) topology.Topology {
+			return WordCount(in.Source(n), parallel, topology.Optimistic, found)
+		}},
+		{"typed", func(n int, found func([]byte, int64)) topology.Topology {
+			return TypedWordCount(in.Lines(n), parallel, false, found)
+		}},
+		{"rows-fused", func(n int, found func([]byte, int64)) topology.Topology {
+			return FusedWordCount(in, n, parallel, found)
+		}},
+		{"typed-fused", func(n int, found func([]byte, int64)) topology.Topology {
+			return TypedWordCount(in.Lines(n), parallel, true, found)
+		}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var n int64
+			r, err := askback.Run(b.Context(), c.make(b.N, func(_ []byte, k int64) { n += k }))
+			if err != nil {
+				b.Fatal(err)
+			}
+			perSecond(b, in, n, r.Elapsed)
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"time"
+	"unsafe"
 
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/msgid"
@@ -104,13 +105,21 @@ func (x *instance) side(o *output) any {
 
 // begin begins a call.
 func (x *instance) begin(ctx context.Context, out tuple.Emitter) {
-	x.ctx, x.err = ctx, nil
-	if x.out != out {
+	x.ctx = ctx
+	if x.err != nil {
+		x.err = nil
+	}
+	if !identical(x.out, out) {
 		x.out = out
 		for _, e := range x.emits {
 			e.bind(out)
 		}
 	}
+}
+
+// identical reports whether two emitters are the same value, without the call that comparing interfaces costs.
+func identical(a, b tuple.Emitter) bool {
+	return *(*[2]uintptr)(unsafe.Pointer(&a)) == *(*[2]uintptr)(unsafe.Pointer(&b))
 }
 
 func (x *instance) setErr(err error) {

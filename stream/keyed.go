@@ -23,7 +23,7 @@ type Keyed[K, T any] struct {
 type keying struct {
 	name string     // of the key's type
 	err  error      // why the type cannot be a key
-	hash func() any // makes a func(*T) uint64 for one task
+	hash func() any // makes a func(T) uint64 for one task
 }
 
 // KeyBy groups a stream by the key that f computes. A key is text, bytes, a number, a truth value, a time, or an array or
@@ -36,7 +36,7 @@ func KeyBy[K, T any](in Stream[T], f func(T) K) Keyed[K, T] {
 	k.route.err = err
 	k.route.hash = func() any {
 		text := keyText(keys, f)
-		return func(v *T) uint64 { return tuple.Hash(text(v)) }
+		return func(v T) uint64 { return tuple.Hash(text(v)) }
 	}
 	for _, e := range in.from {
 		if e.grouping != forward {
@@ -63,14 +63,14 @@ func (k Keyed[K, T]) Every(interval time.Duration) Keyed[K, T] {
 func (k Keyed[K, T]) port() port { return port{edges: k.in.from, typ: typeOf[T](), key: k.route} }
 
 // keyText returns a function that encodes the key of a value. What it returns is valid until the next call.
-func keyText[K, T any](keys *codec.Key[K], f func(T) K) func(*T) []byte {
-	if bytes, ok := any(f).(func(T) []byte); ok { // the key is its own text
-		return func(v *T) []byte { return bytes(*v) }
+func keyText[K, T any](keys *codec.Key[K], f func(T) K) func(T) []byte {
+	if bytes, ok := any(f).(func(T) []byte); ok {
+		return bytes // the key is its own text
 	}
 	var buf []byte
 	key := new(K)
-	return func(v *T) []byte {
-		*key = f(*v)
+	return func(v T) []byte {
+		*key = f(v)
 		buf = keys.Append(buf[:0], key)
 		return buf
 	}
@@ -131,17 +131,10 @@ func aggregate[K, T, S, A any](k Keyed[K, T], name string, add func(*S, T), resu
 		p.prepare, p.finish = f.open, f.finish
 		p.tick = func(time.Time) { f.flush() }
 		text := keyText(keys, k.key)
-		v := new(T)
 		if f.changes {
-			return []any{func(value T) {
-				*v = value
-				add(f.changed(text(v)), value)
-			}}
+			return []any{func(v T) { add(f.changed(text(v)), v) }}
 		}
-		return []any{func(value T) {
-			*v = value
-			add(f.states.At(text(v)), value)
-		}}
+		return []any{func(v T) { add(f.states.At(text(v)), v) }}
 	}
 	return s
 }

@@ -19,7 +19,7 @@ type valueType struct {
 
 	// fan joins several func(T) to one that calls them in order; of one it is that one, of none a func(T) that drops.
 	fan func(pushes []any) any
-	// emit makes a func(T) that emits on a stream of the instance's operator; hash is nil or a func(*T) uint64.
+	// emit makes a func(T) that emits on a stream of the instance's operator; hash is nil or a func(T) uint64.
 	emit func(x *instance, stream string, hash any) any
 	// take makes what decodes tuples with these fields and gives the values to push.
 	take func(f *tuple.Fields, push any) (func(tuple.Tuple) error, error)
@@ -84,8 +84,8 @@ func emit[T any](x *instance, stream string, hash any) any {
 	}
 	e := &emitting{stream: stream}
 	x.emits = append(x.emits, e)
-	h, _ := hash.(func(*T) uint64)
-	v := new(T) // a scratch value: nothing is allocated per tuple
+	h, _ := hash.(func(T) uint64)
+	v := new(T) // one for all: nothing is allocated per tuple
 	return func(value T) {
 		if x.err != nil {
 			return // a spout's output is not taken back, and this value would come too early
@@ -94,7 +94,7 @@ func emit[T any](x *instance, stream string, hash any) any {
 		row := e.to.Row()
 		c.Append(row, v)
 		if h != nil {
-			row.Key(h(v))
+			row.Key(h(value))
 		}
 		if err := row.Emit(); err != nil {
 			x.setErr(err)
@@ -111,7 +111,7 @@ func take[T any](f *tuple.Fields, push any) (func(tuple.Tuple) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	next, v := push.(func(T)), new(T)
+	next, v := push.(func(T)), new(T) // one for all
 	return func(t tuple.Tuple) error {
 		if err := r.Decode(t, v); err != nil {
 			return err

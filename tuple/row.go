@@ -80,7 +80,7 @@ func NewBrokenRow(err error, s Sink) *Row {
 func (r *Row) Begin() *Row {
 	r.buf = r.buf[:r.head]
 	r.n, r.direct, r.keyed = 0, false, false
-	if r.err != r.broken {
+	if r.err != nil {
 		r.err = r.broken
 	}
 	return r

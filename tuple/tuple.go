@@ -194,6 +194,10 @@ func (t Tuple) Raw(i int) []byte {
 	return v
 }
 
+// From returns the msgpack bytes of field i and of those after it, for decoders that read a value off the front. It is nil
+// if there is no such field, which Err then reports.
+func (t Tuple) From(i int) []byte { return t.c.field(i) }
+
 // Encoded returns the msgpack bytes of the whole tuple.
 func (t Tuple) Encoded() []byte { return t.c.b[t.c.start:t.c.end:t.c.end] }
 
