@@ -23,8 +23,7 @@ type Codec[T any] struct {
 // codecs holds the codec, or the error, of each type that Of was called for: as many as the program has types.
 var codecs sync.Map // reflect.Type → func() (*Codec[T], error)
 
-// Of returns the codec of T. It derives it at the first call. The error is a *TypeError that lists everything that is
-// wrong with T.
+// Of returns T's codec. It derives it at the first call. The error is a *TypeError that lists all problems.
 func Of[T any]() (*Codec[T], error) {
 	t := reflect.TypeFor[T]()
 	f, ok := codecs.Load(t)
@@ -67,8 +66,8 @@ func pathOf(t reflect.Type) string {
 // Fields returns the names of the tuple's fields, in their order: those of T if it is a struct, else ValueField.
 func (c *Codec[T]) Fields() []string { return append([]string(nil), c.names...) }
 
-// Append appends v to a row that was begun, a value for each of Fields. What goes wrong, such as an error of a method
-// of T's, is returned by the row's Emit.
+// Append appends v to a row that was begun, a value for each of Fields. The row's Emit returns the errors, such
+// as those of a method of T's.
 //
 // It keeps neither v nor what v refers to. Because v is read by derived functions, a variable whose address is passed
 // lives on the heap: reuse one.

@@ -265,7 +265,7 @@ func TestTheSameValueGivesTheSameBytes(t *testing.T) {
 	})
 }
 
-// plain is the twin: what Tuple.Any returns for a value, and what Row.Any writes for one, too simple to be wrong.
+// plain is the twin, too simple to be wrong: the result of Tuple.Any for a value, and the argument of Row.Any.
 func plain(v reflect.Value) any {
 	switch x := v.Interface().(type) {
 	case time.Time:
@@ -442,7 +442,7 @@ func single[T any](t *testing.T, values ...T) {
 	}
 }
 
-// Values that Go tells apart, and tuples do not, and the other way round.
+// Values that differ in Go and not in tuples, and the other way round.
 func TestEqualValues(t *testing.T) {
 	odd := math.Float64frombits(0xfff8000000000123)
 	here := time.FixedZone("here", 3600)

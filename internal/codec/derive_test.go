@@ -144,7 +144,7 @@ func TestEmbedded(t *testing.T) {
 	if got := back(t, v, Exported{}); got != v {
 		t.Errorf("%+v", got)
 	}
-	// Of two embedded fields with a form, neither gives it to the struct.
+	// A struct with two embedded fields that have forms of their own takes neither.
 	type both struct {
 		Exported `askback:"ex"`
 		netip.Addr

@@ -32,7 +32,7 @@ var someEverything = everything{
 	Big: big.NewInt(-12345678901234), base: base{ID: 7},
 }
 
-// Whatever bytes come, reading them fails or gives a value that comes back as itself; it does not panic, and does not
+// Reading any bytes fails or gives a value that comes back as itself; it does not panic, and does not
 // allocate without bound.
 func FuzzDecode(f *testing.F) {
 	c := must(Of[everything]())
@@ -74,7 +74,7 @@ func fuzzAs[T any](t *testing.T, c *Codec[T], payload []byte, v T) {
 	}
 }
 
-// Whatever bytes come, they are a key or an error; and a key comes back as itself.
+// Any bytes are a key or an error, and a key comes back as itself.
 func FuzzKeyDecode(f *testing.F) {
 	k := must(KeyOf[pathKey]())
 	f.Add(k.Append(nil, &pathKey{}))

@@ -49,7 +49,7 @@ func drawKey(t *rapid.T) pathKey {
 	}
 }
 
-// twin renders a key as equal text for equal keys: what fmt makes of each field, quoted.
+// twin renders a key as equal text for equal keys: each field as fmt prints it, quoted.
 func twin(k pathKey) string {
 	number := func(x float64) string {
 		if x == 0 {

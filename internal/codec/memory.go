@@ -20,12 +20,12 @@ import (
 // A coder writes and reads the values of one Go type.
 type coder struct {
 	kind kind
-	// text says that a value consists of bytes alone: []byte, a string, or an array of bytes, whose length is size.
+	// text means that a value consists of bytes alone: []byte, a string, or an array of bytes, whose length is size.
 	text bool
 	size int
-	// whole says that read sets all of the value, whatever was there. Otherwise read expects the zero value.
+	// whole means that read sets all of the value. Otherwise read expects the zero value.
 	whole bool
-	// nilable says that a value may be written as nil, so that a pointer to it could not be told from nil.
+	// nilable means that a value may be written as nil, so that a pointer to it would look like nil.
 	nilable bool
 	// nests is how deep arrays and maps nest in the value.
 	nests int
@@ -736,7 +736,7 @@ func missing(want string) *tuple.FieldError {
 	return &tuple.FieldError{Want: want, Got: "the end of the bytes"}
 }
 
-// within says that an error is in a part of a value.
+// within puts an error in a part of a value.
 func within(err *tuple.FieldError, part string) *tuple.FieldError {
 	err.Field = part + err.Field
 	return err
