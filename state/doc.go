@@ -34,12 +34,13 @@
 //
 //   - A pointer that At or Entry returned is valid until the next call on the map, and not after the bolt's method
 //     has returned.
-//   - Values that hold pointers, slices or maps are changed through At or Entry only. What was reached
-//     in another way is neither marked as changed nor protected from change while a snapshot is being encoded.
+//   - Values that hold pointers, slices or maps are changed through At or Entry only. A change
+//     made in another way is neither marked as changed nor protected from change while a snapshot is being encoded.
 //   - A value is stored whole when it changes. Many small entries are better than few large ones.
-//   - A struct of numbers, texts, byte slices and truth values is stored field by field, with the names of the
-//     fields beside it. When these change, an old snapshot is refused (ErrKind) rather than misread: give the map
-//     a new name, or give the type a MarshalBinary that knows its versions.
+//   - A value is stored with the names of its fields, so its type may gain fields, and have them in another order: an
+//     old value has zero in a field that was not there. The width of integers may change, but int, uint and
+//     uint8 do not become each other. A stored field that the type lacks, or has as another kind, is an error (ErrKind)
+//     that names it: keep the field, or give the map a new name. A type with MarshalBinary looks after its versions itself.
 //
 // # What the owner of a store must do
 //

@@ -35,7 +35,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// A header says which snapshot it is.
+// A header identifies a snapshot.
 type header struct {
 	full     bool
 	number   uint64 // goes up with each snapshot, without being reused

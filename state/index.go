@@ -86,7 +86,7 @@ func (x *index) grouped(slots []uint64) []uint64 {
 	return out
 }
 
-// move tells the index that an entry has moved.
+// move records that an entry has moved.
 func (x *index) move(hash uint64, from, to place) {
 	s, i := x.slot(hash, from)
 	s.slots[i] = slotOf(hash, to)

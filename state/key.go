@@ -145,8 +145,8 @@ func readKey[K Key](src []byte, kind *keyKind) (k K, rest []byte, err error) {
 	return k, src[width:], nil
 }
 
-// An arena holds the bytes of text keys, many to a chunk, so that a new key is not an allocation. What it hands
-// out is never changed, so the keys that All yields need no copy; a chunk goes when nothing refers to it.
+// An arena holds the bytes of text keys, many to a chunk, so that a new key is not an allocation. Its keys
+// are never changed, so the keys that All yields need no copy; a chunk goes when nothing refers to it.
 type arena struct{ chunk []byte }
 
 const arenaChunk = 32 << 10

@@ -29,7 +29,7 @@ type Map[K Key, V any] struct {
 	text    int // bytes of text keys
 	near    int // the place in order of the page that numbered looked at last
 
-	// The order of insertion numbers the entries, and so tells which of them a snapshot holds.
+	// The order of insertion numbers the entries, and so determines which of them a snapshot holds.
 	// Invariant: storedSeq <= frozenSeq <= nextSeq.
 	storedSeq uint64 // entries below it are in the last stored snapshot
 	frozenSeq uint64 // entries below it were there at the last Begin that was not aborted
@@ -39,7 +39,7 @@ type Map[K Key, V any] struct {
 	snapshot progress
 }
 
-// An entry is small, for a search is as slow as the memory it touches: what a search does not need is in the
+// An entry is small, for a search is as slow as the memory it touches: all that a search does not need is in the
 // page's books.
 type entry[K Key, V any] struct {
 	key  K
@@ -64,7 +64,7 @@ func (m *Map[K, V]) At(key []byte) *V {
 // Entry is At for a typed key.
 func (m *Map[K, V]) Entry(k K) *V { return m.at(k, probeKey(&m.kind, &k)) }
 
-// Get returns the value of k, and whether there is one. It is for reading: what it returns must not be changed
+// Get returns the value of k, and whether there is one. It is for reading: the value must not be changed
 // through pointers, slices or maps that it holds.
 func (m *Map[K, V]) Get(k K) (v V, ok bool) {
 	if _, e := m.find(k, probeKey(&m.kind, &k)); e != nil {
@@ -103,7 +103,7 @@ func (m *Map[K, V]) Delete(k K) bool {
 	p, i := m.pages[at/pageSize], at%pageSize
 	p.live.clear(i)
 	p.lives--
-	if p.seqs[i] >= m.frozenSeq { // no snapshot knows it, so none must be told
+	if p.seqs[i] >= m.frozenSeq { // no snapshot holds it, so none needs a record
 		p.changed.clear(i)
 		m.bury(e)
 	} else {

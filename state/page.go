@@ -2,7 +2,7 @@ package state
 
 import "math/bits"
 
-// A place says where an entry is: page number times pageSize, plus its slot in the page. Pages are numbered
+// A place is where an entry lies: page number times pageSize, plus its slot in the page. Pages are numbered
 // from 1, so no place is zero.
 type place uint32
 
@@ -35,7 +35,7 @@ func (p *page) used() (n int) {
 	return n
 }
 
-// freeze hands what has changed to a snapshot, and says how many entries that is to encode.
+// freeze hands the changed entries to a snapshot, and returns how many it has to encode.
 func (p *page) freeze(full bool) int {
 	p.frozen, p.pending = p.changed, p.changed
 	if full {
@@ -45,7 +45,7 @@ func (p *page) freeze(full bool) int {
 	return p.pending.count()
 }
 
-// thaw takes back what freeze handed out.
+// thaw takes back the entries that freeze handed out.
 func (p *page) thaw() {
 	for i := range p.changed {
 		p.changed[i] |= p.frozen[i]

@@ -9,7 +9,7 @@ import (
 )
 
 // Apply restores a snapshot: first a full one, which replaces everything, then the increments that follow it, in
-// order. It may be called before or after the maps are opened; what belongs to a map that is not open is kept
+// order. It may be called before or after the maps are opened; sections of maps that are not open are kept
 // for Open, and written again with each full snapshot. data is not kept.
 //
 // The checksum finds damage before anything is changed. A snapshot that is wrong in spite of its checksum, or of
@@ -79,11 +79,18 @@ type insertion struct {
 }
 
 // load carries out the records of a section. Entries that changed while their snapshot was being encoded come
-// before their turn, so new ones are put in order first. What is loaded does not count as changed.
+// before their turn, so new ones are put in order first. Loaded entries do not count as changed.
 func (m *Map[K, V]) load(s *section) error {
-	if s.key != m.kind.name || s.value != m.value.name {
-		return fmt.Errorf("%w: %s to %s, not %s to %s: give the map a new name, or its old type",
-			ErrKind, s.key, s.value, m.kind.name, m.value.name)
+	if s.key != m.kind.name {
+		return fmt.Errorf("%w: its keys are %.40q, not %s: give the map a new name, or its old type", ErrKind, s.key, m.kind.name)
+	}
+	value := &m.value
+	if s.value != value.name {
+		older, err := value.olderNamed(s.value)
+		if err != nil {
+			return err
+		}
+		value = &older
 	}
 	inserts := make([]insertion, 0, min(s.count, uint64(len(s.records)/4)))
 	var count, last uint64
@@ -104,8 +111,8 @@ func (m *Map[K, V]) load(s *section) error {
 			end := len(s.records) - len(rest)
 			inserts = append(inserts, insertion{seq, end - len(r.data), end})
 		case opUpdate, opDelete:
-			if err := m.loadKnown(seq, r.data, record[0] == opDelete); err != nil {
-				return fmt.Errorf("%w: record %d: %w", ErrCorrupt, count, err)
+			if err := m.loadKnown(seq, r.data, record[0] == opDelete, value); err != nil {
+				return wrongValue(err, "record", count)
 			}
 		default:
 			return corrupt(count, "unknown kind")
@@ -114,7 +121,7 @@ func (m *Map[K, V]) load(s *section) error {
 	if count != s.count {
 		return corrupt(count, "another number of records than promised")
 	}
-	if err := m.loadNew(inOrder(inserts, m.nextSeq), s.records); err != nil {
+	if err := m.loadNew(inOrder(inserts, m.nextSeq), s.records, value); err != nil {
 		return err
 	}
 	m.nextSeq = max(m.nextSeq, s.nextSeq)
@@ -142,14 +149,14 @@ func inOrder(list []insertion, from uint64) []insertion {
 	return slices.DeleteFunc(out, func(in insertion) bool { return in.end == 0 })
 }
 
-func (m *Map[K, V]) loadKnown(seq uint64, body []byte, deleted bool) error {
+func (m *Map[K, V]) loadKnown(seq uint64, body []byte, deleted bool, value *valueKind) error {
 	e := m.numbered(seq)
 	switch {
 	case e == nil:
 		return errors.New("no entry has its number")
 	case !deleted:
 		var v V
-		if err := m.readValue(body, &v); err != nil {
+		if err := readValue(value, body, &v); err != nil {
 			return err
 		}
 		e.val = v
@@ -193,13 +200,13 @@ func (m *Map[K, V]) numbered(seq uint64) *entry[K, V] {
 
 // loadNew inserts new entries, in the order of their numbers. They go to the index at the end, a segment at a time:
 // one by one in their own order they would wait for memory at each.
-func (m *Map[K, V]) loadNew(inserts []insertion, records []byte) error {
+func (m *Map[K, V]) loadNew(inserts []insertion, records []byte, value *valueKind) error {
 	if m.len == 0 {
 		m.index = newIndex(len(inserts))
 	}
 	slots := make([]uint64, len(inserts))
 	for i, in := range inserts {
-		k, value, err := readKey[K](records[in.at:in.end], &m.kind)
+		k, body, err := readKey[K](records[in.at:in.end], &m.kind)
 		if err == nil && in.seq < m.nextSeq {
 			err = errors.New("its number is taken")
 		}
@@ -208,8 +215,8 @@ func (m *Map[K, V]) loadNew(inserts []insertion, records []byte) error {
 		}
 		q := probeKey(&m.kind, &k)
 		at, e := m.append(k, q, in.seq)
-		if err := m.readValue(value, &e.val); err != nil {
-			return fmt.Errorf("%w: entry %d: %w", ErrCorrupt, in.seq, err)
+		if err := readValue(value, body, &e.val); err != nil {
+			return wrongValue(err, "entry", in.seq)
 		}
 		slots[i] = slotOf(q.hash, at)
 	}
@@ -225,15 +232,23 @@ func (m *Map[K, V]) loadNew(inserts []insertion, records []byte) error {
 	return nil
 }
 
-func (m *Map[K, V]) readValue(src []byte, v *V) (err error) {
-	if m.value.foreign {
+func readValue[V any](value *valueKind, src []byte, v *V) (err error) {
+	if value.foreign {
 		defer func() {
 			if r := recover(); r != nil {
 				err = fmt.Errorf("%T panicked: %v", *v, r)
 			}
 		}()
 	}
-	return m.value.read(src, unsafe.Pointer(v))
+	return value.read(src, unsafe.Pointer(v))
+}
+
+// wrongValue returns the error of a value: the snapshot is damaged, unless its type is known to be another.
+func wrongValue(err error, what string, n uint64) error {
+	if errors.Is(err, ErrKind) {
+		return fmt.Errorf("%s %d: %w", what, n, err)
+	}
+	return fmt.Errorf("%w: %s %d: %w", ErrCorrupt, what, n, err)
 }
 
 func corrupt(record uint64, what string) error {

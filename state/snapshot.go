@@ -8,13 +8,13 @@ import (
 	"unsafe"
 )
 
-// A phase says how far a snapshot is.
+// A phase is how far a snapshot is.
 type phase uint8
 
 const (
 	idle      phase = iota
 	recording       // records are being encoded
-	joining         // what was encoded is being joined to one slice
+	joining         // the encoded records are being joined to one slice
 	sweeping        // dead entries that no snapshot needs any more are being given back
 	done            // to be taken
 	taken           // taken; the next Begin means that it is stored
@@ -38,11 +38,11 @@ func (c chain) add(h header, size int) chain {
 	return chain{number: h.number, full: c.full, increments: c.increments + max(size, minIncrement)}
 }
 
-// Begin freezes a snapshot of the state as it is now. The map may be changed at once: what the snapshot has still
-// to encode is encoded before it changes. It takes a microsecond or so for 10,000 entries.
+// Begin freezes a snapshot of the state as it is now. The map may be changed at once: an entry that is still
+// to be encoded is encoded before it changes. It takes a microsecond or so for 10,000 entries.
 //
 // An increment (full is false) holds what has changed since the snapshot before it, which must have been stored
-// by now: Begin takes it for stored unless Abort was called. The first snapshot is full whatever full says.
+// by now: Begin takes it for stored unless Abort was called. The first snapshot is full even if full is false.
 // Begin aborts a snapshot that is still in progress.
 func (s *Store) Begin(full bool) {
 	if s.phase == taken {
@@ -71,7 +71,7 @@ func (s *Store) Begin(full bool) {
 	}
 }
 
-// Step carries the snapshot on, by about as many entries as the budget says (and at least one): a thousand take
+// Step carries the snapshot on, by about as many entries as the budget allows (and at least one): a thousand take
 // a hundred microseconds or so. It reports whether the snapshot is done and can be taken. An error means that it
 // cannot be finished: Abort.
 func (s *Store) Step(budget int) (bool, error) {
@@ -128,8 +128,8 @@ func (s *Store) Take() []byte {
 	return data
 }
 
-// Abort says that the snapshot in progress, or the last one taken, is not stored and never will be. What it held
-// counts as changed again, so that the next one holds it.
+// Abort gives up the snapshot in progress, or the last one taken, which will never be stored. Its changes
+// count as changed again, so that the next one holds it.
 func (s *Store) Abort() {
 	if s.phase == idle {
 		return
@@ -313,7 +313,7 @@ func (m *Map[K, V]) section() (*section, *spool) {
 	}, &records
 }
 
-// sweep tidies the pages one after another. What a deletion left behind while a snapshot needed it goes here.
+// sweep tidies the pages one after another. Dead entries that a snapshot needed until now go here.
 func (m *Map[K, V]) sweep(budget int) (used int, complete bool) {
 	for s := &m.snapshot; s.swept < len(m.order); {
 		if used >= budget {

@@ -143,8 +143,8 @@ func TestAbortKeepsChanges(t *testing.T) {
 	}
 }
 
-// Pages are joined when a snapshot has been encoded, and at deletions otherwise. What that snapshot and the ones
-// after it must say is not lost by it.
+// Pages are joined when a snapshot has been encoded, and at deletions otherwise. No record of that snapshot
+// or of the ones after it is lost by it.
 func TestPagesAreJoinedAroundSnapshots(t *testing.T) {
 	for _, full := range []bool{false, true} {
 		for _, aborted := range []bool{false, true} {
@@ -294,7 +294,7 @@ func TestApplyRefuses(t *testing.T) {
 		t.Errorf("Open with other keys: %v", err)
 	}
 
-	// Whatever is damaged, nothing changes.
+	// Damage anywhere changes nothing.
 	s = restore(t, full)
 	m = must(Open[string, int](s, "m"))
 	for i := range second {
@@ -379,19 +379,55 @@ func applyHostile(t testing.TB, bodies ...[]byte) {
 	}
 }
 
+// applyGrown restores what claims to be snapshots in a program whose types have gained fields. Each is refused, or is
+// the state that the program before would restore.
+func applyGrown(t testing.TB, bodies ...[]byte) {
+	t.Helper()
+	type grown struct {
+		More float64
+		S    string
+		X    int64
+		List []int
+	}
+	before, after := NewStore(), NewStore()
+	points, nests := openHostile(before)
+	grownPoints := must(Open[string, grown](after, "points"))
+	grownNests := must(Open[int32, map[string]uint64](after, "nests"))
+	for _, body := range bodies {
+		old, err := before.Apply(sealed(body)), after.Apply(sealed(body))
+		if err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrOrder) && !errors.Is(err, ErrKind) {
+			t.Fatalf("error without a kind: %v", err)
+		}
+		if err != nil || old != nil {
+			return // each has read as far as it could
+		}
+	}
+	if points.Len() != grownPoints.Len() || nests.Len() != grownNests.Len() {
+		t.Fatalf("%d and %d entries, want %d and %d", grownPoints.Len(), grownNests.Len(), points.Len(), nests.Len())
+	}
+	for k, v := range points.All() {
+		if got, _ := grownPoints.Get(k); got.S != v.S || got.X != int64(v.X) || got.More != 0 || got.List != nil {
+			t.Fatalf("%q is %+v, want %+v", k, got, v)
+		}
+	}
+}
+
 func TestDamageThatTheChecksumMisses(t *testing.T) {
 	first, second := hostile(t)
 	applyHostile(t, first, second)
+	applyGrown(t, first, second)
 	for which := range 2 {
 		for i := range [][]byte{first, second}[which] {
 			for _, b := range []byte{0, 1, 2, 3, 4, 0x7f, 0x80, 0x91, 0xdd, 0xff} {
 				bodies := [][]byte{bytes.Clone(first), bytes.Clone(second)}
 				bodies[which][i] = b
 				applyHostile(t, bodies...)
+				applyGrown(t, bodies...)
 			}
 			bodies := [][]byte{first, second}
 			bodies[which] = bodies[which][:i]
 			applyHostile(t, bodies...)
+			applyGrown(t, bodies...)
 		}
 	}
 }
@@ -399,5 +435,8 @@ func TestDamageThatTheChecksumMisses(t *testing.T) {
 func FuzzApply(f *testing.F) {
 	first, second := hostile(f)
 	f.Add(first, second)
-	f.Fuzz(func(t *testing.T, a, b []byte) { applyHostile(t, a, b) })
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		applyHostile(t, a, b)
+		applyGrown(t, a, b)
+	})
 }

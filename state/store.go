@@ -21,7 +21,8 @@ var (
 
 // Errors of Open and Apply.
 var (
-	// ErrKind occurs when a snapshot was made of a map with keys or values of another kind.
+	// ErrKind occurs when a snapshot was made of a map with keys of another kind, or with values of a type that the
+	// map's does not extend; see the package's comment.
 	ErrKind = errors.New("state: snapshot holds another type")
 	// ErrCorrupt occurs when a snapshot is damaged.
 	ErrCorrupt = errors.New("state: damaged snapshot")
@@ -43,7 +44,7 @@ var (
 // it and its maps.
 type Store struct {
 	tables []table // in the order of opening
-	kept   []kept  // what was restored for maps that are not open yet, in the order restored
+	kept   []kept  // sections restored for maps that are not open yet, in the order restored
 	seed   maphash.Seed
 	epoch  uint32
 

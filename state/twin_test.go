@@ -82,7 +82,7 @@ type rig struct {
 	twins
 	frozen twins    // at Begin
 	stored twins    // at the Begin of the last stored snapshot
-	chain  [][]byte // what a log would hold
+	chain  [][]byte // the snapshots that a log would hold
 	data   []byte   // taken, not known to be stored
 }
 

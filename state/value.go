@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"encoding"
 	"encoding/binary"
 	"errors"
@@ -12,13 +13,17 @@ import (
 	"unsafe"
 
 	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/askback/askback/internal/wire"
 )
 
 // A valueKind knows how the values of one map are stored and read.
 type valueKind struct {
-	// name is stored with the values; they can be read by a kind of the same name only.
+	// name is stored with the values.
 	name string
-	// foreign says that write and read call code of the user's, or of msgpack, that might panic.
+	// older returns how values that were stored under another name are read as the type of today. nil if they cannot be.
+	older func(name string) (valueKind, error)
+	// foreign means that write and read call code of the user's, or of msgpack, which might panic.
 	foreign bool
 	// write appends the value at p.
 	write func(dst []byte, p unsafe.Pointer) ([]byte, error)
@@ -36,18 +41,44 @@ func valueKindOf[V any]() (valueKind, error) {
 		return binaryKind[V](), nil
 	}
 	var name strings.Builder
+	var kind valueKind
 	if fields, ok := flatten(t, 0, nil, &name); ok {
-		return plainKind(name.String(), fields), nil
-	}
-	if err := checkMsgpack(t, nil); err != nil {
+		kind = plainKind(name.String(), fields)
+	} else if err := checkMsgpack(t, nil); err != nil {
 		return valueKind{}, err
+	} else {
+		kind = msgpackKind[V]()
 	}
-	return msgpackKind[V](), nil
+	kind.older = func(name string) (valueKind, error) {
+		switch name {
+		case msgpackName:
+			return msgpackKind[V](), nil
+		case binaryName:
+			return valueKind{}, fmt.Errorf("%w: %v wrote its values itself, and has no MarshalBinary and UnmarshalBinary now", ErrKind, t)
+		}
+		fields, err := matchStored(name, t)
+		return plainKind(name, fields), err
+	}
+	return kind, nil
+}
+
+// The names of kinds that are not plain, whose names are those of their fields.
+const (
+	binaryName  = "binary"
+	msgpackName = "msgpack"
+)
+
+// olderNamed returns how values that were stored under another name are read.
+func (k *valueKind) olderNamed(name string) (valueKind, error) {
+	if k.older == nil {
+		return valueKind{}, fmt.Errorf("%w: its values are %.200q, and their type has MarshalBinary and UnmarshalBinary now: give the map a new name", ErrKind, name)
+	}
+	return k.older(name)
 }
 
 func binaryKind[V any]() valueKind {
 	return valueKind{
-		name: "binary", foreign: true,
+		name: binaryName, foreign: true,
 		write: func(dst []byte, p unsafe.Pointer) ([]byte, error) {
 			if a, ok := any((*V)(p)).(encoding.BinaryAppender); ok {
 				return a.AppendBinary(dst)
@@ -63,16 +94,25 @@ func binaryKind[V any]() valueKind {
 
 func msgpackKind[V any]() valueKind {
 	return valueKind{
-		name: "msgpack", foreign: true,
+		name: msgpackName, foreign: true,
 		write: func(dst []byte, p unsafe.Pointer) ([]byte, error) {
 			b, err := msgpack.Marshal((*V)(p))
 			return append(dst, b...), err
 		},
 		read: func(src []byte, p unsafe.Pointer) error {
-			if !soundMsgpack(src) {
+			// The decoder believes lengths and recurses without bound, so only what has been checked is handed to it.
+			if end, err := wire.Skip(src, 0, maxNesting); err != nil || end != len(src) {
 				return errValue
 			}
-			return msgpack.Unmarshal(src, (*V)(p))
+			d := msgpack.GetDecoder()
+			d.Reset(bytes.NewReader(src))
+			d.DisallowUnknownFields(true) // it would be lost with the next snapshot
+			err := d.Decode((*V)(p))
+			msgpack.PutDecoder(d)
+			if err != nil {
+				return fmt.Errorf("%w: it does not fit %T: %w: %s", ErrKind, *(*V)(p), err, keepField)
+			}
+			return nil
 		},
 	}
 }
@@ -91,24 +131,11 @@ func flatten(t reflect.Type, at uintptr, fields []field, name *strings.Builder) 
 	if marshals(t) || len(fields) >= maxFields {
 		return nil, false
 	}
-	one := func(s string) ([]field, bool) {
-		name.WriteString(s)
+	if one := nameOfOne(t); one != "" {
+		name.WriteString(one)
 		return append(fields, field{at, t.Kind()}), true
 	}
 	switch t.Kind() {
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return one("int")
-	case reflect.Uint, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		return one("uint")
-	case reflect.Uint8:
-		return one("byte")
-	case reflect.Float32, reflect.Float64, reflect.Bool, reflect.String:
-		return one(t.Kind().String())
-	case reflect.Slice:
-		if t.Elem().Kind() != reflect.Uint8 || marshals(t.Elem()) {
-			return nil, false
-		}
-		return one("bytes")
 	case reflect.Array:
 		if t.Len() > maxFields {
 			return nil, false
@@ -140,6 +167,25 @@ func flatten(t reflect.Type, at uintptr, fields []field, name *strings.Builder) 
 		return fields, ok
 	}
 	return nil, false
+}
+
+// nameOfOne returns the name of a type that is stored as one field, or "". The width of numbers may change.
+func nameOfOne(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return "int"
+	case reflect.Uint, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return "uint"
+	case reflect.Uint8:
+		return "byte"
+	case reflect.Float32, reflect.Float64, reflect.Bool, reflect.String:
+		return t.Kind().String()
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 && !marshals(t.Elem()) {
+			return "bytes"
+		}
+	}
+	return ""
 }
 
 var (
@@ -220,7 +266,7 @@ func (f field) write(dst []byte, p unsafe.Pointer) []byte {
 	case reflect.String:
 		s := *(*string)(p)
 		return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
-	default: // []byte; nil is told from empty
+	default: // []byte; nil and empty differ
 		b := *(*[]byte)(p)
 		if b == nil {
 			return append(dst, 0)
@@ -315,7 +361,7 @@ func setUint(kind reflect.Kind, p unsafe.Pointer, n uint64) bool {
 	}
 }
 
-// checkMsgpack says why msgpack would not give back what it was given.
+// checkMsgpack returns why msgpack would not read a value of the type as it was written.
 func checkMsgpack(t reflect.Type, above []reflect.Type) error {
 	if marshals(t) && t.Kind() != reflect.Interface {
 		return nil
@@ -358,87 +404,3 @@ func checkMsgpack(t reflect.Type, above []reflect.Type) error {
 
 // maxNesting is deeper than any type that checkMsgpack lets pass.
 const maxNesting = 64
-
-// soundMsgpack reports whether b is one whole msgpack value in which no length promises more than there is. The
-// decoder believes lengths and recurses without bound, so it is not handed anything else.
-func soundMsgpack(b []byte) bool {
-	var left [maxNesting]uint64 // values still to come at each level
-	depth := 0
-	left[0] = 1
-	for {
-		for left[depth] == 0 {
-			if depth == 0 {
-				return len(b) == 0
-			}
-			depth--
-		}
-		left[depth]--
-		if len(b) == 0 {
-			return false
-		}
-		skip, items, ok := msgpackHead(b)
-		if !ok || skip > uint64(len(b)) {
-			return false
-		}
-		b = b[skip:]
-		if items > uint64(len(b)) {
-			return false
-		}
-		if items > 0 {
-			if depth++; depth == maxNesting {
-				return false
-			}
-			left[depth] = items
-		}
-	}
-}
-
-// msgpackHead returns how many bytes a msgpack value takes without the values in it, and how many these are.
-func msgpackHead(b []byte) (skip, items uint64, ok bool) {
-	length := func(width int) uint64 { // big-endian, after the first byte; missing bytes make it too long
-		n := uint64(0)
-		for i := 1; i <= width; i++ {
-			if i >= len(b) {
-				return math.MaxUint32
-			}
-			n = n<<8 | uint64(b[i])
-		}
-		return n
-	}
-	sized := func(width int, extra uint64) (uint64, uint64, bool) {
-		return 1 + uint64(width) + extra + length(width), 0, true
-	}
-	switch c := b[0]; {
-	case c <= 0x7f || c >= 0xe0 || c == 0xc0 || c == 0xc2 || c == 0xc3: // small number, nil, false, true
-		return 1, 0, true
-	case c <= 0x8f: // small map
-		return 1, 2 * uint64(c&0x0f), true
-	case c <= 0x9f: // small array
-		return 1, uint64(c & 0x0f), true
-	case c <= 0xbf: // small string
-		return 1 + uint64(c&0x1f), 0, true
-	case c >= 0xc4 && c <= 0xc6: // bytes
-		return sized(1<<(c-0xc4), 0)
-	case c >= 0xc7 && c <= 0xc9: // extension
-		return sized(1<<(c-0xc7), 1)
-	case c == 0xca || c == 0xce || c == 0xd2: // 32 bits
-		return 5, 0, true
-	case c == 0xcb || c == 0xcf || c == 0xd3: // 64 bits
-		return 9, 0, true
-	case c == 0xcc || c == 0xd0:
-		return 2, 0, true
-	case c == 0xcd || c == 0xd1:
-		return 3, 0, true
-	case c >= 0xd4 && c <= 0xd8: // extension of fixed length
-		return 2 + 1<<(c-0xd4), 0, true
-	case c >= 0xd9 && c <= 0xdb: // string
-		return sized(1<<(c-0xd9), 0)
-	case c == 0xdc || c == 0xdd: // array
-		w := 2 << (c - 0xdc)
-		return 1 + uint64(w), length(w), true
-	case c == 0xde || c == 0xdf: // map
-		w := 2 << (c - 0xde)
-		return 1 + uint64(w), 2 * length(w), true
-	}
-	return 0, 0, false
-}

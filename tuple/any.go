@@ -23,7 +23,7 @@ func (r *Row) Values(values ...any) *Row {
 	return r
 }
 
-// Any appends a value of any type that msgpack has a form for: what Values lists, and arrays, maps, structs and
+// Any appends a value of any type that msgpack has a form for: the types that Values lists, and arrays, maps, structs and
 // pointers to them, nested as deep as MaxDepth and of at most 2^18 parts. A value that holds itself is refused.
 //
 // A map is written in the order of its encoded keys, wherever it is nested.
@@ -194,7 +194,7 @@ func appendAny(dst []byte, v any) (out []byte, err error) {
 	if err := enc.Encode(v); err != nil {
 		return dst, err
 	}
-	// What is emitted must be readable: a method of v's type may have written anything.
+	// An emitted value must be readable, and a method of v's type may have written anything.
 	switch end, err := wire.Skip(w.buf, start, MaxDepth-1); {
 	case err != nil:
 		return dst, err

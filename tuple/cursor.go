@@ -35,11 +35,11 @@ type Cursor struct {
 	want   int      // how many fields a tuple must have; -1: any number
 	origin Origin
 	seq    msgid.Seq
-	err    error // what a reader of the current tuple found first
-	failed error // what Next found: the rest of the payload is unusable
+	err    error // the first error of a reader of the current tuple
+	failed error // the error of Next, after which the rest of the payload is unusable
 }
 
-// Origin says where a payload comes from.
+// Origin is where a payload comes from.
 type Origin struct {
 	Channel *msgid.Channel // the channel that it travelled; nil if none
 	First   msgid.Seq      // the sequence number of its first item
@@ -57,7 +57,7 @@ func (c *Cursor) Reset(payload []byte, o Origin) {
 	}
 }
 
-// Next goes to the next item, checks all of it, and says what it is: None when the payload has ended. After an
+// Next goes to the next item, checks all of it, and returns its kind: None when the payload has ended. After an
 // error it does not move any more and gives the same error.
 func (c *Cursor) Next() (Item, error) {
 	if c.err != nil {
@@ -119,7 +119,7 @@ func (c *Cursor) Watermark() int64 {
 	return int64(binary.BigEndian.Uint64(c.b[c.start+2:]))
 }
 
-// Root returns what the current item says if it is a root, and 0 otherwise.
+// Root returns the root that the current item carries, and 0 if it is no root.
 func (c *Cursor) Root() uint64 {
 	if c.end-c.start != RootSize || c.b[c.start] != controlByte || c.b[c.start+1] != rootByte {
 		return 0

@@ -20,7 +20,7 @@ import (
 
 var split1 = msgid.Channel{Source: msgid.Alias{Operator: "split", Index: 1}, Stream: "errors", Target: msgid.Alias{Operator: "count", Index: 3}}
 
-// Whatever rows and marks are written comes back, item by item, with its number and place.
+// Rows and marks come back item by item, each with its number and place.
 func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		width := rapid.SampledFrom([]int{0, 1, 2, 5, 15, 16, 40}).Draw(t, "width")
@@ -398,7 +398,7 @@ func TestCursorAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Bytes from a network may be anything. Whatever the cursor accepts, every reader bears.
+// Bytes from a network may be anything. Every reader bears all that the cursor accepts.
 func FuzzCursor(f *testing.F) {
 	var seed keeper
 	row := NewRow(&Fields{names: []string{"a", "b", "c"}}, &seed)
@@ -459,11 +459,11 @@ func readAll(t *testing.T, v Tuple, item Item) {
 		if !readable || got == nil {
 			continue
 		}
-		// What Any reads, another msgpack reader reads too.
+		// Another msgpack reader reads all that Any reads.
 		if err := msgpack.NewDecoder(bytes.NewReader(raw)).Skip(); err != nil {
 			t.Fatalf("%x is %v to us, and to the library: %v", raw, got, err)
 		}
-		// And what Any reads is written and read back the same, if no longer in the same bytes.
+		// And its values are written and read back the same, if no longer in the same bytes.
 		again, err := New(&Fields{names: []string{"x"}}, got)
 		if err != nil {
 			t.Fatalf("%x is %v, which cannot be written: %v", raw, got, err)
@@ -477,7 +477,7 @@ func readAll(t *testing.T, v Tuple, item Item) {
 	}
 }
 
-// same says whether a and b are equal, with NaN equal to itself and binary at top level equal to a string.
+// same reports whether a and b are equal, with NaN equal to itself and binary at top level equal to a string.
 func same(a, b any) bool {
 	if x, ok := b.([]byte); ok {
 		return a == string(x)

@@ -1,6 +1,6 @@
 package tuple
 
-// An Emitter takes what a spout or a bolt emits. It belongs to the task's goroutine: use it only inside the
+// An Emitter takes the tuples that a spout or a bolt emits. It belongs to the task's goroutine: use it only inside the
 // call that it was handed to, never from another goroutine.
 type Emitter interface {
 	// Row begins a tuple on the default stream. The values follow, one call each, and Emit ends it:
@@ -12,6 +12,6 @@ type Emitter interface {
 	// Emit emits a whole tuple on the default stream. It is convenient, and slower than Row.
 	Emit(values ...any) error
 	// On returns the emitter of a named stream that the operator declares. An unknown name gives an emitter
-	// whose every Emit fails and says so.
+	// whose every Emit fails with an error that names it.
 	On(stream string) Emitter
 }

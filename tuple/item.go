@@ -7,7 +7,7 @@ import (
 	"github.com/askback/askback/internal/wire"
 )
 
-// An Item is what stands in a channel's stream. Each item has a sequence number of its own, so that a replay
+// An Item is an element of a channel's stream. Each item has a sequence number of its own, so that a replay
 // puts marks where they were.
 type Item uint8
 
@@ -49,7 +49,7 @@ var (
 // MaxDepth is how deep arrays and maps may nest; the tuple itself is the first level.
 const MaxDepth = 32
 
-// Control items begin with a byte that msgpack never uses; the next one says which.
+// Control items begin with a byte that msgpack never uses; the next byte distinguishes them.
 const (
 	controlByte   = wire.Unused
 	endByte       = 0x01
@@ -64,7 +64,7 @@ const (
 )
 
 // Skip returns the length of the first item of b and what it is: None and 0 if b is empty. It checks the whole
-// structure of the item: what Skip accepts, a Cursor without Fields accepts.
+// structure of the item: a Cursor without Fields accepts the same items.
 func Skip(b []byte) (n int, item Item, err error) {
 	if len(b) == 0 {
 		return 0, None, nil

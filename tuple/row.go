@@ -20,11 +20,11 @@ var (
 
 // A Sink takes the rows that are emitted.
 type Sink interface {
-	// Take is handed a complete row, which is its own until it returns. Its error is what Emit returns.
+	// Take receives a complete row, which is its own until it returns. Emit returns its error.
 	Take(r *Row) error
 }
 
-// A Refuser is a Sink that is also told of rows that were refused before they came to it: whoever emitted them may
+// A Refuser is a Sink that also receives the errors of rows that were refused before they came to it: their emitter may
 // ignore the error of Emit.
 type Refuser interface {
 	Refuse(err error)
@@ -34,7 +34,7 @@ type Refuser interface {
 //
 //	out.Row().Bytes(word).Int(1).Emit()
 //
-// One call per field in the order of the fields, then Emit. What goes wrong on the way is returned by Emit. A Row
+// One call per field in the order of the fields, then Emit. Emit returns the first error of the calls before it. A Row
 // belongs to one goroutine and is reused: Begin starts the next tuple. Nothing is allocated per tuple, except by
 // Any and by those of Values that need it.
 //
@@ -68,15 +68,15 @@ func NewRow(f *Fields, s Sink) *Row {
 	return r
 }
 
-// NewBrokenRow returns a row whose every Emit fails with err: for a stream that does not exist, say. The sink may
-// be nil; it is told of every Emit if it is a Refuser.
+// NewBrokenRow returns a row whose every Emit fails with err: for a stream that does not exist, for example. The sink
+// may be nil; it receives the error of every Emit if it is a Refuser.
 func NewBrokenRow(err error, s Sink) *Row {
 	r := NewRow(nil, s)
 	r.broken, r.err = err, err
 	return r
 }
 
-// Begin begins a new tuple, whatever became of the last.
+// Begin begins a new tuple, and forgets the one before.
 func (r *Row) Begin() *Row {
 	r.buf = r.buf[:r.head]
 	r.n, r.direct, r.keyed = 0, false, false
@@ -234,7 +234,7 @@ func (r *Row) Fail(err error) *Row {
 // Encoded returns the msgpack bytes of the whole tuple. They are valid until the next Begin.
 func (r *Row) Encoded() []byte { return r.buf }
 
-// Content returns what a grouping hashes of value i: the bytes of a string or binary value, the msgpack bytes of
+// Content returns the bytes of value i that a grouping hashes: the bytes of a string or binary value, the msgpack bytes of
 // any other, nil if there is no such value. It is valid until the next Begin.
 func (r *Row) Content(i int) []byte {
 	n := min(r.n, len(r.at))
@@ -252,7 +252,7 @@ func (r *Row) Content(i int) []byte {
 	return v
 }
 
-// Hash returns Hash(Content(i)): what one field is grouped by.
+// Hash returns Hash(Content(i)), by which one field is grouped.
 func (r *Row) Hash(i int) uint64 {
 	if uint(i) < uint(len(r.at)) && r.n == len(r.at) {
 		p := uint(r.at[i])

@@ -237,7 +237,7 @@ func TestRowAnyRefuses(t *testing.T) {
 	}
 }
 
-// Go ranges over maps in random order; what a row writes must not depend on it.
+// Go ranges over maps in random order; the bytes of a row must not depend on it.
 func TestRowMapsHaveOneOrder(t *testing.T) {
 	value := func() any {
 		m := inner{M: map[int]map[string]float64{}}

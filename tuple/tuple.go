@@ -9,13 +9,13 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A Tuple is a view of a tuple inside a frame. Fields are read by position, or by name through Field; nothing is
-// decoded that is not asked for.
+// A Tuple is a view of a tuple inside a frame. Fields are read by position, or by name through Field; nothing else is
+// decoded.
 //
 // It is valid until its cursor's next Next, which for a bolt means: until Execute returns. The same holds for
 // the bytes that Bytes, Raw and Encoded return; they must not be changed. Copy what is to be kept.
 //
-// A reader that cannot give what it is asked for, because the field has another type or is not there, returns
+// A reader whose field has another type or is not there returns
 // the zero value. The first such error stays with the tuple and Err returns it; the runtime asks when Execute
 // has returned, and treats it as Execute's own error. So a bolt may read without checking, and must check Err
 // only before it does something that cannot be taken back.
@@ -23,14 +23,14 @@ import (
 // A Tuple comes from a Cursor or from New; the zero Tuple is not usable.
 type Tuple struct{ c *Cursor }
 
-// A FieldError says that a field could not be read as it was asked for.
+// A FieldError reports a field that could not be read as the type that was asked for.
 type FieldError struct {
 	Field string // its name, or its position as #2
-	Want  string // what was asked for, such as "integer"
-	Got   string // what is there, such as "string", or "no such field"
+	Want  string // the type asked for, such as "integer"
+	Got   string // the type found, such as "string", or "no such field"
 }
 
-// Error says what was wanted and what is there.
+// Error names the field, the type asked for and the type found.
 func (e *FieldError) Error() string {
 	return fmt.Sprintf("tuple: field %s: want %s, got %s", e.Field, e.Want, e.Got)
 }

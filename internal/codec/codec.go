@@ -1,7 +1,6 @@
 package codec
 
 import (
-	"fmt"
 	"reflect"
 	"sync"
 	"unsafe"
@@ -15,7 +14,7 @@ const ValueField = "value"
 // A Codec writes values of type T as tuples, and makes Readers of them. It does not change, and any goroutine may use
 // it.
 type Codec[T any] struct {
-	fields []member // in the order of the tuple's
+	steps  []step // in the order of the tuple's fields
 	names  []string
 	single bool // T is not a struct of fields
 	whole  bool // reading all fields sets all of T
@@ -24,8 +23,7 @@ type Codec[T any] struct {
 // codecs holds the codec, or the error, of each type that Of was called for: as many as the program has types.
 var codecs sync.Map // reflect.Type → func() (*Codec[T], error)
 
-// Of returns the codec of T. It derives it at the first call. The error is a *TypeError that lists everything that is
-// wrong with T.
+// Of returns T's codec. It derives it at the first call. The error is a *TypeError that lists all problems.
 func Of[T any]() (*Codec[T], error) {
 	t := reflect.TypeFor[T]()
 	f, ok := codecs.Load(t)
@@ -38,19 +36,20 @@ func Of[T any]() (*Codec[T], error) {
 func derive[T any]() (*Codec[T], error) {
 	t := reflect.TypeFor[T]()
 	d := deriver{coders: map[reflect.Type]*coder{}}
-	c := &Codec[T]{}
+	c := &Codec[T]{whole: true}
+	var fields []member
 	if t.Kind() == reflect.Struct && !isTime(t) && formOf(t) == noForm {
 		d.above = append(d.above, t)
-		c.fields, c.whole = d.members(t, pathOf(t))
+		fields, c.whole = d.members(t, pathOf(t))
 	} else {
-		c.fields = []member{{name: ValueField, coder: d.derive(t, pathOf(t))}}
-		c.single, c.whole = true, true
+		fields, c.single = []member{{name: ValueField, coder: d.derive(t, pathOf(t))}}, true
 	}
 	if err := d.failed(t); err != nil {
 		return nil, err
 	}
-	for _, m := range c.fields {
+	for _, m := range fields {
 		c.names = append(c.names, m.name)
+		c.steps = append(c.steps, step{offset: m.offset, kind: m.kind, name: &m.name, coder: m.coder})
 		c.whole = c.whole && m.whole
 	}
 	return c, nil
@@ -67,21 +66,11 @@ func pathOf(t reflect.Type) string {
 // Fields returns the names of the tuple's fields, in their order: those of T if it is a struct, else ValueField.
 func (c *Codec[T]) Fields() []string { return append([]string(nil), c.names...) }
 
-// Append appends v to a row that was begun, a value for each of Fields. What goes wrong, such as an error of a method
-// of T's, is returned by the row's Emit.
+// Append appends v to a row that was begun, a value for each of Fields. The row's Emit returns the errors, such
+// as those of a method of T's.
 //
 // It keeps neither v nor what v refers to. Because v is read by derived functions, a variable whose address is passed
 // lives on the heap: reuse one.
 func (c *Codec[T]) Append(r *tuple.Row, v *T) {
-	p := unsafe.Pointer(v)
-	for i := range c.fields {
-		m := &c.fields[i]
-		if m.kind == kindBytes { // the most frequent kind, without a call in between
-			r.Bytes(*(*[]byte)(m.at(p)))
-			continue
-		}
-		if err := appendField(r, m.coder, m.at(p)); err != nil {
-			r.Fail(fmt.Errorf("%w: field %s: %w", tuple.ErrEncode, m.name, err))
-		}
-	}
+	appendSteps(r, c.steps, unsafe.Pointer(v))
 }

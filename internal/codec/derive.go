@@ -199,7 +199,7 @@ func (d *deriver) structure(t reflect.Type, path string) *coder {
 	return structOf(members)
 }
 
-// members returns the fields of a struct by which it is carried, in their order. all says that these are all it has.
+// members returns the fields of a struct by which it is carried, in their order. all is true if these are all it has.
 func (d *deriver) members(t reflect.Type, path string) (members []member, all bool) {
 	all = d.collect(t, path, 0, &members)
 	seen := make(map[string]bool, len(members))

@@ -5,7 +5,7 @@
 // and types with methods of their own, and none allocates for numbers, booleans, times, []byte, and structs and arrays of
 // these.
 //
-//	c, err := codec.Of[Word]()         // when the topology is built; all that is wrong with Word
+//	c, err := codec.Of[Word]()         // when the topology is built; an error lists all that is wrong with Word
 //	c.Append(row, &word); row.Emit()   // for each tuple
 //
 //	r, err := c.Bind(input.Fields())   // once for each input
@@ -33,8 +33,9 @@
 // unlike in encoding/json, two fields of one name are an error, however deep they are. An embedded struct with a tag, or
 // with a form of its own, is a field like any other; an embedded pointer is an error.
 //
-// Of lists what it cannot carry: interfaces, channels, functions, unsafe pointers, complex numbers, types that contain
-// themselves, fields that are not exported and would be lost, and types too wide, deep or large.
+// The error of Of lists the parts of a type that cannot be carried: interfaces, channels, functions, unsafe pointers,
+// complex numbers, types that contain themselves, fields that are not exported and would be lost, and types too wide,
+// deep or large.
 //
 // # A type may gain fields
 //
@@ -51,7 +52,7 @@
 //
 // # Hostile bytes
 //
-// Tuples come over a network, and so do keys in snapshots. A value of another type is an error that names the field and what
-// was found. No bytes make a reader panic. They make it allocate no more than a fixed multiple of their length: the size
+// Tuples come over a network, and so do keys in snapshots. A value of another type is an error that names the field and the
+// type found. No bytes make a reader panic. They make it allocate no more than a fixed multiple of their length: the size
 // of the largest type that stands in a slice, in a map or behind a pointer, which is at most 64 KiB, for each byte.
 package codec

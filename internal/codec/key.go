@@ -29,7 +29,7 @@ type Key[K any] struct {
 var keys sync.Map // reflect.Type → func() (*Key[K], error)
 
 // KeyOf returns the codec of keys of type K: []byte, a string, a boolean, a number, a time, or an array or a struct of
-// these. The error is a *TypeError that lists everything that is wrong with K.
+// these. The error is a *TypeError that lists all problems of K.
 func KeyOf[K any]() (*Key[K], error) {
 	t := reflect.TypeFor[K]()
 	f, ok := keys.Load(t)

@@ -3,6 +3,7 @@ package codec
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"unsafe"
 
@@ -14,14 +15,14 @@ var ErrFields = errors.New("codec: no field in common")
 
 // A Reader reads the tuples of one stream as values of type T. It does not change, and any goroutine may use it.
 type Reader[T any] struct {
-	fields []bound
-	clear  bool // T is zeroed before it is read
+	reader
+	clear bool // T is zeroed before it is read
 }
 
-// A bound field is one that the stream has.
-type bound struct {
-	*member
-	position int // in the tuple
+// A reader is what is the same for all types.
+type reader struct {
+	steps []step // in the order of the tuple's fields
+	width int    // how many fields of the tuple are read or skipped
 }
 
 // Bind returns a reader of tuples with these fields. A field of T that the stream lacks is read as its zero value, and a
@@ -29,22 +30,32 @@ type bound struct {
 // name ValueField, or the only one of a stream, whatever its name.
 func (c *Codec[T]) Bind(f *tuple.Fields) (*Reader[T], error) {
 	r := &Reader[T]{clear: !c.whole}
-	for i := range c.fields {
-		m := &c.fields[i]
-		at := f.Index(m.name)
-		if at < 0 && c.single && f.Len() == 1 {
-			at = 0
+	at := make([]*step, f.Len())
+	for i := range c.steps {
+		position := f.Index(c.names[i])
+		if position < 0 && c.single && f.Len() == 1 {
+			position = 0
 		}
-		if at < 0 {
+		if position < 0 {
 			r.clear = true
 			continue
 		}
-		r.fields = append(r.fields, bound{m, at})
+		at[position] = &c.steps[i]
+		r.width = max(r.width, position+1)
 	}
-	if len(r.fields) == 0 && len(c.fields) > 0 {
-		var v *T
-		return nil, fmt.Errorf("%w: %T has (%s), and the stream has (%s): name fields of the type with tags, `askback:\"name\"`",
-			ErrFields, *v, strings.Join(c.names, ", "), f)
+	skip := uint16(0) // there are at most tuple.MaxFields
+	for _, s := range at[:r.width] {
+		if s == nil {
+			skip++
+			continue
+		}
+		r.steps = append(r.steps, *s)
+		r.steps[len(r.steps)-1].skip = skip
+		skip = 0
+	}
+	if len(r.steps) == 0 && len(c.steps) > 0 {
+		return nil, fmt.Errorf("%w: %v has (%s), and the stream has (%s): name fields of the type with tags, `askback:\"name\"`",
+			ErrFields, reflect.TypeFor[T](), strings.Join(c.names, ", "), f)
 	}
 	return r, nil
 }
@@ -59,16 +70,10 @@ func (r *Reader[T]) Decode(t tuple.Tuple, v *T) error {
 		var zero T
 		*v = zero
 	}
-	p := unsafe.Pointer(v)
-	for i := range r.fields {
-		f := &r.fields[i]
-		src := t.Raw(f.position)
-		if src == nil {
-			return &tuple.FieldError{Field: f.name, Want: fmt.Sprintf("field %d", f.position), Got: fmt.Sprintf("a tuple of %d fields", t.Len())}
-		}
-		if err := readField(src, f.coder, f.at(p)); err != nil {
-			return within(err, f.name)
-		}
-	}
-	return nil
+	return r.read(t, unsafe.Pointer(v))
+}
+
+func (r *reader) missing(n int) error {
+	s := r.steps[len(r.steps)-1]
+	return &tuple.FieldError{Field: *s.name, Want: fmt.Sprintf("a tuple of %d fields or more", r.width), Got: fmt.Sprintf("one of %d", n)}
 }
