@@ -83,11 +83,11 @@ func (x *instance) push(o *output) any {
 	}
 	for _, s := range x.op.streams {
 		if s.from == o {
-			var hash any
+			var key any
 			if s.key != nil {
-				hash = s.key.hash()
+				key = s.key.text()
 			}
-			pushes = append(pushes, o.typ.emit(x, s.name, hash))
+			pushes = append(pushes, o.typ.emit(x, s.name, key))
 		}
 	}
 	return o.typ.fan(pushes)

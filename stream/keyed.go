@@ -8,7 +8,6 @@ import (
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/codec"
 	"github.com/askback/askback/state"
-	"github.com/askback/askback/tuple"
 )
 
 // A Keyed is a stream by key: the values with equal keys come to the same task of the step that reads it.
@@ -23,7 +22,7 @@ type Keyed[K, T any] struct {
 type keying struct {
 	name string     // of the key's type
 	err  error      // why the type cannot be a key
-	hash func() any // makes a func(T) uint64 for one task
+	text func() any // makes a func(T) []byte for one task, which encodes the key
 }
 
 // KeyBy groups a stream by the key that f computes. A key is text, bytes, a number, a truth value, a time, or an array or
@@ -34,10 +33,7 @@ func KeyBy[K, T any](in Stream[T], f func(T) K) Keyed[K, T] {
 	k.in = Stream[T]{t: in.topology("KeyBy")}
 	keys, err := codec.KeyOf[K]()
 	k.route.err = err
-	k.route.hash = func() any {
-		text := keyText(keys, f)
-		return func(v T) uint64 { return tuple.Hash(text(v)) }
-	}
+	k.route.text = func() any { return keyText(keys, f) }
 	for _, e := range in.from {
 		if e.grouping != forward {
 			in.t.reject(e.from.node.name, "KeyBy of a stream that Rebalance, Broadcast or Global has regrouped: one of the two is for nothing")
@@ -85,7 +81,9 @@ type Entry[K, V any] struct {
 // Count counts the values of each key. It puts out the totals when its input has ended, in the order in which the keys came
 // first; Every has it put out changed totals meanwhile.
 func (k Keyed[K, T]) Count(name string) Stream[Entry[K, int64]] {
-	return Aggregate(k, name, func(n *int64, _ T) { *n++ })
+	return aggregate(k, name, func(f *folding[K, int64, int64], text func(T) []byte) func(T) {
+		return func(v T) { *f.states.At(text(v))++ }
+	}, func(n *int64, _ T) { *n++ }, func(n *int64) int64 { return *n })
 }
 
 // Reduce combines the values of each key: f is given the result so far and the next value; the first value is the first
@@ -94,7 +92,7 @@ func Reduce[K, T any](k Keyed[K, T], name string, f func(sum, v T) T) Stream[Ent
 	if holdsBytes(reflect.TypeFor[T](), nil) {
 		k.in.t.reject(name, "Reduce keeps values of %s, which holds []byte that is valid during one call only: use string, or Aggregate with a copy", typeName[T]())
 	}
-	return aggregate(k, name, func(sum *reduced[T], v T) {
+	return aggregate(k, name, nil, func(sum *reduced[T], v T) {
 		if !sum.Some {
 			sum.Some, sum.Value = true, v
 			return
@@ -113,10 +111,12 @@ type reduced[T any] struct {
 // deterministic. It must copy a []byte of v that it keeps. A must be a type that package state can store. See Count for
 // when results are put out.
 func Aggregate[K, T, A any](k Keyed[K, T], name string, add func(acc *A, v T)) Stream[Entry[K, A]] {
-	return aggregate(k, name, add, func(acc *A) A { return *acc })
+	return aggregate(k, name, nil, add, func(acc *A) A { return *acc })
 }
 
-func aggregate[K, T, S, A any](k Keyed[K, T], name string, add func(*S, T), result func(*S) A) Stream[Entry[K, A]] {
+// aggregate adds the step. Fast, if there is one, makes add for a task whose changes are not marked, with a call less.
+func aggregate[K, T, S, A any](k Keyed[K, T], name string, fast func(*folding[K, S, A], func(T) []byte) func(T),
+	add func(*S, T), result func(*S) A) Stream[Entry[K, A]] {
 	n := k.in.topology(name).add(name, step, k.port())
 	n.keeps, n.tick = true, k.every
 	s, out := outputOf[Entry[K, A]](n)
@@ -133,6 +133,9 @@ func aggregate[K, T, S, A any](k Keyed[K, T], name string, add func(*S, T), resu
 		text := keyText(keys, k.key)
 		if f.changes {
 			return []any{func(v T) { add(f.changed(text(v)), v) }}
+		}
+		if fast != nil {
+			return []any{fast(f, text)}
 		}
 		return []any{func(v T) { add(f.states.At(text(v)), v) }}
 	}

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"unsafe"
 
 	"github.com/askback/askback/internal/codec"
 	"github.com/askback/askback/tuple"
@@ -19,8 +20,9 @@ type valueType struct {
 
 	// fan joins several func(T) to one that calls them in order; of one it is that one, of none a func(T) that drops.
 	fan func(pushes []any) any
-	// emit makes a func(T) that emits on a stream of the instance's operator; hash is nil or a func(T) uint64.
-	emit func(x *instance, stream string, hash any) any
+	// emit makes a func(T) that emits on a stream of the instance's operator; key is nil or a func(T) []byte, which
+	// encodes the key.
+	emit func(x *instance, stream string, key any) any
 	// take makes what decodes tuples with these fields and gives the values to push.
 	take func(f *tuple.Fields, push any) (func(tuple.Tuple) error, error)
 }
@@ -77,14 +79,28 @@ func (e *emitting) bind(out tuple.Emitter) {
 	}
 }
 
-func emit[T any](x *instance, stream string, hash any) any {
+func emit[T any](x *instance, stream string, key any) any {
 	c, err := codec.Of[T]()
 	if err != nil { // compile has asked, so this is a step that was made in another way
 		return func(T) { x.setErr(err) }
 	}
 	e := &emitting{stream: stream}
 	x.emits = append(x.emits, e)
-	h, _ := hash.(func(T) uint64)
+	text, _ := key.(func(T) []byte)
+	if c.IsBytes() {
+		return func(v T) {
+			if x.err != nil {
+				return
+			}
+			row := e.to.Row().Bytes(*(*[]byte)(unsafe.Pointer(&v)))
+			if text != nil {
+				row.Key(tuple.Hash(text(v)))
+			}
+			if err := row.Emit(); err != nil {
+				x.setErr(err)
+			}
+		}
+	}
 	v := new(T) // one for all: nothing is allocated per tuple
 	return func(value T) {
 		if x.err != nil {
@@ -93,8 +109,8 @@ func emit[T any](x *instance, stream string, hash any) any {
 		*v = value
 		row := e.to.Row()
 		c.Append(row, v)
-		if h != nil {
-			row.Key(h(value))
+		if text != nil {
+			row.Key(tuple.Hash(text(value)))
 		}
 		if err := row.Emit(); err != nil {
 			x.setErr(err)
@@ -112,6 +128,20 @@ func take[T any](f *tuple.Fields, push any) (func(tuple.Tuple) error, error) {
 		return nil, err
 	}
 	next, v := push.(func(T)), new(T) // one for all
+	if c.IsBytes() && f.Len() == 1 {
+		return func(t tuple.Tuple) error {
+			b := t.Bytes(0)
+			if len(b) == 0 { // nil and empty are the same, and read as nil
+				if err := t.Err(); err != nil {
+					return err
+				}
+				b = nil
+			}
+			*(*[]byte)(unsafe.Pointer(v)) = b
+			next(*v)
+			return nil
+		}, nil
+	}
 	return func(t tuple.Tuple) error {
 		if err := r.Decode(t, v); err != nil {
 			return err

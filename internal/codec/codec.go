@@ -18,6 +18,7 @@ type Codec[T any] struct {
 	names  []string
 	single bool // T is not a struct of fields
 	whole  bool // reading all fields sets all of T
+	bytes  bool // see IsBytes
 }
 
 // codecs holds the codec, or the error, of each type that Of was called for: as many as the program has types.
@@ -52,6 +53,7 @@ func derive[T any]() (*Codec[T], error) {
 		c.steps = append(c.steps, step{offset: m.offset, kind: m.kind, name: &m.name, coder: m.coder})
 		c.whole = c.whole && m.whole
 	}
+	c.bytes = len(c.steps) == 1 && c.steps[0].kind == kindBytes && t.Size() == unsafe.Sizeof([]byte(nil))
 	return c, nil
 }
 
@@ -65,6 +67,10 @@ func pathOf(t reflect.Type) string {
 
 // Fields returns the names of the tuple's fields, in their order: those of T if it is a struct, else ValueField.
 func (c *Codec[T]) Fields() []string { return append([]string(nil), c.names...) }
+
+// IsBytes reports whether a T is nothing but one []byte in memory, such as a struct of one such field. Its users may then
+// read and write it as one, without the calls that other types take.
+func (c *Codec[T]) IsBytes() bool { return c.bytes }
 
 // Append appends v to a row that was begun, a value for each of Fields. The row's Emit returns the errors, such
 // as those of a method of T's.
