@@ -184,3 +184,22 @@ type Recovery struct {
 	Reprocessed uint64    // tuples consumed again as the determinant log says
 	Duplicates  uint64
 }
+
+// Open reports whether what is counted now belongs to the recovery: the task is restored, and not back yet.
+func (r *Recovery) Open() bool { return r.Restored && !r.CaughtUp }
+
+// CountReplayed counts tuples that were received on the replay subject.
+func (s *Status) CountReplayed(n uint64) {
+	s.Counters.Replayed += n
+	if s.Recovery.Open() {
+		s.Recovery.Replayed += n
+	}
+}
+
+// CountDuplicates counts tuples that were received before.
+func (s *Status) CountDuplicates(n uint64) {
+	s.Counters.Duplicates += n
+	if s.Recovery.Open() {
+		s.Recovery.Duplicates += n
+	}
+}

@@ -6,13 +6,13 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// An input is the target's end of a channel. All its positions count as incarnation source of the source did.
+// An input is the target's end of a channel. All its positions are numbers of one incarnation of the source.
 //
 // Invariant: stable <= consumed <= accepted; frames between consumed and accepted wait in ready, without a hole.
 type input struct {
 	index  recovery.Input
 	port   recovery.Port
-	source msgid.Incarnation // 0: none has been followed yet
+	source msgid.Incarnation // whose numbers they are; 0: none has been followed yet
 
 	consumed msgid.Seq // handed to the operator
 	sum      uint32    // running checksum at consumed
@@ -23,28 +23,28 @@ type input struct {
 
 	answered   bool      // the source has answered this incarnation
 	began      msgid.Seq // where this incarnation stood when it followed the source
-	goal       msgid.Seq // what the source had sent when it answered
+	goal       msgid.Seq // the source had sent up to here when it answered
 	helloAt    recovery.Tick
 	helloDelay recovery.Tick
 
 	stable       msgid.Seq // covered by a durable snapshot
-	capturing    msgid.Seq // covered by the snapshot being stored
+	capturing    msgid.Seq // covered by the current snapshot
 	capturingSum uint32
 	capturingEnd bool
 }
 
-// hello tells the source where this incarnation was restored.
+// hello reports to the source where this incarnation was restored.
 func (m *Machine) hello(in *input) {
 	in.helloDelay = recovery.Backoff(in.helloDelay, m.cfg.RetryEvery/2, m.cfg.RetryMax)
 	in.helloAt = m.now + max(1, in.helloDelay)
-	m.tell(in, channel.Hello)
+	m.report(in, channel.Hello)
 }
 
-// ack tells the source what was consumed, and what is stable.
-func (m *Machine) ack(in *input) { m.tell(in, channel.Ack) }
+// ack reports to the source the positions that are consumed and stable.
+func (m *Machine) ack(in *input) { m.report(in, channel.Ack) }
 
-// tell says where this end stands, and which incarnation of the source counted so.
-func (m *Machine) tell(in *input, kind channel.SignalKind) {
+// report sends the positions of this end, and the incarnation of the source whose numbers they are.
+func (m *Machine) report(in *input, kind channel.SignalKind) {
 	m.signalSource(in, channel.Signal{Kind: kind, For: in.source, Seq: in.stable, Have: in.accepted, Consumed: in.consumed})
 }
 
@@ -54,7 +54,7 @@ func (m *Machine) ackAll() {
 	}
 }
 
-// onFrame takes what comes next (A3).
+// onFrame takes the next tuples of the channel (A3).
 func (m *Machine) onFrame(in *input, f channel.Frame, replay bool) {
 	if f.Incarnation < in.source { // A5: a paused old incarnation may still send
 		m.status.Counters.Rejected += uint64(f.Count)
@@ -65,20 +65,20 @@ func (m *Machine) onFrame(in *input, f channel.Frame, replay bool) {
 		return
 	}
 	if replay {
-		m.count(&m.status.Counters.Replayed, &m.status.Recovery.Replayed, f.Count)
+		m.status.CountReplayed(uint64(f.Count))
 	}
 	switch {
 	case f.Last() <= in.accepted:
-		m.count(&m.status.Counters.Duplicates, &m.status.Recovery.Duplicates, f.Count)
+		m.status.CountDuplicates(uint64(f.Count))
 		m.ack(in)
 		return
 	case f.First > in.accepted+1:
-		return // it is sent again, after what is missing
+		return // it is sent again, after the missing ones
 	case in.queued > 0 && in.queued+f.Len() > m.most():
 		m.status.Counters.Overflow++ // it is sent again
 		return
 	case f.First <= in.accepted:
-		m.count(&m.status.Counters.Duplicates, &m.status.Recovery.Duplicates, uint32(in.accepted+1-f.First))
+		m.status.CountDuplicates(uint64(in.accepted + 1 - f.First))
 		cut, err := f.Cut(in.accepted+1, f.Last())
 		if err != nil { // its items do not add up to its count
 			m.status.Counters.Rejected += uint64(f.Count)
@@ -91,19 +91,11 @@ func (m *Machine) onFrame(in *input, f channel.Frame, replay bool) {
 	in.ready.Push(f)
 }
 
-// count adds to a counter, and to the account of a recovery while that is open.
-func (m *Machine) count(total, recovered *uint64, n uint32) {
-	*total += uint64(n)
-	if rec := &m.status.Recovery; rec.Restored && !rec.CaughtUp {
-		*recovered += uint64(n)
-	}
-}
-
-// most is how many bytes a channel may queue: more than a window, since a task that was replaced gets what its
-// successor acknowledges.
+// most is how many bytes a channel may queue: more than a window, since a task that was replaced receives the frames that
+// its successor's acknowledgements release.
 func (m *Machine) most() int { return m.cfg.HardBound + 4*m.cfg.Window }
 
-// onMark: the source asks where this task stands, or says where to go on.
+// onMark: the source asks for this task's position, or reports where to go on.
 func (m *Machine) onMark(in *input, sig *channel.Signal) {
 	if sig.Incarnation < in.source { // A5
 		m.status.Counters.Rejected++
@@ -118,7 +110,7 @@ func (m *Machine) onMark(in *input, sig *channel.Signal) {
 		if sig.Incarnation > in.source {
 			m.follow(in, sig.Incarnation, sig.Seq)
 		}
-		if !in.answered { // it has yet to say how far it has sent
+		if !in.answered { // it has yet to report how far it has sent
 			m.hello(in)
 			return
 		}
@@ -129,7 +121,7 @@ func (m *Machine) onMark(in *input, sig *channel.Signal) {
 	m.ack(in)
 }
 
-// answered: the source agrees with where this task stands, and had sent up to a position.
+// answered: the source agrees with this task's position, and had sent up to another one.
 func (m *Machine) answered(in *input, sent msgid.Seq) {
 	if in.answered {
 		return
@@ -145,11 +137,11 @@ func (m *Machine) answered(in *input, sent msgid.Seq) {
 	m.checkCaughtUp()
 }
 
-// follow goes over to a new incarnation of the source, which counts as the last one did up to a position (A6). What
-// lies above comes again, under whatever number.
+// follow goes over to a new incarnation of the source, whose numbers are those of the last one up to a position (A6). Tuples
+// above it come again, under other numbers perhaps.
 func (m *Machine) follow(in *input, source msgid.Incarnation, common msgid.Seq) {
-	if m.ended && common < in.consumed {
-		m.fail(&recovery.WentBackError{Channel: in.port.ID, Restored: common, Stable: in.consumed, Source: true})
+	if m.stage.Finished() && common < in.consumed {
+		m.stage.Fail(m.do, &recovery.WentBackError{Channel: in.port.ID, Restored: common, Stable: in.consumed, Source: true})
 		return
 	}
 	in.source = source
@@ -170,13 +162,13 @@ func (m *Machine) follow(in *input, source msgid.Incarnation, common msgid.Seq) 
 	in.goal, in.began = min(in.goal, common), in.accepted
 }
 
-// onRefuse: our log is older than what we told this source (A8).
+// onRefuse: this task's log is older than what the task has reported to its source as stable (A8).
 func (m *Machine) onRefuse(in *input, sig *channel.Signal) {
 	if sig.Incarnation < in.source || sig.For != m.cfg.Incarnation {
 		m.status.Counters.Rejected++
 		return
 	}
-	m.fail(&recovery.WentBackError{Channel: in.port.ID, Restored: sig.Have, Stable: sig.Seq})
+	m.stage.Fail(m.do, &recovery.WentBackError{Channel: in.port.ID, Restored: sig.Have, Stable: sig.Seq})
 }
 
 // pop takes the next frame from the ready queue.
@@ -186,7 +178,7 @@ func (in *input) pop() channel.Frame {
 	return f
 }
 
-// cutAbove drops from the ready queue what lies above a position.
+// cutAbove drops the tuples above a position from the ready queue.
 func (in *input) cutAbove(s msgid.Seq) {
 	for in.ready.Len() > 0 {
 		last := in.ready.Back()

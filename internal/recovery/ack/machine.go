@@ -19,14 +19,11 @@ type Machine struct {
 	out  []output
 	snap snapshots
 
-	turn          int            // the input that Ready looks at first
-	feeding       recovery.Input // the input whose frame the operator consumes, or NoInput
-	working       bool           // between Deliver, Poll, Fire or Finish and Consumed: no snapshot may be taken
-	holding       bool           // the operator may be emitting its end marks, which nobody can tell from tuples yet
-	ended         bool           // the operator has finished, and its end marks are sealed
-	done          bool           // Done was said
-	failed        bool           // Fail was said
-	retainedBytes int            // bytes of all frames kept for resending
+	stage         recovery.Stage
+	turns         recovery.Turns
+	feeding       *input // the one whose frame the operator consumes, or nil
+	holding       bool   // the operator may be emitting its end marks, which cannot be told from tuples yet
+	retainedBytes int    // of all frames kept for resending
 	spare         [][]byte
 	status        recovery.Status
 }
@@ -37,7 +34,7 @@ func New(cfg recovery.Config, h recovery.History) (recovery.Machine, error) {
 }
 
 func newMachine(cfg recovery.Config, h recovery.History, bug Bug) (recovery.Machine, error) {
-	m := &Machine{cfg: cfg.Defaulted(), bug: bug, feeding: recovery.NoInput}
+	m := &Machine{cfg: cfg.Defaulted(), bug: bug}
 	m.cfg.Incarnation = h.Incarnation
 	m.in = make([]input, len(cfg.Inputs))
 	for i := range m.in {
@@ -58,7 +55,7 @@ func newMachine(cfg recovery.Config, h recovery.History, bug Bug) (recovery.Mach
 
 // Step implements recovery.Machine.
 func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
-	if m.failed {
+	if m.stage == recovery.StageFailed {
 		return
 	}
 	m.do = do
@@ -82,7 +79,7 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 	case recovery.Consumed:
 		m.onConsumed()
 	case recovery.TimerDue:
-		if !m.working && !m.ended && !m.inputsEnded() && m.blocked() == recovery.NoOutput {
+		if m.stage == recovery.StageWaiting && !m.inputsEnded() && m.blocked() == recovery.NoOutput {
 			m.run(recovery.Action{Kind: recovery.RunTimer, Value: ev.Value})
 		}
 	case recovery.Ended:
@@ -99,7 +96,7 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 	m.do = nil
 }
 
-// onStarted opens every channel from both ends: a target says where it stands, a source asks its target. Nothing is
+// onStarted opens every channel from both ends: a target reports its position, a source asks for that of its target. Nothing is
 // published before the two agree.
 func (m *Machine) onStarted() {
 	for i := range m.in {
@@ -124,12 +121,12 @@ func (m *Machine) onTick(now recovery.Tick) {
 	m.considerSnapshot()
 }
 
-// onSignal sends each signal to the side that it concerns: marks and refusals come from sources, the rest from
+// onSignal hands each signal to the side that it concerns: marks and refusals come from sources, the rest from
 // targets.
 func (m *Machine) onSignal(ev *recovery.Event) {
 	sig := &ev.Signal
 	if sig.For > m.cfg.Incarnation { // A5
-		m.fail(&checkpoint.FencedError{Alias: m.cfg.Self, Mine: m.cfg.Incarnation, By: sig.For})
+		m.stage.Fail(m.do, &checkpoint.FencedError{Alias: m.cfg.Self, Mine: m.cfg.Incarnation, By: sig.For})
 		return
 	}
 	switch sig.Kind {
@@ -143,10 +140,10 @@ func (m *Machine) onSignal(ev *recovery.Event) {
 	m.considerSnapshot()
 }
 
-// onReady lets the task run its operator, if there is something to run it on and room for what it may emit.
+// onReady lets the task run its operator, if there is something to run it on and room for its output.
 func (m *Machine) onReady() {
 	switch {
-	case m.working || m.ended || m.blocked() != recovery.NoOutput:
+	case m.stage != recovery.StageWaiting || m.blocked() != recovery.NoOutput:
 	case m.cfg.Spout:
 		m.holding = true
 		m.run(recovery.Action{Kind: recovery.Poll})
@@ -154,44 +151,43 @@ func (m *Machine) onReady() {
 		m.holding = true
 		m.run(recovery.Action{Kind: recovery.Finish})
 	default:
-		for k := range m.in {
-			i := (m.turn + k) % len(m.in)
-			if in := &m.in[i]; in.ready.Len() > 0 {
-				m.turn, m.feeding = i+1, in.index
-				f := in.pop()
-				in.consumed, in.sum = f.Last(), f.After
-				m.status.Counters.Consumed += uint64(f.Count)
-				m.run(recovery.Action{Kind: recovery.Deliver, Input: in.index, Frame: f})
-				return
-			}
+		in := recovery.Next(&m.turns, m.in, func(in *input) bool { return in.ready.Len() > 0 })
+		if in == nil {
+			return
 		}
+		m.feeding = in
+		f := in.pop()
+		in.consumed, in.sum = f.Last(), f.After
+		m.status.Counters.Consumed += uint64(f.Count)
+		m.run(recovery.Action{Kind: recovery.Deliver, Input: in.index, Frame: f})
 	}
 }
 
 func (m *Machine) run(a recovery.Action) {
-	m.working, m.snap.dirty = true, true
-	m.do.Add(a)
+	m.stage.Run(m.do, a)
+	m.snap.Change()
 }
 
 func (m *Machine) onConsumed() {
-	m.working = false
-	if m.feeding != recovery.NoInput {
-		m.ack(&m.in[m.feeding])
-		m.feeding = recovery.NoInput
+	m.stage.Consumed()
+	if m.feeding != nil {
+		m.ack(m.feeding)
+		m.feeding = nil
 	}
 	m.letGo()
 	m.checkCaughtUp()
 	m.considerSnapshot()
 }
 
-// onEnded: the operator will emit nothing more. Its last snapshot is taken at once; then the end marks may go (A7).
+// onEnded: the operator will emit nothing more. The task's last snapshot is taken at once; then the end marks may go (A7).
 func (m *Machine) onEnded() {
-	m.working, m.ended, m.snap.dirty = false, true, true
+	m.stage.Finish()
+	m.snap.Change()
 	m.letGo()
 	m.considerSnapshot()
 }
 
-// letGo publishes what was held while the operator ran.
+// letGo publishes the frames that waited while the operator ran.
 func (m *Machine) letGo() {
 	m.holding = false
 	for o := range m.out {
@@ -200,33 +196,18 @@ func (m *Machine) letGo() {
 }
 
 func (m *Machine) inputsEnded() bool {
-	for i := range m.in {
-		if !m.in[i].ended {
-			return false
-		}
-	}
-	return len(m.in) > 0
+	return recovery.InputsEnded(m.in, func(in *input) bool { return in.ended })
 }
 
-// checkDone says Done once everything that this task emitted is safe with its targets, and its own end is durable.
+// checkDone: the task is done once everything that it emitted is safe with its targets, and its own end is durable.
 func (m *Machine) checkDone() {
-	if m.done || !m.ended || !m.snap.final {
-		return
-	}
-	for o := range m.out {
-		if m.out[o].stable < m.out[o].emitted {
-			return
-		}
-	}
-	m.done = true
-	m.do.Add(recovery.Action{Kind: recovery.Done})
+	recovery.CheckDone(&m.stage, m.do, m.snap.Final(), m.out, func(out *output) bool { return out.stable >= out.emitted })
 }
 
 // checkCaughtUp closes the account of a recovery: the task has consumed all that its sources had sent when they
-// answered it, and its targets have answered a spout.
+// answered it; the targets of a spout have answered.
 func (m *Machine) checkCaughtUp() {
-	rec := &m.status.Recovery
-	if !rec.Restored || rec.CaughtUp {
+	if !m.status.Recovery.Open() {
 		return
 	}
 	for i := range m.in {
@@ -241,48 +222,36 @@ func (m *Machine) checkCaughtUp() {
 			}
 		}
 	}
-	rec.CaughtUp = true
-}
-
-func (m *Machine) fail(err error) {
-	m.failed = true
-	m.do.Add(recovery.Action{Kind: recovery.Fail, Err: err})
+	m.status.Recovery.CaughtUp = true
 }
 
 // signalSource sends a signal to the source of a channel.
 func (m *Machine) signalSource(in *input, sig channel.Signal) {
-	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, in.port.Number, m.cfg.Incarnation
-	m.do.Add(recovery.Action{Kind: recovery.Signal, Input: in.index, Signal: sig})
+	m.do.Add(m.cfg.ToSource(in.index, sig))
 }
 
-// signalTarget sends a signal to the target of a channel: marks in order with the data.
+// signalTarget sends a signal to the target of a channel.
 func (m *Machine) signalTarget(out *output, sig channel.Signal) {
-	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, out.port.Number, m.cfg.Incarnation
-	m.do.Add(recovery.Action{Kind: recovery.Signal, Output: out.index, Signal: sig, InBand: sig.Kind == channel.Mark})
+	m.do.Add(m.cfg.ToTarget(out.index, sig))
 }
 
 // Status implements recovery.Machine.
 func (m *Machine) Status() *recovery.Status {
 	s := &m.status
-	s.Blocked, s.Starved, s.Finished = m.blocked(), recovery.NoInput, m.ended
+	s.Blocked, s.Starved, s.Finished = m.blocked(), recovery.NoInput, m.stage.Finished()
 	s.Retained, s.Queued = m.retainedBytes, 0
 	s.Wake = m.snapshotWake()
-	sooner := func(t recovery.Tick) {
-		if t != 0 && (s.Wake == 0 || t < s.Wake) {
-			s.Wake = t
-		}
-	}
 	for i := range m.in {
 		in := &m.in[i]
 		s.Queued += in.queued
 		s.Inputs[i] = recovery.Position{Seq: in.consumed, Sum: in.sum}
 		if !in.answered {
-			sooner(in.helloAt)
+			s.Wake = recovery.Sooner(s.Wake, in.helloAt)
 		}
 	}
 	for o := range m.out {
 		s.Outputs[o] = recovery.Position{Seq: m.out[o].emitted, Sum: m.out[o].sum}
-		sooner(m.out[o].at)
+		s.Wake = recovery.Sooner(s.Wake, m.out[o].at)
 	}
 	return s
 }
@@ -290,19 +259,7 @@ func (m *Machine) Status() *recovery.Status {
 // blocked returns the output that keeps the task from consuming: one whose target is a window of bytes behind, or, at
 // the hard bound of retention, the one that retains most. It returns NoOutput if there is none.
 func (m *Machine) blocked() recovery.Output {
-	for o := range m.out {
-		if out := &m.out[o]; out.retained.End() >= out.credit+uint64(m.cfg.Window) {
-			return out.index
-		}
-	}
-	if m.retainedBytes < m.cfg.HardBound {
-		return recovery.NoOutput
-	}
-	most, fullest := uint64(0), recovery.NoOutput
-	for o := range m.out {
-		if n := m.out[o].retained.Bytes(); n > most {
-			most, fullest = n, m.out[o].index
-		}
-	}
-	return fullest
+	return recovery.Blocked(m.out, m.cfg.Window, m.cfg.HardBound, func(out *output) (ahead, retained uint64) {
+		return out.retained.End() - out.credit, out.retained.Bytes()
+	})
 }

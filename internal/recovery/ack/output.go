@@ -17,29 +17,29 @@ type output struct {
 	index  recovery.Output
 	port   recovery.Port
 	target msgid.Incarnation // the highest incarnation of the target seen
-	open   bool              // source and target agree where they stand; nothing is published before
+	open   bool              // source and target agree on their positions; nothing is published before
 
 	emitted   msgid.Seq
 	sum       uint32            // running checksum at emitted
 	begun     msgid.Seq         // emitted in the snapshot from which this incarnation was restored
 	floor     msgid.Seq         // stable in that snapshot
-	writer    msgid.Incarnation // who took that snapshot
+	writer    msgid.Incarnation // the incarnation that took that snapshot
 	released  msgid.Seq         // the most that was ever sent
 	sent      msgid.Seq         // in flight, or acknowledged
 	acked     msgid.Seq         // consumed by the target
 	resent    msgid.Seq         // the last that was sent on the replay subject
 	stable    msgid.Seq
-	stableInc msgid.Incarnation // of the target that said so
-	captured  recovery.Position // emitted at the snapshot being stored
+	stableInc msgid.Incarnation // of the target whose ACK raised stable
+	captured  recovery.Position // emitted at the current snapshot
 
 	retained recovery.Retention // above stable
 	credit   uint64             // the offset of acked
 	cut      place
-	lent     []piece // in flight, of our own making
+	lent     []piece // in flight, in buffers of the machine's own
 
 	at    recovery.Tick // when to send again, to mark or to greet; 0: never
 	delay recovery.Tick
-	fresh bool // more is stable than at our last snapshot
+	fresh bool // more is stable than at the last snapshot of this task
 }
 
 // A piece is a part of a frame, in a buffer that is used again when it is acknowledged.
@@ -48,7 +48,7 @@ type piece struct {
 	raw  []byte
 }
 
-// onSealed keeps a new frame, and sends what may go.
+// onSealed retains a new frame, and sends all that may go.
 func (m *Machine) onSealed(out *output, f channel.Frame) {
 	out.emitted, out.sum = f.Last(), f.After
 	m.status.Counters.Emitted += uint64(f.Count)
@@ -57,8 +57,8 @@ func (m *Machine) onSealed(out *output, f channel.Frame) {
 	m.pump(out)
 }
 
-// pump sends in order what the window lets go (A1), and no more than a window of bytes. What was sent before goes on the replay subject, and what is new
-// waits until that has been acknowledged, since it might overtake it.
+// pump sends tuples in order, as far as the window reaches (A1), and no more than a window of bytes. Tuples that were sent
+// before go on the replay subject; new ones wait until those have been acknowledged, since they might overtake them.
 func (m *Machine) pump(out *output) {
 	if !out.open || m.holding && m.bug != EarlyEnd {
 		return
@@ -77,7 +77,7 @@ func (m *Machine) pump(out *output) {
 		}
 		f, err := m.next(out, most)
 		if err != nil {
-			m.fail(err)
+			m.stage.Fail(m.do, err)
 			return
 		}
 		out.sent = f.Last()
@@ -99,13 +99,13 @@ func (m *Machine) pump(out *output) {
 // durable (A7).
 func (m *Machine) limit(out *output) msgid.Seq {
 	last := out.emitted
-	if m.ended && !m.snap.final && m.bug != EarlyEnd {
+	if m.stage.Finished() && !m.snap.Final() && m.bug != EarlyEnd {
 		last--
 	}
 	return min(last, out.acked+msgid.Seq(m.cfg.AckWindow))
 }
 
-// onPosition: the target says where it stands, as one of our incarnations counted.
+// onPosition: the target reports its position, in the numbers of one incarnation of this task.
 func (m *Machine) onPosition(out *output, sig *channel.Signal) {
 	if !m.admitTarget(out, sig) {
 		return
@@ -113,10 +113,10 @@ func (m *Machine) onPosition(out *output, sig *channel.Signal) {
 	switch {
 	case sig.For != m.cfg.Incarnation && out.open: // it was sent before the two agreed
 	case sig.For != m.cfg.Incarnation:
-		// Not limited by where the target says it stands, which may be out of date when it hears this.
+		// Not limited by the position that the target reports, which may be out of date when it receives this.
 		m.signalTarget(out, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, For: sig.Incarnation, Seq: m.common(out, sig.For)})
-	case sig.Have > out.emitted: // A8: our log has forgotten an incarnation, and gave its number to this one
-		m.fail(&recovery.WentBackError{Channel: out.port.ID, Restored: out.emitted, Stable: sig.Have, Source: true})
+	case sig.Have > out.emitted: // A8: this task's log has forgotten an incarnation, and gave its number to this one
+		m.stage.Fail(m.do, &recovery.WentBackError{Channel: out.port.ID, Restored: out.emitted, Stable: sig.Have, Source: true})
 	case sig.Consumed > sig.Have || sig.Seq > sig.Consumed:
 		m.status.Counters.Rejected++
 	default:
@@ -124,7 +124,7 @@ func (m *Machine) onPosition(out *output, sig *channel.Signal) {
 	}
 }
 
-// onAgreed takes the position of a target that counts as this incarnation does.
+// onAgreed takes the position of a target that follows this incarnation.
 func (m *Machine) onAgreed(out *output, sig *channel.Signal) {
 	if !out.open {
 		out.open = true
@@ -156,12 +156,12 @@ func (m *Machine) onAgreed(out *output, sig *channel.Signal) {
 func (m *Machine) admitTarget(out *output, sig *channel.Signal) bool {
 	if highest := max(out.target, out.stableInc); sig.Incarnation < highest {
 		m.status.Counters.Rejected++
-		// Whoever it is learns from this that it was taken for dead.
+		// The sender learns from this that it was believed dead.
 		m.signalTarget(out, channel.Signal{Kind: channel.Mark, Seq: out.released, For: highest})
 		return false
 	}
-	// What a newer incarnation of the target was restored from covers what was stable before, and so does whatever
-	// answers this incarnation of ours cover what was stable when that began.
+	// The snapshot of a newer incarnation of the target covers the position that was stable before, and an answer to this
+	// incarnation covers the one that was stable when this began.
 	restored := min(sig.Seq, m.common(out, sig.For))
 	if restored < out.stable && sig.Incarnation > out.stableInc || restored < out.floor && sig.For == m.cfg.Incarnation {
 		m.signalTarget(out, channel.Signal{Kind: channel.Refuse, For: sig.Incarnation, Seq: out.stable, Have: restored})
@@ -174,9 +174,9 @@ func (m *Machine) admitTarget(out *output, sig *channel.Signal) bool {
 	return true
 }
 
-// common returns up to where an incarnation of this task counted as this one does (A6): two count the same up to the
-// snapshot with which the later began. Of those before the one that took our snapshot we know only that what is stable
-// is common.
+// common returns up to where an incarnation of this task has the numbers of this one (A6): two have the same up to the
+// snapshot with which the later began. Of those before the one that took this snapshot, only the stable position is known to
+// be common.
 func (m *Machine) common(out *output, as msgid.Incarnation) msgid.Seq {
 	switch {
 	case as == m.cfg.Incarnation:
@@ -193,12 +193,12 @@ func (m *Machine) rewind(out *output, s msgid.Seq) {
 	m.takeBack(out)
 }
 
-// acknowledge notes what the target has consumed, and its offset in bytes.
+// acknowledge sets the target's consumed position, and its offset in bytes.
 func (out *output) acknowledge(s msgid.Seq) {
 	out.acked, out.credit = s, out.retained.After(s)
 }
 
-// trim drops what a durable snapshot of the target covers (A4).
+// trim drops the frames that a durable snapshot of the target covers (A4).
 func (m *Machine) trim(out *output, stable msgid.Seq) {
 	out.stable, out.fresh = stable, true
 	out.retained.Trim(stable, func(f *channel.Frame) {
@@ -207,7 +207,7 @@ func (m *Machine) trim(out *output, stable msgid.Seq) {
 	})
 }
 
-// greet asks the target where it stands.
+// greet asks the target for its position.
 func (m *Machine) greet(out *output) {
 	out.delay = recovery.Backoff(out.delay, m.cfg.MarkEvery, m.cfg.MarkMax)
 	out.at = m.now + out.delay
@@ -228,8 +228,8 @@ func (m *Machine) arm(out *output) {
 	out.at = m.now + out.delay
 }
 
-// tickOutput sends again what was not acknowledged in time (A2). When all is, and some is not stable, it asks the
-// target now and then, since an ACK may be lost.
+// tickOutput sends again the tuples that were not acknowledged in time (A2). When all are, and some are not stable, it asks
+// the target now and then, since an ACK may be lost.
 func (m *Machine) tickOutput(out *output) {
 	if out.at == 0 || m.now < out.at {
 		return

@@ -9,57 +9,41 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// snapshots says when the task takes one. Sinks do on an interval, every other task when its targets have told that
-// more is stable: then what it retains, and has to store, is little.
+// snapshots is when the task takes one. Sinks do on an interval, every other task when its targets have reported that more
+// is stable: then the frames that it retains, and has to store, are few.
 type snapshots struct {
-	dirty  bool // the operator has run since the last one
-	lastAt recovery.Tick
-	urged  bool // a source retains much
-
-	storing  bool
-	frozen   bool // the operator's state is frozen, and waits to be stored
-	frozenAt recovery.Tick
-	held     bool // what the snapshot covers is noted, and was not handed out yet
-	closing  bool // it is the task's last
-	final    bool // the last one is durable
-	lost     bool // the log was lost: the next one is full and stands for everything before
+	recovery.Snapshots
+	urged bool // a source retains much
 }
 
 // considerSnapshot takes a snapshot if one is due and may be taken now: not while the operator runs.
 func (m *Machine) considerSnapshot() {
 	s := &m.snap
-	if m.working || m.failed {
+	if m.stage == recovery.StageRunning || m.stage == recovery.StageFailed {
 		return
 	}
-	if s.storing {
-		m.considerStore()
+	if s.Phase() != recovery.NoSnapshot {
+		m.considerUpload()
 		return
 	}
 	if at := m.snapshotAt(); at == 0 || m.now < at {
 		return
 	}
-	s.urged, s.storing = false, true
-	do := recovery.Action{Kind: recovery.Freeze}
-	if s.lost {
-		do.Full = true
-	}
-	m.do.Add(do)
+	s.urged = false
+	s.Begin(m.do)
 }
 
 // snapshotAt returns the moment from which a snapshot is due; 0: never, as things stand.
 func (m *Machine) snapshotAt() recovery.Tick {
 	s := &m.snap
+	if at, forced := s.Forced(m.now, m.stage.Finished()); forced {
+		return at
+	}
 	switch {
-	case s.lost:
-		return max(1, m.now)
-	case s.final:
+	case !s.Dirty():
 		return 0
-	case m.ended:
-		return max(1, m.now)
-	case !s.dirty:
-		return 0
-	case s.urged: // however much it is urged, a task leaves some time between two snapshots
-		return s.lastAt + max(1, m.cfg.SnapshotEvery/50)
+	case s.urged:
+		return s.Soon(m.cfg.SnapshotEvery)
 	}
 	settled, fresh := true, true
 	for o := range m.out {
@@ -70,50 +54,33 @@ func (m *Machine) snapshotAt() recovery.Tick {
 	}
 	switch {
 	case settled:
-		return s.lastAt + m.cfg.SnapshotEvery
+		return s.After(m.cfg.SnapshotEvery)
 	case fresh:
-		return s.lastAt + max(1, m.cfg.SnapshotEvery/2)
+		return s.After(max(1, m.cfg.SnapshotEvery/2))
 	}
-	return s.lastAt + 3*m.cfg.SnapshotEvery
+	return s.After(3 * m.cfg.SnapshotEvery)
 }
 
-// snapshotWake returns when a snapshot may become due, or may be stored, by itself.
+// snapshotWake returns when a snapshot may become due, or may be uploaded, by itself.
 func (m *Machine) snapshotWake() recovery.Tick {
-	switch {
-	case m.snap.frozen:
-		return max(m.now+1, m.storeAt())
-	case m.snap.storing:
-		return 0
-	}
-	return m.snapshotAt()
+	return m.snap.Wake(m.now, m.snapshotAt(), m.snap.UploadAt(m.cfg.SnapshotEvery))
 }
 
-// onFrozen notes what the snapshot covers. It may be stored some time later.
+// onFrozen notes what the snapshot covers. It may be uploaded some time later.
 func (m *Machine) onFrozen() {
-	if !m.snap.storing || m.snap.held {
-		return
+	if m.snap.Phase() == recovery.SnapshotFreezing {
+		m.freeze()
+		m.considerUpload()
 	}
-	m.freeze()
-	m.snap.frozen, m.snap.frozenAt = true, m.now
-	m.considerStore()
 }
 
-// considerStore stores a frozen snapshot when it need not hold any frame, since the targets have made all stable that
+// considerUpload uploads a frozen snapshot when it need not hold any frame, since the targets have made all stable that
 // was emitted by then, or after a while.
-func (m *Machine) considerStore() {
-	if s := &m.snap; s.frozen && (m.now >= m.storeAt() || m.capturedStable()) {
-		s.frozen = false
-		m.do.Add(recovery.Action{Kind: recovery.Upload})
-	}
-}
-
-// storeAt returns the moment from which a frozen snapshot is stored in any case.
-func (m *Machine) storeAt() recovery.Tick {
+func (m *Machine) considerUpload() {
 	s := &m.snap
-	if s.lost || s.closing {
-		return s.frozenAt
+	if s.Phase() == recovery.SnapshotFrozen && (m.now >= s.UploadAt(m.cfg.SnapshotEvery) || m.capturedStable()) {
+		s.Upload(m.do)
 	}
-	return s.frozenAt + m.cfg.SnapshotEvery/2
 }
 
 func (m *Machine) capturedStable() bool {
@@ -125,10 +92,9 @@ func (m *Machine) capturedStable() bool {
 	return true
 }
 
-// freeze notes what the snapshot covers: all that was consumed and emitted so far.
+// freeze notes the positions of this moment: the snapshot covers all that was consumed and emitted so far.
 func (m *Machine) freeze() {
-	s := &m.snap
-	s.dirty, s.held, s.closing = false, true, m.ended
+	m.snap.Note(m.now, m.stage.Finished())
 	for i := range m.in {
 		in := &m.in[i]
 		in.capturing, in.capturingSum, in.capturingEnd = in.consumed, in.sum, in.ended
@@ -139,20 +105,19 @@ func (m *Machine) freeze() {
 	}
 }
 
-// onUploaded: the snapshot is durable. Sources may forget what it covers, and if it is the last one the end marks go.
+// onUploaded: the snapshot is durable. Sources may forget the tuples that it covers, and after the last one the end marks
+// go.
 func (m *Machine) onUploaded() {
 	s := &m.snap
-	if !s.storing {
+	if !s.Uploaded(m.now) {
 		return
 	}
-	s.storing, s.lost = false, false
-	s.lastAt, s.final = m.now, s.closing
 	m.status.Counters.Snapshots++
 	for i := range m.in {
 		m.in[i].stable = m.in[i].capturing
 	}
 	m.ackAll()
-	if s.final {
+	if s.Final() {
 		for o := range m.out {
 			m.pump(&m.out[o])
 		}
@@ -161,30 +126,27 @@ func (m *Machine) onUploaded() {
 	m.considerSnapshot()
 }
 
-// onLogLost: what was in flight is gone with the log. A full snapshot makes up for all of it.
+// onLogLost: a record in flight is gone with the log. A full snapshot makes up for all of it.
 func (m *Machine) onLogLost() {
-	s := &m.snap
-	s.storing, s.frozen, s.held = false, false, false
-	s.lost, s.final, s.dirty = true, false, true
+	m.snap.LogLost()
 	m.considerSnapshot()
 }
 
 const snapshotVersion = 1
 
-// Capture implements recovery.Machine. It holds what the machine was at the last Frozen (or now, if there was none),
-// and the frames up to then that are not stable yet. What an increment would leave out is little, so each is whole.
+// Capture implements recovery.Machine. It holds the machine's positions at the last Frozen (or now, if there was none),
+// and the frames up to then that are not stable yet. An increment would leave out little, so each snapshot is whole.
 //
 // A source that was restored since then may have made the machine step back; so the positions of inputs are the
-// lower ones, as its source counts now.
+// lower ones, in the source's present numbers.
 func (m *Machine) Capture(dst []byte, _ bool) []byte {
-	s := &m.snap
-	if !s.held {
+	if !m.snap.Phase().Noted() {
 		m.freeze()
 	}
-	s.held = false
+	m.snap.Captured()
 	dst = append(dst, snapshotVersion)
 	dst = binary.AppendUvarint(dst, uint64(m.cfg.Incarnation))
-	dst = recovery.AppendBool(dst, s.closing)
+	dst = recovery.AppendBool(dst, m.snap.Closing())
 	dst = binary.AppendUvarint(dst, uint64(len(m.in)))
 	for i := range m.in {
 		in := &m.in[i]
@@ -219,8 +181,10 @@ func (m *Machine) restore(h recovery.History) error {
 		return fmt.Errorf("%w: version %d, this build reads %d", errSnapshot, v, snapshotVersion)
 	}
 	writer := msgid.Incarnation(d.Uvarint())
-	m.ended = d.Bool()
-	m.snap.final = m.ended
+	if d.Bool() {
+		m.stage.Finish()
+	}
+	m.snap.Restore(true, m.stage.Finished())
 	if d.Uvarint() != uint64(len(m.in)) {
 		return fmt.Errorf("%w: it has another number of inputs", errSnapshot)
 	}

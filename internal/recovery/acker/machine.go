@@ -11,12 +11,12 @@ type Machine struct {
 	recovery.Machine // has frames travel
 	cfg              recovery.Config
 
-	now     recovery.Tick
-	nextAt  recovery.Tick // of the next snapshot
-	dirty   bool          // something has happened since the last one
-	urgent  bool          // the next one is the last, and somebody waits for it
-	storing bool
-	ended   bool
+	now       recovery.Tick
+	nextAt    recovery.Tick // of the next snapshot
+	dirty     bool          // something has happened since the last one
+	urgent    bool          // the next one is the last, and is taken when the task is idle
+	uploading bool
+	ended     bool
 }
 
 // Over returns the factory of machines over those of another strategy, which have frames travel. That one need keep
@@ -57,14 +57,14 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 		do.Add(recovery.Action{Kind: recovery.Upload})
 		return
 	case recovery.Uploaded:
-		m.storing = false
+		m.uploading = false
 		return
 	case recovery.LogLost:
-		m.storing, m.dirty, m.nextAt = false, true, 0
+		m.uploading, m.dirty, m.nextAt = false, true, 0
 	}
 	m.Machine.Step(ev, do)
 	if (ev.Kind == recovery.Ticked || ev.Kind == recovery.Idle) && m.snapshotDue() {
-		m.storing, m.dirty, m.urgent, m.nextAt = true, false, false, m.now+m.cfg.SnapshotEvery
+		m.uploading, m.dirty, m.urgent, m.nextAt = true, false, false, m.now+m.cfg.SnapshotEvery
 		m.Machine.Status().Counters.Snapshots++
 		do.Add(recovery.Action{Kind: recovery.Freeze})
 	}
@@ -72,13 +72,13 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 
 // snapshotDue reports whether a spout's position is to be stored now. Other tasks keep no log.
 func (m *Machine) snapshotDue() bool {
-	return m.cfg.Spout && !m.storing && !m.ended && (m.urgent || m.dirty && m.now >= m.nextAt)
+	return m.cfg.Spout && !m.uploading && !m.ended && (m.urgent || m.dirty && m.now >= m.nextAt)
 }
 
 // Status implements recovery.Machine.
 func (m *Machine) Status() *recovery.Status {
 	s := m.Machine.Status()
-	if m.cfg.Spout && m.dirty && !m.storing && !m.ended {
+	if m.cfg.Spout && m.dirty && !m.uploading && !m.ended {
 		if at := max(m.nextAt, m.now+1); s.Wake == 0 || at < s.Wake {
 			s.Wake = at
 		}

@@ -20,9 +20,9 @@ func frames(n int) (list []channel.Frame) {
 	return list
 }
 
-// TestHeldIsBounded: a source without regard for credit fills the store of frames above a hole. It does not grow
+// TestAheadIsBounded: a source without regard for credit fills the store of frames above a hole. It does not grow
 // beyond its bound; what was dropped is asked for once there is room, and then nothing is missing (T2).
-func TestHeldIsBounded(t *testing.T) {
+func TestAheadIsBounded(t *testing.T) {
 	c := ports()
 	c.Window, c.HardBound = 100, 200
 	d := drive(machine(t, c, recovery.History{Incarnation: 1}))
@@ -34,11 +34,11 @@ func TestHeldIsBounded(t *testing.T) {
 		receive(f, false)
 	}
 	in := &d.in[0]
-	if bound := c.HardBound + 4*c.Window; in.queued > bound || len(in.ahead) == 0 {
-		t.Fatalf("%d bytes in %d frames are held, want some, and at most %d", in.queued, len(in.ahead), bound)
+	if bound := c.HardBound + 4*c.Window; in.queued() > bound || in.ahead.Len() == 0 {
+		t.Fatalf("%d bytes in %d frames are held, want some, and at most %d", in.queued(), in.ahead.Len(), bound)
 	}
-	if got := d.Status().Counters; got.Overflow != uint64(99-len(in.ahead)) || got.Asks != 1 {
-		t.Errorf("%d frames of 99 are held, counted are %+v", len(in.ahead), got)
+	if got := d.Status().Counters; got.Overflow != uint64(99-in.ahead.Len()) || got.Asks != 1 {
+		t.Errorf("%d frames of 99 are held, counted are %+v", in.ahead.Len(), got)
 	}
 	now := recovery.Tick(0)
 	for round := 0; in.consumed < 100; round++ {
@@ -65,8 +65,8 @@ func TestHeldIsBounded(t *testing.T) {
 			answer(d.step(recovery.Event{Kind: recovery.Consumed}))
 		}
 	}
-	if len(in.ahead) != 0 || in.queued != 0 {
-		t.Errorf("%d frames, %d bytes are left", len(in.ahead), in.queued)
+	if in.ahead.Len() != 0 || in.queued() != 0 {
+		t.Errorf("%d frames, %d bytes are left", in.ahead.Len(), in.queued())
 	}
 }
 
@@ -145,8 +145,8 @@ func TestTrim(t *testing.T) {
 			Sum: channel.Checksum(0, bytes.Repeat([]byte{0x91, 0x01}, int(n+1)))}})
 	}
 	out := &d.out[0]
-	if d.failed || out.stable != 999 {
-		t.Fatalf("failed %v, stable #%d", d.failed, out.stable)
+	if d.stage == recovery.StageFailed || out.stable != 999 {
+		t.Fatalf("stage %d, stable #%d", d.stage, out.stable)
 	}
 	if out.retained.Len() != 1 || d.retainedBytes != out.retained.At(0).Frame.Len() {
 		t.Errorf("%d frames, %d bytes are retained for one tuple", out.retained.Len(), d.retainedBytes)

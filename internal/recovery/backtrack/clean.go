@@ -1,15 +1,18 @@
 package backtrack
 
+import "github.com/askback/askback/internal/recovery"
+
 // clean reports whether this task, as far as it knows, has nothing to do and nothing to lose: all that it consumed and
 // emitted is covered by durable snapshots, its own and its targets'. If that is so of all tasks at one moment, and no
-// spout emits and no timer fires, it stays so.
+// spout emits and no timer runs, it stays so.
 func (m *Machine) clean() bool {
 	s := &m.snap
-	if m.working || m.ended || m.failed || s.dirty || s.storing || s.lost || m.determinants.inFlight || len(m.determinants.replay) > 0 || m.retainedBytes > 0 {
+	if m.stage != recovery.StageWaiting || m.replaying() || m.determinants.inFlight || m.retainedBytes > 0 ||
+		s.Dirty() || s.Phase() != recovery.NoSnapshot || s.Lost() {
 		return false
 	}
 	for i := range m.in {
-		if in := &m.in[i]; in.accepted > in.consumed || in.queued > 0 || len(in.asked) > 0 {
+		if in := &m.in[i]; in.accepted > in.consumed || in.queued() > 0 || len(in.asked) > 0 {
 			return false
 		}
 	}

@@ -144,12 +144,10 @@ func TestSnapshotRoundTrip(t *testing.T) {
 				if full {
 					chain = nil
 				}
-				d.snap.storing = true
 				chain = append(chain, d.Capture(nil, full))
 				d.step(recovery.Event{Kind: recovery.Uploaded})
 			}
 		}
-		d.snap.storing = true
 		chain = append(chain, d.Capture(nil, len(chain) == 0))
 
 		r := machine(t, ports(), recovery.History{Incarnation: 2, Chain: chain})
@@ -186,7 +184,6 @@ func TestSnapshotRoundTrip(t *testing.T) {
 func TestIncrementAloneIsRefused(t *testing.T) {
 	d := drive(machine(t, ports(), recovery.History{Incarnation: 1}))
 	d.seal(0, 2)
-	d.snap.storing = true
 	full := d.Capture(nil, true)
 	d.step(recovery.Event{Kind: recovery.Uploaded})
 	d.seal(0, 2)

@@ -11,19 +11,18 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// An order is what only the task knows and replay could not repeat: which input had its turn, for how many
-// tuples, and every other choice (D1). Its entries are numbered from 1. A frame is released when the entries up
-// to the one that led to it are durable (D2). Of a task with nothing to record pos stays 0, and so every frame
-// may go at once (D3).
+// A determinantLog holds what a replay could not repeat by itself: which input had its turn, for how many tuples, and every
+// other outcome that does not follow from the input (D1). Its entries are numbered from 1. A frame is released when the
+// entries up to its gate are durable (D2). A task with nothing to record has no entries, so every frame may go at once (D3).
 //
-// Invariant: durable <= pos. Entries above durable are in flight or pending.
+// Invariant: durable <= last. Entries above durable are in flight or pending.
 type determinantLog struct {
-	recorded bool // turns of inputs are recorded: several inputs, or timers
-	pos      uint64
-	durable  uint64
+	turns   bool   // turns of inputs are recorded: several inputs, or timers
+	last    uint64 // the number of the newest entry
+	durable uint64
 
-	pending    []entry // not yet appended; the last one has number pos
-	mergeable  bool    // the last pending entry may still grow: no snapshot was captured since it began
+	pending    []entry // not yet appended; the last one has number last
+	mergeable  bool    // the last pending entry may still grow: no snapshot was frozen since it began
 	inFlight   bool
 	inFlightTo uint64
 	appendedAt recovery.Tick
@@ -32,7 +31,7 @@ type determinantLog struct {
 	givenUps int     // as many of them, at the most, are tuples given up
 }
 
-// An entry is one choice.
+// An entry is one determinant.
 type entry struct {
 	kind   entryKind
 	input  recovery.Input
@@ -45,47 +44,46 @@ type entryKind uint8
 const (
 	turn  entryKind = iota + 1 // input; value: how many tuples
 	timer                      // value: Unix ns
-	// Above these, entryKind(choice)+choiceBase.
-	choiceBase
+	// Above these, entryKind(determinant)+requested.
+	requested
 )
 
-func kindOf(c recovery.Determinant) entryKind { return choiceBase + entryKind(c) }
+func kindOf(d recovery.Determinant) entryKind { return requested + entryKind(d) }
 
 var (
 	givenUpKind = kindOf(recovery.DeterminantGivenUp)
 	lastKind    = kindOf(recovery.DeterminantLocal)
 )
 
-// begins reports whether an entry starts a run of the operator; the choices made in the run follow it.
+// begins reports whether an entry starts a run of the operator; the entries that the run requested follow it.
 func (k entryKind) begins() bool { return k == turn || k == timer }
 
-// consume records a turn. Turns of the same input in a row are one entry.
-func (o *determinantLog) consume(in recovery.Input, n uint64) {
-	if last := len(o.pending) - 1; last >= 0 && o.mergeable {
-		if e := &o.pending[last]; e.kind == turn && e.input == in {
+// turn records a turn. Turns of the same input in a row are one entry.
+func (l *determinantLog) turn(in recovery.Input, n uint64) {
+	if last := len(l.pending) - 1; last >= 0 && l.mergeable {
+		if e := &l.pending[last]; e.kind == turn && e.input == in {
 			e.value += n
 			return
 		}
 	}
-	o.add(entry{kind: turn, input: in, value: n})
+	l.add(entry{kind: turn, input: in, value: n})
 }
 
-func (o *determinantLog) add(e entry) {
-	o.pending = append(o.pending, e)
-	o.pos++
-	o.mergeable = true
+func (l *determinantLog) add(e entry) {
+	l.pending = append(l.pending, e)
+	l.last++
+	l.mergeable = true
 }
 
-// onDeterminant answers the operator's wish for the time, for chance, or to give up a tuple: with what was recorded,
-// or with the fresh value, which is recorded now.
-func (m *Machine) onDeterminant(c recovery.Determinant, fresh entry) {
-	fresh.kind = kindOf(c)
+// onDeterminant answers the operator's request for the time, for chance, or to give up a tuple: with the recorded outcome,
+// or with the fresh one, which is recorded now.
+func (m *Machine) onDeterminant(fresh entry) {
 	value := fresh.value
-	if m.cfg.Pessimism == recovery.Optimistic { // else the effects are recorded, not the choices
+	if m.cfg.Pessimism == recovery.Optimistic { // else the effects are recorded, not the determinants
 		if recorded, ok := m.determinants.next(fresh); ok {
 			value = recorded
-		} else if m.determinants.misses(c) {
-			m.fail(&recovery.ReplayError{Alias: m.cfg.Self, What: "it made a choice that is not in the record"})
+		} else if m.determinants.lacks(fresh) {
+			m.failReplay("it requested a determinant that is not in the record")
 			return
 		} else {
 			m.determinants.add(fresh)
@@ -94,10 +92,10 @@ func (m *Machine) onDeterminant(c recovery.Determinant, fresh entry) {
 	m.do.Add(recovery.Action{Kind: recovery.ReturnDeterminant, Value: value})
 }
 
-// next takes the next recorded choice of the kind of a fresh one out of the run that is being repeated.
-func (o *determinantLog) next(fresh entry) (uint64, bool) {
-	for k, e := range o.replay {
-		if k > 0 && o.recorded && e.kind.begins() {
+// next takes the next recorded outcome of the kind of a fresh one out of the run that is being repeated.
+func (l *determinantLog) next(fresh entry) (uint64, bool) {
+	for k, e := range l.replay {
+		if k > 0 && l.turns && e.kind.begins() {
 			break // of another run
 		}
 		if e.kind != fresh.kind {
@@ -107,46 +105,46 @@ func (o *determinantLog) next(fresh entry) (uint64, bool) {
 			continue
 		}
 		from := k
-		if e.kind == givenUpKind { // with what the calls that failed had drawn: they are not repeated
-			for from > 0 && !o.replay[from-1].kind.begins() {
+		if e.kind == givenUpKind { // with the entries of the calls that failed: they are not repeated
+			for from > 0 && !l.replay[from-1].kind.begins() {
 				from--
 			}
-			o.givenUps--
+			l.givenUps--
 		}
-		// What is before it moves up, and not what is behind it: before it there is little, behind it the whole record.
-		copy(o.replay[k+1-from:], o.replay[:from])
-		o.replay = o.replay[k+1-from:]
+		// The entries before it move up, and not those behind it: there are few before it, and behind it is the whole record.
+		copy(l.replay[k+1-from:], l.replay[:from])
+		l.replay = l.replay[k+1-from:]
 		return e.value, true
 	}
 	return 0, false
 }
 
 // run returns the length of the leading part of the record that the run being repeated may draw from.
-func (o *determinantLog) run() int {
-	if !o.recorded {
-		return len(o.replay) // one input and no timers: the choices alone are the record
+func (l *determinantLog) run() int {
+	if !l.turns {
+		return len(l.replay) // one input and no timers: the requested determinants alone are the record
 	}
-	for k := range o.replay {
-		if k > 0 && o.replay[k].kind.begins() {
+	for k := range l.replay {
+		if k > 0 && l.replay[k].kind.begins() {
 			return k
 		}
 	}
-	return len(o.replay)
+	return len(l.replay)
 }
 
-// misses reports whether a choice that is not in the record contradicts it: the record goes on after this run,
-// so the run was recorded whole.
-func (o *determinantLog) misses(c recovery.Determinant) bool {
-	return c != recovery.DeterminantGivenUp && o.run() < len(o.replay)
+// lacks reports whether an outcome that is not in the record contradicts it: the record goes on after this run, so the run
+// was recorded whole.
+func (l *determinantLog) lacks(fresh entry) bool {
+	return fresh.kind != givenUpKind && l.run() < len(l.replay)
 }
 
 // givenUp returns the tuples of a frame that were given up when they were consumed first.
-func (o *determinantLog) givenUp(in recovery.Input, f channel.Frame) []recovery.GivenUp {
-	if o.givenUps == 0 {
+func (l *determinantLog) givenUp(in recovery.Input, f channel.Frame) []recovery.GivenUp {
+	if l.givenUps == 0 {
 		return nil
 	}
 	var list []recovery.GivenUp
-	for _, e := range o.replay[:o.run()] {
+	for _, e := range l.replay[:l.run()] {
 		s := msgid.Seq(e.value)
 		switch {
 		case e.kind != givenUpKind || e.input != in:
@@ -159,7 +157,10 @@ func (o *determinantLog) givenUp(in recovery.Input, f channel.Frame) []recovery.
 	return list
 }
 
-// repeat runs the operator on exactly what the record says (R4).
+// replaying reports whether the task repeats recorded determinants.
+func (m *Machine) replaying() bool { return len(m.determinants.replay) > 0 }
+
+// repeat runs the operator on exactly what the next entry names (R4).
 func (m *Machine) repeat() {
 	e := &m.determinants.replay[0]
 	switch e.kind {
@@ -170,11 +171,11 @@ func (m *Machine) repeat() {
 		}
 		in := &m.in[e.input]
 		if in.ready.Len() == 0 {
-			return // starved: what it waits for has been asked for
+			return // starved: the frame that it waits for has been asked for
 		}
 		f := in.pop(min(e.value, m.batch()))
 		if uint64(f.Count) > e.value {
-			m.fail(&recovery.ReplayError{Alias: m.cfg.Self, What: fmt.Sprintf("a frame of %v could not be cut", in.port.ID)})
+			m.failReplay(fmt.Sprintf("a frame of %v could not be cut", in.port.ID))
 			return
 		}
 		e.value -= uint64(f.Count)
@@ -183,23 +184,22 @@ func (m *Machine) repeat() {
 	case timer:
 		at := e.value
 		e.kind, e.value = turn, 0
-		m.begin()
-		m.do.Add(recovery.Action{Kind: recovery.RunTimer, Value: at})
-	default: // a choice that nothing before it has made
+		m.run(recovery.Action{Kind: recovery.RunTimer, Value: at})
+	default: // requested by a run that nothing before it has begun
 		if m.inputsEnded() {
 			m.finish()
 			return
 		}
-		m.fail(&recovery.ReplayError{Alias: m.cfg.Self, What: fewerChoices})
+		m.failReplay(fewerDeterminants)
 	}
 }
 
-const fewerChoices = "it made fewer choices than are recorded"
+const fewerDeterminants = "it requested fewer determinants than are recorded"
 
 // endRun drops an entry whose tuples have all been consumed again, and goes on.
 func (m *Machine) endRun() {
 	m.determinants.replay = m.determinants.replay[1:]
-	if len(m.determinants.replay) > 0 {
+	if m.replaying() {
 		m.repeat()
 	} else {
 		m.checkCaughtUp()
@@ -207,9 +207,9 @@ func (m *Machine) endRun() {
 	}
 }
 
-// starved returns the input that recorded order waits for, or -1.
+// starved returns the input that the record waits for, or NoInput.
 func (m *Machine) starved() recovery.Input {
-	if !m.determinants.recorded || len(m.determinants.replay) == 0 {
+	if !m.determinants.turns || !m.replaying() {
 		return recovery.NoInput
 	}
 	if e := m.determinants.replay[0]; e.kind == turn && e.value > 0 && m.in[e.input].ready.Len() == 0 {
@@ -218,19 +218,18 @@ func (m *Machine) starved() recovery.Input {
 	return recovery.NoInput
 }
 
-// onDue fires a timer, unless the task repeats recorded order, which says when timers fire.
-func (m *Machine) onDue(at uint64) {
-	if m.working || m.ended || m.blocked() != recovery.NoOutput || len(m.determinants.replay) > 0 || m.inputsEnded() {
+// onTimerDue runs a timer, unless the task repeats the record, which holds when timers run.
+func (m *Machine) onTimerDue(at uint64) {
+	if m.stage != recovery.StageWaiting || m.blocked() != recovery.NoOutput || m.replaying() || m.inputsEnded() {
 		return
 	}
-	if m.determinants.recorded {
+	if m.determinants.turns {
 		m.determinants.add(entry{kind: timer, value: at})
 	}
-	m.begin()
-	m.do.Add(recovery.Action{Kind: recovery.RunTimer, Value: at})
+	m.run(recovery.Action{Kind: recovery.RunTimer, Value: at})
 }
 
-// gated reports whether a frame waits for order that is not durable. Gates rise along a channel, so the last frame
+// gated reports whether a frame waits for an entry that is not durable. Gates rise along a channel, so the last frame
 // tells; the first that is not sent may wait for credit, or for its target to be there.
 func (m *Machine) gated() bool {
 	for o := range m.out {
@@ -241,56 +240,56 @@ func (m *Machine) gated() bool {
 	return false
 }
 
-// appendDeterminants appends the pending order if a frame waits for it: at once when the task is idle, about once a
-// millisecond when it is busy, one append at a time (D2). Order that nothing waits for is not appended at all:
-// nobody has seen anything that follows from it, and the next snapshot covers it.
+// appendDeterminants appends the pending entries if a frame waits for them: at once when the task is idle, about once a
+// millisecond when it is busy, one append at a time (D2). Entries that no frame waits for are not appended at all: no other
+// task has seen anything that follows from them, and the next snapshot covers them.
 func (m *Machine) appendDeterminants(idle bool) {
-	o := &m.determinants
-	if o.inFlight || len(o.pending) == 0 || m.cfg.Pessimism != recovery.Optimistic || m.snap.lost {
-		return // after a loss of the log, order before the pending one is missing: only a snapshot makes up for it
+	l := &m.determinants
+	if l.inFlight || len(l.pending) == 0 || m.cfg.Pessimism != recovery.Optimistic || m.snap.Lost() {
+		return // after a loss of the log, entries before the pending ones are missing: only a snapshot makes up for them
 	}
-	if !idle && m.now <= o.appendedAt || !m.gated() {
+	if !idle && m.now <= l.appendedAt || !m.gated() {
 		return
 	}
-	n := fitting(o.pending)
-	rest := len(o.pending) - n
+	n := fitting(l.pending)
+	rest := len(l.pending) - n
 	if rest == 0 {
-		o.appendedAt = m.now // else the rest follows as soon as this is durable
+		l.appendedAt = m.now // else the rest follows as soon as this is durable
 	}
-	o.inFlight, o.inFlightTo = true, o.pos-uint64(rest)
+	l.inFlight, l.inFlightTo = true, l.last-uint64(rest)
 	m.status.Counters.Appends++
-	m.do.Add(recovery.Action{Kind: recovery.Append, Data: encodeDeterminants(o.inFlightTo, o.pending[:n])})
-	o.pending = slices.Delete(o.pending, 0, n)
+	m.do.Add(recovery.Action{Kind: recovery.Append, Data: encodeDeterminants(l.inFlightTo, l.pending[:n])})
+	l.pending = slices.Delete(l.pending, 0, n)
 }
 
 func (m *Machine) onAppended() {
-	o := &m.determinants
-	if !o.inFlight {
+	l := &m.determinants
+	if !l.inFlight {
 		return
 	}
-	o.inFlight = false
-	o.durable = max(o.durable, o.inFlightTo)
-	for k := range m.out {
-		m.pump(&m.out[k])
+	l.inFlight = false
+	l.durable = max(l.durable, l.inFlightTo)
+	for o := range m.out {
+		m.pump(&m.out[o])
 	}
 	m.appendDeterminants(false)
 }
 
-// covered drops pending entries that a durable snapshot covers.
-func (o *determinantLog) covered(pos uint64) {
-	o.durable = max(o.durable, pos)
-	first := o.pos - uint64(len(o.pending)) + 1
-	if pos >= first {
-		n := copy(o.pending, o.pending[min(pos-first+1, uint64(len(o.pending))):])
-		o.pending = o.pending[:n]
+// covered drops pending entries that a durable snapshot covers: those up to a number.
+func (l *determinantLog) covered(number uint64) {
+	l.durable = max(l.durable, number)
+	first := l.last - uint64(len(l.pending)) + 1
+	if number >= first {
+		n := copy(l.pending, l.pending[min(number-first+1, uint64(len(l.pending))):])
+		l.pending = l.pending[:n]
 	}
 }
 
 const determinantVersion = 2
 
-var errDeterminants = fmt.Errorf("backtrack: order record: %w", checkpoint.ErrDamaged)
+var errDeterminants = fmt.Errorf("backtrack: determinants: %w", checkpoint.ErrDamaged)
 
-// A record of order stays small, since the log bounds its entries, and reasons may be long.
+// A record of determinants stays small, since the log bounds its entries, and reasons may be long.
 const (
 	maxRecord = 64 << 10
 	maxEntry  = 1 + 3*binary.MaxVarintLen64 // but for its reason
@@ -306,11 +305,11 @@ func fitting(entries []entry) (n int) {
 	return n
 }
 
-// encodeDeterminants encodes entries of which the last has number pos.
-func encodeDeterminants(pos uint64, entries []entry) []byte {
+// encodeDeterminants encodes entries of which the last has a given number.
+func encodeDeterminants(last uint64, entries []entry) []byte {
 	b := make([]byte, 0, 16+6*len(entries))
 	b = append(b, determinantVersion)
-	b = binary.AppendUvarint(b, pos-uint64(len(entries))+1)
+	b = binary.AppendUvarint(b, last-uint64(len(entries))+1)
 	b = binary.AppendUvarint(b, uint64(len(entries)))
 	for _, e := range entries {
 		b = append(b, byte(e.kind))
@@ -337,7 +336,7 @@ func decodeDeterminants(b []byte, inputs int) (first uint64, entries []entry, er
 		if e.kind == givenUpKind {
 			e.reason = string(d.Bytes(d.Uvarint()))
 		}
-		known := e.kind >= turn && e.kind <= lastKind && e.kind != choiceBase
+		known := e.kind >= turn && e.kind <= lastKind && e.kind != requested
 		if d.Bad() || !known || int(e.input) >= max(inputs, 1) {
 			return 0, nil, errDeterminants
 		}

@@ -1,8 +1,6 @@
 package backtrack
 
 import (
-	"slices"
-
 	"github.com/askback/askback/internal/channel"
 	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/msgid"
@@ -14,7 +12,7 @@ import (
 //	#1 … ───┤  ready frames  ├── hole ── ahead ──┤ …
 //
 // Invariant: stable <= consumed <= accepted. Frames between consumed and accepted wait in ready, without a hole;
-// frames above accepted wait in ahead, and what lies between is a hole.
+// frames above accepted wait in ahead, above a hole.
 type input struct {
 	index  recovery.Input
 	port   recovery.Port
@@ -27,12 +25,11 @@ type input struct {
 	accepted    msgid.Seq
 	acceptedSum uint32
 	ready       recovery.Queue
+	readyBytes  int
+	ahead       recovery.Ahead
 
-	ahead  []channel.Frame // by First
-	queued int             // bytes in ready and ahead
-
-	// proven: everything up to here has either arrived or is lost. Data and marks come in order, so whatever
-	// passes proves what went before it; replayed frames prove nothing.
+	// proven: everything up to here has either arrived or is lost. Data and marks come in order, so each proves what
+	// was sent before it; replayed frames prove nothing.
 	proven msgid.Seq
 
 	asked    msgid.Ranges // holes asked for and not yet filled
@@ -42,27 +39,27 @@ type input struct {
 	answered   bool // the source has answered this incarnation's hello
 	helloAt    recovery.Tick
 	helloDelay recovery.Tick
-	goal       msgid.Seq // what the source had released when it answered
+	goal       msgid.Seq // the source's released position when it answered
 
 	stable       msgid.Seq // covered by a durable snapshot
-	capturing    msgid.Seq // covered by the snapshot being stored
+	capturing    msgid.Seq // covered by the current snapshot
 	capturingSum uint32
 	capturingEnd bool
-	recorded     msgid.Seq // recorded order goes up to here: the credit that a replaying task grants
-	unacked      int       // bytes consumed since the source was last told
-	dropped      bool      // the bounded store was full since the last ASK
+	recorded     msgid.Seq // recorded turns go up to here: the credit that a replaying task grants
+	unacked      int       // bytes consumed since the last ACK
+	overflowed   bool      // a frame was dropped since the last ASK
 }
 
-// hello tells the source where this incarnation was restored (R3). It is repeated much sooner than an ASK: nothing but a
-// mark is sent for it, and the first answer may be lost between NATS servers that have not heard yet who listens.
+// hello reports to the source where this incarnation was restored (R3). It is repeated much sooner than an ASK: the answer is
+// only a mark, and the first one may be lost between NATS servers that do not know the subscription yet.
 func (m *Machine) hello(in *input) {
 	in.helloDelay = max(in.helloDelay, m.cfg.RetryEvery/16)
 	in.helloAt = m.now + in.helloDelay
-	in.helloDelay = backoff(in.helloDelay, m.cfg.RetryMax)
+	in.helloDelay = recovery.Backoff(in.helloDelay, 0, m.cfg.RetryMax)
 	m.signalSource(in, channel.Signal{Kind: channel.Hello, Seq: in.stable, Have: in.accepted, Sum: in.acceptedSum})
 }
 
-// onFrame takes a frame that came in, on the data or on the replay subject.
+// onFrame takes a frame that was received, on the data or on the replay subject.
 func (m *Machine) onFrame(in *input, f channel.Frame, replay bool) {
 	if f.Incarnation < in.source && m.bug != NoFence { // T4: a paused old incarnation may still send
 		m.status.Counters.Rejected += uint64(f.Count)
@@ -70,20 +67,20 @@ func (m *Machine) onFrame(in *input, f channel.Frame, replay bool) {
 	}
 	in.source = f.Incarnation
 	if replay {
-		m.countReplayed(uint64(f.Count))
+		m.status.CountReplayed(uint64(f.Count))
 	} else {
 		in.proven = max(in.proven, f.Last())
 	}
 	switch {
 	case f.Last() <= in.accepted: // T1
-		m.countDuplicates(uint64(f.Count))
+		m.status.CountDuplicates(uint64(f.Count))
 		if m.bug == DuplicateAccepted {
 			in.ready.Push(f)
 		}
 	case f.First > in.accepted+1: // T2
 		m.keepAhead(in, f)
-	case in.queued+f.Len() > 2*m.most():
-		// This may be a paused incarnation that gets what the credit of its successor lets go.
+	case in.queued()+f.Len() > 2*m.most():
+		// This may be a paused incarnation that receives the frames for which its successor gives credit.
 		m.overflow(in)
 	default:
 		m.accept(in, f)
@@ -95,24 +92,10 @@ func (m *Machine) onFrame(in *input, f channel.Frame, replay bool) {
 	}
 }
 
-func (m *Machine) countReplayed(n uint64) {
-	m.status.Counters.Replayed += n
-	if rec := &m.status.Recovery; rec.Restored && !rec.CaughtUp {
-		rec.Replayed += n
-	}
-}
-
-func (m *Machine) countDuplicates(n uint64) {
-	m.status.Counters.Duplicates += n
-	if rec := &m.status.Recovery; rec.Restored && !rec.CaughtUp {
-		rec.Duplicates += n
-	}
-}
-
 // accept puts a frame that continues the channel into the ready queue. Its history must be the one consumed (T5).
 func (m *Machine) accept(in *input, f channel.Frame) {
 	if f.First <= in.accepted { // T1: it straddles
-		m.countDuplicates(uint64(in.accepted + 1 - f.First))
+		m.status.CountDuplicates(uint64(in.accepted + 1 - f.First))
 		cut, err := f.Cut(in.accepted+1, f.Last())
 		if err != nil { // its items do not add up to its count: as good as lost
 			m.status.Counters.Rejected += uint64(f.Count)
@@ -121,7 +104,7 @@ func (m *Machine) accept(in *input, f channel.Frame) {
 		f = cut
 	}
 	if f.Before != in.acceptedSum && m.bug != ChecksumIgnored { // T5
-		m.fail(&recovery.DivergedError{
+		m.stage.Fail(m.do, &recovery.DivergedError{
 			ID:   msgid.ID{Channel: in.port.ID, Seq: f.First},
 			Want: in.acceptedSum, Got: f.Before,
 		})
@@ -129,66 +112,59 @@ func (m *Machine) accept(in *input, f channel.Frame) {
 	}
 	in.accepted, in.acceptedSum = f.Last(), f.After
 	in.askDelay = 0
-	in.queued += f.Len()
+	in.readyBytes += f.Len()
 	in.ready.Push(f)
 }
 
-// acceptAhead accepts what was held above a hole that is now filled.
+// acceptAhead accepts the frames that waited above a hole that is filled now.
 func (m *Machine) acceptAhead(in *input) {
-	n := 0
-	for n < len(in.ahead) && in.ahead[n].First <= in.accepted+1 && !m.failed {
-		f := in.ahead[n]
-		n++
-		in.queued -= f.Len()
+	for m.stage != recovery.StageFailed {
+		f, ok := in.ahead.Take(in.accepted)
+		if !ok {
+			return
+		}
 		if f.Last() <= in.accepted {
-			m.countDuplicates(uint64(f.Count))
+			m.status.CountDuplicates(uint64(f.Count))
 			continue
 		}
 		m.accept(in, f)
 	}
-	in.ahead = slices.Delete(in.ahead, 0, n)
 }
 
-// most is how many bytes may be queued before frames above a hole are dropped: more than credits allow. What fills
-// the hole is taken up to twice as much.
+// most is how many bytes may be queued before frames above a hole are dropped: more than credits allow. Frames that fill
+// the hole are taken up to twice as much.
 func (m *Machine) most() int { return m.cfg.HardBound + 4*m.cfg.Window }
 
-// overflow: a frame was dropped, since the bounded store is full. It is asked for again later, like one that was
-// lost on the way.
+// overflow: a frame was dropped, since the queue is full. It is asked for again later, like one that was lost on the way.
 func (m *Machine) overflow(in *input) {
 	m.status.Counters.Overflow++
-	in.dropped = true
+	in.overflowed = true
 }
 
-// hold keeps a frame above a hole.
+// keepAhead keeps a frame above a hole.
 func (m *Machine) keepAhead(in *input, f channel.Frame) {
-	at, _ := slices.BinarySearchFunc(in.ahead, f.First, func(h channel.Frame, s msgid.Seq) int {
-		return compareSeq(h.First, s)
-	})
-	if at < len(in.ahead) && in.ahead[at].First == f.First && in.ahead[at].Last() >= f.Last() {
-		m.countDuplicates(uint64(f.Count))
-		return
-	}
-	if in.queued+f.Len() > m.most() {
+	switch {
+	case in.ahead.Has(&f):
+		m.status.CountDuplicates(uint64(f.Count))
+	case in.queued()+f.Len() > m.most():
 		m.overflow(in)
-		return
+	default:
+		in.ahead.Add(f)
 	}
-	in.queued += f.Len()
-	in.ahead = slices.Insert(in.ahead, at, f)
 }
 
-// askForHoles asks for what is proven lost and was not asked for yet: one ASK holds the whole of it (T2, T3).
+// askForHoles asks for what is proven lost and was not asked for yet: one ASK names the whole of it (T2, T3).
 func (m *Machine) askForHoles(in *input) {
-	if in.accepted >= in.proven || m.failed {
+	if in.accepted >= in.proven || m.stage == recovery.StageFailed {
 		return
 	}
 	fresh := in.holes().Minus(in.asked)
-	if fresh.Empty() || in.dropped {
+	if fresh.Empty() || in.overflowed {
 		return
 	}
 	n := fresh.Count()
 	m.status.Counters.Missed += n
-	if rec := &m.status.Recovery; rec.Restored && !rec.CaughtUp {
+	if rec := &m.status.Recovery; rec.Open() {
 		rec.Missed += n
 		for _, r := range fresh {
 			rec.Asked.Add(in.port.ID, r)
@@ -198,10 +174,10 @@ func (m *Machine) askForHoles(in *input) {
 	m.ask(in, fresh)
 }
 
-// forgetMissed takes back what was asked for in vain: whoever was asked has died, and its successor sends it in order.
+// forgetMissed takes back what was asked for in vain: the source has died, and its successor sends that in order.
 func (m *Machine) forgetMissed(in *input, vain msgid.Ranges) {
 	m.status.Counters.Missed -= vain.Count()
-	if rec := &m.status.Recovery; rec.Restored && !rec.CaughtUp {
+	if rec := &m.status.Recovery; rec.Open() {
 		var set msgid.Set
 		for _, r := range vain.Intersect(rec.Asked.Of(in.port.ID)) {
 			set.Add(in.port.ID, r)
@@ -211,41 +187,28 @@ func (m *Machine) forgetMissed(in *input, vain msgid.Ranges) {
 	}
 }
 
-// ask sends an ASK and sets the time at which what is still missing then is asked for again.
+// ask sends an ASK, and sets the time at which what is missing then is asked for again.
 func (m *Machine) ask(in *input, what msgid.Ranges) {
 	if len(what) > channel.MaxRanges {
 		what = what[:channel.MaxRanges] // the rest when these are filled, or at the next repetition
 	}
 	in.askDelay = max(in.askDelay, m.cfg.RetryEvery)
 	in.askAt = m.now + in.askDelay
-	in.askDelay = backoff(in.askDelay, m.cfg.RetryMax)
+	in.askDelay = recovery.Backoff(in.askDelay, 0, m.cfg.RetryMax)
 	m.status.Counters.Asks++
 	m.signalSource(in, channel.Signal{Kind: channel.Ask, Seq: in.stable, Ranges: what})
 }
 
 // holes returns what is missing between accepted and proven.
-func (in *input) holes() msgid.Ranges {
-	var r msgid.Ranges
-	next := in.accepted + 1
-	for i := range in.ahead {
-		if f := &in.ahead[i]; f.First > next {
-			r.Add(seqRange(next, min(f.First-1, in.proven)))
-		}
-		next = max(next, in.ahead[i].Last()+1)
-	}
-	if next <= in.proven {
-		r.Add(seqRange(next, in.proven))
-	}
-	return r
-}
+func (in *input) holes() msgid.Ranges { return in.ahead.Holes(in.accepted, in.proven) }
 
 // tickInput repeats a hello without answer, and an ASK without effect, with growing delay (T2).
 func (m *Machine) tickInput(in *input) {
 	if !in.answered && m.now >= in.helloAt {
 		m.hello(in)
 	}
-	if in.dropped && in.queued < m.cfg.HardBound {
-		in.dropped = false
+	if in.overflowed && in.queued() < m.cfg.HardBound {
+		in.overflowed = false
 		m.askForHoles(in)
 	}
 	if len(in.asked) == 0 || m.now < in.askAt {
@@ -263,8 +226,9 @@ func (m *Machine) tickInput(in *input) {
 	}
 }
 
-// onMark: the source has released up to a position, and says so in order with its data; what has not arrived by
-// now is lost (T3). A new incarnation of the source says what it regenerated, and wants to know what we have.
+// onMark: the source has released the channel up to a position. The mark comes in order with the data, so tuples that have
+// not arrived by now are lost (T3). With a greeting, a new incarnation of the source reports what it has regenerated, and
+// asks for this task's position.
 func (m *Machine) onMark(in *input, sig *channel.Signal) {
 	if sig.Incarnation < in.source && m.bug != NoFence { // T4
 		m.status.Counters.Rejected++
@@ -272,7 +236,7 @@ func (m *Machine) onMark(in *input, sig *channel.Signal) {
 	}
 	in.source = sig.Incarnation
 	if sig.Flags&channel.Greet != 0 {
-		// It will publish in order whatever lies above what we have: earlier ASKs are void.
+		// It will publish in order all that lies above this task's position: earlier ASKs are void.
 		m.forgetMissed(in, in.holes().Intersect(in.asked))
 		in.asked, in.askDelay = nil, 0
 		in.proven = in.accepted
@@ -287,7 +251,7 @@ func (m *Machine) onMark(in *input, sig *channel.Signal) {
 		in.answered, in.goal = true, sig.Seq
 	}
 	if sig.Flags&channel.Urge != 0 {
-		m.snap.urged = true
+		m.snap.onUrge()
 	}
 	in.proven = max(in.proven, sig.Seq)
 	m.askForHoles(in)
@@ -297,22 +261,22 @@ func (m *Machine) onMark(in *input, sig *channel.Signal) {
 	}
 }
 
-// onRefuse: our log is older than what we told this source (S4).
+// onRefuse: this task's log is older than what the task has reported to its source as stable (S4).
 func (m *Machine) onRefuse(in *input, sig *channel.Signal) {
 	if sig.Incarnation < in.source || sig.For != m.cfg.Incarnation {
 		m.status.Counters.Rejected++
 		return
 	}
-	m.fail(&recovery.WentBackError{Channel: in.port.ID, Restored: sig.Have, Stable: sig.Seq})
+	m.stage.Fail(m.do, &recovery.WentBackError{Channel: in.port.ID, Restored: sig.Have, Stable: sig.Seq})
 }
 
-// ack tells the source what is stable, what was received without a hole, and what was consumed. While recorded
-// order is repeated the task grants credit up to the end of the record: it consumed that much before, so it
-// cannot be flooded, and a source must not wait for credit on one channel while we wait for another.
+// ack reports to the source the positions that are stable, received without a hole, and consumed. While recorded turns are
+// repeated the task grants credit up to the end of the record: it consumed that much before, so it cannot be flooded, and
+// a source must not wait for credit on one channel while this task waits for another.
 func (m *Machine) ack(in *input) {
 	in.unacked = 0
 	var flags channel.SignalFlags
-	if m.debtReported {
+	if m.debt.reported {
 		flags = channel.ReplayDebt
 	}
 	m.signalSource(in, channel.Signal{
@@ -327,7 +291,10 @@ func (m *Machine) ackAll() {
 	}
 }
 
-// pop takes the next frame, or its first most tuples if it has more.
+// queued returns the bytes received and not consumed.
+func (in *input) queued() int { return in.readyBytes + in.ahead.Bytes() }
+
+// pop takes the next frame; of a frame with more tuples than most, the first ones.
 func (in *input) pop(most uint64) channel.Frame {
 	f := *in.ready.Front()
 	if uint64(f.Count) > most {
@@ -337,20 +304,10 @@ func (in *input) pop(most uint64) channel.Frame {
 		rest, err2 := f.Cut(f.First+msgid.Seq(most), f.Last())
 		if err1 == nil && err2 == nil {
 			*in.ready.Front() = rest
-			in.queued -= first.Len()
+			in.readyBytes -= first.Len()
 			return first
 		}
 	}
-	in.queued -= f.Len()
+	in.readyBytes -= f.Len()
 	return in.ready.Pop()
-}
-
-func compareSeq(a, b msgid.Seq) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }

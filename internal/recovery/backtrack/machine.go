@@ -21,14 +21,10 @@ type Machine struct {
 	determinants determinantLog
 	snap         snapshots
 
-	turn          int           // the input that Ready looks at first
-	working       bool          // between Deliver, Poll, Fire or Finish and Consumed: no snapshot may be taken
-	ended         bool          // the operator has finished and its end marks are sealed
-	done          bool          // Done was said
-	failed        bool          // Fail was said
-	debtReported  bool          // the sources know that this task is in replay debt
-	debtAt        recovery.Tick // when it is reported to the sources, and again; 0: there is none
-	retainedBytes int           // of all frames kept for resending
+	stage         recovery.Stage
+	turns         recovery.Turns
+	debt          debt
+	retainedBytes int // of all frames kept for resending
 	status        recovery.Status
 }
 
@@ -45,10 +41,10 @@ func newMachine(cfg recovery.Config, history recovery.History, bug Bug) (recover
 		m.in[i].index, m.in[i].port = recovery.Input(i), cfg.Inputs[i]
 	}
 	m.out = make([]output, len(cfg.Outputs))
-	for i := range m.out {
-		m.out[i].index, m.out[i].port = recovery.Output(i), cfg.Outputs[i]
+	for o := range m.out {
+		m.out[o].index, m.out[o].port = recovery.Output(o), cfg.Outputs[o]
 	}
-	m.determinants.recorded = m.cfg.Pessimism == recovery.Optimistic && (len(m.in) > 1 || m.cfg.Timers) && bug != NoDeterminants
+	m.determinants.turns = m.cfg.Pessimism == recovery.Optimistic && (len(m.in) > 1 || m.cfg.Timers) && bug != NoDeterminants
 	if err := m.restore(history); err != nil {
 		return nil, fmt.Errorf("backtrack: restore %v: %w", cfg.Self, err)
 	}
@@ -59,7 +55,7 @@ func newMachine(cfg recovery.Config, history recovery.History, bug Bug) (recover
 
 // Step implements recovery.Machine.
 func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
-	if m.failed {
+	if m.stage == recovery.StageFailed {
 		return
 	}
 	m.do = do
@@ -77,13 +73,13 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 	case recovery.Sealed:
 		m.onSealed(&m.out[ev.Output], ev.Frame)
 	case recovery.DeterminantRequested:
-		m.onDeterminant(ev.Determinant, entry{input: ev.Input, value: ev.Value, reason: ev.Reason})
+		m.onDeterminant(entry{kind: kindOf(ev.Determinant), input: ev.Input, value: ev.Value, reason: ev.Reason})
 	case recovery.EndOfInput:
 		m.in[ev.Input].ended = true
 	case recovery.Consumed:
 		m.onConsumed()
 	case recovery.TimerDue:
-		m.onDue(ev.Value)
+		m.onTimerDue(ev.Value)
 	case recovery.Ended:
 		m.onEnded()
 	case recovery.Idle:
@@ -100,8 +96,8 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 	m.do = nil
 }
 
-// onStarted opens every channel from both ends: a target says where it was restored (R3), a source asks what its
-// target has. Nothing is published before the target is known to listen, so a start loses nothing.
+// onStarted opens every channel from both ends: a target reports where it was restored (R3), a source asks its target for
+// its position. Nothing is published before the target is known to listen, so a start loses nothing.
 func (m *Machine) onStarted() {
 	for i := range m.in {
 		m.hello(&m.in[i])
@@ -125,14 +121,13 @@ func (m *Machine) onTick(now recovery.Tick) {
 	m.considerSnapshot()
 }
 
-// onSignal sends each signal to the side that it concerns: marks and refusals come from sources, the rest from
-// targets.
+// onSignal hands each signal to the side that it concerns: marks and refusals come from sources, the rest from targets.
 func (m *Machine) onSignal(ev *recovery.Event) {
 	sig := &ev.Signal
 	if sig.For > m.cfg.Incarnation && m.bug != NoFence {
-		// It answers our successor: we were taken for dead. The log would tell us at the next append; until then we
-		// would take for our own what the successor did.
-		m.fail(&checkpoint.FencedError{Alias: m.cfg.Self, Mine: m.cfg.Incarnation, By: sig.For})
+		// It answers a successor: this task was believed dead. The log would report that at the next append; until then
+		// the task would take for its own what its successor did.
+		m.stage.Fail(m.do, &checkpoint.FencedError{Alias: m.cfg.Self, Mine: m.cfg.Incarnation, By: sig.For})
 		return
 	}
 	switch sig.Kind {
@@ -151,32 +146,26 @@ func (m *Machine) onSignal(ev *recovery.Event) {
 	m.considerSnapshot()
 }
 
-// onReady lets the task run its operator, if there is something to run it on and room for what it may emit.
+// onReady lets the task run its operator, if there is something to run it on and room for its output.
 func (m *Machine) onReady() {
 	switch {
-	case m.working || m.ended || m.blocked() != recovery.NoOutput:
+	case m.stage != recovery.StageWaiting || m.blocked() != recovery.NoOutput:
 	case m.cfg.Pessimism == recovery.PerTuple && m.gated():
 		// One tuple, one record: the next waits until the effects of this one are durable.
 	case m.cfg.Spout:
-		m.begin()
-		m.do.Add(recovery.Action{Kind: recovery.Poll})
-	case len(m.determinants.replay) > 0 && m.determinants.recorded:
+		m.run(recovery.Action{Kind: recovery.Poll})
+	case m.replaying() && m.determinants.turns:
 		m.repeat()
 	case m.inputsEnded():
 		m.finish()
 	default:
-		for k := range m.in {
-			i := (m.turn + k) % len(m.in)
-			if m.in[i].ready.Len() > 0 {
-				m.turn = i + 1
-				m.deliver(&m.in[i], m.in[i].pop(m.batch()))
-				return
-			}
+		if in := recovery.Next(&m.turns, m.in, func(in *input) bool { return in.ready.Len() > 0 }); in != nil {
+			m.deliver(in, in.pop(m.batch()))
 		}
 	}
 }
 
-// batch returns how many tuples to deliver at once at the most.
+// batch returns the largest number of tuples to deliver at once.
 func (m *Machine) batch() uint64 {
 	if m.cfg.Pessimism == recovery.PerTuple {
 		return 1
@@ -184,57 +173,53 @@ func (m *Machine) batch() uint64 {
 	return 1 << 62
 }
 
-// deliver hands a frame to the operator, having recorded that it was this channel's turn (D1).
+// deliver hands a frame to the operator, and records that it was this input's turn (D1).
 func (m *Machine) deliver(in *input, f channel.Frame) {
 	in.consumed, in.sum = f.Last(), f.After
 	in.unacked += f.Len()
 	m.status.Counters.Consumed += uint64(f.Count)
-	m.begin()
-	if m.determinants.recorded && len(m.determinants.replay) == 0 {
-		m.determinants.consume(in.index, uint64(f.Count))
+	if m.determinants.turns && !m.replaying() {
+		m.determinants.turn(in.index, uint64(f.Count))
 	}
-	m.do.Add(recovery.Action{Kind: recovery.Deliver, Input: in.index, Frame: f, GivenUp: m.determinants.givenUp(in.index, f)})
+	m.run(recovery.Action{Kind: recovery.Deliver, Input: in.index, Frame: f, GivenUp: m.determinants.givenUp(in.index, f)})
 }
 
-// finish lets the operator finish. It may make choices like any other run, but no entry begins it in the order: it comes
+// finish lets the operator finish. It may need determinants like any other run, but no entry begins it in the log: it comes
 // when all inputs have ended, and nothing comes after it.
-func (m *Machine) finish() {
-	m.begin()
-	m.do.Add(recovery.Action{Kind: recovery.Finish})
-}
+func (m *Machine) finish() { m.run(recovery.Action{Kind: recovery.Finish}) }
 
-// begin marks the operator as running. A pessimistic task numbers each run, since a run's outputs wait for the
-// record of its effects.
-func (m *Machine) begin() {
-	m.working = true
-	m.snap.dirty = true
+// run lets the operator run. A pessimistic task numbers each run, since a run's outputs wait for the record of its
+// effects.
+func (m *Machine) run(a recovery.Action) {
+	m.stage.Run(m.do, a)
+	m.snap.Change()
 	if m.cfg.Pessimism != recovery.Optimistic {
-		m.determinants.pos++
+		m.determinants.last++
 	}
 }
 
 func (m *Machine) onConsumed() {
-	m.working = false
+	m.stage.Consumed()
 	for i := range m.in {
-		if m.in[i].unacked >= m.cfg.Window/3 {
-			m.ack(&m.in[i])
+		if in := &m.in[i]; in.unacked >= m.cfg.Window/3 {
+			m.ack(in)
 		}
 	}
-	m.debtAt = 0 // it is fed
+	m.debt.reportAt = 0 // it gets input
 	m.watchDebt()
 	m.checkCaughtUp()
 	m.considerSnapshot()
 }
 
-// onEnded: the operator will emit nothing more. Its last snapshot is taken at once, so that its sources may end.
+// onEnded: the operator will emit nothing more. The task's last snapshot is taken at once, so that its sources may end.
 func (m *Machine) onEnded() {
-	m.ended, m.snap.dirty = true, true
-	m.working = false
-	if len(m.determinants.replay) > 0 {
-		m.fail(&recovery.ReplayError{Alias: m.cfg.Self, What: fewerChoices})
+	m.stage.Finish()
+	m.snap.Change()
+	if m.replaying() {
+		m.failReplay(fewerDeterminants)
 		return
 	}
-	m.compareEnd()
+	m.verifyEnd()
 	m.considerSnapshot()
 }
 
@@ -244,33 +229,18 @@ func (m *Machine) onIdle() {
 }
 
 func (m *Machine) inputsEnded() bool {
-	for i := range m.in {
-		if !m.in[i].ended {
-			return false
-		}
-	}
-	return len(m.in) > 0
+	return recovery.InputsEnded(m.in, func(in *input) bool { return in.ended })
 }
 
-// checkDone says Done once everything that this task emitted is safe with its targets, and its own end is durable.
+// checkDone: the task is done once everything that it emitted is safe with its targets, and its own end is durable.
 func (m *Machine) checkDone() {
-	if m.done || !m.ended || !m.snap.final {
-		return
-	}
-	for o := range m.out {
-		if m.out[o].stable < m.out[o].emitted {
-			return
-		}
-	}
-	m.done = true
-	m.do.Add(recovery.Action{Kind: recovery.Done})
+	recovery.CheckDone(&m.stage, m.do, m.snap.Final(), m.out, func(out *output) bool { return out.stable >= out.emitted })
 }
 
-// checkCaughtUp closes the account of a recovery: the task has consumed, under recorded order and then freely,
-// all that its sources had released when they answered its hello.
+// checkCaughtUp closes the account of a recovery: the task has consumed, in the recorded turns and then freely, all that
+// its sources had released when they answered its hello.
 func (m *Machine) checkCaughtUp() {
-	rec := &m.status.Recovery
-	if !rec.Restored || rec.CaughtUp || len(m.determinants.replay) > 0 {
+	if !m.status.Recovery.Open() || m.replaying() {
 		return
 	}
 	for i := range m.in {
@@ -285,44 +255,43 @@ func (m *Machine) checkCaughtUp() {
 			}
 		}
 	}
-	rec.CaughtUp = true
+	m.status.Recovery.CaughtUp = true
 }
 
-func (m *Machine) fail(err error) {
-	m.failed = true
-	m.do.Add(recovery.Action{Kind: recovery.Fail, Err: err})
+// failReplay stops the task: its operator is not deterministic.
+func (m *Machine) failReplay(what string) {
+	m.stage.Fail(m.do, &recovery.ReplayError{Alias: m.cfg.Self, What: what})
 }
 
 // signalSource sends a signal to the source of a channel.
 func (m *Machine) signalSource(in *input, sig channel.Signal) {
-	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, in.port.Number, m.cfg.Incarnation
-	m.do.Add(recovery.Action{Kind: recovery.Signal, Input: in.index, Signal: sig})
+	m.do.Add(m.cfg.ToSource(in.index, sig))
 }
 
-// signalTarget sends a signal to the target of a channel: marks in order with the data.
+// signalTarget sends a signal to the target of a channel.
 func (m *Machine) signalTarget(out *output, sig channel.Signal) {
-	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, out.port.Number, m.cfg.Incarnation
-	m.do.Add(recovery.Action{Kind: recovery.Signal, Output: out.index, Signal: sig, InBand: sig.Kind == channel.Mark})
+	m.do.Add(m.cfg.ToTarget(out.index, sig))
 }
 
 // Status implements recovery.Machine.
 func (m *Machine) Status() *recovery.Status {
 	s := &m.status
-	s.Replaying = len(m.determinants.replay) > 0
+	s.Replaying = m.replaying()
 	s.Blocked = m.blocked()
 	s.ReplayDebt = m.inDebt()
 	s.Starved = m.starved()
-	s.Finished = m.ended
+	s.Finished = m.stage.Finished()
 	s.Clean = m.clean()
 	s.Retained = m.retainedBytes
 	s.Wake = m.wake()
 	s.Queued, s.Waiting = 0, 0
 	for i := range m.in {
-		if in := &m.in[i]; len(in.asked) > 0 {
+		in := &m.in[i]
+		if len(in.asked) > 0 {
 			s.Waiting += in.holes().Intersect(in.asked).Count()
 		}
-		s.Queued += m.in[i].queued
-		s.Inputs[i] = recovery.Position{Seq: m.in[i].consumed, Sum: m.in[i].sum}
+		s.Queued += in.queued()
+		s.Inputs[i] = recovery.Position{Seq: in.consumed, Sum: in.sum}
 	}
 	for o := range m.out {
 		s.Outputs[o] = recovery.Position{Seq: m.out[o].emitted, Sum: m.out[o].sum}
@@ -332,32 +301,23 @@ func (m *Machine) Status() *recovery.Status {
 
 // wake returns the earliest moment at which something is to be done without an event.
 func (m *Machine) wake() recovery.Tick {
-	var at recovery.Tick
-	sooner := func(t recovery.Tick) {
-		if t != 0 && (at == 0 || t < at) {
-			at = t
-		}
-	}
+	at := recovery.Sooner(m.debt.reportAt, m.snapshotWake())
 	for i := range m.in {
-		if in := &m.in[i]; len(in.asked) > 0 {
-			sooner(in.askAt)
+		in := &m.in[i]
+		if len(in.asked) > 0 {
+			at = recovery.Sooner(at, in.askAt)
 		}
-		if !m.in[i].answered {
-			sooner(m.in[i].helloAt)
+		if !in.answered {
+			at = recovery.Sooner(at, in.helloAt)
 		}
 	}
 	for o := range m.out {
-		sooner(m.out[o].markAt)
+		at = recovery.Sooner(at, m.out[o].markAt)
 	}
 	if m.gated() && !m.determinants.inFlight {
-		sooner(m.now + 1)
+		at = recovery.Sooner(at, m.now+1)
 	}
-	sooner(m.debtAt)
-	sooner(m.snapshotWake())
 	return at
 }
-
-// backoff doubles a delay up to its bound.
-func backoff(delay, bound recovery.Tick) recovery.Tick { return min(2*delay, bound) }
 
 func seqRange(first, last msgid.Seq) msgid.Range { return msgid.Range{First: first, Last: last} }

@@ -14,7 +14,7 @@ import (
 //
 // Invariant: stable <= emitted and stable <= released. A restored source may learn that its earlier incarnation
 // released more than it has regenerated yet; then released is above emitted, and what it regenerates up to there
-// is kept and not sent (R4).
+// is retained and not sent (R4).
 type output struct {
 	index  recovery.Output
 	port   recovery.Port
@@ -25,35 +25,35 @@ type output struct {
 	released msgid.Seq
 	stable   msgid.Seq
 
-	retained recovery.Retention // above stable, each with the order position that led to it: it may go when that is durable (D2)
+	retained recovery.Retention // above stable, each with its gate: it may go when that is durable (D2)
 	sent     int                // as many of them, the oldest, are released
 
-	open         bool              // the target has said what it has; nothing is published before
+	open         bool              // the target has reported its position; nothing is published before
 	consumed     msgid.Seq         // flow control: the target has consumed up to here
 	credit       uint64            // the offset of consumed: a frame may go if it begins less than a window above
-	verified     bool              // the target has told this incarnation what it has
-	have         msgid.Seq         // what it has and this incarnation has not regenerated yet; 0: nothing
+	verified     bool              // the target has answered this incarnation, and its position was compared or will be
+	have         msgid.Seq         // the target's position, which this incarnation has not regenerated yet; 0: none
 	haveSum      uint32            // running checksum at have, of what the target has
-	targetInDebt bool              // the target owes its own targets what they have consumed before; see inDebt
-	stableInc    msgid.Incarnation // whose ACK made it so
+	targetInDebt bool              // the target is in replay debt; see inDebt
+	stableInc    msgid.Incarnation // of the target whose ACK raised stable
 	begun        msgid.Seq         // stable when this incarnation began
 	saved        msgid.Seq         // emitted at the last durable snapshot
-	captured     msgid.Seq         // emitted at the snapshot being stored
+	captured     msgid.Seq         // emitted at the current snapshot
 	capturedSum  uint32
-	wanted       msgid.Ranges
+	wanted       msgid.Ranges // asked for, and not resent yet
 
 	markAt    recovery.Tick // when the high-water mark is repeated; 0: never
 	markDelay recovery.Tick
 	urgedAt   recovery.Tick
 	wave      uint64
-	fresh     bool // the target has told of a new wave since our last snapshot
+	fresh     bool // the target has reported a new wave since the last snapshot of this task
 }
 
-// onSealed keeps a new frame, and releases what may go.
+// onSealed retains a new frame, and releases all that may go.
 func (m *Machine) onSealed(out *output, f channel.Frame) {
 	out.emitted, out.sum = f.Last(), f.After
 	if out.have != 0 && out.have <= out.emitted {
-		m.compare(out, f)
+		m.verify(out, f)
 	}
 	m.status.Counters.Emitted += uint64(f.Count)
 	if out.consumed >= f.Last() {
@@ -64,14 +64,14 @@ func (m *Machine) onSealed(out *output, f channel.Frame) {
 		m.do.Add(recovery.Action{Kind: recovery.Free, Output: out.index, Frame: f})
 		return
 	}
-	out.retained.Push(f, m.determinants.pos)
+	out.retained.Push(f, m.determinants.last)
 	m.retainedBytes += f.Len()
 	m.pump(out)
 	m.appendDeterminants(false)
 	m.urge()
 }
 
-// pump releases in order what may go, then answers what was asked for.
+// pump releases in order all that may go, then answers the ASK.
 func (m *Machine) pump(out *output) {
 	if !out.open {
 		return
@@ -97,8 +97,8 @@ func (m *Machine) pump(out *output) {
 	}
 }
 
-// resend answers an ASK with exactly what was asked for, as far as it is released, and no further above what the
-// target has consumed than its window: the target is not flooded, and live traffic flows between (S2).
+// resend answers an ASK with exactly the tuples that it names, as far as they are released, and no further above the
+// target's consumed position than its window: the target is not flooded, and live traffic flows between (S2).
 func (m *Machine) resend(out *output) {
 	for len(out.wanted) > 0 {
 		want := out.wanted[0]
@@ -120,7 +120,7 @@ func (m *Machine) resend(out *output) {
 		if part.First > f.First || part.Last < f.Last() {
 			cut, err := f.Cut(part.First, part.Last)
 			if err != nil {
-				continue // its items do not add up: the target would refuse it anyway
+				continue // its items do not add up: the target would reject it anyway
 			}
 			f = cut
 		}
@@ -129,8 +129,8 @@ func (m *Machine) resend(out *output) {
 	}
 }
 
-// onHello: the target was restored, at a position (R3). It is answered with the high-water mark, in order with
-// the data: what the target does not have when the mark arrives, it missed.
+// onHello: the target was restored, at a position (R3). It is answered with the high-water mark, in order with the data:
+// tuples that the target does not have when the mark arrives are missing.
 func (m *Machine) onHello(out *output, sig *channel.Signal) {
 	if !m.admitTarget(out, sig, sig.Seq) {
 		return
@@ -142,18 +142,18 @@ func (m *Machine) onHello(out *output, sig *channel.Signal) {
 	m.pump(out)
 }
 
-// meet checks the incarnation of the target (T4), and takes note of a new one that was restored at a position.
-// It reports whether the signal counts.
+// admitTarget checks the incarnation of the target (T4), and begins flow control anew for one that was restored at a
+// position. It reports whether the signal counts.
 func (m *Machine) admitTarget(out *output, sig *channel.Signal, restored msgid.Seq) bool {
 	if highest := max(out.target, out.stableInc); sig.Incarnation < highest && m.bug != NoFence {
 		m.status.Counters.Rejected++
-		// Whoever it is learns from this that it was taken for dead, or that its log has forgotten its incarnations;
-		// to the highest one it is a mark like any other.
+		// The sender learns from this that it was believed dead, or that its log has forgotten incarnations; to the highest
+		// one it is a mark like any other.
 		m.signalTarget(out, channel.Signal{Kind: channel.Mark, Seq: out.released, For: highest})
 		return false
 	}
-	// S4. What answers this incarnation was sent after it began, and can be behind what was stable then only if the
-	// target's log went back: even the count of its incarnations may have.
+	// S4. An answer to this incarnation was sent after it began, and can be behind the position that was stable then only
+	// if the target's log went back: even the count of its incarnations may have.
 	back := restored < out.stable && sig.Incarnation > out.stableInc || restored < out.begun && sig.For == m.cfg.Incarnation
 	if back && m.bug != NoRefusal {
 		m.signalTarget(out, channel.Signal{
@@ -169,9 +169,9 @@ func (m *Machine) admitTarget(out *output, sig *channel.Signal, restored msgid.S
 	return true
 }
 
-// note takes what the target says it has, of this incarnation and the last ones, the first time it does: it must be
-// what is emitted, or will be, when it is regenerated (T5). The target itself would notice a difference only when a
-// frame follows, and there may be none.
+// verifyTarget takes the position that the target reports, the first time it answers this incarnation. Up to there it must
+// have what this task has emitted, or will have when it is regenerated (T5). The target itself would notice a difference
+// only when a frame follows, and there may be none.
 func (m *Machine) verifyTarget(out *output, sig *channel.Signal) {
 	if out.verified || sig.For != m.cfg.Incarnation {
 		return
@@ -179,20 +179,20 @@ func (m *Machine) verifyTarget(out *output, sig *channel.Signal) {
 	out.verified = true
 	out.have, out.haveSum = sig.Have, sig.Sum
 	if out.have > out.emitted {
-		m.compareEnd()
+		m.verifyEnd()
 	} else if k := out.retained.Find(out.have); k < out.retained.Len() && out.retained.At(k).Frame.First <= out.have {
-		m.compare(out, out.retained.At(k).Frame)
+		m.verify(out, out.retained.At(k).Frame)
 	} else {
 		out.have = 0 // it is stable
 	}
 }
 
-// compare checks what the target has against the frame in which that ends.
-func (m *Machine) compare(out *output, f channel.Frame) {
+// verify compares the target's position with the frame in which it lies.
+func (m *Machine) verify(out *output, f channel.Frame) {
 	if out.have < f.Last() {
 		cut, err := f.Cut(f.First, out.have)
 		if err != nil {
-			m.fail(fmt.Errorf("backtrack: compare with what %v has: %w", out.port.ID, err))
+			m.stage.Fail(m.do, fmt.Errorf("backtrack: compare with what %v has: %w", out.port.ID, err))
 			return
 		}
 		f = cut
@@ -203,21 +203,21 @@ func (m *Machine) compare(out *output, f channel.Frame) {
 	out.have = 0
 }
 
-// compareEnd: a task that has ended and has not regenerated all that its targets have is another than it was (T5).
-func (m *Machine) compareEnd() {
+// verifyEnd: a task that has finished, and has not regenerated all that its targets have, is not deterministic (T5).
+func (m *Machine) verifyEnd() {
 	for o := range m.out {
-		if out := &m.out[o]; m.ended && out.have > out.emitted && !m.failed && m.bug != ChecksumIgnored {
+		if out := &m.out[o]; m.stage.Finished() && out.have > out.emitted && m.bug != ChecksumIgnored {
 			m.diverge(out, out.emitted, out.sum)
 		}
 	}
 }
 
-// diverge fails: up to a position, what the target has is not what this task has emitted.
+// diverge fails: up to a position, the target has something else than this task has emitted.
 func (m *Machine) diverge(out *output, at msgid.Seq, sum uint32) {
-	m.fail(&recovery.DivergedError{ID: msgid.ID{Channel: out.port.ID, Seq: at + 1}, Want: out.haveSum, Got: sum})
+	m.stage.Fail(m.do, &recovery.DivergedError{ID: msgid.ID{Channel: out.port.ID, Seq: at + 1}, Want: out.haveSum, Got: sum})
 }
 
-// openAt begins to publish: the target has everything up to have, the rest goes out in order.
+// openAt begins to publish: the target has all up to a position, and the rest goes out in order.
 func (m *Machine) openAt(out *output, have msgid.Seq) {
 	out.open = true
 	out.released = max(have, out.stable)
@@ -226,7 +226,7 @@ func (m *Machine) openAt(out *output, have msgid.Seq) {
 	m.checkCaughtUp()
 }
 
-// onAck trims what is stable (S1) and gives credit.
+// onAck trims what is stable (S1), and takes credit.
 func (m *Machine) onAck(out *output, sig *channel.Signal) {
 	if !m.admitTarget(out, sig, sig.Seq) {
 		return
@@ -254,12 +254,12 @@ func (m *Machine) onAck(out *output, sig *channel.Signal) {
 	m.checkDone()
 }
 
-// setConsumed notes the target's position, and its offset in bytes.
+// setConsumed sets the target's consumed position, and its offset in bytes.
 func (out *output) setConsumed(s msgid.Seq) {
 	out.consumed, out.credit = s, out.retained.After(s)
 }
 
-// trim drops what a durable snapshot of the target covers (S1), and nothing above it.
+// trim drops the frames that a durable snapshot of the target covers, and none above them (S1).
 func (m *Machine) trim(out *output, stable msgid.Seq) {
 	if m.bug == EarlyTrim {
 		stable++
@@ -277,13 +277,13 @@ func (m *Machine) trim(out *output, stable msgid.Seq) {
 	}
 }
 
-// onAsk notes what the target asks for: the released part, of what no ACK has overtaken (S2, S4).
+// onAsk takes the ranges that the target asks for: the released part, as far as no ACK has overtaken it (S2, S4).
 func (m *Machine) onAsk(out *output, sig *channel.Signal) {
 	if !m.admitTarget(out, sig, sig.Seq) {
 		return
 	}
 	if !out.open {
-		return // once it has told what it has, the rest goes out in order
+		return // once the target has reported its position, the rest goes out in order
 	}
 	for _, r := range sig.Ranges {
 		r.First, r.Last = max(r.First, out.stable+1), min(r.Last, out.released)
@@ -294,20 +294,20 @@ func (m *Machine) onAsk(out *output, sig *channel.Signal) {
 	m.pump(out)
 }
 
-// greet tells the target that this incarnation of its source is new; its answer opens the channel.
+// greet asks the target for its position, since this incarnation of its source is new. The answer opens the channel.
 func (m *Machine) greet(out *output) {
 	out.markDelay = max(out.markDelay, m.cfg.MarkEvery)
 	out.markAt = m.now + out.markDelay
-	out.markDelay = backoff(out.markDelay, m.cfg.MarkMax)
+	out.markDelay = recovery.Backoff(out.markDelay, 0, m.cfg.MarkMax)
 	m.signalTarget(out, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, Seq: out.emitted})
 }
 
-// mark tells the target, in order with the data, how far the channel is released (S3).
+// mark reports to the target, in order with the data, how far the channel is released (S3).
 func (m *Machine) mark(out *output, flags channel.SignalFlags) {
 	if m.bug == NoMark {
 		return
 	}
-	if m.ended && out.released >= out.emitted {
+	if m.stage.Finished() && out.released >= out.emitted {
 		flags |= channel.Ended
 	}
 	m.signalTarget(out, channel.Signal{Kind: channel.Mark, Flags: flags, Seq: out.released})
@@ -325,7 +325,7 @@ func (m *Machine) tickOutput(out *output) {
 		out.markAt = 0
 	default:
 		out.markAt = m.now + out.markDelay
-		out.markDelay = backoff(out.markDelay, m.cfg.MarkMax)
+		out.markDelay = recovery.Backoff(out.markDelay, 0, m.cfg.MarkMax)
 		m.mark(out, 0)
 	}
 }
@@ -346,10 +346,16 @@ func (m *Machine) urge() {
 
 func (m *Machine) urgeEvery() recovery.Tick { return max(1, m.cfg.SnapshotEvery/10) }
 
-// owes reports whether a target waits for what it, or a target of its, has consumed before: under recorded order
-// it can take nothing else meanwhile, so nothing may keep this task from regenerating that. Frames are cut in other
-// places than the first time, and other frames are retained, so windows and bounds that sufficed then may not now:
-// we could wait for the credit of one target, which waits for the turn of another, which waits for us. What is
+// A debt is that this task has not yet regenerated what a target, or a target of that, has consumed before.
+type debt struct {
+	reported bool          // the sources know of it
+	reportAt recovery.Tick // when it is reported, and reported again; 0: there is none
+}
+
+// inDebt reports whether a target waits for what it, or a target of its, has consumed before: while it repeats recorded
+// turns it can take nothing else meanwhile, so nothing may keep this task from regenerating that. Frames are cut in other
+// places than the first time, and other frames are retained, so windows and bounds that sufficed then may not now: this task
+// could wait for the credit of one target, which waits for the turn of another, which waits for this task. What is
 // emitted beyond the bounds is bounded by what was emitted before.
 func (m *Machine) inDebt() bool {
 	for o := range m.out {
@@ -360,52 +366,39 @@ func (m *Machine) inDebt() bool {
 	return false
 }
 
-// watchDebt notes when this task begins or ceases to owe, or to repeat its record, which it cannot leave half done
-// either. Its sources are told if it gets nothing for a while, so that an ordinary recovery does not speak of it.
+// watchDebt notices when this task gets into debt or out of it. To repeat the record is like a debt: it cannot be left half
+// done either. The sources get a report if this task receives no input for a while, so in an ordinary recovery there is none.
 func (m *Machine) watchDebt() {
-	switch owes := m.inDebt() || len(m.determinants.replay) > 0; {
-	case !owes && m.debtReported:
-		m.debtReported, m.debtAt = false, 0
+	switch in := m.inDebt() || m.replaying(); {
+	case !in && m.debt.reported:
+		m.debt = debt{}
 		m.ackAll()
-	case !owes:
-		m.debtAt = 0
-	case m.debtAt == 0:
-		m.debtAt = m.now + m.cfg.RetryEvery
+	case !in:
+		m.debt.reportAt = 0
+	case m.debt.reportAt == 0:
+		m.debt.reportAt = m.now + m.cfg.RetryEvery
 	}
 }
 
-// tickDebt tells the sources that this task owes, again and again, since an ACK may be lost.
+// tickDebt reports the debt to the sources, again and again, since an ACK may be lost.
 func (m *Machine) tickDebt() {
-	if m.debtAt != 0 && m.now >= m.debtAt {
-		m.debtReported, m.debtAt = true, m.now+m.cfg.RetryEvery
+	if m.debt.reportAt != 0 && m.now >= m.debt.reportAt {
+		m.debt = debt{reported: true, reportAt: m.now + m.cfg.RetryEvery}
 		m.ackAll()
 	}
 }
 
 // blocked returns the output that keeps the task from consuming: one without credit, or, at the hard bound of
-// retention, the one that retains most. It returns NoOutput if there is none, or if the task owes.
+// retention, the one that retains most. It returns NoOutput if there is none, or if the task is in debt.
 func (m *Machine) blocked() recovery.Output {
-	if o := m.full(); o != recovery.NoOutput && !m.inDebt() {
-		return o
-	}
-	return recovery.NoOutput
-}
-
-// full returns the output at a bound, or NoOutput.
-func (m *Machine) full() recovery.Output {
-	for o := range m.out {
-		if out := &m.out[o]; out.retained.End() >= out.credit+uint64(m.cfg.Window) && m.bug != NoCredit {
-			return out.index
+	o := recovery.Blocked(m.out, m.cfg.Window, m.cfg.HardBound, func(out *output) (ahead, retained uint64) {
+		if m.bug != NoCredit {
+			ahead = out.retained.End() - out.credit
 		}
-	}
-	if m.retainedBytes < m.cfg.HardBound {
+		return ahead, out.retained.Bytes()
+	})
+	if o != recovery.NoOutput && m.inDebt() {
 		return recovery.NoOutput
 	}
-	most, fullest := uint64(0), recovery.NoOutput
-	for o := range m.out {
-		if n := m.out[o].retained.Bytes(); n > most {
-			most, fullest = n, m.out[o].index
-		}
-	}
-	return fullest
+	return o
 }

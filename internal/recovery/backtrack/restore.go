@@ -8,9 +8,9 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// restore brings the machine to the newest snapshot (R2) and queues the order recorded after it (R4). What it
-// retained goes on being retained, under the new incarnation's name; what it released is asked of its targets,
-// since only they know (see output).
+// restore brings the machine to the newest snapshot (R2) and queues the determinants recorded after it (R4). The frames
+// that were retained are retained again, under the new incarnation's name; how far the channels were released the machine
+// asks its targets, since only they know (see output).
 func (m *Machine) restore(h recovery.History) error {
 	frames := make([][]channel.Frame, len(m.out))
 	for k, part := range h.Chain {
@@ -21,8 +21,7 @@ func (m *Machine) restore(h recovery.History) error {
 	if err := m.restoreDeterminants(h.Determinants); err != nil {
 		return err
 	}
-	m.snap.final = m.ended
-	m.snap.dirty = len(h.Chain) == 0
+	m.snap.Restore(len(h.Chain) > 0, m.stage.Finished())
 	for i := range m.in {
 		in := &m.in[i]
 		in.accepted, in.acceptedSum = in.consumed, in.sum
@@ -46,10 +45,10 @@ func (m *Machine) restore(h recovery.History) error {
 	return nil
 }
 
-// restoreDeterminants queues the entries that come after the snapshot. A snapshot is captured before it is stored, so
-// records may hold entries that it covers already; a hole among the others cannot be filled by anyone.
+// restoreDeterminants queues the entries that come after the snapshot. A snapshot is frozen before it is uploaded, so
+// records may hold entries that it covers already; a hole among the others cannot be filled.
 func (m *Machine) restoreDeterminants(records [][]byte) error {
-	o := &m.determinants
+	l := &m.determinants
 	for _, record := range records {
 		first, entries, err := decodeDeterminants(record, len(m.in))
 		if err != nil {
@@ -57,19 +56,19 @@ func (m *Machine) restoreDeterminants(records [][]byte) error {
 		}
 		for k, e := range entries {
 			switch number := first + uint64(k); {
-			case number <= o.pos:
-			case number == o.pos+1:
-				o.replay = append(o.replay, e)
+			case number <= l.last:
+			case number == l.last+1:
+				l.replay = append(l.replay, e)
 				if e.kind == givenUpKind {
-					o.givenUps++
+					l.givenUps++
 				}
-				o.pos++
+				l.last++
 			default:
 				// It was never recorded, since a snapshot covered it; that one was damaged, and passed over.
-				return fmt.Errorf("%w: order after #%d is missing, the next record begins at #%d", errDeterminants, o.pos, number)
+				return fmt.Errorf("%w: entries after #%d are missing, the next record begins at #%d", errDeterminants, l.last, number)
 			}
 		}
 	}
-	o.durable = o.pos
+	l.durable = l.last
 	return nil
 }

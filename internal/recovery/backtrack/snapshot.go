@@ -10,75 +10,80 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// snapshots says when the task takes one. Snapshots run as a wave against the stream (C3): a task without
-// unstable output starts it, and every other takes its own when all its targets have told of the wave, so that
-// nearly everything it emitted is stable and need not be stored.
+// snapshots is when the task takes one. Snapshots run as a wave against the stream (C3): a task without unstable output
+// starts it, and every other takes its own when all its targets have reported the wave, so that nearly everything it
+// emitted is stable and need not be stored.
 type snapshots struct {
+	recovery.Snapshots
 	wave    uint64
-	dirty   bool // something has happened that is not in a snapshot
-	lastAt  recovery.Tick
-	urged   bool // a source retains much
+	urge    urge
 	urgedAt recovery.Tick
+	ackedAt recovery.Tick // when a durable snapshot was last reported to the sources
 
-	storing   bool
-	frozen    bool // the operator's state is frozen, and waits to be stored
-	frozenAt  recovery.Tick
-	held      bool   // what the snapshot covers is noted, and was not handed out yet
-	position  uint64 // the order position of the snapshot being stored
-	captured  uint64 // its wave
-	closing   bool   // it is the task's last
-	final     bool   // the last one is durable
-	lost      bool   // the log was lost: the next one is full and stands for everything before
-	toldAt    recovery.Tick
-	forwarded bool // the urge was passed on
+	// Of the current snapshot:
+	capturedWave uint64
+	capturedLast uint64 // the number of the newest entry of the determinant log that it covers
+}
+
+// An urge is the request of a source that retains much.
+type urge uint8
+
+const (
+	noUrge        urge = iota
+	urged              // a source wants a snapshot
+	urgeForwarded      // and so do the targets know, without whose snapshots one of this task would help little
+)
+
+func (s *snapshots) onUrge() {
+	if s.urge == noUrge {
+		s.urge = urged
+	}
 }
 
 // considerSnapshot takes a snapshot if one is due and may be taken now: not while the operator runs, and not
-// while recorded order is repeated (C1).
+// while recorded determinants are repeated (C1).
 func (m *Machine) considerSnapshot() {
 	s := &m.snap
-	if m.working || m.failed || len(m.determinants.replay) > 0 {
+	if m.stage == recovery.StageRunning || m.stage == recovery.StageFailed || m.replaying() {
 		return
 	}
-	if s.urged && !s.forwarded {
-		s.forwarded, s.urgedAt = true, m.now
-		for o := range m.out {
-			if out := &m.out[o]; out.open && out.stable < out.released {
-				m.mark(out, channel.Urge)
-			}
-		}
+	if s.urge == urged {
+		m.forwardUrge()
 	}
-	if s.storing {
-		m.considerStore()
+	if s.Phase() != recovery.NoSnapshot {
+		m.considerUpload()
 		return
 	}
 	if at := m.snapshotAt(); at == 0 || m.now < at {
 		return
 	}
-	s.urged, s.forwarded = false, false
-	if !s.dirty {
+	s.urge = noUrge
+	if !s.Dirty() {
 		m.passWave()
 		return
 	}
-	s.storing = true
-	do := recovery.Action{Kind: recovery.Freeze}
-	if s.lost {
-		do.Full = true
+	s.Begin(m.do)
+}
+
+func (m *Machine) forwardUrge() {
+	m.snap.urge, m.snap.urgedAt = urgeForwarded, m.now
+	for o := range m.out {
+		if out := &m.out[o]; out.open && out.stable < out.released {
+			m.mark(out, channel.Urge)
+		}
 	}
-	m.do.Add(do)
 }
 
 // snapshotAt returns the moment from which a snapshot is due; 0: never, as things stand.
 func (m *Machine) snapshotAt() recovery.Tick {
 	s := &m.snap
+	if at, forced := s.Forced(m.now, m.stage.Finished()); forced {
+		return at
+	}
 	switch {
-	case s.lost:
+	case m.cfg.Pessimism != recovery.Optimistic && m.gated():
 		return max(1, m.now)
-	case s.final:
-		return 0
-	case m.ended, m.cfg.Pessimism != recovery.Optimistic && m.gated():
-		return max(1, m.now)
-	case !s.dirty && len(m.in) == 0:
+	case !s.Dirty() && len(m.in) == 0:
 		return 0
 	}
 	settled, fresh := true, true
@@ -88,57 +93,49 @@ func (m *Machine) snapshotAt() recovery.Tick {
 			fresh = fresh && out.fresh
 		}
 	}
-	// However much it is urged, a task leaves some time between two snapshots.
-	at := s.lastAt + max(1, m.cfg.SnapshotEvery/50)
 	switch {
-	case settled && s.urged, !settled && fresh:
-		return at
+	case settled && s.urge != noUrge, !settled && fresh:
+		return s.Soon(m.cfg.SnapshotEvery)
 	case settled:
-		return s.lastAt + m.cfg.SnapshotEvery
-	case s.urged:
-		return max(at, s.urgedAt+m.urgeEvery())
+		return s.After(m.cfg.SnapshotEvery)
+	case s.urge != noUrge:
+		return max(s.Soon(m.cfg.SnapshotEvery), s.urgedAt+m.urgeEvery())
 	}
-	return s.lastAt + 3*m.cfg.SnapshotEvery
+	return s.After(3 * m.cfg.SnapshotEvery)
 }
 
-// snapshotWake returns when a snapshot may become due, or may be stored, by itself.
+// snapshotWake returns when a snapshot may become due, or may be uploaded, by itself.
 func (m *Machine) snapshotWake() recovery.Tick {
-	switch {
-	case m.snap.frozen:
-		return max(m.now+1, m.storeAt())
-	case m.snap.storing || len(m.determinants.replay) > 0:
-		return 0
+	due := recovery.Tick(0)
+	if !m.replaying() {
+		due = m.snapshotAt()
 	}
-	return m.snapshotAt()
+	return m.snap.Wake(m.now, due, m.uploadAt())
 }
 
-// onFrozen notes what the snapshot covers. It may be stored some time later.
+// onFrozen notes what the snapshot covers. It may be uploaded some time later.
 func (m *Machine) onFrozen() {
-	if !m.snap.storing || m.snap.held {
-		return
+	if m.snap.Phase() == recovery.SnapshotFreezing {
+		m.freeze()
+		m.considerUpload()
 	}
-	m.freeze()
-	m.snap.frozen, m.snap.frozenAt = true, m.now
-	m.considerStore()
 }
 
-// considerStore stores a frozen snapshot when the targets have made all stable that was emitted by then: it need
-// not hold any frame. At full load the frames on their way are a quarter of all that flows, and writing them to the
+// considerUpload uploads a frozen snapshot when the targets have made all stable that was emitted by then: it need not
+// hold any frame. At full load the frames on their way are a quarter of all that flows, and writing them to the
 // log cost more than everything else that recovery does.
-func (m *Machine) considerStore() {
-	if s := &m.snap; s.frozen && (m.now >= m.storeAt() || m.capturedStable()) {
-		s.frozen = false
-		m.do.Add(recovery.Action{Kind: recovery.Upload})
+func (m *Machine) considerUpload() {
+	if s := &m.snap; s.Phase() == recovery.SnapshotFrozen && (m.now >= m.uploadAt() || m.capturedStable()) {
+		s.Upload(m.do)
 	}
 }
 
-// storeAt returns the moment from which a frozen snapshot is stored in any case.
-func (m *Machine) storeAt() recovery.Tick {
-	s := &m.snap
-	if s.lost || s.closing || m.cfg.Pessimism != recovery.Optimistic {
-		return s.frozenAt
+// uploadAt returns the moment from which a frozen snapshot is uploaded in any case.
+func (m *Machine) uploadAt() recovery.Tick {
+	if m.cfg.Pessimism != recovery.Optimistic {
+		return m.now // frames wait for it
 	}
-	return s.frozenAt + m.cfg.SnapshotEvery/2
+	return m.snap.UploadAt(m.cfg.SnapshotEvery)
 }
 
 func (m *Machine) capturedStable() bool {
@@ -150,15 +147,13 @@ func (m *Machine) capturedStable() bool {
 	return true
 }
 
-// freeze notes what the snapshot covers: all that was consumed and emitted so far.
+// freeze notes the positions of this moment: the snapshot covers all that was consumed and emitted so far.
 func (m *Machine) freeze() {
 	s := &m.snap
-	s.dirty = false
-	s.position = m.determinants.pos
-	s.closing = m.ended
+	s.Note(m.now, m.stage.Finished())
 	m.determinants.mergeable = false
 	m.nextWave()
-	s.captured = s.wave
+	s.capturedWave, s.capturedLast = s.wave, m.determinants.last
 	for i := range m.in {
 		in := &m.in[i]
 		in.capturing, in.capturingSum, in.capturingEnd = in.consumed, in.sum, in.ended
@@ -170,12 +165,11 @@ func (m *Machine) freeze() {
 		out := &m.out[o]
 		out.captured, out.capturedSum = out.emitted, out.sum
 	}
-	s.held = true
 }
 
-// passWave tells the sources of a wave in which there is nothing to store.
+// passWave reports to the sources a wave in which there is nothing to store.
 func (m *Machine) passWave() {
-	m.snap.lastAt = m.now
+	m.snap.Skip(m.now)
 	m.nextWave()
 	m.ackAll()
 }
@@ -187,22 +181,20 @@ func (m *Machine) nextWave() {
 	}
 }
 
-// onUploaded: the snapshot is durable. Order up to it needs no other record, and sources may trim (C2).
+// onUploaded: the snapshot is durable. Entries of the determinant log up to it need no other record, and sources may
+// trim (C2).
 func (m *Machine) onUploaded() {
 	s := &m.snap
-	if !s.storing {
+	if !s.Uploaded(m.now) {
 		return
 	}
-	s.storing, s.lost = false, false
-	s.lastAt = m.now
-	s.final = s.closing
 	m.status.Counters.Snapshots++
-	m.determinants.covered(s.position)
+	m.determinants.covered(s.capturedLast)
 	for i := range m.in {
 		m.in[i].stable = m.in[i].capturing
 	}
-	if m.cfg.Pessimism == recovery.Optimistic || s.final || m.now > s.toldAt {
-		s.toldAt = m.now
+	if m.cfg.Pessimism == recovery.Optimistic || s.Final() || m.now > s.ackedAt {
+		s.ackedAt = m.now
 		m.ackAll()
 	}
 	for o := range m.out {
@@ -213,12 +205,10 @@ func (m *Machine) onUploaded() {
 	m.considerSnapshot()
 }
 
-// onLogLost: what was in flight is gone with the log. A full snapshot makes up for all of it; nothing is
-// released until it is durable. Records that were being repeated are repeated first.
+// onLogLost: records in flight are gone with the log. A full snapshot makes up for all of it; nothing is released until it
+// is durable. Determinants that were being repeated are repeated first.
 func (m *Machine) onLogLost() {
-	s := &m.snap
-	s.storing, s.lost, s.final, s.dirty = false, true, false, true
-	s.frozen, s.held = false, false
+	m.snap.LogLost()
 	m.determinants.inFlight = false
 	m.determinants.pending = m.determinants.pending[:0]
 	m.considerSnapshot()
@@ -226,19 +216,19 @@ func (m *Machine) onLogLost() {
 
 const snapshotVersion = 1
 
-// Capture implements recovery.Machine (C1). It holds what the machine was at the last Frozen (or now, if there was
+// Capture implements recovery.Machine (C1). It holds the machine's positions at the last Frozen (or now, if there was
 // none), and the frames up to then that are not stable yet: a full capture all of them, an increment, like one of
-// keyed state (C4), those since the snapshot before. The reader drops what has become stable.
+// keyed state (C4), those since the snapshot before. The reader drops those that have become stable.
 func (m *Machine) Capture(dst []byte, full bool) []byte {
 	s := &m.snap
-	if !s.held {
+	if !s.Phase().Noted() {
 		m.freeze()
 	}
-	s.held = false
+	s.Captured()
 	dst = append(dst, snapshotVersion)
-	dst = binary.AppendUvarint(dst, s.captured)
-	dst = binary.AppendUvarint(dst, s.position)
-	dst = recovery.AppendBool(dst, s.closing)
+	dst = binary.AppendUvarint(dst, s.capturedWave)
+	dst = binary.AppendUvarint(dst, s.capturedLast)
+	dst = recovery.AppendBool(dst, s.Closing())
 	dst = binary.AppendUvarint(dst, uint64(len(m.in)))
 	for i := range m.in {
 		in := &m.in[i]
@@ -266,15 +256,17 @@ func (m *Machine) Capture(dst []byte, full bool) []byte {
 
 var errSnapshot = fmt.Errorf("backtrack: snapshot: %w", checkpoint.ErrDamaged)
 
-// apply reads what Capture gave into a machine that is being restored, and adds the frames to those of each output.
+// apply reads the result of a Capture into a machine that is being restored, and adds the frames to those of each output.
 func (m *Machine) apply(part []byte, frames [][]channel.Frame, full bool) error {
 	d := recovery.Decode(part)
 	if v := d.Byte(); v != snapshotVersion {
 		return fmt.Errorf("%w: version %d, this build reads %d", errSnapshot, v, snapshotVersion)
 	}
 	m.snap.wave = d.Uvarint()
-	m.determinants.pos = d.Uvarint()
-	m.ended = d.Bool()
+	m.determinants.last = d.Uvarint()
+	if d.Bool() {
+		m.stage.Finish()
+	}
 	if d.Uvarint() != uint64(len(m.in)) {
 		return fmt.Errorf("%w: it has another number of inputs", errSnapshot)
 	}

@@ -11,8 +11,8 @@ import (
 //
 //	opening ── epoch durable ──► gathering ── all tasks fresh ──► running ── a task has started again ──► opening …
 //
-// Whatever it says follows from what it is, and is repeated until each task has answered it: no message of its own
-// must arrive, and none does harm when it comes again.
+// Each notice follows from its state, and is repeated until each task has answered: no message of it must arrive, and none
+// does harm when it comes again.
 type Coordinator struct {
 	cfg recovery.Config
 	now recovery.Tick
@@ -21,18 +21,18 @@ type Coordinator struct {
 
 	decision // durable, but for the epoch while it is opening
 	phase    phase
-	begun    wave // the newest checkpoint of this epoch
-	storing  bool
-	captured decision // what is being stored
+	begun    wave     // the newest checkpoint of this epoch
+	deciding bool     // the log has yet to answer
+	captured decision // the one that is being written to the log
 	culprit  uint32   // 1 + the channel of the task that this epoch began for; 0: this coordinator
 	crashed  uint32   // the same, of a task that has started again while a checkpoint was being committed; 0: none
 
-	members []member // by input
-	sayAt   recovery.Tick
-	delay   recovery.Tick
-	beginAt recovery.Tick
-	done    bool
-	status  recovery.Status
+	members  []member // by input
+	notifyAt recovery.Tick
+	delay    recovery.Tick
+	beginAt  recovery.Tick
+	done     bool
+	status   recovery.Status
 }
 
 type phase uint8
@@ -43,10 +43,10 @@ const (
 	running
 )
 
-// A member is what the coordinator knows of a task.
+// A member is the state of a task as far as the coordinator knows it.
 type member struct {
 	incarnation msgid.Incarnation // the highest seen
-	fresh       bool              // it is restored from what is committed, and in no epoch
+	fresh       bool              // it is restored from the committed checkpoint, and in no epoch
 	stored      wave
 	committed   bool // it knows that stored is
 	finished    bool // its operator has finished
@@ -86,7 +86,7 @@ func (m *Coordinator) Step(ev recovery.Event, do *recovery.Actions) {
 	case recovery.Uploaded:
 		m.onUploaded()
 	case recovery.LogLost:
-		// What it holds is not what it decided any more. Its next incarnation decides on what is there.
+		// The log does not hold its decisions any more. Its next incarnation goes on from those that are there.
 		m.do.Add(recovery.Action{Kind: recovery.Fail, Err: &recovery.RollbackError{
 			Alias: m.cfg.Self, To: m.committed.String(),
 		}})
@@ -94,8 +94,8 @@ func (m *Coordinator) Step(ev recovery.Event, do *recovery.Actions) {
 	m.do = nil
 }
 
-// onStarted: which checkpoint was pending, and who has it, is forgotten. So it opens an epoch, like after the
-// failure of any other task; unless all is over.
+// onStarted: the pending checkpoint is forgotten, and so are the tasks that have it. So the coordinator opens an epoch,
+// like after the failure of any other task; unless all is over.
 func (m *Coordinator) onStarted() {
 	if !m.final {
 		m.open(0)
@@ -113,12 +113,12 @@ func (m *Coordinator) open(culprit uint32) {
 	for i, x := range m.members {
 		m.members[i] = member{incarnation: x.incarnation, at: x.at}
 	}
-	m.store()
+	m.decide()
 }
 
-// store stores the epoch, or the decision that a checkpoint is committed (B5).
-func (m *Coordinator) store() {
-	m.storing, m.captured = true, m.decision
+// decide writes to the log the epoch, or the decision that a checkpoint is committed (B5).
+func (m *Coordinator) decide() {
+	m.deciding, m.captured = true, m.decision
 	if m.phase == running {
 		m.captured.committed, m.captured.final = m.begun, m.over()
 	}
@@ -129,10 +129,10 @@ func (m *Coordinator) store() {
 func (m *Coordinator) Capture(dst []byte, _ bool) []byte { return m.captured.append(dst) }
 
 func (m *Coordinator) onUploaded() {
-	if !m.storing {
+	if !m.deciding {
 		return
 	}
-	m.storing = false
+	m.deciding = false
 	m.decision = m.captured
 	m.status.Counters.Snapshots++
 	switch {
@@ -149,16 +149,16 @@ func (m *Coordinator) onUploaded() {
 }
 
 func (m *Coordinator) onTick() {
-	if m.phase == running && !m.final && !m.storing && !m.pending() && m.now >= m.beginAt {
+	if m.phase == running && !m.final && !m.deciding && !m.pending() && m.now >= m.beginAt {
 		m.begin()
 	}
-	if m.phase != opening && m.now >= m.sayAt {
-		m.sayAll()
+	if m.phase != opening && m.now >= m.notifyAt {
+		m.notifyAll()
 	}
 }
 
 // begin begins a checkpoint, if every task knows that the last one is committed: the next barrier must not reach a
-// sink before it has made visible what the last one closed (B4).
+// sink before that has made visible the output that the last one closed (B4).
 func (m *Coordinator) begin() {
 	if m.answered() {
 		m.begun++
@@ -177,7 +177,7 @@ func (m *Coordinator) finish() {
 // pending reports whether a checkpoint is begun and not committed.
 func (m *Coordinator) pending() bool { return m.begun.number() > 0 && m.begun != m.committed }
 
-// onReport takes a task's account of itself.
+// onReport takes a task's report of its state.
 func (m *Coordinator) onReport(i int, sig *channel.Signal) {
 	x := &m.members[i]
 	w := wave(sig.Wave)
@@ -192,7 +192,7 @@ func (m *Coordinator) onReport(i int, sig *channel.Signal) {
 	}
 	if w.epoch() != m.epoch {
 		if w.epoch() < m.epoch && !m.final && m.phase == gathering {
-			m.say(i) // it is to go back
+			m.notify(i) // it is to roll back
 		}
 		return
 	}
@@ -200,11 +200,11 @@ func (m *Coordinator) onReport(i int, sig *channel.Signal) {
 	x.stored, x.committed = w, sig.Flags&channel.Committed != 0
 	x.finished, x.ended = sig.Flags&channel.Urge != 0, sig.Flags&channel.Ended != 0
 	switch {
-	case m.phase != running || m.storing:
+	case m.phase != running || m.deciding:
 	case m.final:
 		m.finish()
 	case m.pending() && m.answered():
-		m.store()
+		m.decide()
 	case !m.pending() && m.finished():
 		m.begin()
 	}
@@ -215,30 +215,30 @@ func (m *Coordinator) onFresh(i int, inc msgid.Incarnation, from wave) {
 	x := &m.members[i]
 	again := inc > x.incarnation
 	switch {
-	case m.storing && m.phase == running:
-		if again { // which checkpoint counts is being decided: it will ask again
+	case m.deciding && m.phase == running:
+		if again { // the committed checkpoint is being decided on: the task will report again
 			m.crashed = 1 + m.cfg.Inputs[i].Number
 		}
 		return
-	case from > m.committed: // what it has read is newer than this coordinator, which has been superseded
+	case from > m.committed: // it has read a newer decision than this coordinator, which has been superseded
 		return
 	case m.final:
 		x.incarnation = inc
-		m.say(i)
+		m.notify(i)
 		return
-	case m.phase == running && !again: // it has not heard that the epoch runs
-		m.say(i)
+	case m.phase == running && !again: // the notice that the epoch runs was lost
+		m.notify(i)
 		return
 	case m.phase == running && m.bug == LonelyRollback && from == m.committed:
 		x.incarnation, x.stored = inc, 0
-		m.say(i)
+		m.notify(i)
 		return
 	case m.phase == running:
 		m.open(1 + m.cfg.Inputs[i].Number)
 	}
 	x.incarnation, x.fresh = inc, from == m.committed
 	if !x.fresh && m.phase == gathering {
-		m.say(i)
+		m.notify(i)
 	}
 	m.gathered()
 }
@@ -259,26 +259,27 @@ func (m *Coordinator) gathered() {
 	m.announce()
 }
 
-// announce tells every task what is new.
+// announce notifies every task of a new state.
 func (m *Coordinator) announce() {
 	m.delay = 0
-	m.sayAll()
+	m.notifyAll()
 }
 
-// sayAll tells every task that has not answered yet how things stand.
-func (m *Coordinator) sayAll() {
+// notifyAll notifies every task that has not answered yet.
+func (m *Coordinator) notifyAll() {
 	for i := range m.members {
-		if !m.heard(i) {
-			m.say(i)
+		if !m.acknowledged(i) {
+			m.notify(i)
 		}
 	}
 	m.delay = recovery.Backoff(m.delay, m.cfg.RetryEvery, m.cfg.RetryMax)
-	m.sayAt = m.now + m.delay
+	m.notifyAt = m.now + m.delay
 }
 
-// say tells one task how things stand: HELLO while an epoch gathers, ACK when it runs. Wave is the newest barrier, Seq
-// the checkpoint that all go back to, Have, of HELLO, who began it all. For is the incarnation that belongs to the epoch, though it be fresh still.
-func (m *Coordinator) say(i int) {
+// notify sends one task the state of the epoch: HELLO while it gathers, ACK when it runs. Wave is the newest barrier, Seq
+// the checkpoint that all go back to, Have, of HELLO, the task whose restart opened the epoch. For is the incarnation that
+// belongs to the epoch, though it be fresh still.
+func (m *Coordinator) notify(i int) {
 	x := &m.members[i]
 	sig := channel.Signal{
 		Kind: channel.Ack, Plan: m.cfg.Plan, Channel: m.cfg.Inputs[i].Number, Incarnation: m.cfg.Incarnation,
@@ -295,8 +296,8 @@ func (m *Coordinator) say(i int) {
 	m.do.Add(recovery.Action{Kind: recovery.Signal, Input: recovery.Input(i), Signal: sig})
 }
 
-// heard reports whether a task has answered what say tells.
-func (m *Coordinator) heard(i int) bool {
+// acknowledged reports whether a task has answered the notice of this state.
+func (m *Coordinator) acknowledged(i int) bool {
 	x := &m.members[i]
 	if m.phase == gathering {
 		return x.fresh
@@ -308,7 +309,7 @@ func (m *Coordinator) heard(i int) bool {
 func (m *Coordinator) answered() bool {
 	missing := 0
 	for i := range m.members {
-		if !m.heard(i) {
+		if !m.acknowledged(i) {
 			missing++
 		}
 	}
@@ -340,18 +341,16 @@ func (m *Coordinator) Status() *recovery.Status {
 	s := &m.status
 	s.Blocked, s.Starved, s.Finished, s.Wake = recovery.NoOutput, recovery.NoInput, m.final, 0
 	sooner := func(t recovery.Tick) {
-		if s.Wake == 0 || t < s.Wake {
-			s.Wake = max(t, m.now+1)
-		}
+		s.Wake = recovery.Sooner(s.Wake, max(t, m.now+1))
 	}
 	for i := range m.members {
 		s.Inputs[i] = m.members[i].at
-		if m.phase != opening && !m.heard(i) {
-			sooner(m.sayAt)
+		if m.phase != opening && !m.acknowledged(i) {
+			sooner(m.notifyAt)
 		}
 	}
-	if m.phase == running && !m.final && !m.pending() && !m.storing {
-		sooner(max(m.beginAt, m.sayAt))
+	if m.phase == running && !m.final && !m.pending() && !m.deciding {
+		sooner(max(m.beginAt, m.notifyAt))
 		if m.answered() {
 			s.Wake = max(m.beginAt, m.now+1)
 		}

@@ -1,9 +1,6 @@
 package barrier
 
 import (
-	"cmp"
-	"slices"
-
 	"github.com/askback/askback/internal/channel"
 	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/msgid"
@@ -18,14 +15,14 @@ type input struct {
 	port   recovery.Port
 	source msgid.Incarnation // that has introduced itself in this epoch; 0: none yet
 
-	consumed msgid.Seq
-	sum      uint32 // running checksum at consumed
-	ended    bool   // the end mark was consumed
-	accepted msgid.Seq
-	ready    recovery.Queue
-	ahead    []channel.Frame // above a hole, by First
-	queued   int             // bytes in ready and ahead
-	unacked  int             // bytes consumed since the source was last told
+	consumed   msgid.Seq
+	sum        uint32 // running checksum at consumed
+	ended      bool   // the end mark was consumed
+	accepted   msgid.Seq
+	ready      recovery.Queue
+	ahead      recovery.Ahead
+	readyBytes int
+	unacked    int // bytes consumed since the last ACK
 
 	barrier wave      // the newest one known on this channel
 	stand   msgid.Seq // the last item before it
@@ -41,17 +38,17 @@ type input struct {
 func (m *Task) hello(in *input) {
 	in.delay = recovery.Backoff(in.delay, m.cfg.RetryEvery/2, m.cfg.RetryMax)
 	in.helloAt = m.now + in.delay
-	m.tell(in, channel.Signal{Kind: channel.Hello, Seq: in.consumed})
+	m.signalPosition(in, channel.Signal{Kind: channel.Hello, Seq: in.consumed})
 }
 
-// ack tells the source what has arrived and what was consumed, and of which barrier this task knows.
+// ack reports to the source the positions that have arrived and are consumed, and the newest barrier that this task knows.
 func (m *Task) ack(in *input) {
 	in.unacked = 0
-	m.tell(in, channel.Signal{Kind: channel.Ack, For: in.source})
+	m.signalPosition(in, channel.Signal{Kind: channel.Ack, For: in.source})
 }
 
-// tell sends a signal to the source.
-func (m *Task) tell(in *input, sig channel.Signal) {
+// signalPosition sends a signal to the source, with the positions of this end.
+func (m *Task) signalPosition(in *input, sig channel.Signal) {
 	sig.Wave, sig.Have, sig.Consumed = uint64(in.barrier), in.accepted, in.consumed
 	m.signalSource(in, sig)
 }
@@ -73,20 +70,27 @@ func (m *Task) onFrame(in *input, f channel.Frame, replay bool) {
 	case f.First <= in.accepted: // frames of one incarnation never overlap in part
 		m.status.Counters.Duplicates += uint64(f.Count)
 	case f.First == in.accepted+1:
-		in.queued += f.Len()
 		m.accept(in, f)
-		n := 0
-		for ; n < len(in.ahead) && in.ahead[n].First == in.accepted+1; n++ {
-			m.accept(in, in.ahead[n])
+		for {
+			f, ok := in.ahead.Take(in.accepted)
+			if !ok {
+				break
+			}
+			if f.First <= in.accepted {
+				m.status.Counters.Duplicates += uint64(f.Count)
+				continue
+			}
+			m.accept(in, f)
 		}
-		in.ahead = slices.Delete(in.ahead, 0, n)
-	default:
-		m.keepAhead(in, f)
+	case in.ahead.Has(&f):
+		m.status.Counters.Duplicates += uint64(f.Count)
+	default: // credit bounds how many there are
+		in.ahead.Add(f)
 	}
 	m.askForHoles(in)
 }
 
-// accept queues the next frame. Its flags tell after which barrier it was emitted, so that a barrier is known before
+// accept queues the next frame. Its flags name the barrier after which it was emitted, so that a barrier is known before
 // anything behind it is consumed, though its mark be lost (B3).
 func (m *Task) accept(in *input, f channel.Frame) {
 	in.accepted = f.Last()
@@ -94,23 +98,16 @@ func (m *Task) accept(in *input, f channel.Frame) {
 		in.barrier++
 		in.stand = f.First - 1
 	}
+	in.readyBytes += f.Len()
 	in.ready.Push(f)
 }
 
-// keepAhead keeps a frame above a hole. Credit bounds how many there are.
-func (m *Task) keepAhead(in *input, f channel.Frame) {
-	at, found := slices.BinarySearchFunc(in.ahead, f.First, func(h channel.Frame, s msgid.Seq) int { return cmp.Compare(h.First, s) })
-	if found {
-		m.status.Counters.Duplicates += uint64(f.Count)
-		return
-	}
-	in.queued += f.Len()
-	in.ahead = slices.Insert(in.ahead, at, f)
-}
+// queued returns the bytes received and not consumed.
+func (in *input) queued() int { return in.readyBytes + in.ahead.Bytes() }
 
 func (in *input) pop() channel.Frame {
 	f := in.ready.Pop()
-	in.queued -= f.Len()
+	in.readyBytes -= f.Len()
 	return f
 }
 
@@ -133,8 +130,8 @@ func (m *Task) onMark(in *input, sig *channel.Signal) {
 	m.considerSnapshot()
 }
 
-// askForHoles asks for what is lost, once; what does not come is asked for again (tickInput). Within an epoch the
-// source has it, since it keeps what was not consumed.
+// askForHoles asks for lost tuples once; tickInput asks again for those that do not come. Within an epoch the source has
+// them, since it retains all that was not consumed.
 func (m *Task) askForHoles(in *input) {
 	if in.accepted >= in.asked {
 		in.asked, in.delay = 0, 0
@@ -153,23 +150,11 @@ func (m *Task) ask(in *input) {
 	in.delay = recovery.Backoff(in.delay, m.cfg.RetryEvery, m.cfg.RetryMax)
 	in.askAt = m.now + in.delay
 	m.status.Counters.Asks++
-	m.tell(in, channel.Signal{Kind: channel.Ask, Ranges: holes[:min(len(holes), channel.MaxRanges)]})
+	m.signalPosition(in, channel.Signal{Kind: channel.Ask, Ranges: holes[:min(len(holes), channel.MaxRanges)]})
 }
 
 // holes returns what is missing between accepted and proven.
-func (in *input) holes() (r msgid.Ranges) {
-	next := in.accepted + 1
-	for i := range in.ahead {
-		if f := &in.ahead[i]; f.First > next {
-			r.Add(msgid.Range{First: next, Last: f.First - 1})
-		}
-		next = in.ahead[i].Last() + 1
-	}
-	if next <= in.proven {
-		r.Add(msgid.Range{First: next, Last: in.proven})
-	}
-	return r
-}
+func (in *input) holes() msgid.Ranges { return in.ahead.Holes(in.accepted, in.proven) }
 
 func (m *Task) tickInput(in *input) {
 	if in.source == 0 && m.now >= in.helloAt {

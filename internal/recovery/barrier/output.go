@@ -12,8 +12,8 @@ import (
 //	#1 … ───┤  in flight  ├── unsent ──────┤
 //	        └────────── retained ──────────┘
 //
-// It retains what the target has not consumed, to resend it if it is lost. What the target has consumed, and then
-// loses with its state, comes again from the checkpoint that all go back to.
+// It retains the frames that the target has not consumed, to resend them if they are lost. Tuples that the target has
+// consumed, and then loses with its state, come again from the checkpoint that all go back to.
 type output struct {
 	index  recovery.Output
 	port   recovery.Port
@@ -36,12 +36,12 @@ type output struct {
 	delay  recovery.Tick
 }
 
-// settled reports whether the target knows all that there is to know.
+// settled reports whether the target has all frames and knows the newest barrier.
 func (out *output) settled() bool {
 	return out.target != 0 && out.consumed >= out.sent && out.known >= out.barrier
 }
 
-// mark tells the target how far the channel was sent, and where the newest barrier stands.
+// mark reports to the target how far the channel was sent, and where the newest barrier stands.
 func (m *Task) mark(out *output, answer msgid.Incarnation) {
 	out.delay = recovery.Backoff(out.delay, m.cfg.MarkEvery, m.cfg.MarkMax)
 	out.markAt = m.now + out.delay
@@ -53,7 +53,7 @@ func (m *Task) mark(out *output, answer msgid.Incarnation) {
 // forward sends the marks of a barrier that has gone through the task. It is the end of every step, since a snapshot
 // may be captured between steps.
 func (m *Task) forward() {
-	if !m.forwarding || m.failed {
+	if !m.forwarding || m.stage == recovery.StageFailed {
 		return
 	}
 	m.forwarding = false
@@ -71,8 +71,8 @@ func (m *Task) tickOutput(out *output) {
 	}
 }
 
-// onSealed retains a frame, and sends it if credit allows. On the channel to the coordinator nothing is sent: that
-// the task has ended, all that there is to tell, is in its report.
+// onSealed retains a frame, and sends it if credit allows. On the channel to the coordinator nothing is sent: the only
+// item there is the end mark, and the report says that the task has ended.
 func (m *Task) onSealed(out *output, f channel.Frame) {
 	m.dirty = true
 	m.status.Counters.Emitted += uint64(f.Count)
@@ -89,7 +89,7 @@ func (m *Task) onSealed(out *output, f channel.Frame) {
 	m.pump(out)
 }
 
-// pump sends what credit allows.
+// pump sends frames as far as credit allows.
 func (m *Task) pump(out *output) {
 	for out.target != 0 && out.next < len(out.frames) && out.flying < m.cfg.Window {
 		f := out.frames[out.next]
@@ -103,7 +103,7 @@ func (m *Task) pump(out *output) {
 	}
 }
 
-// onPosition: the target says hello in this epoch, or what it has consumed.
+// onPosition: the target greets this task in this epoch, or reports its position.
 func (m *Task) onPosition(out *output, sig *channel.Signal) {
 	if sig.Incarnation < out.target {
 		m.status.Counters.Rejected++
@@ -111,10 +111,7 @@ func (m *Task) onPosition(out *output, sig *channel.Signal) {
 	}
 	if sig.Kind == channel.Hello {
 		if out.target == 0 && sig.Consumed != out.consumed {
-			m.failed = true
-			m.do.Add(recovery.Action{Kind: recovery.Fail, Err: &recovery.WentBackError{
-				Channel: out.port.ID, Restored: sig.Consumed, Stable: out.consumed,
-			}})
+			m.stage.Fail(m.do, &recovery.WentBackError{Channel: out.port.ID, Restored: sig.Consumed, Stable: out.consumed})
 			return
 		}
 		m.mark(out, sig.Incarnation)
@@ -125,7 +122,7 @@ func (m *Task) onPosition(out *output, sig *channel.Signal) {
 	m.pump(out)
 }
 
-// trim lets go of what the target has consumed.
+// trim frees the frames that the target has consumed.
 func (m *Task) trim(out *output, consumed msgid.Seq) {
 	if consumed <= out.consumed {
 		return
@@ -141,7 +138,7 @@ func (m *Task) trim(out *output, consumed msgid.Seq) {
 	out.frames, out.next = out.frames[:kept], out.next-n
 }
 
-// onAsk resends what the target lacks.
+// onAsk resends the frames that the target lacks.
 func (m *Task) onAsk(out *output, sig *channel.Signal) {
 	if sig.Incarnation != out.target {
 		m.status.Counters.Rejected++
@@ -163,19 +160,8 @@ func (m *Task) onAsk(out *output, sig *channel.Signal) {
 // blocked returns the output that keeps the task from consuming: one without credit, or, at the hard bound, the one
 // that retains most; NoOutput if there is none.
 func (m *Task) blocked() recovery.Output {
-	total, most, fullest := 0, -1, recovery.NoOutput
-	for o := range m.out {
-		out := &m.out[o]
-		n := out.flying + out.waiting
-		if n >= m.cfg.Window {
-			return out.index
-		}
-		if total += n; n > most {
-			most, fullest = n, out.index
-		}
-	}
-	if total >= m.cfg.HardBound {
-		return fullest
-	}
-	return recovery.NoOutput
+	return recovery.Blocked(m.out, m.cfg.Window, m.cfg.HardBound, func(out *output) (ahead, retained uint64) {
+		n := uint64(out.flying + out.waiting)
+		return n, n
+	})
 }

@@ -25,7 +25,8 @@ type inputPosition struct {
 // considerSnapshot takes a snapshot when a barrier goes through the task: at once in a task without inputs (B1), and
 // in any other when it stands before all of them (B2).
 func (m *Task) considerSnapshot() {
-	if !m.joined || m.working || m.snapping || m.storing || m.failed {
+	running := m.stage == recovery.StageRunning || m.stage == recovery.StageFailed
+	if !m.joined || running || m.snapshot != recovery.NoSnapshot {
 		return
 	}
 	due := len(m.in) == 0 && m.begun > m.passed
@@ -36,19 +37,26 @@ func (m *Task) considerSnapshot() {
 		}
 	}
 	if due {
-		m.snapping = true
+		m.snapshot = recovery.SnapshotFreezing
 		// The newest snapshot may have to be passed over for the one before, so each stands alone.
 		m.do.Add(recovery.Action{Kind: recovery.Freeze, Full: true})
 	}
 }
 
-// freeze lets the barrier through: what was emitted so far is before it, and the frames to come are behind it.
+// onFrozen uploads the snapshot. A sink commits only when all tasks have the checkpoint (B6).
+func (m *Task) onFrozen() {
+	m.freeze()
+	m.snapshot = recovery.SnapshotUploading
+	m.do.Add(recovery.Action{Kind: recovery.Upload, Tentative: m.bug != EarlyCommit})
+}
+
+// freeze lets the barrier through: all that was emitted so far is before it, and the frames to come are behind it.
 func (m *Task) freeze() {
-	m.snapping, m.storing, m.forwarding = false, true, true
+	m.forwarding = true
 	m.passed++
-	m.unsafe, m.dirty = m.unsafe || m.dirty, false
-	c := &m.capture
-	c.wave, c.ended = m.passed, m.ended
+	m.uncommitted, m.dirty = m.uncommitted || m.dirty, false
+	c := &m.captured
+	c.wave, c.ended = m.passed, m.stage.Finished()
 	for i := range m.in {
 		in := &m.in[i]
 		c.inputs[i] = inputPosition{recovery.Position{Seq: in.consumed, Sum: in.sum}, in.ended}
@@ -61,11 +69,11 @@ func (m *Task) freeze() {
 }
 
 func (m *Task) onUploaded() {
-	if !m.storing {
+	if m.snapshot == recovery.NoSnapshot {
 		return
 	}
-	m.storing = false
-	m.stored = m.capture.wave
+	m.snapshot = recovery.NoSnapshot
+	m.stored = m.captured.wave
 	m.status.Counters.Snapshots++
 	m.report()
 	m.considerSnapshot()
@@ -81,10 +89,11 @@ var errSnapshot = fmt.Errorf("barrier: snapshot: %w", checkpoint.ErrDamaged)
 
 // Capture implements recovery.Machine. It is always full.
 func (m *Task) Capture(dst []byte, _ bool) []byte {
-	if m.snapping {
-		m.freeze() // the caller stores at once
+	if m.snapshot == recovery.SnapshotFreezing {
+		m.freeze() // the caller captures at once
 	}
-	c := &m.capture
+	m.snapshot = recovery.SnapshotCaptured
+	c := &m.captured
 	dst = append(dst, snapshotVersion, ofTask)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(c.wave))
 	dst = recovery.AppendBool(dst, c.ended)
@@ -98,7 +107,7 @@ func (m *Task) Capture(dst []byte, _ bool) []byte {
 	return dst
 }
 
-// restore brings a task to where a snapshot was captured.
+// restore brings a task to the positions of a snapshot.
 func (m *Task) restore(snapshot []byte) error {
 	d := recovery.Decode(snapshot)
 	if !begins(d, ofTask) {
@@ -106,8 +115,9 @@ func (m *Task) restore(snapshot []byte) error {
 	}
 	m.base = wave(d.Uint64())
 	m.stored, m.committed = m.base, m.base
-	m.ended = d.Bool()
-	m.capture.ended = m.ended
+	if m.captured.ended = d.Bool(); m.captured.ended {
+		m.stage.Finish()
+	}
 	for i := range m.in {
 		in := &m.in[i]
 		p := position(d, in.port.Number)
@@ -138,7 +148,7 @@ func waveIn(snapshot []byte) (wave, error) {
 	return w, nil
 }
 
-// A decision is what the coordinator has in its log.
+// A decision is the content of the coordinator's log.
 type decision struct {
 	epoch     uint32 // the newest one that it has opened
 	committed wave
@@ -168,7 +178,7 @@ func appendPosition(dst []byte, number uint32, p recovery.Position) []byte {
 	return binary.LittleEndian.AppendUint32(dst, p.Sum)
 }
 
-// begins reads the beginning of a snapshot, and reports whether it is one that this build reads, of that role.
+// begins reads the beginning of a snapshot, and reports whether this build reads it, and it is of that role.
 func begins(d *recovery.Decoder, role byte) bool {
 	version, of := d.Byte(), d.Byte()
 	return !d.Bad() && version == snapshotVersion && of == role

@@ -10,7 +10,7 @@ import (
 
 // A Task is the machine of a task that is not the coordinator. New is the only way in.
 //
-// A new incarnation is fresh: restored, and in no epoch. It joins one, when the coordinator says so, and never
+// A new incarnation is fresh: restored, and in no epoch. It joins one, when the coordinator lets it, and never
 // another: to leave an epoch is to be rolled back, by the next incarnation.
 type Task struct {
 	cfg recovery.Config
@@ -21,29 +21,25 @@ type Task struct {
 	in      []input
 	out     []output
 	control *output // the one that leads to the coordinator
-	turn    int     // the input that Ready looks at first
+	turns   recovery.Turns
+	stage   recovery.Stage
 
 	base        wave // the checkpoint that it was restored from
 	joined      bool
 	coordinator msgid.Incarnation // the highest seen
 
 	// Invariant: committed <= stored <= passed <= committed+1: there is one checkpoint at a time.
-	begun     wave // the newest one that the coordinator has told of
+	begun     wave // the newest one that the coordinator has reported
 	passed    wave // the newest barrier that has gone through this task
 	stored    wave // its snapshot is durable
 	committed wave // all tasks have it
 
-	snapping   bool // the operator's state is about to be frozen
-	storing    bool
-	forwarding bool // the marks of the barrier are to be sent
-	capture    captured
-	dirty      bool // tuples have been consumed or emitted since the last barrier
-	unsafe     bool // and before it, since the one that is committed
+	snapshot    recovery.SnapshotPhase
+	captured    captured
+	forwarding  bool // the marks of the barrier are to be sent
+	dirty       bool // tuples have been consumed or emitted since the last barrier
+	uncommitted bool // and before it, since the one that is committed
 
-	working  bool // between Deliver, Poll, Fire or Finish and Consumed
-	ended    bool // the operator has finished and its end marks are sealed
-	done     bool
-	failed   bool
 	reportAt recovery.Tick
 	delay    recovery.Tick
 	status   recovery.Status
@@ -66,8 +62,8 @@ func newTask(cfg recovery.Config, h recovery.History, bug Bug) (*Task, error) {
 	if m.control == nil {
 		return nil, fmt.Errorf("it has no channel to %q: the topology must be built with the strategy's extension", Operator)
 	}
-	m.capture.inputs = make([]inputPosition, len(m.in))
-	m.capture.outputs = make([]recovery.Position, len(m.out))
+	m.captured.inputs = make([]inputPosition, len(m.in))
+	m.captured.outputs = make([]recovery.Position, len(m.out))
 	if n := len(h.Chain); n > 0 {
 		if err := m.restore(h.Chain[n-1]); err != nil {
 			return nil, err
@@ -81,7 +77,7 @@ func newTask(cfg recovery.Config, h recovery.History, bug Bug) (*Task, error) {
 
 // Step implements recovery.Machine.
 func (m *Task) Step(ev recovery.Event, do *recovery.Actions) {
-	if m.failed {
+	if m.stage == recovery.StageFailed {
 		return
 	}
 	m.do = do
@@ -99,21 +95,20 @@ func (m *Task) Step(ev recovery.Event, do *recovery.Actions) {
 	case recovery.Sealed:
 		m.onSealed(&m.out[ev.Output], ev.Frame)
 	case recovery.DeterminantRequested:
-		// Nothing is replayed, so nothing has to be repeated.
+		// There is no replay that would have to repeat it.
 		m.do.Add(recovery.Action{Kind: recovery.ReturnDeterminant, Value: ev.Value})
 	case recovery.EndOfInput:
 		m.in[ev.Input].ended = true
 	case recovery.Consumed:
 		m.onConsumed()
 	case recovery.TimerDue:
-		if m.idle() && !m.inputsEnded() && m.blocked() == recovery.NoOutput {
-			m.run(recovery.Action{Kind: recovery.RunTimer, Value: ev.Value})
+		if m.waiting() && !m.inputsEnded() && m.blocked() == recovery.NoOutput {
+			m.stage.Run(m.do, recovery.Action{Kind: recovery.RunTimer, Value: ev.Value})
 		}
 	case recovery.Ended:
 		m.onEnded()
 	case recovery.Frozen:
-		m.freeze()
-		m.do.Add(recovery.Action{Kind: recovery.Upload, Tentative: m.bug != EarlyCommit})
+		m.onFrozen()
 	case recovery.Uploaded:
 		m.onUploaded()
 	case recovery.LogLost:
@@ -126,7 +121,7 @@ func (m *Task) Step(ev recovery.Event, do *recovery.Actions) {
 func (m *Task) onTick(now recovery.Tick) {
 	m.now = now
 	if !m.joined {
-		if !m.done && now >= m.reportAt {
+		if m.stage != recovery.StageDone && now >= m.reportAt {
 			m.report()
 		}
 		return
@@ -139,16 +134,16 @@ func (m *Task) onTick(now recovery.Tick) {
 	}
 }
 
-// onSignal: what comes on the channel to the coordinator is its word; all else must be of this task's epoch (E3).
+// onSignal: signals on the channel to the coordinator are its notices; all others must be of this task's epoch (E3).
 func (m *Task) onSignal(ev *recovery.Event) {
 	sig := &ev.Signal
 	if !recovery.FromSource(sig.Kind) && ev.Output == m.control.index {
-		m.onWord(sig)
+		m.onNotice(sig)
 		return
 	}
 	switch epoch := wave(sig.Wave).epoch(); {
 	case !m.joined, epoch > m.passed.epoch():
-		return // too early: it is said again
+		return // too early: it is repeated
 	case epoch < m.passed.epoch():
 		m.status.Counters.Rejected++
 		return
@@ -163,8 +158,8 @@ func (m *Task) onSignal(ev *recovery.Event) {
 	}
 }
 
-// onWord: the coordinator gathers tasks for an epoch (HELLO), or says where its epoch stands (ACK).
-func (m *Task) onWord(sig *channel.Signal) {
+// onNotice: the coordinator gathers tasks for an epoch (HELLO), or reports the state of its epoch (ACK).
+func (m *Task) onNotice(sig *channel.Signal) {
 	if sig.Incarnation < m.coordinator || sig.For > m.cfg.Incarnation {
 		m.status.Counters.Rejected++
 		return
@@ -172,7 +167,7 @@ func (m *Task) onWord(sig *channel.Signal) {
 	m.coordinator = sig.Incarnation
 	w, base, final := wave(sig.Wave), wave(sig.Seq), sig.Flags&channel.Ended != 0
 	switch {
-	case m.done:
+	case m.stage == recovery.StageDone:
 		m.report()
 	case m.joined && w.epoch() > m.passed.epoch(), !m.joined && base > m.base: // E1
 		m.rollback(base, uint32(sig.Have))
@@ -217,36 +212,32 @@ func (m *Task) join(epoch uint32) {
 // consumed what was before its barrier, though their ACKs may be lost.
 func (m *Task) onCommitted(w wave, final bool) {
 	if m.joined && w == m.stored && w > m.committed {
-		m.committed, m.unsafe = w, false
+		m.committed, m.uncommitted = w, false
 		m.do.Add(recovery.Action{Kind: recovery.Commit})
 		for o := range m.out {
-			m.trim(&m.out[o], m.capture.outputs[o].Seq)
+			m.trim(&m.out[o], m.captured.outputs[o].Seq)
 			m.pump(&m.out[o])
 		}
 	}
-	if final && w == m.stored && !m.done {
-		m.done = true
-		m.do.Add(recovery.Action{Kind: recovery.Done})
-	}
+	recovery.CheckDone(&m.stage, m.do, final && w == m.stored, nil, func(*output) bool { return true })
 }
 
-// report tells the coordinator where this task stands: its newest durable snapshot, or, with Greet, that it is
-// fresh, and from which one it was restored. Urge says that it only waits for a last checkpoint, Ended that the
-// snapshot is one.
+// report sends the coordinator the state of this task: its newest durable snapshot, or, with Greet, the one that this fresh
+// task was restored from. Urge means that it only waits for a last checkpoint, Ended that the snapshot is one.
 func (m *Task) report() {
 	sig := channel.Signal{Kind: channel.Mark, Wave: uint64(m.stored), Seq: m.control.emitted, Sum: m.control.sum}
 	switch {
-	case !m.joined && !m.done:
+	case !m.joined && m.stage != recovery.StageDone:
 		sig.Flags |= channel.Greet
 		m.delay = recovery.Backoff(m.delay, m.cfg.RetryEvery/2, m.cfg.RetryMax)
 		m.reportAt = m.now + m.delay
 	case m.stored == m.committed:
 		sig.Flags |= channel.Committed
 	}
-	if m.ended {
+	if m.stage.Finished() {
 		sig.Flags |= channel.Urge
 	}
-	if m.capture.ended && !m.storing {
+	if m.captured.ended && m.snapshot <= recovery.SnapshotFreezing { // else it is another snapshot than the stored one
 		sig.Flags |= channel.Ended
 	}
 	m.signalTarget(m.control, sig)
@@ -256,49 +247,40 @@ func (m *Task) rollback(to wave, culprit uint32) {
 	if m.bug == LonelyRollback && m.joined {
 		return
 	}
-	m.failed = true
-	m.do.Add(recovery.Action{Kind: recovery.Fail, Err: &recovery.RollbackError{
-		Alias: m.cfg.Self, To: to.String(), Stale: !m.joined, Channel: culprit,
-	}})
+	m.stage.Fail(m.do, &recovery.RollbackError{Alias: m.cfg.Self, To: to.String(), Stale: !m.joined, Channel: culprit})
 }
 
-// idle reports whether the operator may run.
-func (m *Task) idle() bool { return m.joined && !m.working && !m.snapping && !m.ended }
+// waiting reports whether the operator may run. It may not after the task was told to freeze its state.
+func (m *Task) waiting() bool {
+	return m.joined && m.stage == recovery.StageWaiting && m.snapshot != recovery.SnapshotFreezing
+}
 
-// onReady lets the task run its operator, if there is something to run it on and room for what it may emit.
+// onReady lets the task run its operator, if there is something to run it on and room for its output.
 func (m *Task) onReady() {
 	switch {
-	case !m.idle() || m.blocked() != recovery.NoOutput:
+	case !m.waiting() || m.blocked() != recovery.NoOutput:
 	case m.cfg.Spout:
-		m.run(recovery.Action{Kind: recovery.Poll})
+		m.stage.Run(m.do, recovery.Action{Kind: recovery.Poll})
 	case m.inputsEnded():
-		m.run(recovery.Action{Kind: recovery.Finish})
+		m.stage.Run(m.do, recovery.Action{Kind: recovery.Finish})
 	default:
-		for k := range m.in {
-			i := (m.turn + k) % len(m.in)
-			in := &m.in[i]
-			if in.ready.Len() == 0 || m.aligned(in) && m.bug != NoAlignment {
-				continue
-			}
-			m.turn = i + 1
-			f := in.pop()
-			in.consumed, in.sum = f.Last(), f.After
-			in.unacked += f.Len()
-			m.dirty = true
-			m.status.Counters.Consumed += uint64(f.Count)
-			m.run(recovery.Action{Kind: recovery.Deliver, Input: in.index, Frame: f})
+		in := recovery.Next(&m.turns, m.in, func(in *input) bool {
+			return in.ready.Len() > 0 && (!m.aligned(in) || m.bug == NoAlignment)
+		})
+		if in == nil {
 			return
 		}
+		f := in.pop()
+		in.consumed, in.sum = f.Last(), f.After
+		in.unacked += f.Len()
+		m.dirty = true
+		m.status.Counters.Consumed += uint64(f.Count)
+		m.stage.Run(m.do, recovery.Action{Kind: recovery.Deliver, Input: in.index, Frame: f})
 	}
 }
 
-func (m *Task) run(a recovery.Action) {
-	m.working = true
-	m.do.Add(a)
-}
-
 func (m *Task) onConsumed() {
-	m.working = false
+	m.stage.Consumed()
 	for i := range m.in {
 		if in := &m.in[i]; in.unacked >= m.cfg.Window/3 {
 			m.ack(in)
@@ -308,7 +290,8 @@ func (m *Task) onConsumed() {
 }
 
 func (m *Task) onEnded() {
-	m.working, m.ended, m.dirty = false, true, true
+	m.stage.Finish()
+	m.dirty = true
 	for i := range m.in {
 		m.ack(&m.in[i])
 	}
@@ -317,15 +300,10 @@ func (m *Task) onEnded() {
 }
 
 func (m *Task) inputsEnded() bool {
-	for i := range m.in {
-		if !m.in[i].ended {
-			return false
-		}
-	}
-	return len(m.in) > 0
+	return recovery.InputsEnded(m.in, func(in *input) bool { return in.ended })
 }
 
-// caughtUp notes that a restored task is back: it is in an epoch, and its sources are too.
+// caughtUp records that a restored task is back: it is in an epoch, and its sources are too.
 func (m *Task) caughtUp() {
 	for i := range m.in {
 		if m.in[i].source == 0 {
@@ -337,33 +315,34 @@ func (m *Task) caughtUp() {
 
 // signalSource sends a signal to the source of a channel.
 func (m *Task) signalSource(in *input, sig channel.Signal) {
-	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, in.port.Number, m.cfg.Incarnation
-	m.do.Add(recovery.Action{Kind: recovery.Signal, Input: in.index, Signal: sig})
+	m.do.Add(m.cfg.ToSource(in.index, sig))
 }
 
-// signalTarget sends a signal to the target of a channel: in order with the data, where there are any.
+// signalTarget sends a signal to the target of a channel. On the one to the coordinator there are no data with which a mark
+// could be in order.
 func (m *Task) signalTarget(out *output, sig channel.Signal) {
-	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, out.port.Number, m.cfg.Incarnation
-	m.do.Add(recovery.Action{Kind: recovery.Signal, Output: out.index, Signal: sig, InBand: out != m.control})
+	a := m.cfg.ToTarget(out.index, sig)
+	a.InBand = a.InBand && out != m.control
+	m.do.Add(a)
 }
 
 // Status implements recovery.Machine.
 func (m *Task) Status() *recovery.Status {
 	s := &m.status
-	s.Blocked, s.Starved, s.Finished, s.Wake, s.Retained, s.Queued = m.blocked(), recovery.NoInput, m.ended, 0, 0, 0
-	s.Tentative = m.dirty || m.unsafe
-	if !m.joined && !m.done {
+	s.Blocked, s.Starved, s.Finished, s.Wake, s.Retained, s.Queued = m.blocked(), recovery.NoInput, m.stage.Finished(), 0, 0, 0
+	s.Tentative = m.dirty || m.uncommitted
+	if !m.joined && m.stage != recovery.StageDone {
 		s.Wake = max(m.reportAt, m.now+1)
 	}
 	sooner := func(t recovery.Tick) {
-		if m.joined && (s.Wake == 0 || t < s.Wake) {
-			s.Wake = max(t, m.now+1)
+		if m.joined {
+			s.Wake = recovery.Sooner(s.Wake, max(t, m.now+1))
 		}
 	}
 	for i := range m.in {
 		in := &m.in[i]
 		s.Inputs[i] = recovery.Position{Seq: in.consumed, Sum: in.sum}
-		s.Queued += in.queued
+		s.Queued += in.queued()
 		if in.source == 0 {
 			sooner(in.helloAt)
 		}

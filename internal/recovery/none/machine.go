@@ -13,13 +13,11 @@ type Machine struct {
 	now recovery.Tick
 	do  *recovery.Actions
 
-	in      []input
-	out     []output
-	turn    int
-	working bool
-	ended   bool
-	done    bool
-	status  recovery.Status
+	in     []input
+	out    []output
+	turns  recovery.Turns
+	stage  recovery.Stage
+	status recovery.Status
 }
 
 // An input is the target's end of a channel.
@@ -102,11 +100,11 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 	case recovery.Consumed:
 		m.onConsumed()
 	case recovery.TimerDue:
-		if !m.working && !m.ended && !m.inputsEnded() && m.blocked() == recovery.NoOutput {
-			m.run(recovery.Action{Kind: recovery.RunTimer, Value: ev.Value})
+		if m.stage == recovery.StageWaiting && !m.inputsEnded() && m.blocked() == recovery.NoOutput {
+			m.stage.Run(m.do, recovery.Action{Kind: recovery.RunTimer, Value: ev.Value})
 		}
 	case recovery.Ended:
-		m.working, m.ended = false, true
+		m.stage.Finish()
 		for i := range m.in {
 			m.ack(&m.in[i])
 		}
@@ -141,14 +139,14 @@ func (m *Machine) onTick(now recovery.Tick) {
 	}
 }
 
-// mark tells the target how far the channel is released, in order with the data; a channel that is not open yet
-// asks it to say that it listens.
+// mark reports to the target how far the channel is released, in order with the data. On a channel that is not open yet it
+// asks for an answer.
 func (m *Machine) mark(out *output, answer msgid.Incarnation) {
 	sig := channel.Signal{Kind: channel.Mark, Seq: out.released, For: answer}
 	if !out.open {
 		sig.Flags |= channel.Greet
 	}
-	if m.ended && out.released == out.emitted {
+	if m.stage.Finished() && out.released == out.emitted {
 		sig.Flags |= channel.Ended
 	}
 	m.signalTarget(out, sig)
@@ -180,7 +178,7 @@ func (m *Machine) onFrame(in *input, f channel.Frame) {
 		m.status.Counters.Lost += uint64(f.First - in.accepted - 1)
 	}
 	in.accepted = f.Last()
-	if m.ended {
+	if m.stage.Finished() {
 		in.consumed = in.accepted
 		return
 	}
@@ -205,7 +203,7 @@ func (m *Machine) onSignal(ev *recovery.Event) {
 	}
 }
 
-// onMark: what has not come by now is lost, since a mark comes in order with the data.
+// onMark: tuples that have not come by now are lost, since a mark comes in order with the data.
 func (m *Machine) onMark(in *input, sig *channel.Signal) {
 	if sig.Incarnation < in.source {
 		m.status.Counters.Rejected++
@@ -220,11 +218,11 @@ func (m *Machine) onMark(in *input, sig *channel.Signal) {
 	skipped := !in.known || sig.Seq > in.accepted
 	in.known = true
 	in.accepted = max(in.accepted, sig.Seq)
-	if in.ready.Len() == 0 && (!m.working || skipped) {
+	if in.ready.Len() == 0 && (m.stage != recovery.StageRunning || skipped) {
 		in.consumed = in.accepted
 	}
-	if sig.Flags&channel.Ended != 0 && skipped && !in.ended && !m.ended {
-		// The end mark is among what was lost; it is known to be the last.
+	if sig.Flags&channel.Ended != 0 && skipped && !in.ended && !m.stage.Finished() {
+		// The end mark is among the lost items; it is known to be the last.
 		b := channel.NewBuilder(m.cfg.Plan, sig.Channel, sig.Incarnation, in.accepted, 0, 64)
 		b.Append(tuple.AppendEnd(nil))
 		in.ready.Push(b.Seal())
@@ -232,13 +230,13 @@ func (m *Machine) onMark(in *input, sig *channel.Signal) {
 	m.ack(in)
 }
 
-// onPosition: the target says hello, or what it has consumed.
+// onPosition: the target greets this task, or reports its consumed position.
 func (m *Machine) onPosition(out *output, sig *channel.Signal) {
 	if sig.Incarnation < out.target || sig.Kind == channel.Ack && sig.For != m.cfg.Incarnation {
 		m.status.Counters.Rejected++
 		return
 	}
-	if sig.Incarnation > out.target { // what was on its way to the last one is lost
+	if sig.Incarnation > out.target { // frames on their way to the last one are lost
 		out.target, out.flight, out.inFlight = sig.Incarnation, nil, 0
 	}
 	out.open = true
@@ -279,54 +277,43 @@ func (m *Machine) pump(out *output) {
 }
 
 func (m *Machine) blocked() recovery.Output {
-	for o := range m.out {
-		if out := &m.out[o]; out.waiting+out.inFlight >= m.cfg.Window {
-			return m.out[o].index
-		}
-	}
-	return recovery.NoOutput
+	return recovery.Blocked(m.out, m.cfg.Window, 1, func(out *output) (ahead, retained uint64) {
+		return uint64(out.waiting + out.inFlight), 0 // nothing is retained
+	})
 }
 
 func (m *Machine) onReady() {
 	switch {
-	case m.working || m.ended:
-	case m.cfg.Spout && m.deliver(): // an answer: nobody would get on if it waited for those whom it is about
+	case m.stage != recovery.StageWaiting:
+	case m.cfg.Spout && m.deliver(): // answers of the tasks for which the spout waits: they come before its bounds
 	case m.blocked() != recovery.NoOutput:
 	case m.cfg.Spout:
-		m.run(recovery.Action{Kind: recovery.Poll})
+		m.stage.Run(m.do, recovery.Action{Kind: recovery.Poll})
 	case m.inputsEnded():
-		m.run(recovery.Action{Kind: recovery.Finish})
+		m.stage.Run(m.do, recovery.Action{Kind: recovery.Finish})
 	default:
 		m.deliver()
 	}
 }
 
-// deliver has the oldest frame of the input whose turn it is consumed. It reports whether there is one.
+// deliver delivers the oldest frame of the next ready input, round robin. It reports whether there is one.
 func (m *Machine) deliver() bool {
-	for k := range m.in {
-		i := (m.turn + k) % len(m.in)
-		if in := &m.in[i]; in.ready.Len() > 0 {
-			m.turn = i + 1
-			f := in.ready.Pop()
-			if f.Incarnation == in.source { // else it numbered otherwise
-				in.consumed = f.Last()
-			}
-			in.unacked += f.Len()
-			m.status.Counters.Consumed += uint64(f.Count)
-			m.run(recovery.Action{Kind: recovery.Deliver, Input: in.index, Frame: f})
-			return true
-		}
+	in := recovery.Next(&m.turns, m.in, func(in *input) bool { return in.ready.Len() > 0 })
+	if in == nil {
+		return false
 	}
-	return false
-}
-
-func (m *Machine) run(a recovery.Action) {
-	m.working = true
-	m.do.Add(a)
+	f := in.ready.Pop()
+	if f.Incarnation == in.source { // else its numbers are others
+		in.consumed = f.Last()
+	}
+	in.unacked += f.Len()
+	m.status.Counters.Consumed += uint64(f.Count)
+	m.stage.Run(m.do, recovery.Action{Kind: recovery.Deliver, Input: in.index, Frame: f})
+	return true
 }
 
 func (m *Machine) onConsumed() {
-	m.working = false
+	m.stage.Consumed()
 	for i := range m.in {
 		if m.in[i].unacked >= m.cfg.Window/3 {
 			m.ack(&m.in[i])
@@ -336,7 +323,7 @@ func (m *Machine) onConsumed() {
 
 func (m *Machine) ack(in *input) {
 	in.unacked = 0
-	if m.ended {
+	if m.stage.Finished() {
 		in.consumed = in.accepted
 	}
 	m.signalSource(in, channel.Signal{Kind: channel.Ack, For: in.source, Have: in.accepted, Consumed: in.consumed})
@@ -344,46 +331,29 @@ func (m *Machine) ack(in *input) {
 
 // signalSource sends a signal to the source of a channel.
 func (m *Machine) signalSource(in *input, sig channel.Signal) {
-	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, m.cfg.Inputs[in.index].Number, m.cfg.Incarnation
-	m.do.Add(recovery.Action{Kind: recovery.Signal, Input: in.index, Signal: sig})
+	m.do.Add(m.cfg.ToSource(in.index, sig))
 }
 
-// signalTarget sends a signal to the target of a channel, in order with the data.
+// signalTarget sends a signal to the target of a channel.
 func (m *Machine) signalTarget(out *output, sig channel.Signal) {
-	sig.Plan, sig.Channel, sig.Incarnation = m.cfg.Plan, m.cfg.Outputs[out.index].Number, m.cfg.Incarnation
-	m.do.Add(recovery.Action{Kind: recovery.Signal, Output: out.index, Signal: sig, InBand: true})
+	m.do.Add(m.cfg.ToTarget(out.index, sig))
 }
 
 func (m *Machine) inputsEnded() bool {
-	for i := range m.in {
-		if !m.in[i].ended {
-			return false
-		}
-	}
-	return len(m.in) > 0
+	return recovery.InputsEnded(m.in, func(in *input) bool { return in.ended })
 }
 
+// checkDone: the task is done once its targets have consumed everything that it emitted.
 func (m *Machine) checkDone() {
-	if m.done || !m.ended {
-		return
-	}
-	for o := range m.out {
-		if m.out[o].consumed < m.out[o].emitted {
-			return
-		}
-	}
-	m.done = true
-	m.do.Add(recovery.Action{Kind: recovery.Done})
+	recovery.CheckDone(&m.stage, m.do, true, m.out, func(out *output) bool { return out.consumed >= out.emitted })
 }
 
 // Status implements recovery.Machine.
 func (m *Machine) Status() *recovery.Status {
 	s := &m.status
-	s.Blocked, s.Starved, s.Finished, s.Wake, s.Retained = m.blocked(), recovery.NoInput, m.ended, 0, 0
+	s.Blocked, s.Starved, s.Finished, s.Wake, s.Retained = m.blocked(), recovery.NoInput, m.stage.Finished(), 0, 0
 	sooner := func(t recovery.Tick) {
-		if s.Wake == 0 || t < s.Wake {
-			s.Wake = max(t, m.now+1)
-		}
+		s.Wake = recovery.Sooner(s.Wake, max(t, m.now+1))
 	}
 	known := true
 	for i := range m.in {
