@@ -18,6 +18,7 @@ import (
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/artefact"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/cluster/worker"
 	"github.com/askback/askback/internal/recovery"
 )
@@ -72,7 +73,7 @@ func TestWorker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	instance, subjects := cluster.NewInstance("squares"), cluster.Subjects("askback")
+	instance, subjects := cluster.NewInstance("squares"), natscluster.Subjects("askback")
 	if _, err := natslog.Open(t.Context(), nc, natslog.Options{Topology: string(instance)}); err != nil {
 		t.Fatal(err)
 	}
@@ -128,8 +129,8 @@ func TestWorker(t *testing.T) {
 // A program submits itself: it is in the object store, and nimbus is asked to run it.
 func TestSubmit(t *testing.T) {
 	server, nc := connected(t)
-	subjects := cluster.Subjects("askback")
-	if err := cluster.Setup(t.Context(), nc, subjects, 1); err != nil {
+	subjects := natscluster.Subjects("askback")
+	if err := natscluster.Setup(t.Context(), nc, subjects, 1); err != nil {
 		t.Fatal(err)
 	}
 	asked := make(chan cluster.SubmitRequest, 1)

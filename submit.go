@@ -13,6 +13,7 @@ import (
 
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/client"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/topology"
 )
 
@@ -29,7 +30,7 @@ const submitExamples = `  %[1]s submit --workers 2
 
 // submission is what the command line of submit says.
 type submission struct {
-	conn cluster.Connection
+	conn natscluster.Connection
 	what client.Submission
 	json bool
 }
@@ -60,7 +61,7 @@ func submitCommand(b *topology.Builder) *cobra.Command {
 	p.StringVar(&s.conn.Servers, "server", s.conn.Servers, "URLs of NATS servers, separated by commas (default nats://127.0.0.1:4222, or "+client.ServerVariable+")")
 	p.StringVar(&s.conn.Creds, "creds", s.conn.Creds, "file with credentials (or "+client.CredsVariable+")")
 	p.StringVar(&s.conn.CA, "ca", s.conn.CA, "file with the certificate of the servers' authority (or "+client.CAVariable+")")
-	p.StringVar(&s.conn.Prefix, "prefix", s.conn.Prefix, "of the cluster's subjects (default "+cluster.DefaultPrefix+", or "+client.PrefixVariable+")")
+	p.StringVar(&s.conn.Prefix, "prefix", s.conn.Prefix, "of the cluster's subjects (default "+natscluster.DefaultPrefix+", or "+client.PrefixVariable+")")
 	return c
 }
 

@@ -12,13 +12,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/daemon"
 	"github.com/askback/askback/internal/settings"
 )
 
 // clientFlags are what the command line of a request to a cluster says.
 type clientFlags struct {
-	cluster.Connection
+	natscluster.Connection
 	timeout time.Duration
 	json    bool
 	table   *settings.Table
@@ -71,7 +72,7 @@ func (c *clientFlags) dial(cmd *cobra.Command) (*session, error) {
 // A session is a connection to the cluster, for one command.
 type session struct {
 	nc       *nats.Conn
-	subjects cluster.Subjects
+	subjects natscluster.Subjects
 	servers  string
 	timeout  time.Duration
 	json     bool
@@ -125,7 +126,7 @@ func request[Answer any](ctx context.Context, s *session, subject string, questi
 			}
 		}
 	}()
-	answer, err = cluster.Request[Answer](limited, s.nc, subject, question)
+	answer, err = natscluster.Request[Answer](limited, s.nc, subject, question)
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}

@@ -92,21 +92,19 @@ task restarts. "askback explain" shows how that went.`,
 	return o.command()
 }
 
-var levels = []string{"debug", "info", "warn", "error"}
-
 func levelCommand() *cobra.Command {
 	var length time.Duration
 	o := &oneTopology{
 		use: "log-level NAME LEVEL", short: "Change for a while how much a topology logs",
 		long: `Log-level makes the workers of a topology log at level debug, info, warn or error, and after --for as before.`,
-		more: 1, complete: func(*session, context.Context, string) []string { return levels },
+		more: 1, complete: func(*session, context.Context, string) []string { return cluster.Levels },
 		example: `  askback log-level wordcount debug --for 1m`,
 		flags: func(cmd *cobra.Command) {
 			cmd.Flags().DurationVar(&length, "for", 10*time.Minute, "how long")
 		},
 	}
 	o.check = func(args []string) error {
-		if !slices.Contains(levels, args[1]) {
+		if !slices.Contains(cluster.Levels, args[1]) {
 			return fmt.Errorf("level %.40q: there are debug, info, warn and error", args[1])
 		}
 		if length <= 0 {

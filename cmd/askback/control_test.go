@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/msgid"
 )
 
@@ -136,7 +137,7 @@ func TestFailures(t *testing.T) {
 		t.Errorf("without server: status %d, %v", exitStatus(err), err)
 	}
 	_, _, err = compared(t.Context(), "list", "--server", "nats://192.0.2.1:4222")
-	if exitStatus(err) != exitDenied || !errors.Is(err, cluster.ErrInsecure) {
+	if exitStatus(err) != exitDenied || !errors.Is(err, natscluster.ErrInsecure) {
 		t.Errorf("outside loopback: status %d, %v", exitStatus(err), err)
 	}
 	_, _, err = compared(t.Context(), "list", "--server", "nats://me:canary@127.0.0.1:1")

@@ -11,6 +11,7 @@ import (
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/auth"
 	"github.com/askback/askback/internal/cluster/client"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // Exit statuses. Scripts tell by them what went wrong.
@@ -51,7 +52,7 @@ func exitStatus(err error) int {
 		return exitInterrupted
 	case errors.Is(err, errUsage), errors.Is(err, cluster.ErrName), errors.Is(err, auth.ErrOptions), strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage
-	case errors.Is(err, errDenied), errors.Is(err, client.ErrDenied), errors.Is(err, cluster.ErrInsecure), errors.Is(err, cluster.ErrCredentials):
+	case errors.Is(err, errDenied), errors.Is(err, client.ErrDenied), errors.Is(err, natscluster.ErrInsecure), errors.Is(err, natscluster.ErrCredentials):
 		return exitDenied
 	case errors.Is(err, errUnreachable), errors.Is(err, cluster.ErrNoNimbus):
 		return exitUnreachable

@@ -144,7 +144,7 @@ func taskRows(w *cluster.WorkerStatus) (rows [][]string) {
 		}
 		c := &t.Counters
 		rows = append(rows, []string{
-			alias.String(), place(w.Slot), t.State, fmt.Sprint(t.Incarnation), grouped(c.Consumed), grouped(c.Emitted),
+			alias.String(), place(w.Slot), string(t.State), fmt.Sprint(t.Incarnation), grouped(c.Consumed), grouped(c.Emitted),
 			grouped(c.Missed), grouped(c.Replayed), size(int64(t.Retained)), taskNote(t),
 		})
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/msgid"
 )
 
@@ -70,7 +71,7 @@ func (r route) String() string {
 }
 
 // subject returns where the frames of the route's channels travel.
-func (r route) subject(prefix cluster.Subjects, i cluster.Instance) string {
+func (r route) subject(prefix natscluster.Subjects, i cluster.Instance) string {
 	index := func(task int) string {
 		if task < 0 {
 			return "*"

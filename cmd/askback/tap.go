@@ -16,6 +16,7 @@ import (
 
 	"github.com/askback/askback/internal/channel"
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/tuple"
 )
 
@@ -156,7 +157,7 @@ func (t *tap) rest(dropped int) {
 
 // take reads one frame. It never waits.
 func (t *tap) take(m *nats.Msg) {
-	if cluster.FromStream(m) {
+	if natscluster.FromStream(m) {
 		return // no task has sent it
 	}
 	f, err := channel.Decode(m.Data)

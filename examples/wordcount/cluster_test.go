@@ -15,6 +15,7 @@ import (
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/client"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/natstest"
 )
 
@@ -28,8 +29,8 @@ func TestInCluster(t *testing.T) {
 	spec, err := client.Describe(t.Context(), os.Args[0], command)
 	check(t, err)
 
-	conn := cluster.Connection{Servers: server.URL()}
-	nc, err := conn.Connect("test", &cluster.User{})
+	conn := natscluster.Connection{Servers: server.URL()}
+	nc, err := conn.Connect("test", &natscluster.User{})
 	check(t, err)
 	defer nc.Close()
 	instance := cluster.NewInstance("words")

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/daemon"
 	"github.com/askback/askback/internal/settings"
 )
@@ -59,7 +59,7 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: %v, want something with %q", c.args, err, c.want)
 		}
 	}
-	if err := run(t.Context(), daemon.NimbusCommand(), "--server", "nats://192.0.2.1:4222"); !errors.Is(err, cluster.ErrInsecure) {
+	if err := run(t.Context(), daemon.NimbusCommand(), "--server", "nats://192.0.2.1:4222"); !errors.Is(err, natscluster.ErrInsecure) {
 		t.Error(err)
 	}
 }

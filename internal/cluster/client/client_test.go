@@ -17,6 +17,7 @@ import (
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/client"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // TestMain lets the test binary be the programs that are asked what they are.
@@ -71,8 +72,8 @@ func TestSubmitRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = server.Stop() }()
-	conn := &cluster.Connection{Servers: server.URL()}
-	nc, err := conn.Connect("test", &cluster.User{})
+	conn := &natscluster.Connection{Servers: server.URL()}
+	nc, err := conn.Connect("test", &natscluster.User{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +82,7 @@ func TestSubmitRefused(t *testing.T) {
 	if _, err := client.Submit(t.Context(), conn, what); err == nil || !strings.Contains(err.Error(), "nimbus") {
 		t.Errorf("no nimbus has ever run: %v", err)
 	}
-	if err := cluster.Setup(t.Context(), nc, conn.Subjects(), 1); err != nil {
+	if err := natscluster.Setup(t.Context(), nc, conn.Subjects(), 1); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := client.Submit(t.Context(), conn, what); !errors.Is(err, cluster.ErrNoNimbus) {

@@ -3,7 +3,7 @@ package client
 import (
 	"os"
 
-	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // Environment variables that say how to reach a cluster.
@@ -15,8 +15,8 @@ const (
 )
 
 // FromEnvironment returns how the environment says to reach a cluster. What is not set is empty: its default.
-func FromEnvironment() cluster.Connection {
-	return cluster.Connection{
+func FromEnvironment() natscluster.Connection {
+	return natscluster.Connection{
 		Servers: os.Getenv(ServerVariable), Creds: os.Getenv(CredsVariable), CA: os.Getenv(CAVariable), Prefix: os.Getenv(PrefixVariable),
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/artefact"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // A Submission says what to run.
@@ -33,7 +34,7 @@ var ErrDenied = errors.New("client: not permitted, it needs the role operate")
 
 // Submit asks the program what it is, uploads it unless the cluster has it, signs it, and asks nimbus to run it. It
 // returns what nimbus has decided. A refusal is a cluster.RequestError, CodeConflict if a topology of that name exists.
-func Submit(ctx context.Context, conn *cluster.Connection, s Submission) (*cluster.Record, error) {
+func Submit(ctx context.Context, conn *natscluster.Connection, s Submission) (*cluster.Record, error) {
 	spec, err := Describe(ctx, s.Path, s.Args)
 	if err != nil {
 		return nil, err
@@ -73,7 +74,7 @@ func Submit(ctx context.Context, conn *cluster.Connection, s Submission) (*clust
 }
 
 // submit uploads, signs and asks.
-func (s *Submission) submit(ctx context.Context, nc *nats.Conn, subjects cluster.Subjects, user *cluster.User, spec *cluster.Spec) (*cluster.Record, error) {
+func (s *Submission) submit(ctx context.Context, nc *nats.Conn, subjects natscluster.Subjects, user *natscluster.User, spec *cluster.Spec) (*cluster.Record, error) {
 	a, err := artefact.Put(ctx, nc, subjects, s.Path, s.Progress)
 	if err != nil {
 		return nil, err
@@ -83,7 +84,7 @@ func (s *Submission) submit(ctx context.Context, nc *nats.Conn, subjects cluster
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	record, err := cluster.Request[cluster.Record](ctx, nc, subjects.API(cluster.Operate, cluster.VerbSubmit), cluster.SubmitRequest{
+	record, err := natscluster.Request[cluster.Record](ctx, nc, subjects.API(cluster.Operate, cluster.VerbSubmit), cluster.SubmitRequest{
 		Spec: *spec, Artefact: a, Args: s.Args, Workers: s.Workers, Tags: s.Tags, Inactive: s.Inactive, Nonce: rand.Text(),
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/cluster/nimbus/core"
 )
 
@@ -79,7 +80,7 @@ func (t *term) explain(ctx context.Context, _ sender, q *cluster.ExplainRequest,
 	t.runAsyncFor(r, func() {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
-		events, err := cluster.ReadEvents(ctx, t.nc, t.subjects, of, q.Limit)
+		events, err := natscluster.ReadEvents(ctx, t.nc, t.subjects, of, q.Limit)
 		if err != nil {
 			err = &cluster.RequestError{Code: cluster.CodeUnavailable, Text: err.Error()}
 		}
@@ -97,7 +98,7 @@ func (t *term) restart(ctx context.Context, _ sender, q *cluster.RestartRequest,
 	t.runAsyncFor(r, func() {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
-		_, err := cluster.Request[any](ctx, t.nc, t.subjects.Worker(slot, cluster.VerbCrash), cluster.TaskRequest{Task: q.Task})
+		_, err := natscluster.Request[any](ctx, t.nc, t.subjects.Worker(slot, cluster.VerbCrash), cluster.TaskRequest{Task: q.Task})
 		if refused := (*cluster.RequestError)(nil); err != nil && !errors.As(err, &refused) {
 			err = &cluster.RequestError{Code: cluster.CodeUnavailable, Text: fmt.Sprintf("worker %v, which runs task %v, does not answer", slot, q.Task)}
 		}

@@ -12,7 +12,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
-	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/cluster"
 )
 
@@ -235,7 +234,7 @@ func (m *workerManager) onHeartbeat(message *nats.Msg) {
 
 // fencedText says that a worker has ended because its tasks run elsewhere.
 func fencedText(e *ending) string {
-	text := checkpoint.ErrFenced.Error() + ": its tasks run elsewhere"
+	text := "fenced by a newer incarnation: its tasks run elsewhere"
 	if e.report.line != "" {
 		text += " (" + e.report.line + ")"
 	}

@@ -3,11 +3,13 @@ package worker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/msgid"
 )
@@ -61,14 +63,14 @@ func (w *worker) heartbeat() *cluster.Heartbeat {
 func (m *member) status(still uint64) cluster.Task {
 	i := m.Info()
 	t := cluster.Task{
-		Alias: i.Alias, State: i.State.String(), Incarnation: i.Incarnation, Restarts: i.Restarts, Done: i.Done, Total: i.Total,
-		Retained: i.Retained, Blocked: i.Blocked, Counters: i.Counters, KeepsState: string(i.KeepsState), HasSnapshot: i.HasSnapshot,
+		Alias: i.Alias, State: cluster.TaskState(i.State.String()), Incarnation: i.Incarnation, Restarts: i.Restarts, Done: i.Done, Total: i.Total,
+		Retained: i.Retained, Blocked: i.Blocked, Counters: i.Counters, KeepsState: cluster.StateKind(i.KeepsState), HasSnapshot: i.HasSnapshot,
 	}
 	if still != 0 && i.Quiesced == still {
 		t.QuiescePositions = i.QuiescePositions
 	}
 	if i.Err != nil {
-		t.Error = oneLine(i.Err)
+		t.Error, t.Fenced = oneLine(i.Err), errors.Is(i.Err, checkpoint.ErrFenced)
 	}
 	if i.LogError != nil {
 		t.LogError = oneLine(i.LogError)

@@ -19,6 +19,7 @@ import (
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/strategy"
@@ -67,14 +68,14 @@ type worker struct {
 	before   *topology.Plan // of launch.From; nil: there is none
 	plan     *topology.Plan
 	strategy *strategy.Strategy
-	user     *cluster.User
-	conn     *cluster.Connection
-	subjects cluster.Subjects
+	user     *natscluster.User
+	conn     *natscluster.Connection
+	subjects natscluster.Subjects
 	log      *logger
 	started  time.Time
 
 	nc        *nats.Conn
-	events    *cluster.EventQueue
+	events    *natscluster.EventQueue
 	transport *natschan.Transport
 	tasklog   checkpoint.Log // nil: the strategy has none
 	origin    checkpoint.Log // of launch.From
@@ -106,7 +107,7 @@ func newWorker(b *topology.Builder, l *cluster.Launch, out io.Writer) (*worker, 
 	}
 	w := &worker{
 		launch: l, builder: b, plan: plan, strategy: chosen, started: time.Now(), log: newLogger(out),
-		conn:         &cluster.Connection{Servers: l.Servers, Prefix: l.Prefix, CAPEM: l.CA, Login: l.Login},
+		conn:         &natscluster.Connection{Servers: l.Servers, Prefix: l.Prefix, CAPEM: l.CA, Login: l.Login},
 		wake:         make(chan struct{}, 1),
 		heartbeatNow: make(chan struct{}, 1),
 		opened:       make(chan error, 1),
@@ -197,7 +198,7 @@ func (w *worker) openControl(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w.nc, w.events = nc, cluster.NewEventQueue(nc, w.subjects)
+		w.nc, w.events = nc, natscluster.NewEventQueue(nc, w.subjects)
 		if err = w.listen(); err != nil {
 			nc.Close()
 			w.nc = nil
@@ -254,7 +255,7 @@ func (w *worker) retry(ctx context.Context, what string, do func() error) error 
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return nil
-		case errors.Is(err, cluster.ErrInsecure), errors.Is(err, cluster.ErrCredentials), errors.Is(err, channel.ErrAddress), errors.As(err, &config):
+		case errors.Is(err, natscluster.ErrInsecure), errors.Is(err, natscluster.ErrCredentials), errors.Is(err, channel.ErrAddress), errors.As(err, &config):
 			return fmt.Errorf("worker: %s: %w", what, err)
 		}
 		w.log.Warn("cannot "+what+" yet", zap.Error(err))

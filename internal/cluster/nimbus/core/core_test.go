@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/msgid"
 )
@@ -208,7 +207,7 @@ func TestFails(t *testing.T) {
 func TestFencedIsNotFailed(t *testing.T) {
 	w := newWorld(t, "a")
 	w.submit("words", 1)
-	w.state[count0], w.problem[count0] = "FAILED", "task count.0: "+checkpoint.ErrFenced.Error()
+	w.state[count0], w.problem[count0], w.fenced[count0] = cluster.StateFailed, "task count.0: fenced", true
 	w.pass(5 * time.Second)
 	if r := w.core.Record("words"); r.Status != cluster.Active {
 		t.Errorf("%s, %q", r.Status, r.Reason)
@@ -232,12 +231,12 @@ func TestRefusedByItsSupervisor(t *testing.T) {
 }
 
 // A worker that gave up a task which has come back to it meanwhile is told again.
-func TestFencedInItsOwnSeat(t *testing.T) {
+func TestFencedInItsOwnSlot(t *testing.T) {
 	w := newWorld(t, "a")
 	r := w.submit("words", 1)
 	w.pass(3 * time.Second)
 	before := w.records["words"].Revision
-	w.process["x"] = cluster.Process{Slot: r.WorkerSlot(&r.Placement[0]), State: "failed", Error: "exit status 75: bye"}
+	w.process["x"] = cluster.Process{Slot: r.WorkerSlot(&r.Placement[0]), State: cluster.ProcessFailed, Error: "its tasks run elsewhere", Fenced: true}
 	w.pass(time.Second)
 	delete(w.process, "x")
 	if after := w.records["words"]; after.Revision == before || after.Record.Status != cluster.Active {

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
-	"github.com/askback/askback/internal/recovery"
-	"github.com/askback/askback/internal/task"
 )
 
 // changeStatus returns the changes of status that follow from the time and from what workers tell.
@@ -67,7 +65,7 @@ func (t *topology) failureReason() string {
 			continue
 		}
 		for _, now := range w.heartbeat.Tasks {
-			if now.State == task.Failed.String() && slices.Contains(p.Tasks, now.Alias) && !fenced(now.Error) {
+			if now.State == cluster.StateFailed && slices.Contains(p.Tasks, now.Alias) && !now.Fenced {
 				return shorten(taskFailure(&now))
 			}
 		}
@@ -108,7 +106,7 @@ func (c *Core) complete(now time.Time, t *topology) bool {
 		}
 		for _, alias := range p.Tasks {
 			if !slices.ContainsFunc(w.heartbeat.Tasks, func(its cluster.Task) bool {
-				return its.Alias == alias && its.State == task.Complete.String()
+				return its.Alias == alias && its.State == cluster.StateComplete
 			}) {
 				return false
 			}
@@ -121,7 +119,7 @@ func (c *Core) complete(now time.Time, t *topology) bool {
 // summary tells what a topology has done. The counters are those of the processes that have come to the end: what was
 // done before a worker was lost is told by the events.
 func (t *topology) summary(now time.Time) string {
-	var sum recovery.Counters
+	var sum cluster.Counters
 	tasks := 0
 	for _, w := range t.workers {
 		for i := range w.heartbeat.Tasks {
@@ -137,7 +135,7 @@ func (t *topology) summary(now time.Time) string {
 // elsewhere meanwhile, and its supervisor waits for another order.
 func (t *topology) reissue(now time.Time) *Write {
 	for _, w := range t.workers {
-		if w.process != nil && w.process.State == "failed" && fenced(w.process.Error) && now.Sub(w.since) > 4*cluster.HeartbeatEvery {
+		if w.process != nil && w.process.State == cluster.ProcessFailed && w.process.Fenced && now.Sub(w.since) > 4*cluster.HeartbeatEvery {
 			w.since, w.process = now, nil
 			return t.write(t.change())
 		}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
-	"github.com/askback/askback/internal/task"
 )
 
 // List returns the cluster at a glance.
@@ -51,7 +50,7 @@ func (c *Core) healthy(now time.Time, t *topology) (n int) {
 			continue
 		}
 		for _, its := range w.heartbeat.Tasks {
-			if its.State != task.Failed.String() && slices.Contains(p.Tasks, its.Alias) {
+			if its.State != cluster.StateFailed && slices.Contains(p.Tasks, its.Alias) {
 				n++
 			}
 		}
@@ -87,7 +86,7 @@ func (c *Core) workerState(now time.Time, w *worker) string {
 	case c.responsive(now, w) && (w.process == nil || w.process.State == "running"):
 		return "running"
 	case w.process != nil && w.process.State != "running":
-		return w.process.State
+		return string(w.process.State)
 	case c.silence(now, w.since, w.lastHeartbeat) < c.cfg.Detection:
 		return "starting"
 	}
