@@ -34,6 +34,8 @@ type Launch struct {
 	Durability string         `json:"durability"`
 	Runtime    string         `json:"runtime"`
 	Detection  time.Duration  `json:"detection"`
+	// StopWait is how long the supervisor waits for the worker to end before it kills it.
+	StopWait time.Duration `json:"stop_wait"`
 }
 
 // A Login is a NATS user: a JWT and the seed of its key. It is empty in an open cluster. It does not print its seed.

@@ -23,6 +23,7 @@ const (
 	HostLost        EventKind = "host-lost"
 	LeaderChanged   EventKind = "leader"
 	TaskFailed      EventKind = "task-failed" // and will be restarted, or not
+	TaskStuck       EventKind = "task-stuck"  // told to stop, it has not returned from a call of its operator
 	TaskRecovered   EventKind = "recovered"
 	Refused         EventKind = "refused" // an artefact, a worker, a request
 	Denied          EventKind = "denied"  // by permissions: a message may have been forged
@@ -41,6 +42,7 @@ type Event struct {
 	Task     string      `json:"task,omitempty"`
 	Text     string      `json:"text"` // in words, one line
 	Recovery *Recovery   `json:"recovery,omitempty"`
+	Failure  *Failure    `json:"failure,omitempty"` // of a task that has failed for good
 }
 
 // A Recovery describes how a task was restored. Times are in milliseconds.

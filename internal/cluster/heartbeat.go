@@ -37,7 +37,10 @@ type Task struct {
 	Total       int64             `json:"total,omitempty"`
 	Retained    int               `json:"retained"`            // bytes kept for resending
 	Blocked     string            `json:"blocked,omitempty"`   // the channel without credit
+	Dead        uint64            `json:"dead,omitempty"`      // tuples given up as dead letters, by all incarnations
+	Dropped     uint64            `json:"dropped,omitempty"`   // tuples dropped as declared, by all incarnations
 	Error       string            `json:"error,omitempty"`     // its last failure
+	Failure     *Failure          `json:"failure,omitempty"`   // the error with which it has failed for good
 	Fenced      bool              `json:"fenced,omitempty"`    // Error is that another incarnation runs elsewhere
 	LogError    string            `json:"log_error,omitempty"` // why its log rejects appends: CHECKPOINT_FAILING
 	Counters    Counters          `json:"counters"`

@@ -44,24 +44,28 @@ func (s Status) Running() bool { return s != Completed }
 
 // A Record holds all decisions about a topology.
 type Record struct {
-	Instance   Instance    `json:"instance"`
-	Spec       Spec        `json:"spec"`
-	Artefact   Artefact    `json:"artefact"`
-	Args       []string    `json:"args,omitempty"`  // of the program
-	Durability string      `json:"durability"`      // natslog.Durability of the servers
-	Workers    int         `json:"workers"`         // number requested
-	Tags       []string    `json:"tags,omitempty"`  // required of its supervisors
-	By         string      `json:"by,omitempty"`    // the submitter
-	Nonce      string      `json:"nonce,omitempty"` // of the submission: the same request again gets the same answer
-	Submitted  time.Time   `json:"submitted"`
-	Status     Status      `json:"status"`
-	Since      time.Time   `json:"since"` // of the status
-	KillAt     time.Time   `json:"kill_at,omitzero"`
-	Reason     string      `json:"reason,omitempty"` // of the status, in words
-	Rebalance  bool        `json:"rebalance,omitempty"`
-	Placement  []Placement `json:"placement,omitempty"`
-	Shortage   string      `json:"shortage,omitempty"` // resources that were requested and are missing
-	Level      Level       `json:"level,omitzero"`
+	Instance   Instance  `json:"instance"`
+	Spec       Spec      `json:"spec"`
+	Artefact   Artefact  `json:"artefact"`
+	Args       []string  `json:"args,omitempty"`  // of the program
+	Durability string    `json:"durability"`      // natslog.Durability of the servers
+	Workers    int       `json:"workers"`         // number requested
+	Tags       []string  `json:"tags,omitempty"`  // required of its supervisors
+	By         string    `json:"by,omitempty"`    // the submitter
+	Nonce      string    `json:"nonce,omitempty"` // of the submission: the same request again gets the same answer
+	Submitted  time.Time `json:"submitted"`
+	Status     Status    `json:"status"`
+	Since      time.Time `json:"since"` // of the status
+	KillAt     time.Time `json:"kill_at,omitzero"`
+	Reason     string    `json:"reason,omitempty"`  // of the status, in words
+	Failure    *Failure  `json:"failure,omitempty"` // the task's error, if a task has failed
+	// LostTuples are those that no task counts any more: of operators whose number of tasks has changed, and all of a
+	// completed topology.
+	LostTuples []LostTuples `json:"lost_tuples,omitempty"`
+	Rebalance  bool         `json:"rebalance,omitempty"`
+	Placement  []Placement  `json:"placement,omitempty"`
+	Shortage   string       `json:"shortage,omitempty"` // resources that were requested and are missing
+	Level      Level        `json:"level,omitzero"`
 	// Parallel holds the numbers of tasks that differ from the program's own, by operator.
 	Parallel map[string]int `json:"parallel,omitempty"`
 	Rescale  *Rescale       `json:"rescale,omitempty"` // the topology quiesces, to become another instance

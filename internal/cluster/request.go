@@ -202,7 +202,9 @@ type ExplainRequest struct {
 
 // An ExplainReply holds events, oldest first.
 type ExplainReply struct {
-	Events []Event `json:"events"`
+	Events  []Event      `json:"events"`
+	Lost    []LostTuples `json:"lost,omitempty"`    // of operators that have lost any
+	Failure *Failure     `json:"failure,omitempty"` // the error that failed the topology
 }
 
 // A ListReply summarises the cluster.
@@ -215,15 +217,17 @@ type ListReply struct {
 
 // A Summary summarises one topology.
 type Summary struct {
-	Name      string    `json:"name"`
-	Instance  Instance  `json:"instance"`
-	Status    Status    `json:"status"`
-	Reason    string    `json:"reason,omitempty"`
-	Submitted time.Time `json:"submitted"`
-	Workers   int       `json:"workers"`
-	Tasks     int       `json:"tasks"`
-	Healthy   int       `json:"healthy"` // tasks that have not failed, in workers that send heartbeats
-	Shortage  string    `json:"shortage,omitempty"`
+	Name      string       `json:"name"`
+	Instance  Instance     `json:"instance"`
+	Status    Status       `json:"status"`
+	Reason    string       `json:"reason,omitempty"`
+	Submitted time.Time    `json:"submitted"`
+	Workers   int          `json:"workers"`
+	Tasks     int          `json:"tasks"`
+	Healthy   int          `json:"healthy"` // tasks that have not failed, in workers that send heartbeats
+	Shortage  string       `json:"shortage,omitempty"`
+	Lost      []LostTuples `json:"lost,omitempty"`    // of operators that have lost any
+	Failure   *Failure     `json:"failure,omitempty"` // the error that failed it
 }
 
 // A HostSummary summarises one supervisor.
@@ -239,6 +243,7 @@ type HostSummary struct {
 type Description struct {
 	Record  Record         `json:"record"`
 	Workers []WorkerStatus `json:"workers"`
+	Lost    []LostTuples   `json:"lost,omitempty"` // of operators that have lost any
 }
 
 // A WorkerStatus is the state of a worker.

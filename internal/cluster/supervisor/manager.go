@@ -256,8 +256,9 @@ func (m *workerManager) onExit(e exit, now time.Time) {
 	end.oom = r.saved.Need.Memory > 0 && (end.report.oom || m.limits.groups.oomKills(m.slot) > r.oomKills)
 	m.run, m.path = nil, ""
 	if r.stopping && m.desired == nil {
-		m.log.Info("stopped", zap.Stringer("exit", e))
-		m.event(cluster.WorkerExited, "worker %s was stopped", m.slot)
+		how := end.stopped()
+		m.log.Info("stopped", zap.String("how", how))
+		m.event(cluster.WorkerExited, "worker %s was stopped%s", m.slot, how)
 		return
 	}
 	if now.Sub(r.since) >= longRun {

@@ -100,7 +100,7 @@ func (m *workerManager) launch(o *cluster.Assignment, jwt string) ([]byte, error
 	l := &cluster.Launch{
 		Slot: m.slot, Prefix: string(m.subjects), Servers: m.servers, CA: m.authority, Spec: r.Spec, Assignment: *o,
 		Parallel: r.Parallel, From: r.From,
-		Durability: r.Durability, Runtime: cluster.Runtime, Detection: m.detection(),
+		Durability: r.Durability, Runtime: cluster.Runtime, Detection: m.detection(), StopWait: m.cfg.StopWait,
 	}
 	if m.login != nil {
 		l.Login = cluster.Login{JWT: jwt, Seed: m.login.Seed}

@@ -4,13 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/msgid"
 )
 
@@ -69,6 +73,10 @@ func (m *member) status(still uint64) cluster.Task {
 	if still != 0 && i.Quiesced == still {
 		t.QuiescePositions = i.QuiescePositions
 	}
+	t.Dead, t.Dropped = i.Lost.Dead, i.Lost.Dropped
+	if i.State == task.Failed {
+		t.Failure = failure(i.Alias, i.Err)
+	}
 	if i.Err != nil {
 		t.Error, t.Fenced = oneLine(i.Err), errors.Is(i.Err, checkpoint.ErrFenced)
 	}
@@ -86,4 +94,33 @@ func (w *worker) reportLogErrors(b *cluster.Heartbeat, full map[msgid.Alias]bool
 		}
 		full[t.Alias] = t.LogError != ""
 	}
+}
+
+// Bounds of a failure, in bytes.
+const (
+	maxTuple = 1000
+	maxCause = 2000
+)
+
+// failure returns the error of a task that has FAILED in the form of heartbeats.
+func failure(alias msgid.Alias, err error) *cluster.Failure {
+	f := &cluster.Failure{Task: alias}
+	if e := (*bolt.TupleError)(nil); errors.As(err, &e) {
+		f.Step, f.Tuple, err = e.Step, shorten(e.Tuple, maxTuple), e.Err
+		if e.ID != (msgid.ID{}) {
+			f.MessageID = e.ID.String()
+		}
+	}
+	f.Cause = oneLine(err)
+	if p := (*bolt.PanicError)(nil); errors.As(err, &p) {
+		f.Cause = shorten(fmt.Sprintf("panic: %v\n%s", p.Value, p.Stack), maxCause)
+	}
+	return f
+}
+
+func shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + " …"
 }

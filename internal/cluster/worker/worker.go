@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -130,8 +131,18 @@ func newWorker(b *topology.Builder, l *cluster.Launch, out io.Writer) (*worker, 
 	return w, w.apply(&l.Assignment)
 }
 
-// stopTimeout is how long tasks have to end.
-const stopTimeout = 5 * time.Second
+// Bounds of the time that tasks have to end. It is shorter than the supervisor's, so that the worker can report which task
+// has not ended before it is killed.
+const (
+	defaultStopWait = 5 * time.Second
+	reportTime      = 500 * time.Millisecond
+)
+
+// stopWait is how long tasks have to end.
+func (w *worker) stopWait() time.Duration {
+	all := cmp.Or(w.launch.StopWait, defaultStopWait)
+	return max(all-reportTime, all/2)
+}
 
 // run connects, follows orders until there is an end, and lets go of everything.
 func (w *worker) run(ctx context.Context) error {
@@ -162,22 +173,28 @@ func (w *worker) runEvents() (end func()) {
 	return func() { stop(); <-ended }
 }
 
-// wait waits for all that was started, for a while.
+// wait waits until all goroutines of the worker have ended, or returns an error that names the tasks that have not.
 func (w *worker) wait() error {
 	ended := make(chan struct{})
 	go func() { w.group.Wait(); close(ended) }()
 	select {
 	case <-ended:
 		return nil
-	case <-time.After(stopTimeout):
+	case <-time.After(w.stopWait()):
 	}
 	var stuck []string
-	for alias, m := range w.members {
-		if !m.over() {
-			stuck = append(stuck, alias.String())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range w.plan.Tasks {
+		if m := w.members[t.Alias]; m != nil && !m.over() {
+			stuck = append(stuck, m.stuckText())
+			w.publish(cluster.Event{Kind: cluster.TaskStuck, Task: t.Alias.String(), Text: "told to stop, " + m.stuckText()})
 		}
 	}
-	return fmt.Errorf("worker: operators do not return: %s", strings.Join(stuck, ", "))
+	if len(stuck) == 0 {
+		return nil
+	}
+	return fmt.Errorf("worker: told to stop, %s: an operator must return when its context ends", strings.Join(stuck, "; "))
 }
 
 func (w *worker) close() {

@@ -108,7 +108,7 @@ func (c *Core) Activate(now time.Time, name string, active bool) (*Write, *clust
 		return nil, nil, conflict("%s: it cannot become %s", statusSince(t.record), to)
 	}
 	next := t.change()
-	next.Status, next.Since, next.Reason = to, wall(now), ""
+	next.Status, next.Since, next.Reason, next.Failure = to, wall(now), "", nil
 	return t.write(next, cluster.Event{At: next.Since, Kind: cluster.StatusChanged, Text: string(to)}), next, nil
 }
 

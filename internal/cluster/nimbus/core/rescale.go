@@ -232,7 +232,7 @@ func (t *topology) completeRescale(now time.Time) *Write {
 		}
 	}
 	next.Instance, next.Spec, next.Parallel = r.Rescale.Instance, r.Rescale.Spec, r.Rescale.Parallel
-	next.From, next.Rescale, next.Placement, next.Shortage = from, nil, nil, ""
+	next.From, next.Rescale, next.Placement, next.Shortage, next.LostTuples = from, nil, nil, "", t.lostBeforeRescale(&r.Rescale.Spec)
 	text := parallelismChange(&r.Spec, &next.Spec)
 	return &Write{Name: r.Spec.Name, Record: next, Events: []cluster.Event{
 		{At: wall(now), Kind: cluster.StatusChanged, Instance: r.Instance, Text: "goes on as " + string(next.Instance) + ": " + text},

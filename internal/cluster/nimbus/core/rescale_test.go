@@ -255,3 +255,26 @@ func TestReshapeRefused(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// The counts of lost tuples survive other numbers of tasks, whose tasks begin empty.
+func TestLostTuplesOfARescale(t *testing.T) {
+	w := begun(t, nil)
+	split, count := msgid.Alias{Operator: "split"}, msgid.Alias{Operator: "count"}
+	w.lost[split], w.lost[count] = [2]uint64{1, 20}, [2]uint64{0, 5}
+	w.pass(cluster.HeartbeatEvery)
+	as := w.reshape(4)
+	w.stand(7)
+	for range 50 {
+		if w.core.Record("words").Instance == as {
+			break
+		}
+		w.pass(100 * time.Millisecond)
+	}
+	w.lost[split] = [2]uint64{0, 2} // the new tasks', before their first heartbeat
+	w.pass(time.Second)
+	d, err := w.core.Describe(w.now, "words")
+	want := []cluster.LostTuples{{Operator: "split", Dead: 1, Dropped: 22}, {Operator: "count", Dropped: 5}}
+	if err != nil || !slices.Equal(d.Lost, want) {
+		t.Errorf("%v, %+v, want %+v", err, d.Lost, want)
+	}
+}

@@ -36,15 +36,15 @@ func (c *Core) changeStatus(now time.Time) (writes []Write) {
 }
 
 func (c *Core) changeTaskStatus(now time.Time, t *topology) *Write {
-	if reason := t.failureReason(); reason != "" {
+	if reason, failure := t.failureReason(); reason != "" {
 		next := t.change()
-		next.Status, next.Since, next.Reason, next.Rescale = cluster.Failed, wall(now), reason, nil
+		next.Status, next.Since, next.Reason, next.Failure, next.Rescale = cluster.Failed, wall(now), reason, failure, nil
 		return t.write(next, cluster.Event{At: next.Since, Kind: cluster.StatusChanged, Text: "failed: " + reason})
 	}
 	if c.complete(now, t) {
 		next := t.change()
 		next.Status, next.Since, next.Reason = cluster.Completed, wall(now), t.summary(now)
-		next.Placement, next.Shortage, next.Rescale = nil, "", nil
+		next.Placement, next.Shortage, next.Rescale, next.LostTuples = nil, "", nil, t.lostTuples()
 		return t.write(next, cluster.Event{At: next.Since, Kind: cluster.StatusChanged, Text: "completed: " + next.Reason})
 	}
 	return nil
@@ -53,24 +53,24 @@ func (c *Core) changeTaskStatus(now time.Time, t *topology) *Write {
 // maxReason bounds a reason, in bytes: an error may hold a stack.
 const maxReason = 2000
 
-// failureReason returns why a topology cannot go on, "" if it can.
-func (t *topology) failureReason() string {
+// failureReason returns why a topology cannot go on, "" if it can; and the error of the task that has failed, if one has.
+func (t *topology) failureReason() (reason string, failure *cluster.Failure) {
 	for i := range t.record.Placement {
 		p := &t.record.Placement[i]
 		w := t.workers[slot(p)]
 		if w.startFailures >= maxStartFailures {
-			return shorten("worker " + slot(p).String() + " cannot run: " + w.process.Error)
+			return shorten("worker " + slot(p).String() + " cannot run: " + w.process.Error), nil
 		}
 		if w.heartbeat == nil || w.heartbeat.Revision < t.revision { // it may yet begin again what has failed
 			continue
 		}
 		for _, now := range w.heartbeat.Tasks {
 			if now.State == cluster.StateFailed && slices.Contains(p.Tasks, now.Alias) && !now.Fenced {
-				return shorten(taskFailure(&now))
+				return shorten(taskFailure(&now)), now.Failure
 			}
 		}
 	}
-	return ""
+	return "", nil
 }
 
 // clearStartFailures has supervisors say anew which workers cannot run.
@@ -127,8 +127,12 @@ func (t *topology) summary(now time.Time) string {
 			tasks++
 		}
 	}
-	return fmt.Sprintf("all %d tasks complete after %v; the last processes have consumed %d tuples and emitted %d",
-		tasks, now.Sub(t.record.Submitted).Round(time.Millisecond), sum.Consumed, sum.Emitted)
+	lost := ""
+	if dead, dropped := cluster.SumLost(t.lostTuples()); dead+dropped > 0 {
+		lost = fmt.Sprintf("; %d tuples became dead letters, %d were dropped", dead, dropped)
+	}
+	return fmt.Sprintf("all %d tasks complete after %v; the last processes have consumed %d tuples and emitted %d%s",
+		tasks, now.Sub(t.record.Submitted).Round(time.Millisecond), sum.Consumed, sum.Emitted, lost)
 }
 
 // reissue returns the same record once more if a worker gave up a task that is nevertheless its own: it has been

@@ -38,6 +38,7 @@ func (c *Core) summarise(now time.Time, t *topology) cluster.Summary {
 	return cluster.Summary{
 		Name: r.Spec.Name, Instance: r.Instance, Status: r.Status, Reason: r.Reason, Submitted: r.Submitted,
 		Workers: len(r.Placement), Tasks: len(r.Spec.Tasks()), Healthy: c.healthy(now, t), Shortage: r.Shortage,
+		Lost: t.lostTuples(), Failure: r.Failure,
 	}
 }
 
@@ -69,7 +70,7 @@ func (c *Core) Describe(now time.Time, name string) (*cluster.Description, error
 	if err != nil {
 		return nil, err
 	}
-	d := &cluster.Description{Record: *t.record, Workers: []cluster.WorkerStatus{}}
+	d := &cluster.Description{Record: *t.record, Workers: []cluster.WorkerStatus{}, Lost: t.lostTuples()}
 	for i := range t.record.Placement {
 		p := &t.record.Placement[i]
 		w := t.workers[slot(p)]

@@ -32,6 +32,7 @@ func (c *Core) WorkerHeartbeat(now time.Time, b *cluster.Heartbeat) {
 		return
 	}
 	w.lastHeartbeat, w.heartbeat, w.lossReported = now, b, false
+	t.countLost(b)
 }
 
 // outdated reports whether a heartbeat is of a process that another has replaced in its slot. Only while that one is heard:

@@ -31,6 +31,8 @@ type world struct {
 	state    map[msgid.Alias]cluster.TaskState // of tasks; "" is running
 	problem  map[msgid.Alias]string            // of tasks
 	fenced   map[msgid.Alias]bool
+	failure  map[msgid.Alias]*cluster.Failure
+	lost     map[msgid.Alias][2]uint64  // dead and dropped tuples
 	dead     map[string]bool            // workers that do not beat, by slot, and supervisors, by name
 	process  map[string]cluster.Process // what supervisors say of workers, by slot
 	events   []cluster.Event
@@ -42,7 +44,8 @@ type world struct {
 func newWorld(f fatal, hosts ...string) *world {
 	w := &world{
 		fatal: f, now: time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC), records: map[string]cluster.Change{}, hosts: map[string]cluster.Host{},
-		silent: map[string]bool{}, state: map[msgid.Alias]cluster.TaskState{}, problem: map[msgid.Alias]string{}, fenced: map[msgid.Alias]bool{}, dead: map[string]bool{},
+		silent: map[string]bool{}, state: map[msgid.Alias]cluster.TaskState{}, problem: map[msgid.Alias]string{}, fenced: map[msgid.Alias]bool{},
+		failure: map[msgid.Alias]*cluster.Failure{}, lost: map[msgid.Alias][2]uint64{}, dead: map[string]bool{},
 		process: map[string]cluster.Process{}, keeps: map[string]cluster.StateKind{}, stands: map[msgid.Alias]uint64{},
 	}
 	w.lead()
@@ -122,7 +125,8 @@ func (w *world) beat(name string) {
 				if state == "" {
 					state = "running"
 				}
-				t := cluster.Task{Alias: alias, State: state, Error: w.problem[alias], Fenced: w.fenced[alias], Incarnation: 1, KeepsState: w.keeps[alias.Operator], HasSnapshot: w.rooted}
+				t := cluster.Task{Alias: alias, State: state, Error: w.problem[alias], Fenced: w.fenced[alias], Failure: w.failure[alias], Dead: w.lost[alias][0], Dropped: w.lost[alias][1],
+					Incarnation: 1, KeepsState: w.keeps[alias.Operator], HasSnapshot: w.rooted}
 				if r.Record.Rescale != nil {
 					t.QuiescePositions = w.stands[alias]
 				}
