@@ -25,7 +25,7 @@ var house = []string{
 	"internal/channel", "internal/checkpoint", "internal/recovery", "strategy", "internal/task", "internal/sim",
 	"internal/cluster/schedule", "internal/cluster", "internal/cluster/natscluster", "internal/cluster/artefact", "internal/cluster/auth",
 	"internal/cluster/nimbus/core", "internal/cluster/nimbus", "internal/cluster/supervisor", "internal/cluster/worker",
-	"internal/cluster/client", ".", "journal", "internal/settings", "internal", "bench", "cmd", "examples",
+	"internal/cluster/client", "internal/cluster/view", ".", "journal", "internal/settings", "internal", "bench", "cmd", "examples",
 }
 
 // machines decide and do not act: time reaches them as a tick, chance as a seed, and the rest as an event. Their
@@ -42,7 +42,7 @@ var notForMachines = []string{"context", "crypto/rand", "io/fs", "math/rand", "m
 var natsUsers = []string{
 	"internal/channel/natschan", "internal/checkpoint/natslog", "spout/jetspout", "bolt/jetsink", "journal", "bench",
 	"internal/cluster/natscluster", "internal/cluster/artefact", "internal/cluster/auth", "internal/cluster/nimbus",
-	"internal/cluster/supervisor", "internal/cluster/worker", "internal/cluster/client", "cmd", "internal/natstest",
+	"internal/cluster/supervisor", "internal/cluster/worker", "internal/cluster/client", "internal/cluster/standin", "cmd", "internal/natstest",
 	"internal/clustertest/hostile",
 }
 
@@ -52,6 +52,7 @@ var pure = map[string][]string{
 	"internal/cluster":             {"msgid", "internal/recovery"},
 	"internal/cluster/schedule":    {"msgid"},
 	"internal/cluster/nimbus/core": {"msgid", "internal/cluster", "internal/cluster/schedule"},
+	"internal/cluster/view":        {"msgid", "internal/cluster"},
 }
 
 // Imports run downward only.

@@ -19,6 +19,7 @@ import (
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/artefact"
 	"github.com/askback/askback/internal/cluster/natscluster"
+	"github.com/askback/askback/internal/cluster/view"
 	"github.com/askback/askback/internal/cluster/worker"
 	"github.com/askback/askback/internal/recovery"
 )
@@ -162,9 +163,9 @@ func TestSubmit(t *testing.T) {
 	if err != nil || r.Artefact.SHA256 != sha || r.Artefact.Size != size {
 		t.Errorf("%+v, want %s: %v", r.Artefact, sha, err)
 	}
-	var record cluster.Record
+	var record view.Topology
 	out, err = program("submit", "--json")
-	if err != nil || json.Unmarshal([]byte(out), &record) != nil || record.Spec.Name != "squares" {
+	if err != nil || json.Unmarshal([]byte(out), &record) != nil || record.Name != "squares" {
 		t.Errorf("%v: %s", err, out)
 	}
 	<-asked

@@ -14,6 +14,7 @@ import (
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/client"
 	"github.com/askback/askback/internal/cluster/natscluster"
+	"github.com/askback/askback/internal/cluster/view"
 	"github.com/askback/askback/topology"
 )
 
@@ -87,7 +88,7 @@ func (s *submission) run(cmd *cobra.Command, args []string) error {
 	case err != nil:
 		return err
 	case s.json:
-		return json.NewEncoder(cmd.OutOrStdout()).Encode(record)
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(view.OfRecord(record, nil))
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "submitted %s as %s: %s\n", record.Spec.Name, record.Instance,
 		cmp.Or(strings.TrimSpace(record.Shortage), string(record.Status)))

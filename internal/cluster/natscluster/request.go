@@ -46,7 +46,7 @@ func Request[Answer any](ctx context.Context, nc *nats.Conn, subject string, que
 			if reply, err = awaitReply(ctx, answers, patience); errors.Is(err, context.DeadlineExceeded) {
 				patience = min(2*patience, maxReplyTimeout)
 			} else if err == nil {
-				if err = replyError(reply); err == nil {
+				if err = ReplyError(reply); err == nil {
 					data, err := unpack(reply)
 					if err != nil {
 						return answer, fmt.Errorf("cluster: request %s: %w", subject, err)
@@ -80,8 +80,8 @@ func awaitReply(ctx context.Context, answers *nats.Subscription, limit time.Dura
 	return m, err
 }
 
-// replyError returns the error that an answer holds.
-func replyError(m *nats.Msg) error {
+// ReplyError returns the *cluster.RequestError that an answer holds, or nil.
+func ReplyError(m *nats.Msg) error {
 	text := m.Header.Get(micro.ErrorHeader)
 	if text == "" {
 		return nil

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ type Summary struct {
 	HealthyTasks  int              `json:"healthy_tasks"` // that have not failed, in workers that send heartbeats
 	DeadTuples    uint64           `json:"dead_tuples"`   // given to dead letters
 	DroppedTuples uint64           `json:"dropped_tuples"`
+	Losses        []OperatorLoss   `json:"losses"`             // of operators that have lost tuples
 	Shortage      string           `json:"shortage,omitempty"` // resources that it lacks, in words
 	Failure       *Failure         `json:"failure,omitempty"`  // the error that failed it
 }
@@ -163,6 +165,7 @@ type Worker struct {
 	Adopted         bool          `json:"adopted,omitempty"` // started by an earlier run of its supervisor
 	Error           string        `json:"error,omitempty"`
 	Limits          string        `json:"limits,omitempty"`
+	LoginExpiresAt  time.Time     `json:"login_expires_at,omitzero"` // left out in a cluster without credentials
 	Tasks           []msgid.Alias `json:"tasks"`
 }
 
@@ -197,7 +200,7 @@ type Events struct {
 	Topology      string         `json:"topology,omitempty"` // left out: the cluster
 	DeadTuples    uint64         `json:"dead_tuples"`
 	DroppedTuples uint64         `json:"dropped_tuples"`
-	Operators     []OperatorLoss `json:"operators"` // that have lost tuples
+	Losses        []OperatorLoss `json:"losses"` // of operators that have lost tuples
 	Failure       *Failure       `json:"failure,omitempty"`
 	Events        []Event        `json:"events"`
 }
@@ -247,7 +250,7 @@ func OfList(l *cluster.ListReply) *List {
 		t := &l.Topologies[i]
 		s := Summary{
 			Name: t.Name, Instance: t.Instance, Status: t.Status, Reason: t.Reason, SubmittedAt: t.Submitted, Workers: t.Workers, Tasks: t.Tasks,
-			HealthyTasks: t.Healthy, Shortage: t.Shortage, Failure: ofFailure(t.Failure),
+			HealthyTasks: t.Healthy, Losses: losses(t.Lost), Shortage: t.Shortage, Failure: ofFailure(t.Failure),
 		}
 		s.DeadTuples, s.DroppedTuples = cluster.SumLost(t.Lost)
 		v.Topologies = append(v.Topologies, s)
@@ -358,7 +361,7 @@ func ofWorker(w *cluster.WorkerStatus) Worker {
 		v.PID, v.StartedAt, v.Restarts, v.Adopted, v.Error, v.Limits = p.PID, p.Started, p.Restarts, p.Adopted, p.Error, p.Limits
 	}
 	if b := w.Heartbeat; b != nil {
-		v.PID, v.StartedAt, v.MemoryBytes, v.SentMessages = b.PID, b.Started, b.Memory, b.Sent
+		v.PID, v.StartedAt, v.MemoryBytes, v.SentMessages, v.LoginExpiresAt = b.PID, b.Started, b.Memory, b.Sent, b.JWT
 	}
 	return v
 }
@@ -375,13 +378,18 @@ func ofTask(w *cluster.WorkerStatus, t *cluster.Task) Task {
 
 // OfEvents returns the view of the events of a topology; "" is the cluster.
 func OfEvents(topology string, r *cluster.ExplainReply) *Events {
-	v := &Events{Topology: topology, Operators: []OperatorLoss{}, Failure: ofFailure(r.Failure), Events: []Event{}}
+	v := &Events{Topology: topology, Losses: losses(r.Lost), Failure: ofFailure(r.Failure), Events: []Event{}}
 	v.DeadTuples, v.DroppedTuples = cluster.SumLost(r.Lost)
-	for _, l := range r.Lost {
-		v.Operators = append(v.Operators, OperatorLoss{Operator: l.Operator, DeadTuples: l.Dead, DroppedTuples: l.Dropped})
-	}
 	for i := range r.Events {
 		v.Events = append(v.Events, *OfEvent(&r.Events[i]))
+	}
+	return v
+}
+
+func losses(all []cluster.LostTuples) []OperatorLoss {
+	v := make([]OperatorLoss, 0, len(all))
+	for _, l := range all {
+		v = append(v, OperatorLoss{Operator: l.Operator, DeadTuples: l.Dead, DroppedTuples: l.Dropped})
 	}
 	return v
 }
@@ -397,12 +405,15 @@ func OfEvent(e *cluster.Event) *Event {
 		v.Recovery = &Recovery{
 			Task: r.Alias, Incarnation: r.Incarnation, Cause: r.Cause, Asked: asked, AskedMore: more,
 			Missed: r.Missed, Replayed: r.Replayed, Reprocessed: r.Reprocessed, Duplicates: r.Duplicates,
-			DetectSeconds: r.Detect / 1000, StartSeconds: r.Start / 1000, LoadSeconds: r.Load / 1000, ReplaySeconds: r.Replay / 1000,
-			TotalSeconds: r.Took / 1000,
+			DetectSeconds: seconds(r.Detect), StartSeconds: seconds(r.Start), LoadSeconds: seconds(r.Load), ReplaySeconds: seconds(r.Replay),
+			TotalSeconds: seconds(r.Took),
 		}
 	}
 	return v
 }
+
+// seconds converts milliseconds, rounded to microseconds.
+func seconds(ms float64) float64 { return math.Round(ms*1000) / 1e6 }
 
 // asked splits the text of a message-id set by channels. If the text was cut short, so is its last channel, which is left
 // out.

@@ -21,7 +21,9 @@ var (
 	lost     = []cluster.LostTuples{{Operator: "split", Dead: 2, Dropped: 5}}
 )
 
-func alias(operator string, index int) msgid.Alias { return msgid.Alias{Operator: operator, Index: index} }
+func alias(operator string, index int) msgid.Alias {
+	return msgid.Alias{Operator: operator, Index: index}
+}
 
 func record() cluster.Record {
 	return cluster.Record{
@@ -90,7 +92,7 @@ func TestForms(t *testing.T) {
 	}{
 		{view.OfRecord(&r, lost), topology},
 		{view.OfList(list), `{"leader":"m","epoch":3,"topologies":[{"name":"words","instance":"words-3k9x2m7q","status":"active","submitted_at":"2026-11-21T08:00:00Z",` +
-			`"workers":1,"tasks":3,"healthy_tasks":2,"dead_tuples":2,"dropped_tuples":5}],"supervisors":[{"name":"a","state":"up","slots":4,"used_slots":1,` +
+			`"workers":1,"tasks":3,"healthy_tasks":2,"dead_tuples":2,"dropped_tuples":5,"losses":[{"operator":"split","dead_tuples":2,"dropped_tuples":5}]}],"supervisors":[{"name":"a","state":"up","slots":4,"used_slots":1,` +
 			`"joined_at":"2026-11-21T08:00:00Z","processes":[{"instance":"words-3k9x2m7q","slot":3,"state":"running","pid":17,"restarts":0}]}]}`},
 		{view.OfList(&cluster.ListReply{}), `{"leader":"","epoch":0,"topologies":[],"supervisors":[]}`},
 		{view.OfDescription(description()), `{"topology":` + topology + `,"workers":[{"supervisor":"a","slot":3,"state":"running","pid":17,"started_at":"2026-11-21T08:00:00Z",` +
@@ -98,12 +100,12 @@ func TestForms(t *testing.T) {
 			`"tasks":[{"task":"lines.0","supervisor":"a","slot":3,"state":"unknown","incarnation":0,"restarts":0,"consumed":0,"emitted":0,"missed":0,"replayed":0,"duplicates":0,` +
 			`"dead_tuples":0,"dropped_tuples":0,"snapshots":0,"retained_bytes":0},{"task":"split.1","supervisor":"a","slot":3,"state":"failed","incarnation":2,"restarts":0,` +
 			`"consumed":41,"emitted":0,"missed":0,"replayed":0,"duplicates":0,"dead_tuples":2,"dropped_tuples":5,"snapshots":0,"retained_bytes":10,"error":"no","failure":` + failed + `}]}`},
-		{view.OfEvents("words", events()), `{"topology":"words","dead_tuples":2,"dropped_tuples":5,"operators":[{"operator":"split","dead_tuples":2,"dropped_tuples":5}],` +
+		{view.OfEvents("words", events()), `{"topology":"words","dead_tuples":2,"dropped_tuples":5,"losses":[{"operator":"split","dead_tuples":2,"dropped_tuples":5}],` +
 			`"failure":` + failed + `,"events":[{"at":"2026-11-21T08:00:00Z","kind":"leader","text":"m leads"},` +
 			`{"at":"2026-11-21T08:00:00Z","kind":"recovered","instance":"words-3k9x2m7q","supervisor":"a","slot":0,"task":"split.1","text":"back","recovery":` +
 			`{"task":"split.1","incarnation":2,"cause":"killed","asked":["lines.0>split.1#1-9,12","a.0>b.0#3"],"missed":10,"replayed":10,"reprocessed":0,"duplicates":0,` +
 			`"detect_seconds":0.003,"start_seconds":0.15,"load_seconds":0,"replay_seconds":0,"total_seconds":0.153}}]}`},
-		{view.OfEvents("", &cluster.ExplainReply{}), `{"dead_tuples":0,"dropped_tuples":0,"operators":[],"events":[]}`},
+		{view.OfEvents("", &cluster.ExplainReply{}), `{"dead_tuples":0,"dropped_tuples":0,"losses":[],"events":[]}`},
 	} {
 		var got strings.Builder
 		e := json.NewEncoder(&got)
