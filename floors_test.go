@@ -23,9 +23,10 @@ var house = []string{
 	"msgid", "strategy", "internal/wire", "tuple", "state", "internal/natstest", "internal/pgtest", "internal/position", "bolt",
 	"internal/words", "spout", "topology", "internal/codec", "stream", "connect",
 	"internal/channel", "internal/checkpoint", "internal/recovery", "internal/strategies", "internal/task", "internal/sim",
-	"internal/cluster/schedule", "internal/cluster", "internal/cluster/artefact", "internal/cluster/auth",
+	"internal/cluster/schedule", "internal/cluster", "internal/cluster/natscluster", "internal/cluster/artefact", "internal/cluster/auth",
 	"internal/cluster/nimbus/core", "internal/cluster/nimbus", "internal/cluster/supervisor", "internal/cluster/worker",
-	"internal/cluster/client", "internal/inject", "internal/slogzap", ".", "faults", "cli", "journal", "internal/settings", "internal", "bench", "cmd", "examples",
+	"internal/cluster/client", "internal/cluster/view", "internal/inject", "internal/slogzap", ".", "faults", "cli", "journal",
+	"internal/settings", "internal", "bench", "cmd", "examples",
 }
 
 // machines decide and do not act: time reaches them as a tick, chance as a seed, and the rest as an event. Their
@@ -41,7 +42,18 @@ var notForMachines = []string{"context", "crypto/rand", "io/fs", "math/rand", "m
 // natsUsers are the places where NATS may be imported, besides tests.
 var natsUsers = []string{
 	"internal/channel/natschan", "internal/checkpoint/natslog", "spout/jetspout", "bolt/jetsink", "journal", "bench",
-	"internal/cluster", "cmd", "internal/natstest", "internal/clustertest/hostile",
+	"internal/cluster/natscluster", "internal/cluster/artefact", "internal/cluster/auth", "internal/cluster/nimbus",
+	"internal/cluster/supervisor", "internal/cluster/worker", "internal/cluster/client", "internal/cluster/standin", "cmd", "internal/natstest",
+	"internal/clustertest/hostile",
+}
+
+// pure are packages that decide or describe, with all of ours that each may import. They import no NATS. Their tests are
+// free.
+var pure = map[string][]string{
+	"internal/cluster":             {"msgid", "internal/recovery"},
+	"internal/cluster/schedule":    {"msgid"},
+	"internal/cluster/nimbus/core": {"msgid", "internal/cluster", "internal/cluster/schedule"},
+	"internal/cluster/view":        {"msgid", "internal/cluster"},
 }
 
 // testKits are for tests, which may import them from any floor. Other code may not, but for the places in
@@ -69,6 +81,8 @@ func TestImportFloors(t *testing.T) {
 				}
 			case ours && f.test && floor(dir) > floor(f.dir):
 				t.Errorf("%s imports %s, which is above it", f.path, imported)
+			case !f.test && pure[f.dir] != nil && (isNATS(imported) || ours && !slices.Contains(pure[f.dir], dir)):
+				t.Errorf("%s imports %s: package %s may import of ours only %s, and no NATS", f.path, imported, f.dir, strings.Join(pure[f.dir], ", "))
 			case isNATS(imported) && !f.test && !slices.ContainsFunc(natsUsers, func(user string) bool { return within(f.dir, user) }):
 				t.Errorf("%s imports %s: NATS is for %s", f.path, imported, strings.Join(natsUsers, ", "))
 			case !f.test && slices.Contains(machines, f.dir) && slices.Contains(notForMachines, imported):

@@ -18,6 +18,8 @@ import (
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/artefact"
+	"github.com/askback/askback/internal/cluster/natscluster"
+	"github.com/askback/askback/internal/cluster/view"
 	"github.com/askback/askback/internal/cluster/worker"
 	"github.com/askback/askback/internal/recovery"
 )
@@ -65,7 +67,7 @@ func TestWorker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	instance, subjects := cluster.NewInstance("squares"), cluster.Subjects("askback")
+	instance, subjects := cluster.NewInstance("squares"), natscluster.Subjects("askback")
 	if _, err := natslog.Open(t.Context(), nc, natslog.Options{Topology: string(instance)}); err != nil {
 		t.Fatal(err)
 	}
@@ -121,8 +123,8 @@ func TestWorker(t *testing.T) {
 // A program submits itself: it is in the object store, and nimbus is asked to run it.
 func TestSubmit(t *testing.T) {
 	server, nc := connected(t)
-	subjects := cluster.Subjects("askback")
-	if err := cluster.Setup(t.Context(), nc, subjects, 1); err != nil {
+	subjects := natscluster.Subjects("askback")
+	if err := natscluster.Setup(t.Context(), nc, subjects, 1); err != nil {
 		t.Fatal(err)
 	}
 	asked := make(chan cluster.SubmitRequest, 1)
@@ -154,9 +156,9 @@ func TestSubmit(t *testing.T) {
 	if err != nil || r.Artefact.SHA256 != sha || r.Artefact.Size != size {
 		t.Errorf("%+v, want %s: %v", r.Artefact, sha, err)
 	}
-	var record cluster.Record
+	var record view.Topology
 	out, err = program("submit", "--json")
-	if err != nil || json.Unmarshal([]byte(out), &record) != nil || record.Spec.Name != "squares" {
+	if err != nil || json.Unmarshal([]byte(out), &record) != nil || record.Name != "squares" {
 		t.Errorf("%v: %s", err, out)
 	}
 	<-asked

@@ -17,6 +17,8 @@ import (
 
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/client"
+	"github.com/askback/askback/internal/cluster/natscluster"
+	"github.com/askback/askback/internal/cluster/view"
 )
 
 const aboutSubmit = `Uploads this program to a cluster, which then runs it in workers of its own.
@@ -35,7 +37,7 @@ const submitExamples = `  %[1]s submit --workers 2
 
 // A submission is what the command line of submit says.
 type submission struct {
-	conn cluster.Connection
+	conn natscluster.Connection
 	what client.Submission
 	tags string
 	env  environment
@@ -55,7 +57,7 @@ func (s *submission) flags(name string) *flag.FlagSet {
 	f.StringVar(&s.conn.Servers, "server", s.conn.Servers, "`URLs` of NATS servers, separated by commas (default nats://127.0.0.1:4222, or "+client.ServerVariable+")")
 	f.StringVar(&s.conn.Creds, "creds", s.conn.Creds, "`file` with credentials (or "+client.CredsVariable+")")
 	f.StringVar(&s.conn.CA, "ca", s.conn.CA, "`file` with the certificate of the servers' authority (or "+client.CAVariable+")")
-	f.StringVar(&s.conn.Prefix, "prefix", s.conn.Prefix, "`prefix` of the cluster's subjects (default "+cluster.DefaultPrefix+", or "+client.PrefixVariable+")")
+	f.StringVar(&s.conn.Prefix, "prefix", s.conn.Prefix, "`prefix` of the cluster's subjects (default "+natscluster.DefaultPrefix+", or "+client.PrefixVariable+")")
 	return f
 }
 
@@ -104,7 +106,7 @@ func (p *Program) submit(ctx context.Context, args []string, out, complaints io.
 	case err != nil:
 		return err
 	case s.json:
-		return json.NewEncoder(out).Encode(record)
+		return json.NewEncoder(out).Encode(view.OfRecord(record, nil))
 	}
 	_, err = fmt.Fprintf(out, "submitted %s as %s: %s\n", record.Spec.Name, record.Instance,
 		cmp.Or(strings.TrimSpace(record.Shortage), string(record.Status)))

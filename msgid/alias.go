@@ -30,6 +30,24 @@ func ParseAlias(s string) (Alias, error) {
 	return Alias{Operator: op, Index: n}, nil
 }
 
+// MarshalText returns the text form; that of the zero Alias is empty. So aliases are strings in JSON.
+func (a Alias) MarshalText() ([]byte, error) {
+	if a == (Alias{}) {
+		return nil, nil
+	}
+	return []byte(a.String()), nil
+}
+
+// UnmarshalText is the inverse of MarshalText.
+func (a *Alias) UnmarshalText(text []byte) (err error) {
+	if len(text) == 0 {
+		*a = Alias{}
+		return nil
+	}
+	*a, err = ParseAlias(string(text))
+	return err
+}
+
 // Compare orders aliases by operator, then by index: it returns -1, 0 or +1.
 func (a Alias) Compare(b Alias) int {
 	return cmp.Or(strings.Compare(a.Operator, b.Operator), cmp.Compare(a.Index, b.Index))

@@ -1,6 +1,8 @@
 package msgid
 
 import (
+	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -70,5 +72,24 @@ func TestCompare(t *testing.T) {
 				t.Errorf("%s compared with %s = %d, want %d", x, y, got, want)
 			}
 		}
+	}
+}
+
+func TestAliasInJSON(t *testing.T) {
+	type message struct {
+		Zero, One Alias
+		By        map[Alias]int
+	}
+	m := message{One: Alias{"count", 3}, By: map[Alias]int{{"split", 0}: 7}}
+	text, err := json.Marshal(m)
+	if want := `{"Zero":"","One":"count.3","By":{"split.0":7}}`; err != nil || string(text) != want {
+		t.Errorf("%s, %v, want %s", text, err, want)
+	}
+	var back message
+	if err := json.Unmarshal(text, &back); err != nil || !reflect.DeepEqual(back, m) {
+		t.Errorf("%+v, %v, want %+v", back, err, m)
+	}
+	if err := json.Unmarshal([]byte(`{"One":"count"}`), &back); err == nil {
+		t.Error("an invalid alias is accepted")
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/auth"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/settings"
 )
 
@@ -61,7 +62,7 @@ one may fail.`,
 	flags.SortFlags = false
 	flags.StringSliceVar(&servers, "servers", []string{"127.0.0.1"}, "where the NATS servers are")
 	flags.StringSliceVar(&o.Supervisors, "supervisors", nil, "names of the supervisors")
-	flags.StringVar(&o.Prefix, "prefix", cluster.DefaultPrefix, "what all subjects, streams and buckets of the cluster begin with")
+	flags.StringVar(&o.Prefix, "prefix", natscluster.DefaultPrefix, "what all subjects, streams and buckets of the cluster begin with")
 	flags.DurationVar(&o.Validity, "validity", 365*24*time.Hour, `how long the servers' certificates hold; "askback auth renew" makes new ones`)
 	flags.Var(&payload, "max-payload", "the longest message that the servers take")
 	flags.BoolVar(&o.SyncAlways, "sync-always", false, "survive power cuts: servers sync to the disk before they acknowledge; tell nimbus --durability power")
@@ -99,13 +100,13 @@ func authAddCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			var made auth.File
 			if role == "supervisor" {
-				made, err = auth.AddSupervisor(args[0], cluster.Subjects(prefix), args[1])
+				made, err = auth.AddSupervisor(args[0], natscluster.Subjects(prefix), args[1])
 			} else {
 				var r cluster.Role
 				if r, err = cluster.ParseRole(role); err != nil {
 					return usage(fmt.Errorf("--role: want supervisor, view, operate or admin, not %.40q", role))
 				}
-				made, err = auth.AddUser(args[0], cluster.Subjects(prefix), args[1], r)
+				made, err = auth.AddUser(args[0], natscluster.Subjects(prefix), args[1], r)
 			}
 			if err != nil {
 				return err
@@ -115,7 +116,7 @@ func authAddCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&role, "role", "supervisor", "what the name is: supervisor, or a user who may view, operate or admin")
-	cmd.Flags().StringVar(&prefix, "prefix", cluster.DefaultPrefix, "the prefix of the cluster")
+	cmd.Flags().StringVar(&prefix, "prefix", natscluster.DefaultPrefix, "the prefix of the cluster")
 	return cmd
 }
 

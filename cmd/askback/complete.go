@@ -6,13 +6,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/client"
 )
 
-// completionTime is how long somebody who has pressed the tabulator waits.
+// completionTime is how long a completion may take.
 const completionTime = time.Second
 
-// completing gives a completion what it asks a cluster for, and nothing if there is none.
+// completing completes with names that come from a cluster, and with nothing if there is none.
 func (c *clientFlags) completing(cmd *cobra.Command, names func(ctx context.Context, s *session) []string) ([]string, cobra.ShellCompDirective) {
 	ctx, stop := context.WithTimeout(context.Background(), completionTime)
 	defer stop()
@@ -21,21 +21,23 @@ func (c *clientFlags) completing(cmd *cobra.Command, names func(ctx context.Cont
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	defer s.close()
+	defer s.Close()
 	return names(ctx, s), cobra.ShellCompDirectiveNoFileComp
 }
 
-// completion completes the name of a topology, and then what comes after it.
+// completion completes the name of a topology, and then the argument after it.
 func (o *oneTopology) completion(cmd *cobra.Command, args []string) ([]string, cobra.ShellCompDirective) {
-	return o.completing(cmd, func(ctx context.Context, s *session) []string {
+	return o.completing(cmd, func(ctx context.Context, s *session) (names []string) {
 		if len(args) > 0 {
 			if o.complete == nil || topologyName(args[0]) != nil {
 				return nil
 			}
 			return o.complete(s, ctx, args[0])
 		}
-		list, _ := ask[cluster.ListReply](ctx, s, cluster.View, cluster.VerbList, struct{}{})
-		var names []string
+		list, err := s.List(ctx)
+		if err != nil {
+			return nil
+		}
 		for _, t := range list.Topologies {
 			names = append(names, t.Name+"\t"+printable(string(t.Status)))
 		}
@@ -45,19 +47,25 @@ func (o *oneTopology) completion(cmd *cobra.Command, args []string) ([]string, c
 
 // tasksOf completes the name of a task of a topology.
 func tasksOf(s *session, ctx context.Context, name string) (tasks []string) {
-	d, _ := s.find(ctx, name)
+	d, err := s.Describe(ctx, name)
+	if err != nil {
+		return nil
+	}
 	for _, t := range d.Record.Spec.Tasks() {
 		tasks = append(tasks, t.String())
 	}
 	return tasks
 }
 
-// edgesOf completes an edge of a topology, as tap takes it.
+// edgesOf completes an edge of a topology, in the form of tap.
 func edgesOf(s *session, ctx context.Context, name string) (edges []string) {
-	d, _ := s.find(ctx, name)
-	for _, e := range d.Record.Spec.Edges {
-		r := route{from: e.From, stream: e.Stream, to: e.To, source: -1, target: -1}
-		edges = append(edges, r.String()+"\t"+printable(e.Grouping))
+	d, err := s.Describe(ctx, name)
+	if err != nil {
+		return nil
+	}
+	for i := range d.Record.Spec.Edges {
+		e := &d.Record.Spec.Edges[i]
+		edges = append(edges, client.RouteOf(e).String()+"\t"+printable(e.Grouping))
 	}
 	return edges
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/client"
+	"github.com/askback/askback/internal/cluster/view"
 	"github.com/askback/askback/msgid"
 )
 
@@ -16,12 +18,12 @@ func killCommand() *cobra.Command {
 	var wait time.Duration
 	o := &oneTopology{
 		use: "kill NAME", short: "End a topology",
-		long: `Kill stops a topology's spouts at once, and ends its workers and deletes its log after --wait, so that what is under way
-can come to its end. Killed twice, the earlier moment counts.`,
+		long: `Kill stops a topology's spouts at once, and ends its workers and deletes its log after --wait, so that tuples under way
+can be processed. Killed twice, the earlier moment counts.`,
 		example: `  askback kill wordcount
   askback kill wordcount --wait 0s    now`,
 		flags: func(cmd *cobra.Command) {
-			cmd.Flags().DurationVar(&wait, "wait", 30*time.Second, "how long what is under way may take")
+			cmd.Flags().DurationVar(&wait, "wait", 30*time.Second, "how long tuples under way may take")
 		},
 	}
 	o.check = func([]string) error {
@@ -31,11 +33,11 @@ can come to its end. Killed twice, the earlier moment counts.`,
 		return nil
 	}
 	o.run = func(ctx context.Context, s *session, args []string) error {
-		r, err := ask[cluster.Record](ctx, s, cluster.Operate, cluster.VerbKill, cluster.KillRequest{Name: args[0], Wait: wait})
+		r, err := s.Kill(ctx, args[0], wait)
 		if err != nil {
 			return err
 		}
-		return s.print(r, func() error {
+		return s.print(view.OfRecord(r, nil), func() error {
 			left := time.Until(r.KillAt)
 			if r.KillAt.IsZero() || left < 100*time.Millisecond {
 				return s.say("%s ends now", args[0])
@@ -47,24 +49,25 @@ can come to its end. Killed twice, the earlier moment counts.`,
 }
 
 func activateCommand() *cobra.Command {
-	return nameCommand("activate", cluster.VerbActivate, "Let a topology's spouts emit",
-		"Activate lets the spouts of a topology emit that was deactivated, or submitted with --inactive.")
+	return nameCommand("activate", (*client.Client).Activate, "Let a topology's spouts emit",
+		"Activate lets the spouts of a topology emit that was deactivated, or submitted with --inactive. A topology that has "+
+			"failed\nis tried again: its failed tasks are restored from their logs.")
 }
 
 func deactivateCommand() *cobra.Command {
-	return nameCommand("deactivate", cluster.VerbDeactivate, "Let a topology's spouts emit nothing",
+	return nameCommand("deactivate", (*client.Client).Deactivate, "Let a topology's spouts emit nothing",
 		"Deactivate keeps a topology's spouts from emitting. Its tasks live on, and finish what is under way.")
 }
 
-// nameCommand is a request that needs nothing but the name.
-func nameCommand(use, verb, short, long string) *cobra.Command {
+// nameCommand is a command whose request has only a name.
+func nameCommand(use string, request func(*client.Client, context.Context, string) (*cluster.Record, error), short, long string) *cobra.Command {
 	o := &oneTopology{use: use + " NAME", short: short, long: long}
 	o.run = func(ctx context.Context, s *session, args []string) error {
-		r, err := ask[cluster.Record](ctx, s, cluster.Operate, verb, cluster.NameRequest{Name: args[0]})
+		r, err := request(s.Client, ctx, args[0])
 		if err != nil {
 			return err
 		}
-		return s.print(r, func() error { return s.say("%s is %s", args[0], r.Status) })
+		return s.print(view.OfRecord(r, nil), func() error { return s.say("%s is %s", args[0], r.Status) })
 	}
 	return o.command()
 }
@@ -83,30 +86,28 @@ task restarts. "askback explain" shows how that went.`,
 		return err
 	}
 	o.run = func(ctx context.Context, s *session, args []string) error {
-		r, err := ask[cluster.Record](ctx, s, cluster.Operate, cluster.VerbRestart, cluster.RestartRequest{Name: args[0], Task: task})
+		r, err := s.Restart(ctx, args[0], task)
 		if err != nil {
 			return err
 		}
-		return s.print(r, func() error { return s.say("%v restarts; \"askback explain %s\" shows how", task, args[0]) })
+		return s.print(view.OfRecord(r, nil), func() error { return s.say("%v restarts; \"askback explain %s\" shows how", task, args[0]) })
 	}
 	return o.command()
 }
-
-var levels = []string{"debug", "info", "warn", "error"}
 
 func levelCommand() *cobra.Command {
 	var length time.Duration
 	o := &oneTopology{
 		use: "log-level NAME LEVEL", short: "Change for a while how much a topology logs",
 		long: `Log-level makes the workers of a topology log at level debug, info, warn or error, and after --for as before.`,
-		more: 1, complete: func(*session, context.Context, string) []string { return levels },
+		more: 1, complete: func(*session, context.Context, string) []string { return cluster.Levels },
 		example: `  askback log-level wordcount debug --for 1m`,
 		flags: func(cmd *cobra.Command) {
 			cmd.Flags().DurationVar(&length, "for", 10*time.Minute, "how long")
 		},
 	}
 	o.check = func(args []string) error {
-		if !slices.Contains(levels, args[1]) {
+		if !slices.Contains(cluster.Levels, args[1]) {
 			return fmt.Errorf("level %.40q: there are debug, info, warn and error", args[1])
 		}
 		if length <= 0 {
@@ -115,11 +116,11 @@ func levelCommand() *cobra.Command {
 		return nil
 	}
 	o.run = func(ctx context.Context, s *session, args []string) error {
-		r, err := ask[cluster.Record](ctx, s, cluster.Operate, cluster.VerbLevel, cluster.LevelRequest{Name: args[0], Level: args[1], For: length})
+		r, err := s.SetLogLevel(ctx, args[0], args[1], length)
 		if err != nil {
 			return err
 		}
-		return s.print(r, func() error {
+		return s.print(view.OfRecord(r, nil), func() error {
 			return s.say("%s logs at level %s for %s", args[0], r.Level.Name, span(length))
 		})
 	}
@@ -135,7 +136,10 @@ takes it off the list. One that lives joins again by itself.`,
 		Args: exactly(1),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return c.completing(cmd, func(ctx context.Context, s *session) (names []string) {
-				list, _ := ask[cluster.ListReply](ctx, s, cluster.View, cluster.VerbList, struct{}{})
+				list, err := s.List(ctx)
+				if err != nil {
+					return nil
+				}
 				for _, h := range list.Hosts {
 					names = append(names, h.Host.Name+"\t"+printable(h.State))
 				}
@@ -150,12 +154,12 @@ takes it off the list. One that lives joins again by itself.`,
 			if err != nil {
 				return err
 			}
-			defer s.close()
-			h, err := ask[cluster.Host](cmd.Context(), s, cluster.Admin, cluster.VerbRemove, cluster.NameRequest{Name: args[0]})
+			defer s.Close()
+			h, err := s.RemoveHost(cmd.Context(), args[0])
 			if err != nil {
-				return err
+				return remedy(err, c.timeout)
 			}
-			return s.print(h, func() error { return s.say("supervisor %s is forgotten", args[0]) })
+			return s.print(view.OfHost(h), func() error { return s.say("supervisor %s is forgotten", args[0]) })
 		},
 	}
 	c.bind(cmd)

@@ -9,19 +9,21 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
+	"github.com/askback/askback/internal/cluster/standin"
 	"github.com/askback/askback/msgid"
 )
 
 // Each command asks on the subject of its role what its arguments say, and prints the answer as the contract's JSON.
 func TestRequests(t *testing.T) {
 	s := newStage(t)
-	record := described().Record
+	record := standin.Description().Record
 	record.KillAt = time.Now().Add(20 * time.Second)
 	record.Level = cluster.Level{Name: "debug"}
 	for _, verb := range []string{cluster.VerbKill, cluster.VerbActivate, cluster.VerbDeactivate, cluster.VerbRebalance, cluster.VerbRestart, cluster.VerbLevel} {
-		s.answer("askback.api.operate."+verb, record)
+		s.Answer("askback.api.operate."+verb, record)
 	}
-	s.answer("askback.api.admin.remove", cluster.Host{Name: "host-3"})
+	s.Answer("askback.api.admin.remove", cluster.Host{Name: "host-3"})
 
 	for _, c := range []struct {
 		args  string
@@ -29,23 +31,23 @@ func TestRequests(t *testing.T) {
 		says  string
 	}{
 		{"kill words --wait 9s", func() bool {
-			return question[cluster.KillRequest](s) == cluster.KillRequest{Name: "words", Wait: 9 * time.Second}
+			return standin.Question[cluster.KillRequest](s.Cluster) == cluster.KillRequest{Name: "words", Wait: 9 * time.Second}
 		}, "ends in"},
-		{"activate words", func() bool { return question[cluster.NameRequest](s).Name == "words" }, "words is active"},
-		{"deactivate words", func() bool { return question[cluster.NameRequest](s).Name == "words" }, "words is active"},
+		{"activate words", func() bool { return standin.Question[cluster.NameRequest](s.Cluster).Name == "words" }, "words is active"},
+		{"deactivate words", func() bool { return standin.Question[cluster.NameRequest](s.Cluster).Name == "words" }, "words is active"},
 		{"rebalance words --workers 4", func() bool {
-			return reflect.DeepEqual(question[cluster.RebalanceRequest](s), cluster.RebalanceRequest{Name: "words", Workers: 4})
+			return reflect.DeepEqual(standin.Question[cluster.RebalanceRequest](s.Cluster), cluster.RebalanceRequest{Name: "words", Workers: 4})
 		}, "2 workers"},
 		{"rebalance words --parallel split=4 --parallel out=1", func() bool {
-			return reflect.DeepEqual(question[cluster.RebalanceRequest](s), cluster.RebalanceRequest{Name: "words", Parallel: map[string]int{"split": 4, "out": 1}})
+			return reflect.DeepEqual(standin.Question[cluster.RebalanceRequest](s.Cluster), cluster.RebalanceRequest{Name: "words", Parallel: map[string]int{"split": 4, "out": 1}})
 		}, "tasks"},
 		{"restart words count.1", func() bool {
-			return question[cluster.RestartRequest](s) == cluster.RestartRequest{Name: "words", Task: msgid.Alias{Operator: "count", Index: 1}}
+			return standin.Question[cluster.RestartRequest](s.Cluster) == cluster.RestartRequest{Name: "words", Task: msgid.Alias{Operator: "count", Index: 1}}
 		}, "count.1 restarts"},
 		{"log-level words debug --for 2m", func() bool {
-			return question[cluster.LevelRequest](s) == cluster.LevelRequest{Name: "words", Level: "debug", For: 2 * time.Minute}
+			return standin.Question[cluster.LevelRequest](s.Cluster) == cluster.LevelRequest{Name: "words", Level: "debug", For: 2 * time.Minute}
 		}, "level debug"},
-		{"remove-host host-3", func() bool { return question[cluster.NameRequest](s).Name == "host-3" }, "host-3 is forgotten"},
+		{"remove-host host-3", func() bool { return standin.Question[cluster.NameRequest](s.Cluster).Name == "host-3" }, "host-3 is forgotten"},
 	} {
 		out, progress, err := s.run(t.Context(), strings.Fields(c.args)...)
 		if err != nil || !strings.Contains(out, c.says) {
@@ -53,7 +55,7 @@ func TestRequests(t *testing.T) {
 			continue
 		}
 		if !c.check() {
-			t.Errorf("%s asked %s", c.args, s.last)
+			t.Errorf("%s does not ask what its arguments say", c.args)
 		}
 		out, _, err = s.run(t.Context(), append(strings.Fields(c.args), "--json")...)
 		if err != nil || !strings.Contains(compactJSON(t, out), `"name":"`) || strings.HasPrefix(c.args, "remove") == strings.Contains(out, `"instance"`) {
@@ -116,7 +118,7 @@ func TestFailures(t *testing.T) {
 		cluster.CodeNotFound: exitNotFound, cluster.CodeConflict: exitConflict, cluster.CodeBadRequest: exitUsage, cluster.CodeInternal: exitError,
 	} {
 		name := "words" + string(code)
-		s.answer("prefix"+string(code)+".api.view.describe", &cluster.RequestError{Code: code, Text: "nothing about " + name})
+		s.Answer("prefix"+string(code)+".api.view.describe", &cluster.RequestError{Code: code, Text: "nothing about " + name})
 		_, _, err := s.run(t.Context(), "describe", name, "--prefix", "prefix"+string(code))
 		if exitStatus(err) != want || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: status %d, %v", code, exitStatus(err), err)
@@ -136,7 +138,7 @@ func TestFailures(t *testing.T) {
 		t.Errorf("without server: status %d, %v", exitStatus(err), err)
 	}
 	_, _, err = compared(t.Context(), "list", "--server", "nats://192.0.2.1:4222")
-	if exitStatus(err) != exitDenied || !errors.Is(err, cluster.ErrInsecure) {
+	if exitStatus(err) != exitDenied || !errors.Is(err, natscluster.ErrInsecure) {
 		t.Errorf("outside loopback: status %d, %v", exitStatus(err), err)
 	}
 	_, _, err = compared(t.Context(), "list", "--server", "nats://me:canary@127.0.0.1:1")
@@ -154,7 +156,7 @@ func TestFailures(t *testing.T) {
 // A nimbus that comes while it is waited for answers.
 func TestLateNimbus(t *testing.T) {
 	s := newStage(t)
-	time.AfterFunc(time.Second, func() { s.answer("askback.api.view.list", cluster.ListReply{Leader: "late", Epoch: 7}) })
+	time.AfterFunc(time.Second, func() { s.Answer("askback.api.view.list", cluster.ListReply{Leader: "late", Epoch: 7}) })
 	out, progress, err := s.run(t.Context(), "list")
 	if err != nil || !strings.Contains(out, "late leads, epoch 7") || !strings.Contains(progress, "waiting") {
 		t.Error(out, progress, err)

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/cluster/nimbus"
 	"github.com/askback/askback/internal/cluster/supervisor"
 	"github.com/askback/askback/internal/daemon"
@@ -81,7 +82,7 @@ func (d *devCluster) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
 
-	connection := cluster.Connection{Servers: server.URL()}
+	connection := natscluster.Connection{Servers: server.URL()}
 	n, err := nimbus.New(nimbus.Config{Connection: connection, Name: "dev", Detection: d.detection, Log: log.Named("nimbus")})
 	if err != nil {
 		return err
@@ -125,15 +126,15 @@ func (d *devCluster) parts(ctx context.Context, nimbus, supervisor, ready func(c
 
 // ready says that the cluster is, and what to do with it.
 func (d *devCluster) ready(ctx context.Context, url string, log *zap.Logger) error {
-	c := cluster.Connection{Servers: url}
-	nc, err := c.Connect("askback dev", &cluster.User{})
+	c := natscluster.Connection{Servers: url}
+	nc, err := c.Connect("askback dev", &natscluster.User{})
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
 	subjects := c.Subjects()
 	for {
-		list, err := cluster.Request[cluster.ListReply](ctx, nc, subjects.API(cluster.View, cluster.VerbList), struct{}{})
+		list, err := natscluster.Request[cluster.ListReply](ctx, nc, subjects.API(cluster.View, cluster.VerbList), struct{}{})
 		if ctx.Err() != nil {
 			return nil
 		}

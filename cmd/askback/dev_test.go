@@ -19,7 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/askback/askback/bolt"
-	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/view"
 	"github.com/askback/askback/internal/daemon"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
@@ -78,24 +78,20 @@ func (u user) do(args ...string) string {
 	return out
 }
 
-// described waits until all tasks of the topology are heard, and returns their incarnations and the processes.
-func (u user) described(tasks int) (d cluster.Description) {
+// described waits until all tasks of the topology have processed tuples, and returns them and the processes.
+func (u user) described(tasks int) (d view.Description) {
 	u.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		out, _, err := compared(u.t.Context(), append([]string{"describe", "numbers", "--json"}, u.args...)...)
 		running := 0
 		if err == nil {
-			d = cluster.Description{}
+			d = view.Description{}
 			if err := json.Unmarshal([]byte(out), &d); err != nil {
 				u.t.Fatal(err)
 			}
-			for _, w := range d.Workers {
-				if w.Heartbeat != nil && w.State == "running" {
-					for _, task := range w.Heartbeat.Tasks {
-						if task.Counters.Consumed+task.Counters.Emitted > 0 {
-							running++
-						}
-					}
+			for _, task := range d.Tasks {
+				if task.Consumed+task.Emitted > 0 {
+					running++
 				}
 			}
 		}
@@ -129,9 +125,9 @@ func TestDev(t *testing.T) {
 		t.Error(got)
 	}
 	u.do("restart", "numbers", "even.1")
-	var recovery *cluster.Recovery
+	var recovery *view.Recovery
 	for deadline := time.Now().Add(20 * time.Second); recovery == nil && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		var reply cluster.ExplainReply
+		var reply view.Events
 		if err := json.Unmarshal([]byte(u.do("explain", "numbers", "--json")), &reply); err != nil {
 			t.Fatal(err)
 		}
@@ -165,11 +161,11 @@ func TestDev(t *testing.T) {
 }
 
 // gone checks that the workers' processes are no more.
-func gone(t *testing.T, d *cluster.Description) {
+func gone(t *testing.T, d *view.Description) {
 	t.Helper()
 	for _, w := range d.Workers {
-		if pid := w.Heartbeat.PID; !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-			t.Errorf("process %d of worker %v lives", pid, w.Slot)
+		if !errors.Is(syscall.Kill(w.PID, 0), syscall.ESRCH) {
+			t.Errorf("process %d of worker %s/%d lives", w.PID, w.Supervisor, w.Slot)
 		}
 	}
 }

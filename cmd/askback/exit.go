@@ -11,9 +11,10 @@ import (
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/auth"
 	"github.com/askback/askback/internal/cluster/client"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// Exit statuses. Scripts tell by them what went wrong.
+// Exit statuses, for scripts.
 const (
 	exitError       = 1
 	exitUsage       = 2
@@ -27,12 +28,8 @@ const (
 const exitHelp = `Exit statuses: 0 it was done, 1 it failed, 2 the command line or a name is wrong, 3 there is no such topology, 4 it
 exists or is not in a state for this, 5 nobody answers or there is no room (try later), 6 it is not permitted.`
 
-// Errors of this program, for its exit status.
-var (
-	errUsage       = errors.New("usage")
-	errUnreachable = errors.New("the cluster cannot be reached")
-	errDenied      = errors.New("not permitted")
-)
+// errUsage marks errors of the command line.
+var errUsage = errors.New("usage")
 
 // A usageError says that the command line is wrong. It prints as what it wraps.
 type usageError struct{ error }
@@ -41,7 +38,7 @@ func (e usageError) Unwrap() []error { return []error{e.error, errUsage} }
 
 func usage(err error) error { return usageError{err} }
 
-// exitStatus returns what a shell is to be told of an error.
+// exitStatus returns the exit status of an error.
 func exitStatus(err error) int {
 	refused := (*cluster.RequestError)(nil)
 	switch {
@@ -51,9 +48,9 @@ func exitStatus(err error) int {
 		return exitInterrupted
 	case errors.Is(err, errUsage), errors.Is(err, cluster.ErrName), errors.Is(err, auth.ErrOptions), strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage
-	case errors.Is(err, errDenied), errors.Is(err, client.ErrDenied), errors.Is(err, cluster.ErrInsecure), errors.Is(err, cluster.ErrCredentials):
+	case errors.Is(err, client.ErrDenied), errors.Is(err, natscluster.ErrInsecure), errors.Is(err, natscluster.ErrCredentials):
 		return exitDenied
-	case errors.Is(err, errUnreachable), errors.Is(err, cluster.ErrNoNimbus):
+	case errors.Is(err, client.ErrUnreachable), errors.Is(err, cluster.ErrNoNimbus):
 		return exitUnreachable
 	case errors.As(err, &refused):
 		switch refused.Code {
@@ -70,7 +67,7 @@ func exitStatus(err error) int {
 	return exitError
 }
 
-// exactly is cobra.ExactArgs, which says what is wanted.
+// exactly is cobra.ExactArgs with an error that shows the usage.
 func exactly(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {

@@ -6,29 +6,31 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/view"
 )
 
 func explainCommand() *cobra.Command {
 	var limit int
 	var follow bool
 	o := &oneTopology{
-		use: "explain [NAME]", optional: true, short: "Tell what happened to a topology, and how it recovered",
-		long: `Explain tells what happened to a topology, oldest first. Of each recovery it says why the task was lost, what the task
-asked its sources for when it came back, how many tuples it had missed and were replayed to it, how many it processed
-again, and where the time went: until the loss was noticed (detect), until the task was begun again (start), until its
-log was read (load), until it had caught up (replay). Without a name it tells what happened to the cluster: supervisors
-that came and went, and who leads.`,
+		use: "explain [NAME]", optional: true, short: "Show the events of a topology, and how it recovered",
+		long: `Explain shows the events of a topology, oldest first. Of each recovery it shows why the task was lost, the set of
+message ids that the restored task asked its sources for, how many tuples it had missed and were replayed to it, how many
+it processed again, and how long each phase took: until the loss was detected (detect), until the task was started again
+(start), until its log was read (load), until it had caught up (replay). Of a failure it shows operator, task, message id,
+tuple and cause. It ends with the tuples that were lost, by operator.
+
+Without a name it shows the events of the cluster: supervisors that came and went, and who leads.`,
 		example: `  askback explain wordcount
   askback explain wordcount --follow
   askback explain wordcount --json | jq '.events[] | select(.kind == "recovered") | .recovery'`,
 		flags: func(cmd *cobra.Command) {
-			cmd.Flags().IntVar(&limit, "limit", 1000, "at most this many events, the newest")
-			cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on telling what happens, until Ctrl-C; with --json one event a line")
+			cmd.Flags().IntVar(&limit, "limit", 1000, "at most this many events, the newest ones")
+			cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new events, until Ctrl-C; with --json one event a line")
 		},
 	}
 	o.check = func([]string) error {
@@ -38,74 +40,40 @@ that came and went, and who leads.`,
 		return nil
 	}
 	o.run = func(ctx context.Context, s *session, args []string) error {
-		question := cluster.ExplainRequest{Limit: limit}
-		of := "the cluster"
+		name, of := "", "the cluster"
 		if len(args) > 0 {
-			question.Name, of = args[0], args[0]
+			name, of = args[0], args[0]
 		}
-		reply, err := ask[cluster.ExplainReply](ctx, s, cluster.View, cluster.VerbExplain, question)
+		t := timeline{out: s.out}
+		if follow {
+			return s.FollowEvents(ctx, name, limit, func(e *cluster.Event) error {
+				if s.json {
+					line := json.NewEncoder(s.out)
+					line.SetEscapeHTML(false)
+					return line.Encode(view.OfEvent(e))
+				}
+				t.write(e)
+				return nil
+			})
+		}
+		reply, err := s.Explain(ctx, name, limit)
 		if err != nil {
 			return err
 		}
-		if follow {
-			return followEvents(ctx, s, question, reply.Events)
-		}
-		return s.print(reply, func() error {
+		return s.print(view.OfEvents(name, reply), func() error {
 			if len(reply.Events) == 0 {
-				return s.say("nothing is known to have happened to %s", of)
+				return s.say("no event of %s is known", of)
 			}
-			t := timeline{out: s.out}
 			for i := range reply.Events {
 				t.write(&reply.Events[i])
 			}
-			if len(args) == 0 {
+			if name == "" {
 				return nil
 			}
-			return t.sum()
+			return t.sum(reply)
 		})
 	}
 	return o.command()
-}
-
-// followEvery is how often new events are asked for.
-const followEvery = time.Second
-
-// followEvents prints events, and then those that come. Losing nimbus for a while loses none of them.
-func followEvents(ctx context.Context, s *session, question cluster.ExplainRequest, events []cluster.Event) error {
-	t, seen := timeline{out: s.out}, map[string]bool{}
-	for {
-		now := make(map[string]bool, len(events)) // what the next answer may repeat
-		for i := range events {
-			line, err := json.Marshal(&events[i])
-			if err != nil {
-				return err
-			}
-			if now[string(line)] = true; seen[string(line)] {
-				continue
-			}
-			if !s.json {
-				t.write(&events[i])
-			} else if _, err := fmt.Fprintf(s.out, "%s\n", line); err != nil {
-				return err
-			}
-		}
-		seen = now
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(followEvery):
-		}
-		reply, err := ask[cluster.ExplainReply](ctx, s, cluster.View, cluster.VerbExplain, question)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if status := exitStatus(err); err != nil && status != exitUnreachable {
-			return err
-		}
-		if err == nil {
-			events = reply.Events
-		}
-	}
 }
 
 // A timeline prints events for people.
@@ -142,9 +110,10 @@ func (t *timeline) write(e *cluster.Event) {
 	if e.Recovery != nil {
 		t.recovery(e.Recovery)
 	}
+	writeFailure(t.out, strings.Repeat(" ", indent), e.Failure)
 }
 
-// recovery prints how a task came back.
+// recovery prints how a task was restored.
 func (t *timeline) recovery(r *cluster.Recovery) {
 	line := func(format string, args ...any) {
 		fmt.Fprintf(t.out, "%*s%s\n", indent, "", printable(fmt.Sprintf(format, args...)))
@@ -170,17 +139,25 @@ func (t *timeline) recovery(r *cluster.Recovery) {
 	t.slowest = max(t.slowest, r.Took)
 }
 
-// sum ends the timeline.
-func (t *timeline) sum() error {
+// sum ends the timeline with the recoveries, the lost tuples and the failure.
+func (t *timeline) sum(r *cluster.ExplainReply) error {
+	fmt.Fprintln(t.out)
+	if f := r.Failure; f != nil {
+		fmt.Fprintln(t.out, "failed for good:")
+		writeFailure(t.out, "  ", f)
+	}
+	if lost := lostText(r.Lost); lost != "" {
+		fmt.Fprintln(t.out, printable(lost))
+	}
 	if t.recoveries == 0 {
-		_, err := fmt.Fprintln(t.out, "\nno recovery")
+		_, err := fmt.Fprintln(t.out, "no recovery")
 		return err
 	}
 	times := "once"
 	if t.recoveries > 1 {
 		times = fmt.Sprintf("%d times", t.recoveries)
 	}
-	_, err := fmt.Fprintf(t.out, "\nrecovered %s, at most in %s · missed %s, replayed %s, reprocessed %s\n",
+	_, err := fmt.Fprintf(t.out, "recovered %s, at most in %s · missed %s, replayed %s, reprocessed %s\n",
 		times, ms(t.slowest), grouped(t.missed), grouped(t.replayed), grouped(t.processed))
 	return err
 }

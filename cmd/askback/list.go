@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/view"
 	"github.com/askback/askback/msgid"
 )
 
@@ -16,18 +18,19 @@ func listCommand() *cobra.Command {
 	var c clientFlags
 	cmd := &cobra.Command{
 		Use: "list", Short: "Show topologies and supervisors", GroupID: groupTopologies, Args: exactly(0),
-		Long: `List shows which topologies there are, how many of their tasks are well, and which supervisors have joined.`,
+		Long: `List shows all topologies, how many of their tasks are well, how many tuples they have lost (given to dead letters, or
+dropped as the program declares), and the supervisors that have joined.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := c.dial(cmd)
 			if err != nil {
 				return err
 			}
-			defer s.close()
-			list, err := ask[cluster.ListReply](cmd.Context(), s, cluster.View, cluster.VerbList, struct{}{})
+			defer s.Close()
+			list, err := s.List(cmd.Context())
 			if err != nil {
-				return err
+				return remedy(err, c.timeout)
 			}
-			return s.print(list, func() error { return writeList(s, &list) })
+			return s.print(view.OfList(list), func() error { return writeList(s, list) })
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -38,19 +41,26 @@ func listCommand() *cobra.Command {
 func writeList(s *session, list *cluster.ListReply) error {
 	var rows [][]string
 	for _, t := range list.Topologies {
-		note := t.Reason
+		var notes []string
+		if t.Reason != "" {
+			notes = append(notes, t.Reason)
+		}
+		if lost := lostText(t.Lost); lost != "" {
+			notes = append(notes, lost)
+		}
 		if t.Shortage != "" {
-			note = strings.TrimPrefix(note+" · short: "+t.Shortage, " · ")
+			notes = append(notes, "short: "+t.Shortage)
 		}
 		well := fmt.Sprintf("%d of %d", t.Healthy, t.Tasks)
 		if t.Status == cluster.Completed {
 			well = "all done"
 		}
-		rows = append(rows, []string{t.Name, string(t.Status), fmt.Sprint(t.Workers), well, ago(t.Submitted), note})
+		dead, dropped := cluster.SumLost(t.Lost)
+		rows = append(rows, []string{t.Name, string(t.Status), fmt.Sprint(t.Workers), well, grouped(dead), grouped(dropped), ago(t.Submitted), strings.Join(notes, " · ")})
 	}
 	if len(rows) == 0 {
 		fmt.Fprintln(s.out, "no topology runs; \"askback submit\" submits one")
-	} else if err := writeTable(s.out, []string{"TOPOLOGY", "STATUS", "WORKERS", "TASKS WELL", "SUBMITTED", ""}, rows); err != nil {
+	} else if err := writeTable(s.out, []string{"TOPOLOGY", "STATUS", "WORKERS", "TASKS WELL", "DEAD", "DROPPED", "SUBMITTED", ""}, rows); err != nil {
 		return err
 	}
 	rows = nil
@@ -72,15 +82,16 @@ func writeList(s *session, list *cluster.ListReply) error {
 func describeCommand() *cobra.Command {
 	o := &oneTopology{
 		use: "describe NAME", short: "Show a topology's workers and tasks",
-		long: `Describe shows how each worker and task of a topology stands: where it runs, which incarnation it is, what it has
-consumed, emitted and replayed, and what it waits for.`,
+		long: `Describe shows the state of each worker and task of a topology: where it runs, its incarnation, how many tuples it has
+consumed, emitted, replayed and lost, and on which channel it is blocked. Of a failed topology it shows the error: operator,
+task, message id, tuple and cause.`,
 	}
 	o.run = func(ctx context.Context, s *session, args []string) error {
-		d, err := s.find(ctx, args[0])
+		d, err := s.Describe(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		return s.print(d, func() error { return writeDescription(s, &d) })
+		return s.print(view.OfDescription(d), func() error { return writeDescription(s, d) })
 	}
 	return o.command()
 }
@@ -92,8 +103,12 @@ func writeDescription(s *session, d *cluster.Description) error {
 		what += ": " + r.Reason
 	}
 	_ = s.say("%s", what)
-	_ = s.say("%s with strategy %s · durability %s · artefact %.12s (%s)",
-		plural(len(r.Spec.Tasks()), "task"), r.Spec.Strategy, r.Durability, r.Artefact.SHA256, size(r.Artefact.Size))
+	_ = s.say("%s with strategy %s · durability %s · plan %s · program %.12s (%s)",
+		plural(len(r.Spec.Tasks()), "task"), r.Spec.Strategy, r.Durability, view.PlanID(r.Spec.Plan), r.Artefact.SHA256, size(r.Artefact.Size))
+	writeFailure(s.out, "", r.Failure)
+	if lost := lostText(d.Lost); lost != "" {
+		_ = s.say("%s", lost)
+	}
 	if r.Shortage != "" {
 		_ = s.say("short: %s", r.Shortage)
 	}
@@ -112,7 +127,7 @@ func writeDescription(s *session, d *cluster.Description) error {
 		return err
 	}
 	fmt.Fprintln(s.out)
-	return writeTable(s.out, []string{"TASK", "WORKER", "STATE", "INCARNATION", "CONSUMED", "EMITTED", "MISSED", "REPLAYED", "RETAINED", ""}, tasks)
+	return writeTable(s.out, []string{"TASK", "WORKER", "STATE", "INCARNATION", "CONSUMED", "EMITTED", "MISSED", "REPLAYED", "DEAD", "DROPPED", "RETAINED", ""}, tasks)
 }
 
 func place(s cluster.WorkerSlot) string { return fmt.Sprintf("%s/%d", s.Supervisor, s.Number) }
@@ -128,7 +143,7 @@ func workerRow(w *cluster.WorkerStatus) []string {
 	return row
 }
 
-// taskRows are the tasks that a worker is to run, as it tells them; the others are not there yet.
+// taskRows are the rows of a worker's tasks. Tasks without a heartbeat are unknown.
 func taskRows(w *cluster.WorkerStatus) (rows [][]string) {
 	told := map[msgid.Alias]*cluster.Task{}
 	if w.Heartbeat != nil {
@@ -139,13 +154,13 @@ func taskRows(w *cluster.WorkerStatus) (rows [][]string) {
 	for _, alias := range w.Tasks {
 		t := told[alias]
 		if t == nil {
-			rows = append(rows, []string{alias.String(), place(w.Slot), "unknown", "", "", "", "", "", "", "not told of yet"})
+			rows = append(rows, []string{alias.String(), place(w.Slot), "unknown", "", "", "", "", "", "", "", "", "no heartbeat yet"})
 			continue
 		}
 		c := &t.Counters
 		rows = append(rows, []string{
-			alias.String(), place(w.Slot), t.State, fmt.Sprint(t.Incarnation), grouped(c.Consumed), grouped(c.Emitted),
-			grouped(c.Missed), grouped(c.Replayed), size(int64(t.Retained)), taskNote(t),
+			alias.String(), place(w.Slot), string(t.State), fmt.Sprint(t.Incarnation), grouped(c.Consumed), grouped(c.Emitted),
+			grouped(c.Missed), grouped(c.Replayed), grouped(t.Dead), grouped(t.Dropped), size(int64(t.Retained)), taskNote(t),
 		})
 	}
 	return rows
@@ -166,4 +181,36 @@ func taskNote(t *cluster.Task) string {
 		notes = append(notes, "failed last by: "+t.Error)
 	}
 	return strings.Join(notes, " · ")
+}
+
+// lostText says which operators have lost tuples, "" if none has.
+func lostText(all []cluster.LostTuples) string {
+	var parts []string
+	for _, l := range all {
+		parts = append(parts, fmt.Sprintf("%s %s dead and %s dropped", l.Operator, grouped(l.Dead), grouped(l.Dropped)))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "lost tuples: " + strings.Join(parts, ", ")
+}
+
+// writeFailure prints the error of a task that has failed for good.
+func writeFailure(w io.Writer, indent string, f *cluster.Failure) {
+	if f == nil {
+		return
+	}
+	line := func(label, text string) {
+		if text != "" {
+			fmt.Fprintf(w, "%s%-9s %s\n", indent, label, printable(text))
+		}
+	}
+	line("operator", f.Task.Operator)
+	line("step", f.Step)
+	line("task", f.Task.String())
+	line("message", f.MessageID)
+	line("tuple", f.Tuple)
+	for i, text := range strings.Split(strings.TrimSpace(f.Cause), "\n") {
+		line(map[bool]string{true: "cause"}[i == 0], text)
+	}
 }

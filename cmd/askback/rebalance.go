@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/view"
 )
 
 func rebalanceCommand() *cobra.Command {
@@ -41,16 +41,17 @@ If it does not come to a standstill within half a minute, it goes on as it was.`
 		}
 		return err
 	}
-	o.run = func(ctx context.Context, s *session, args []string) error {
-		r, err := ask[cluster.Record](ctx, s, cluster.Operate, cluster.VerbRebalance,
-			cluster.RebalanceRequest{Name: args[0], Workers: workers, Parallel: numbers})
-		if err == nil && r.Rescale != nil {
-			r, err = s.rescaled(ctx, args[0], r)
+	o.run = func(ctx context.Context, s *session, args []string) (err error) {
+		var r *cluster.Record
+		if len(numbers) > 0 {
+			r, err = s.Rescale(ctx, args[0], numbers, func() { fmt.Fprintln(s.err, printable(args[0]+" comes to a standstill …")) })
+		} else {
+			r, err = s.Rebalance(ctx, args[0], workers)
 		}
 		if err != nil {
 			return err
 		}
-		return s.print(r, func() error {
+		return s.print(view.OfRecord(r, nil), func() error {
 			if r.Shortage != "" {
 				fmt.Fprintln(s.err, printable("short: "+r.Shortage))
 			}
@@ -63,7 +64,7 @@ If it does not come to a standstill within half a minute, it goes on as it was.`
 	return o.command()
 }
 
-// parseParallel reads what --parallel says.
+// parseParallel reads the values of --parallel.
 func parseParallel(all []string) (map[string]int, error) {
 	if len(all) == 0 {
 		return nil, nil
@@ -78,29 +79,4 @@ func parseParallel(all []string) (map[string]int, error) {
 		numbers[operator] = n
 	}
 	return numbers, cluster.CheckParallelism(numbers)
-}
-
-// rescaled waits until a topology has got its numbers of tasks, or goes on as it was.
-func (s *session) rescaled(ctx context.Context, name string, asked cluster.Record) (cluster.Record, error) {
-	fmt.Fprintln(s.err, printable(name+" comes to a standstill …"))
-	for {
-		select {
-		case <-ctx.Done():
-			return asked, ctx.Err()
-		case <-time.After(200 * time.Millisecond):
-		}
-		d, err := s.find(ctx, name)
-		if err != nil {
-			return asked, err
-		}
-		switch r := d.Record; {
-		case r.Rescale != nil:
-		case r.Instance == asked.Rescale.Instance:
-			return r, nil
-		case r.Instance != asked.Instance:
-			return r, fmt.Errorf("%s was killed meanwhile, and submitted anew", name)
-		default:
-			return r, &cluster.RequestError{Code: cluster.CodeConflict, Text: name + " goes on as it was: " + r.Reason}
-		}
-	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/askback/askback/internal/channel/natschan/embed"
-	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 func serverCommand() *cobra.Command {
@@ -75,7 +75,7 @@ func startServer(listen, dir string) (*embed.Server, error) {
 	if err != nil {
 		return nil, usage(fmt.Errorf("--listen %.100q: want host:port, such as 127.0.0.1:4222", listen))
 	}
-	if !cluster.Loopback(host) {
+	if !natscluster.Loopback(host) {
 		return nil, usage(fmt.Errorf("--listen %.100s: %w", listen, errOpenServer))
 	}
 	s, err := embed.Start(embed.Options{Dir: dir, Listen: listen})
@@ -131,9 +131,9 @@ func checkServer(o *server.Options) error {
 	switch {
 	case !o.JetStream:
 		return errors.New("JetStream is off: logs, assignments and artefacts are kept in it")
-	case !cluster.Loopback(o.Host) && (o.TLSConfig == nil || !authorized):
+	case !natscluster.Loopback(o.Host) && (o.TLSConfig == nil || !authorized):
 		return fmt.Errorf("it listens on %s: %w", o.Host, errOpenServer)
-	case o.Cluster.Port != 0 && !cluster.Loopback(o.Cluster.Host) && o.Cluster.TLSConfig == nil:
+	case o.Cluster.Port != 0 && !natscluster.Loopback(o.Cluster.Host) && o.Cluster.TLSConfig == nil:
 		return fmt.Errorf("the other servers reach it on %s without TLS: %w", o.Cluster.Host, errOpenServer)
 	}
 	return nil

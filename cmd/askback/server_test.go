@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
-	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // A screen is what a command that goes on has printed so far.
@@ -82,7 +82,7 @@ func TestServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cluster.Setup(t.Context(), nc, cluster.DefaultPrefix, 1); err != nil {
+	if err := natscluster.Setup(t.Context(), nc, natscluster.DefaultPrefix, 1); err != nil {
 		t.Error(err)
 	}
 	nc.Close()

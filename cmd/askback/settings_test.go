@@ -40,19 +40,19 @@ func TestSettings(t *testing.T) {
 // Where the cluster is can stand in a file, too; a key that is none is named with its line.
 func TestClientSettings(t *testing.T) {
 	s := newStage(t)
-	s.answer("other.api.view.list", struct{}{})
+	s.Answer("other.api.view.list", struct{}{})
 	file := t.TempDir() + "/askback.yaml"
 	write := func(text string) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	write("server: " + s.url + "\nprefix: wrong\n")
+	write("server: " + s.URL() + "\nprefix: wrong\n")
 	t.Setenv("ASKBACK_PREFIX", "other")
 	if _, _, err := compared(t.Context(), "list", "--config", file); err != nil {
 		t.Error(err)
 	}
-	write("server: " + s.url + "\nprefiks: other\n")
+	write("server: " + s.URL() + "\nprefiks: other\n")
 	_, _, err := compared(t.Context(), "list", "--config", file)
 	if exitStatus(err) != exitUsage || !strings.Contains(err.Error(), ":2:") || !strings.Contains(err.Error(), "prefiks") {
 		t.Error(err)

@@ -1,16 +1,14 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/client"
+	"github.com/askback/askback/internal/cluster/view"
 )
 
 func submitCommand() *cobra.Command {
@@ -19,8 +17,8 @@ func submitCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "submit BINARY", Short: "Run a topology program on the cluster", GroupID: groupTopologies,
 		Long: `Submit uploads a topology program and runs it on the cluster until its input has ended, or until it is killed. The
-program is an executable whose main calls cli.Main ("askback new" writes one). It is asked here what it is, so it
-must run on this machine too. What follows -- is given to it, here and on every worker.
+program is an executable whose main calls cli.Main ("askback new" writes one). It is run here for its description, so
+it must run on this machine too. Arguments after -- are given to it, here and on every worker.
 
 It is uploaded once: the cluster knows programs by their SHA-256. The program does the same by itself: ./wordcount submit`,
 		Example: `  askback submit ./wordcount --name words --workers 2
@@ -40,27 +38,27 @@ It is uploaded once: the cluster knows programs by their SHA-256. The program do
 			if s.Workers < 1 {
 				return usage(fmt.Errorf("--workers %d: want 1 or more", s.Workers))
 			}
-			if err := c.table.Resolve(); err != nil {
-				return usage(err)
-			}
-			s.Path, s.Timeout, s.Progress = args[0], c.timeout, uploading(cmd.ErrOrStderr())
-			r, err := submitted(cmd.Context(), &c, s, cmd.ErrOrStderr())
+			session, err := c.dial(cmd)
 			if err != nil {
 				return err
 			}
-			out := &session{json: c.json, out: cmd.OutOrStdout()}
-			return out.print(r, func() error {
+			defer session.Close()
+			s.Path, s.Progress = args[0], uploading(cmd.ErrOrStderr())
+			r, err := session.Submit(cmd.Context(), s)
+			if err != nil {
+				return remedy(err, c.timeout)
+			}
+			return session.print(view.OfRecord(r, nil), func() error {
 				if r.Shortage != "" {
 					fmt.Fprintln(cmd.ErrOrStderr(), printable("short: "+r.Shortage))
 				}
-				name := r.Spec.Name
-				return out.say("%s is %s with %s in %s; \"askback describe %s\" shows how it stands", r.Instance, r.Status,
-					plural(len(r.Spec.Tasks()), "task"), plural(r.Workers, "worker"), name)
+				return session.say("%s is %s with %s in %s; \"askback describe %s\" shows its workers and tasks", r.Instance, r.Status,
+					plural(len(r.Spec.Tasks()), "task"), plural(r.Workers, "worker"), r.Spec.Name)
 			})
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&s.Name, "name", "", "what it is called in the cluster (default: as the program calls it)")
+	flags.StringVar(&s.Name, "name", "", "its name in the cluster (default: the program's own)")
 	flags.IntVar(&s.Workers, "workers", 1, "how many worker processes to spread its tasks over")
 	flags.StringSliceVar(&s.Tags, "tags", nil, "only on supervisors that have these tags")
 	flags.BoolVar(&s.Inactive, "inactive", false, `let its spouts wait for "askback activate"`)
@@ -68,21 +66,7 @@ It is uploaded once: the cluster knows programs by their SHA-256. The program do
 	return cmd
 }
 
-// submitted submits, and says while it takes long that it does.
-func submitted(ctx context.Context, c *clientFlags, s client.Submission, progress io.Writer) (*cluster.Record, error) {
-	told := time.AfterFunc(waitingNotice+time.Second, func() { fmt.Fprintln(progress, "submitting …") })
-	defer told.Stop()
-	r, err := client.Submit(ctx, &c.Connection, s)
-	switch {
-	case errors.Is(err, cluster.ErrNoNimbus) && ctx.Err() == nil:
-		return nil, noNimbus(c.timeout, err)
-	case err != nil:
-		return nil, connecting(err)
-	}
-	return r, nil
-}
-
-// uploading tells of an upload that takes long, a line each second.
+// uploading prints the progress of an upload that takes long, a line each second.
 func uploading(out io.Writer) func(done, all int64) {
 	said := time.Now()
 	return func(done, all int64) {

@@ -15,6 +15,7 @@ import (
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/client"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/natstest"
 )
 
@@ -25,11 +26,11 @@ func TestInCluster(t *testing.T) {
 	out, server := t.TempDir(), natstest.Start(t)
 	t.Setenv("WORDCOUNT_TEST_PROGRAM", "1")
 	command := args("-passes", 2, "-parallel", 3, "-rate", 1_000_000, "-out", out, dir)
-	spec, err := client.Describe(t.Context(), os.Args[0], command)
+	spec, err := client.SpecOf(t.Context(), os.Args[0], command)
 	check(t, err)
 
-	conn := cluster.Connection{Servers: server.URL()}
-	nc, err := conn.Connect("test", &cluster.User{})
+	conn := natscluster.Connection{Servers: server.URL()}
+	nc, err := conn.Connect("test", &natscluster.User{})
 	check(t, err)
 	defer nc.Close()
 	instance := cluster.NewInstance("words")

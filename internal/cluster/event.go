@@ -6,7 +6,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// An EventKind says what happened.
+// An EventKind classifies an event.
 type EventKind string
 
 // The kinds of event.
@@ -23,24 +23,29 @@ const (
 	HostLost        EventKind = "host-lost"
 	LeaderChanged   EventKind = "leader"
 	TaskFailed      EventKind = "task-failed" // and will be restarted, or not
+	TaskStuck       EventKind = "task-stuck"  // told to stop, it has not returned from a call of its operator
 	TaskRecovered   EventKind = "recovered"
 	Refused         EventKind = "refused" // an artefact, a worker, a request
-	Denied          EventKind = "denied"  // by permissions: somebody may have forged something
+	Denied          EventKind = "denied"  // by permissions: a message may have been forged
 	CheckpointError EventKind = "checkpoint-failing"
 )
 
-// An Event is something that happened. The stream of events keeps the newest of each instance.
+// ClusterEvents is the name under which events of no topology are kept.
+const ClusterEvents = "cluster"
+
+// An Event records something that happened. The stream of events keeps the newest of each instance.
 type Event struct {
 	At       time.Time   `json:"at"`
 	Kind     EventKind   `json:"kind"`
-	Instance Instance    `json:"instance,omitempty"`
+	Instance Instance    `json:"instance,omitempty"` // "" is the cluster
 	Slot     *WorkerSlot `json:"slot,omitempty"`
 	Task     string      `json:"task,omitempty"`
 	Text     string      `json:"text"` // in words, one line
 	Recovery *Recovery   `json:"recovery,omitempty"`
+	Failure  *Failure    `json:"failure,omitempty"` // of a task that has failed for good
 }
 
-// A Recovery is how a task came back. Times are in milliseconds.
+// A Recovery describes how a task was restored. Times are in milliseconds.
 type Recovery struct {
 	Alias       msgid.Alias       `json:"alias"`
 	Incarnation msgid.Incarnation `json:"incarnation"`
@@ -52,9 +57,32 @@ type Recovery struct {
 	Duplicates  uint64            `json:"duplicates"`
 
 	// The phases, one after another.
-	Detect float64 `json:"detect_ms"` // from the last sign of life until the loss was noticed
-	Start  float64 `json:"start_ms"`  // until the task was begun again, perhaps in a new process
+	Detect float64 `json:"detect_ms"` // from the last sign of life until the loss was detected
+	Start  float64 `json:"start_ms"`  // until the task was started again, perhaps in a new process
 	Load   float64 `json:"load_ms"`   // until its log was read
 	Replay float64 `json:"replay_ms"` // until it had caught up
 	Took   float64 `json:"took_ms"`   // all together
+}
+
+// Bounds of an event, in bytes.
+const (
+	maxEventText  = 4 << 10
+	maxEventAsked = 32 << 10
+)
+
+// Shorten cuts the texts of an event that are too long to be kept.
+func (e *Event) Shorten() {
+	e.Text = shorten(e.Text, maxEventText)
+	if r := e.Recovery; r != nil && len(r.Asked) > maxEventAsked {
+		short := *r
+		short.Asked = shorten(r.Asked, maxEventAsked)
+		e.Recovery = &short
+	}
+}
+
+func shorten(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + " …"
 }

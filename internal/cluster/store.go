@@ -5,12 +5,12 @@ import (
 	"errors"
 )
 
-// Errors of a Store.
+// Errors of a Writer.
 var (
-	// ErrDeposed: another nimbus has taken over. Nothing was written.
+	// ErrDeposed occurs when another nimbus has taken over. Nothing was written.
 	ErrDeposed = errors.New("cluster: another nimbus leads")
-	// ErrNotLeading: somebody else holds the lease.
-	ErrNotLeading = errors.New("cluster: the lease is held")
+	// ErrUnknown occurs without a definite answer: the write may have happened, or not.
+	ErrUnknown = errors.New("cluster: no definite answer")
 )
 
 // A Change is a record that was written or removed.
@@ -20,18 +20,18 @@ type Change struct {
 	Revision uint64  // of the bucket
 }
 
-// A Reader sees what is decided.
+// A Reader reads decisions.
 type Reader interface {
-	// Records returns all records as they stand, with their revisions, and the revision of the newest write.
+	// Records returns all records, with their revisions.
 	Records(ctx context.Context) ([]Change, error)
-	// Watch calls f for each record there is, then with caughtUp once, then for each change, until ctx ends (it returns
-	// nil). It goes on through losses of the connection; what is missed meanwhile is seen afterwards as it then stands.
+	// Watch calls f for each existing record, then caughtUp once, then f for each change, until ctx ends (it returns nil).
+	// It goes on through losses of the connection; changes missed meanwhile are reported afterwards as one.
 	Watch(ctx context.Context, f func(Change), caughtUp func()) error
 	// Hosts returns all supervisors that have joined.
 	Hosts(ctx context.Context) ([]Host, error)
 }
 
-// A Writer writes what one leader decides. All its writes fail with ErrDeposed once another has taken over, whatever
+// A Writer writes the decisions of one leader. All its writes fail with ErrDeposed once another has taken over, whatever
 // the leader believes: each is a compare-and-set on the epoch.
 type Writer interface {
 	Reader

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/view"
 )
 
 // The figures of docs/cluster.md. Each benchmark is one experiment:
@@ -31,10 +32,10 @@ func BenchmarkWorkerKilled(b *testing.B) {
 				r.kill(all[n%len(all)])
 				time.Sleep(2 * time.Second)
 			}
-			var slowest cluster.Recovery
+			var slowest view.Recovery
 			for _, group := range recoveries(f.explain(r.name)) {
-				took = append(took, group.Took)
-				if group.Took > slowest.Took {
+				took = append(took, 1000*group.TotalSeconds)
+				if group.TotalSeconds > slowest.TotalSeconds {
 					slowest = group
 				}
 			}
@@ -52,7 +53,7 @@ func BenchmarkWorkerKilled(b *testing.B) {
 }
 
 // recoveries returns for each process that came after a killed one the task that took longest.
-func recoveries(events []cluster.Event) (worst []cluster.Recovery) {
+func recoveries(events []view.Event) (worst []view.Recovery) {
 	var last time.Time
 	for _, e := range events {
 		if e.Recovery == nil {
@@ -60,7 +61,7 @@ func recoveries(events []cluster.Event) (worst []cluster.Recovery) {
 		}
 		if e.At.Sub(last) > time.Second {
 			worst = append(worst, *e.Recovery)
-		} else if w := &worst[len(worst)-1]; e.Recovery.Took > w.Took {
+		} else if w := &worst[len(worst)-1]; e.Recovery.TotalSeconds > w.TotalSeconds {
 			*w = *e.Recovery
 		}
 		last = e.At
@@ -82,14 +83,7 @@ func (f *fixture) submitArgs(name string, workers int, args ...string) *run {
 	f.t.Helper()
 	r := f.begin(name, workers, args...)
 	f.eventually(60*time.Second, "words are counted", func() bool {
-		for _, w := range r.look().Workers {
-			if w.Heartbeat != nil && slices.ContainsFunc(w.Heartbeat.Tasks, func(t cluster.Task) bool {
-				return t.Alias.Operator == "count" && t.Counters.Consumed > 0
-			}) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(r.look().Tasks, func(t view.Task) bool { return t.Task.Operator == "count" && t.Consumed > 0 })
 	})
 	return r
 }
@@ -104,10 +98,10 @@ func BenchmarkFailover(b *testing.B) {
 		leader := f.leader()
 		f.nimbus[leader].Kill()
 		began := time.Now()
-		operate[cluster.Record](f, "submit", f.program("wordcount"), "--name", name, "--", "-out", r.out, "-rate", "1000", filepath.Join(text, "net", "*.go"))
+		operate[view.Topology](f, "submit", f.program("wordcount"), "--name", name, "--", "-out", r.out, "-rate", "1000", filepath.Join(text, "net", "*.go"))
 		took = append(took, time.Since(began).Seconds())
 		f.startNimbus(leader)
-		operate[cluster.Record](f, "kill", name, "--wait", "0s")
+		operate[view.Topology](f, "kill", name, "--wait", "0s")
 		time.Sleep(5 * time.Second)
 	}
 	slices.Sort(took)
@@ -126,7 +120,7 @@ func BenchmarkSubmit(b *testing.B) {
 				began := time.Now()
 				r := f.submitArgs(fmt.Sprintf("submit-%d", n), 2, "-rate", "1000", filepath.Join(text, "net", "*.go"))
 				b.ReportMetric(time.Since(began).Seconds(), which)
-				operate[cluster.Record](f, "kill", r.name, "--wait", "0s")
+				operate[view.Topology](f, "kill", r.name, "--wait", "0s")
 				time.Sleep(2 * time.Second)
 			}
 			b.ReportMetric(0, "ns/op")
@@ -158,9 +152,9 @@ func BenchmarkThroughput(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/%d workers", where.name, workers), func(b *testing.B) {
 				f := where.start(b)
 				r := f.submitArgs("fast", workers, "-passes", strconv.Itoa(passes), filepath.Join(text, "**", "*.go"))
-				began := r.look().Record.Submitted
-				f.eventually(300*time.Second, "the count is complete", func() bool { return r.look().Record.Status == cluster.Completed })
-				took := r.look().Record.Since.Sub(began).Seconds()
+				began := r.look().Topology.SubmittedAt
+				f.eventually(300*time.Second, "the count is complete", func() bool { return r.look().Topology.Status == cluster.Completed })
+				took := r.look().Topology.StatusChangedAt.Sub(began).Seconds()
 				b.ReportMetric(0, "ns/op")
 				b.ReportMetric(words/took/1e6, "Mwords/s")
 			})
@@ -193,8 +187,10 @@ func BenchmarkManyTasks(b *testing.B) {
 	tasks := 0
 	f.eventually(60*time.Second, "all run", func() bool {
 		tasks = 0
-		for _, w := range r.workers() {
-			tasks += len(w.Heartbeat.Tasks)
+		for _, t := range r.look().Tasks {
+			if t.Incarnation > 0 {
+				tasks++
+			}
 		}
 		return tasks == 200
 	})

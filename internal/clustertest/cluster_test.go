@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/view"
 	"github.com/askback/askback/internal/netlab"
 )
 
@@ -96,7 +96,7 @@ func develop(t testing.TB, slots int) *fixture {
 	f.nats = []*netlab.Process{f.op.Start("dev", f.program("askback"), "dev", "--slots", strconv.Itoa(slots),
 		"--dir", filepath.Join(f.dir, "dev"), "--listen", "127.0.0.1:4222")}
 	f.eventually(60*time.Second, "the supervisor is up", func() bool {
-		hosts := f.list().Hosts
+		hosts := f.list().Supervisors
 		return len(hosts) == 1 && hosts[0].State == "up"
 	})
 	return f
@@ -134,7 +134,7 @@ func start(t testing.TB) *fixture {
 	}
 	f.eventually(60*time.Second, "three supervisors are up", func() bool {
 		up := 0
-		for _, h := range f.list().Hosts {
+		for _, h := range f.list().Supervisors {
 			if h.State == "up" {
 				up++
 			}
@@ -142,6 +142,32 @@ func start(t testing.TB) *fixture {
 		return up == 3
 	})
 	return f
+}
+
+// A part is a part of a test that shares its cluster with others.
+type part struct {
+	name string
+	test func(*fixture)
+}
+
+// parts runs parts of a test, one after another, on one cluster: to start a cluster takes longer than to hurt it. A part that
+// fails may leave the cluster in pieces, so the next one gets a new cluster.
+func parts(t *testing.T, begin func(testing.TB) *fixture, all []part) {
+	var f *fixture
+	for _, p := range all {
+		if f == nil {
+			f = begin(t)
+		}
+		passed := t.Run(p.name, func(t *testing.T) {
+			of := *f
+			of.t = t
+			p.test(&of)
+		})
+		if !passed {
+			f.lab.KillAll()
+			f = nil
+		}
+	}
 }
 
 func (f *fixture) keys() string { return filepath.Join(f.dir, "keys") }
@@ -217,19 +243,19 @@ func unanswered(err error) bool {
 	return errors.As(err, &exit) && exit.ExitCode() == 5
 }
 
-func (f *fixture) list() cluster.ListReply {
+func (f *fixture) list() view.List {
 	f.t.Helper()
-	return operate[cluster.ListReply](f, "list")
+	return operate[view.List](f, "list")
 }
 
-func (f *fixture) describe(name string) cluster.Description {
+func (f *fixture) describe(name string) view.Description {
 	f.t.Helper()
-	return operate[cluster.Description](f, "describe", name)
+	return operate[view.Description](f, "describe", name)
 }
 
-func (f *fixture) explain(name string) []cluster.Event {
+func (f *fixture) explain(name string) []view.Event {
 	f.t.Helper()
-	return operate[cluster.ExplainReply](f, "explain", name).Events
+	return operate[view.Events](f, "explain", name).Events
 }
 
 // eventually waits until something holds.

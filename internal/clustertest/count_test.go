@@ -11,10 +11,10 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"testing"
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/view"
 	"github.com/askback/askback/internal/words"
 	"github.com/askback/askback/msgid"
 )
@@ -58,7 +58,7 @@ func (f *fixture) shared(name string) string {
 func (f *fixture) begin(name string, workers int, args ...string) *run {
 	f.t.Helper()
 	r := f.newRun(name)
-	operate[cluster.Record](f, slices.Concat([]string{"submit", f.program("wordcount"), "--name", name, "--workers",
+	operate[view.Topology](f, slices.Concat([]string{"submit", f.program("wordcount"), "--name", name, "--workers",
 		strconv.Itoa(workers), "--", "-out", r.out}, args)...)
 	return r
 }
@@ -78,16 +78,11 @@ func (f *fixture) submitTo(name string, workers, rate int) *run {
 }
 
 // look notes the incarnations of all tasks.
-func (r *run) look() cluster.Description {
+func (r *run) look() view.Description {
 	r.f.t.Helper()
 	d := r.f.describe(r.name)
-	for _, w := range d.Workers {
-		if w.Heartbeat == nil {
-			continue
-		}
-		for _, task := range w.Heartbeat.Tasks {
-			r.seen[task.Alias] = max(r.seen[task.Alias], task.Incarnation)
-		}
+	for _, task := range d.Tasks {
+		r.seen[task.Task] = max(r.seen[task.Task], task.Incarnation)
 	}
 	return d
 }
@@ -96,13 +91,8 @@ func (r *run) look() cluster.Description {
 func (r *run) progress() (percent int64) {
 	r.f.t.Helper()
 	var done, total int64
-	for _, w := range r.look().Workers {
-		if w.Heartbeat == nil {
-			continue
-		}
-		for _, task := range w.Heartbeat.Tasks {
-			done, total = done+task.Done, total+task.Total
-		}
+	for _, task := range r.look().Tasks {
+		done, total = done+task.Done, total+task.Total
 	}
 	if total == 0 {
 		return 0
@@ -111,7 +101,7 @@ func (r *run) progress() (percent int64) {
 }
 
 // worker returns a worker of the run that has tasks, with its process id. It prefers one without the spout.
-func (r *run) worker() (w cluster.WorkerStatus) {
+func (r *run) worker() (w view.Worker) {
 	r.f.t.Helper()
 	r.f.eventually(30*time.Second, "its workers are heard", func() bool {
 		all := r.workers()
@@ -130,9 +120,9 @@ func (r *run) worker() (w cluster.WorkerStatus) {
 }
 
 // workers returns those that heartbeat.
-func (r *run) workers() (all []cluster.WorkerStatus) {
+func (r *run) workers() (all []view.Worker) {
 	for _, w := range r.look().Workers {
-		if w.Heartbeat != nil && w.Heartbeat.PID > 0 && len(w.Tasks) > 0 {
+		if !w.LastHeartbeatAt.IsZero() && w.PID > 0 && len(w.Tasks) > 0 {
 			all = append(all, w)
 		}
 	}
@@ -140,7 +130,7 @@ func (r *run) workers() (all []cluster.WorkerStatus) {
 }
 
 // harm notes that a worker's tasks are about to die.
-func (r *run) harm(w cluster.WorkerStatus) {
+func (r *run) harm(w view.Worker) {
 	for _, a := range w.Tasks {
 		r.hurt[a] = true
 	}
@@ -154,18 +144,19 @@ func (r *run) harmAll() {
 }
 
 // kill is kill -9 of a worker.
-func (r *run) kill(w cluster.WorkerStatus) {
+func (r *run) kill(w view.Worker) {
 	r.f.t.Helper()
 	r.harm(w)
-	if err := syscall.Kill(w.Heartbeat.PID, syscall.SIGKILL); err != nil {
-		r.f.t.Fatalf("kill worker %v, process %d: %v", w.Slot, w.Heartbeat.PID, err)
+	if err := syscall.Kill(w.PID, syscall.SIGKILL); err != nil {
+		r.f.t.Fatalf("kill worker %s, process %d: %v", place(w), w.PID, err)
 	}
 }
 
-// host returns the number of the supervisor of a slot.
-func (f *fixture) host(s cluster.WorkerSlot) int {
-	return int(s.Supervisor[1] - '1')
-}
+// host returns the number of a worker's supervisor.
+func (f *fixture) host(w view.Worker) int { return int(w.Supervisor[1] - '1') }
+
+// place returns the slot of a worker, such as s1/0.
+func place(w view.Worker) string { return fmt.Sprintf("%s/%d", w.Supervisor, w.Slot) }
 
 // settle waits until the run has come to its end, and checks what it has counted and what it tells of its recoveries.
 func (r *run) settle() {
@@ -173,10 +164,10 @@ func (r *run) settle() {
 	f.t.Helper()
 	f.eventually(150*time.Second, "the count is complete", func() bool {
 		d := r.look()
-		if d.Record.Status == cluster.Failed {
-			f.t.Fatalf("%s FAILED: %s", r.name, d.Record.Reason)
+		if d.Topology.Status == cluster.Failed {
+			f.t.Fatalf("%s FAILED: %s", r.name, d.Topology.Reason)
 		}
-		return d.Record.Status == cluster.Completed
+		return d.Topology.Status == cluster.Completed
 	})
 	if err := diff(r.result(), expected(f)); err != nil {
 		f.t.Errorf("%s counts wrongly: %v", r.name, err)
@@ -188,9 +179,9 @@ func (r *run) settle() {
 		}
 		recoveries++
 		if rec := e.Recovery; rec.Missed != rec.Replayed {
-			f.t.Errorf("%v (incarnation %d): missed %d, replayed %d", rec.Alias, rec.Incarnation, rec.Missed, rec.Replayed)
+			f.t.Errorf("%v (incarnation %d): missed %d, replayed %d", rec.Task, rec.Incarnation, rec.Missed, rec.Replayed)
 		}
-		r.seen[e.Recovery.Alias] = max(r.seen[e.Recovery.Alias], e.Recovery.Incarnation)
+		r.seen[e.Recovery.Task] = max(r.seen[e.Recovery.Task], e.Recovery.Incarnation)
 	}
 	f.t.Logf("%s: %d recoveries; incarnations %v", r.name, recoveries, r.seen)
 	for _, alias := range slices.SortedFunc(maps.Keys(r.seen), msgid.Alias.Compare) {
@@ -201,9 +192,9 @@ func (r *run) settle() {
 	if len(r.hurt) > 0 && recoveries == 0 {
 		f.t.Error("tasks were killed, and no recovery is told")
 	}
-	operate[cluster.Record](f, "kill", r.name, "--wait", "0s")
+	operate[view.Topology](f, "kill", r.name, "--wait", "0s")
 	f.eventually(20*time.Second, "it is gone", func() bool {
-		return !slices.ContainsFunc(f.list().Topologies, func(s cluster.Summary) bool { return s.Name == r.name })
+		return !slices.ContainsFunc(f.list().Topologies, func(s view.Summary) bool { return s.Name == r.name })
 	})
 }
 
@@ -260,13 +251,4 @@ func expected(f *fixture) string {
 		f.t.Fatal(err)
 	}
 	return path
-}
-
-// part runs a part of a test on a cluster that several share: to start one takes longer than to hurt it.
-func (f *fixture) part(t *testing.T, name string, test func(*fixture)) {
-	t.Run(name, func(t *testing.T) {
-		of := *f
-		of.t = t
-		test(&of)
-	})
 }

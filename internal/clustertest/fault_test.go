@@ -12,18 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/view"
 	"github.com/askback/askback/internal/netlab"
 )
 
 // TestFaults hurts a cluster in the ways of the table of faults, one after another. The numbers are the table's.
 func TestFaults(t *testing.T) {
 	unlessCI(t)
-	f := start(t)
-	for _, fault := range []struct {
-		name string
-		test func(*fixture)
-	}{
+	parts(t, start, []part{
 		{"03 worker killed", (*fixture).workerKilled},
 		{"04 worker paused, its tasks restored elsewhere", (*fixture).workerPaused},
 		{"08 all workers killed", (*fixture).allWorkersKilled},
@@ -41,12 +37,7 @@ func TestFaults(t *testing.T) {
 		{"42 kill and rebalance race submit", (*fixture).raced},
 		{"rolling restart of everything", (*fixture).rollingRestart},
 		{"parallelism changed under load", (*fixture).reshaped},
-	} {
-		f.part(t, fault.name, fault.test)
-		if t.Failed() {
-			return // what follows would only tell of it again
-		}
-	}
+	})
 }
 
 func (f *fixture) workerKilled() {
@@ -60,17 +51,22 @@ func (f *fixture) workerKilled() {
 func (f *fixture) reshaped() {
 	r := f.submit("reshaped")
 	for _, n := range []int{4, 1} {
-		before := r.look().Record
+		before := r.look().Topology
 		r.harmAll()
-		operate[cluster.Record](f, "rebalance", r.name, "--parallel", fmt.Sprintf("split=%d", n))
-		after := r.look().Record
-		if after.Instance == before.Instance || after.Spec.Operator("split").Parallel != n {
-			f.t.Errorf("%s with %d tasks of split has become %s with %d, want %d", before.Instance, before.Spec.Operator("split").Parallel,
-				after.Instance, after.Spec.Operator("split").Parallel, n)
+		operate[view.Topology](f, "rebalance", r.name, "--parallel", fmt.Sprintf("split=%d", n))
+		after := r.look().Topology
+		if now := tasksOf(&after, "split"); after.Instance == before.Instance || now != n {
+			f.t.Errorf("%s with %d tasks of split has become %s with %d, want %d", before.Instance, tasksOf(&before, "split"), after.Instance, now, n)
 		}
 		r.kill(r.worker())
 	}
 	r.settle()
+}
+
+// tasksOf returns the number of tasks of an operator.
+func tasksOf(t *view.Topology, operator string) int {
+	i := slices.IndexFunc(t.Operators, func(o view.Operator) bool { return o.Name == operator })
+	return t.Operators[i].Tasks
 }
 
 func (f *fixture) allWorkersKilled() {
@@ -85,22 +81,22 @@ func (f *fixture) allWorkersKilled() {
 func (f *fixture) workerPaused() {
 	r := f.submit("worker-paused")
 	w := r.worker()
-	host := f.host(w.Slot)
+	host := f.host(w)
 	r.harm(w)
 	f.hosts[host].Signal(syscall.SIGSTOP)
-	f.eventually(30*time.Second, "its tasks are elsewhere", func() bool { return !r.has(w.Slot) && len(r.workers()) > 0 })
+	f.eventually(30*time.Second, "its tasks are elsewhere", func() bool { return !r.has(w) && len(r.workers()) > 0 })
 	time.Sleep(time.Second) // they have begun
 	f.hosts[host].Signal(syscall.SIGCONT)
 	f.eventually(30*time.Second, "the old worker is gone", func() bool {
-		return errors.Is(syscall.Kill(w.Heartbeat.PID, 0), syscall.ESRCH)
+		return errors.Is(syscall.Kill(w.PID, 0), syscall.ESRCH)
 	})
 	f.up(host)
 	r.settle()
 }
 
-// has reports whether a worker is to be in a slot.
-func (r *run) has(slot cluster.WorkerSlot) bool {
-	return slices.ContainsFunc(r.look().Workers, func(w cluster.WorkerStatus) bool { return w.Slot == slot })
+// has reports whether the topology has a worker in the slot of another.
+func (r *run) has(w view.Worker) bool {
+	return slices.ContainsFunc(r.look().Workers, func(now view.Worker) bool { return place(now) == place(w) })
 }
 
 // up waits until a supervisor is heard.
@@ -108,25 +104,25 @@ func (f *fixture) up(n int) {
 	f.t.Helper()
 	name := fmt.Sprintf("s%d", n+1)
 	f.eventually(30*time.Second, name+" is up", func() bool {
-		return slices.ContainsFunc(f.list().Hosts, func(h cluster.HostSummary) bool { return h.Host.Name == name && h.State == "up" })
+		return slices.ContainsFunc(f.list().Supervisors, func(h view.Supervisor) bool { return h.Name == name && h.State == "up" })
 	})
 }
 
 func (f *fixture) supervisorKilled() {
 	r := f.submit("supervisor-killed")
 	w := r.worker()
-	host := f.host(w.Slot)
+	host := f.host(w)
 	f.supervisors[host].Kill()
 	time.Sleep(detection + time.Second) // the worker goes on, so nothing moves
-	if err := syscall.Kill(w.Heartbeat.PID, 0); err != nil {
+	if err := syscall.Kill(w.PID, 0); err != nil {
 		f.t.Errorf("the worker has not outlived its supervisor: %v", err)
 	}
 	f.startSupervisor(host)
 	f.up(host)
 	f.eventually(20*time.Second, "the worker is adopted", func() bool {
 		for _, now := range r.look().Workers {
-			if now.Slot == w.Slot && now.Process != nil {
-				return now.Process.Adopted && now.Process.PID == w.Heartbeat.PID
+			if place(now) == place(w) {
+				return now.Adopted && now.PID == w.PID
 			}
 		}
 		return false
@@ -137,7 +133,7 @@ func (f *fixture) supervisorKilled() {
 func (f *fixture) hostLost() {
 	r := f.submit("host-lost")
 	w := r.worker()
-	host := f.host(w.Slot)
+	host := f.host(w)
 	r.harm(w)
 	f.hosts[host].Signal(syscall.SIGKILL)
 	r.settle()
@@ -224,10 +220,10 @@ func (f *fixture) mute() { f.unheard("mute", (*netlab.Host).Mute, (*netlab.Host)
 func (f *fixture) unheard(name string, begin, end func(*netlab.Host)) {
 	r := f.submit(name)
 	w := r.worker()
-	host := f.host(w.Slot)
+	host := f.host(w)
 	r.harm(w)
 	begin(f.hosts[host])
-	f.eventually(30*time.Second, "its tasks are elsewhere", func() bool { return !r.has(w.Slot) })
+	f.eventually(30*time.Second, "its tasks are elsewhere", func() bool { return !r.has(w) })
 	end(f.hosts[host])
 	f.up(host)
 	r.settle()
@@ -279,13 +275,13 @@ func (f *fixture) raced() {
 			}
 		}
 		if out, err := f.askback("operate", "kill", "raced", "--wait", "0s", "--json"); err == nil {
-			var r cluster.Record
+			var r view.Topology
 			if err := json.Unmarshal(out, &r); err != nil {
 				f.t.Errorf("%s: %v", out, err)
 			}
 		}
 		f.eventually(20*time.Second, "it is gone", func() bool {
-			return !slices.ContainsFunc(f.list().Topologies, func(s cluster.Summary) bool { return s.Name == "raced" })
+			return !slices.ContainsFunc(f.list().Topologies, func(s view.Summary) bool { return s.Name == "raced" })
 		})
 	}
 }
@@ -312,8 +308,8 @@ func (f *fixture) rollingRestart() {
 		time.Sleep(3 * time.Second)
 	}
 	for _, w := range r.workers() {
-		if err := syscall.Kill(w.Heartbeat.PID, syscall.SIGTERM); err != nil {
-			f.t.Logf("restart worker %v: %v", w.Slot, err)
+		if err := syscall.Kill(w.PID, syscall.SIGTERM); err != nil {
+			f.t.Logf("restart worker %s: %v", place(w), err)
 		}
 		time.Sleep(time.Second)
 	}

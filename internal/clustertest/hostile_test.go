@@ -8,10 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/view"
 )
 
 // hungry: a worker that wants too much memory is killed, which is told with the limit; when it wants less it goes on.
@@ -32,7 +34,7 @@ func (f *fixture) hungry() {
 // numbers waits until a hostile topology is complete, and checks what came through.
 func (f *fixture) numbers(name, out string) {
 	f.t.Helper()
-	f.eventually(60*time.Second, name+" is complete", func() bool { return f.describe(name).Record.Status == cluster.Completed })
+	f.eventually(60*time.Second, name+" is complete", func() bool { return f.describe(name).Topology.Status == cluster.Completed })
 	text, err := os.ReadFile(out + ".result")
 	if err != nil {
 		f.t.Fatal(err)
@@ -52,8 +54,8 @@ func (f *fixture) numbers(name, out string) {
 func (f *fixture) spied() {
 	r := f.submitTo("victim", 3, 100_000)
 	w := r.worker()
-	before := r.look().Record
-	out := f.hostile("spy", "spy", 3, "-victim", string(w.Slot.Instance), "-target", fmt.Sprintf("%s.%d", w.Slot.Supervisor, w.Slot.Number))
+	before := r.look().Topology
+	out := f.hostile("spy", "spy", 3, "-victim", string(before.Instance), "-target", fmt.Sprintf("%s.%d", w.Supervisor, w.Slot))
 	var reports []string
 	f.eventually(60*time.Second, "three spies have reported", func() bool {
 		reports, _ = filepath.Glob(out + ".*.report")
@@ -85,8 +87,8 @@ func (f *fixture) spied() {
 	if seen == 0 {
 		f.t.Error("no server's log tells of what was denied")
 	}
-	after := r.look().Record
-	if after.Status != before.Status || after.Epoch != before.Epoch {
+	after := r.look().Topology
+	if after.Status != before.Status || after.Instance != before.Instance || !reflect.DeepEqual(after.Placement, before.Placement) {
 		f.t.Errorf("the victim's record has changed: %+v", after)
 	}
 	for _, e := range f.explain(r.name) {
@@ -116,7 +118,7 @@ func (f *fixture) forked() {
 	w := f.describe("forks").Workers[0]
 	f.end("forks")
 	f.eventually(20*time.Second, "they are gone", func() bool { return len(children()) == 0 })
-	f.eventually(20*time.Second, "it is gone", func() bool { return arguments(w.Heartbeat.PID) == nil })
+	f.eventually(20*time.Second, "it is gone", func() bool { return arguments(w.PID) == nil })
 }
 
 // foreign: a program that was built with another library version is refused, and both versions are shown.
@@ -125,7 +127,7 @@ func (f *fixture) foreign() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	wire := filepath.Join(root, "cluster", "wire.go")
+	wire := filepath.Join(root, "internal", "cluster", "assignment.go")
 	source, err := os.ReadFile(wire)
 	if err != nil {
 		f.t.Fatal(err)
@@ -144,7 +146,7 @@ func (f *fixture) foreign() {
 	if out, err := build.CombinedOutput(); err != nil {
 		f.t.Fatalf("%v: %s", err, out)
 	}
-	operate[cluster.Record](f, "submit", program, "--name", "foreign", "--", "-out", f.shared("foreign-out"), text)
+	operate[view.Topology](f, "submit", program, "--name", "foreign", "--", "-out", f.shared("foreign-out"), text)
 	f.says("foreign", `version "1" of the cluster's language, this program "77"`)
 	f.explains("foreign", cluster.WorkerExited, `this program "77"`)
 	f.end("foreign")
@@ -154,8 +156,8 @@ func (f *fixture) foreign() {
 func (f *fixture) replaced() {
 	r := f.submitTo("replaced", 1, 20_000)
 	w := r.worker()
-	sha := r.look().Record.Artefact.SHA256
-	cached := filepath.Join(f.dir, w.Slot.Supervisor, "artefacts", sha)
+	sha := r.look().Topology.Program.SHA256
+	cached := filepath.Join(f.dir, w.Supervisor, "artefacts", sha)
 	if _, err := os.Stat(cached); err != nil {
 		f.t.Fatal(err)
 	}

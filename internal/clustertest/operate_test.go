@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/view"
 	"github.com/askback/askback/internal/netlab"
 	"github.com/askback/askback/msgid"
 )
@@ -15,28 +16,19 @@ import (
 // TestOperate does to a topology under load what operators do.
 func TestOperate(t *testing.T) {
 	unlessCI(t)
-	f := start(t)
-	for _, deed := range []struct {
-		name string
-		test func(*fixture)
-	}{
+	parts(t, start, []part{
 		{"rebalance from one worker to three", (*fixture).rebalanced},
 		{"deactivate and activate", (*fixture).deactivated},
 		{"logs", (*fixture).logged},
 		{"log-level", (*fixture).leveled},
 		{"tap", (*fixture).tapped},
-	} {
-		f.part(t, deed.name, deed.test)
-		if t.Failed() {
-			return
-		}
-	}
+	})
 }
 
 func (f *fixture) rebalanced() {
 	r := f.submitTo("rebalanced", 1, 150_000)
 	r.harmAll()
-	operate[cluster.Record](f, "rebalance", r.name, "--workers", "3")
+	operate[view.Topology](f, "rebalance", r.name, "--workers", "3")
 	f.eventually(20*time.Second, "three workers run", func() bool { return len(r.workers()) == 3 })
 	r.settle()
 }
@@ -44,7 +36,7 @@ func (f *fixture) rebalanced() {
 // deactivated: while a topology is inactive its spout emits nothing.
 func (f *fixture) deactivated() {
 	r := f.submit("deactivated")
-	operate[cluster.Record](f, "deactivate", r.name)
+	operate[view.Topology](f, "deactivate", r.name)
 	was := r.emitted("lines")
 	f.eventually(10*time.Second, "the spout is quiet", func() bool {
 		before := was
@@ -59,21 +51,16 @@ func (f *fixture) deactivated() {
 	if now := r.emitted("lines"); now != was {
 		f.t.Errorf("it has emitted %d while it was inactive", now-was)
 	}
-	operate[cluster.Record](f, "activate", r.name)
+	operate[view.Topology](f, "activate", r.name)
 	r.settle()
 }
 
 // emitted returns what the first task of an operator has emitted.
 func (r *run) emitted(operator string) uint64 {
 	r.f.t.Helper()
-	for _, w := range r.look().Workers {
-		if w.Heartbeat == nil {
-			continue
-		}
-		for _, t := range w.Heartbeat.Tasks {
-			if t.Alias == (msgid.Alias{Operator: operator}) {
-				return t.Counters.Emitted
-			}
+	for _, t := range r.look().Tasks {
+		if t.Task == (msgid.Alias{Operator: operator}) {
+			return t.Emitted
 		}
 	}
 	return 0
@@ -131,7 +118,7 @@ func (f *fixture) leveled() {
 	}
 	restart := func(times int) {
 		r.hurt[msgid.Alias{Operator: "count", Index: 1}] = true
-		operate[cluster.Record](f, "restart", r.name, "count.1")
+		operate[view.Topology](f, "restart", r.name, "count.1")
 		f.eventually(20*time.Second, "it is back", func() bool {
 			n := 0
 			for _, e := range f.explain(r.name) {
@@ -143,7 +130,7 @@ func (f *fixture) leveled() {
 		})
 	}
 	const length = 8 * time.Second
-	operate[cluster.Record](f, "log-level", r.name, "error", "--for", length.String())
+	operate[view.Topology](f, "log-level", r.name, "error", "--for", length.String())
 	since := time.Now()
 	time.Sleep(time.Second) // the order is on its way
 	restart(1)

@@ -15,9 +15,10 @@ import (
 // where durability is "process".
 func TestPowerCut(t *testing.T) {
 	unlessCI(t)
-	f := start(t)
-	f.part(t, "the workers live", (*fixture).powerCut)
-	f.part(t, "a worker dies too", (*fixture).powerCutForAll)
+	parts(t, start, []part{
+		{"the workers live", (*fixture).powerCut},
+		{"a worker dies too", (*fixture).powerCutForAll},
+	})
 }
 
 // powerCut: what the servers have lost the workers still have, so the count goes on and is right.
@@ -71,15 +72,15 @@ func (r *run) outcome() {
 	f := r.f
 	f.t.Helper()
 	f.eventually(3*time.Minute, "the count is complete, or is refused", func() bool {
-		s := r.look().Record.Status
+		s := r.look().Topology.Status
 		return s == cluster.Completed || s == cluster.Failed
 	})
 	d := r.look()
-	if d.Record.Status == cluster.Completed {
+	if d.Topology.Status == cluster.Completed {
 		if err := diff(r.result(), expected(f)); err != nil {
 			f.t.Errorf("%s counts wrongly: %v", r.name, err)
 		}
-	} else if f.t.Logf("refused: %s", d.Record.Reason); d.Record.Reason == "" {
+	} else if f.t.Logf("refused: %s", d.Topology.Reason); d.Topology.Reason == "" {
 		f.t.Error("it does not say why")
 	}
 	f.t.Logf("incarnations %v", r.seen)

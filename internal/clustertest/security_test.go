@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/view"
 )
 
 // TestSecurity has programs that harm, users who may not, and stores that lie. The numbers are those of the table of
@@ -21,24 +22,24 @@ import (
 func TestSecurity(t *testing.T) {
 	unlessCI(t)
 	group := cgroup(t) // before the hosts, since it must outlive their processes
-	f := start(t)
-	f.nimbusArgs = []string{"--login-for", "10s"}
-	for n := range f.nimbus {
-		f.nimbus[n].Kill()
-		f.startNimbus(n)
+	begin := func(t testing.TB) *fixture {
+		f := start(t)
+		f.nimbusArgs = []string{"--login-for", "10s"}
+		for n := range f.nimbus {
+			f.nimbus[n].Kill()
+			f.startNimbus(n)
+		}
+		f.supervisorArgs = []string{"--cgroup", group}
+		for n := range f.supervisors {
+			f.supervisors[n].Kill()
+			f.startSupervisor(n)
+		}
+		for n := range f.supervisors {
+			f.up(n)
+		}
+		return f
 	}
-	f.supervisorArgs = []string{"--cgroup", group}
-	for n := range f.supervisors {
-		f.supervisors[n].Kill()
-		f.startSupervisor(n)
-	}
-	for n := range f.supervisors {
-		f.up(n)
-	}
-	for _, attack := range []struct {
-		name string
-		test func(*fixture)
-	}{
+	parts(t, begin, []part{
 		{"35 worker out of memory", (*fixture).hungry},
 		{"43 artefact replaced", (*fixture).replaced},
 		{"44 names", (*fixture).misnamed},
@@ -48,9 +49,7 @@ func TestSecurity(t *testing.T) {
 		{"47 worker ignores SIGTERM and forks", (*fixture).forked},
 		{"48 program of another runtime", (*fixture).foreign},
 		{"secrets stay where they are", (*fixture).canary},
-	} {
-		f.part(t, attack.name, attack.test)
-	}
+	})
 }
 
 // cgroup makes a cgroup for workers. Hosts that are network namespaces do not see the machine's own.
@@ -89,7 +88,7 @@ func cgroup(t *testing.T) string {
 func (f *fixture) hostile(name, mode string, workers int, args ...string) (out string) {
 	f.t.Helper()
 	out = filepath.Join(f.shared(name), name)
-	operate[cluster.Record](f, slices.Concat([]string{"submit", f.program("hostile"), "--name", name, "--workers", fmt.Sprint(workers), "--",
+	operate[view.Topology](f, slices.Concat([]string{"submit", f.program("hostile"), "--name", name, "--workers", fmt.Sprint(workers), "--",
 		"-mode", mode, "-out", out}, args)...)
 	return out
 }
@@ -120,9 +119,9 @@ func (f *fixture) tell(as, input string, args ...string) string {
 // end kills a topology, and waits until it is gone.
 func (f *fixture) end(name string) {
 	f.t.Helper()
-	operate[cluster.Record](f, "kill", name, "--wait", "0s")
+	operate[view.Topology](f, "kill", name, "--wait", "0s")
 	f.eventually(30*time.Second, name+" is gone", func() bool {
-		return !slices.ContainsFunc(f.list().Topologies, func(s cluster.Summary) bool { return s.Name == name })
+		return !slices.ContainsFunc(f.list().Topologies, func(s view.Summary) bool { return s.Name == name })
 	})
 }
 
@@ -131,7 +130,7 @@ func (f *fixture) says(name, text string) {
 	f.t.Helper()
 	f.eventually(40*time.Second, fmt.Sprintf("describe %s says %q", name, text), func() bool {
 		for _, w := range f.describe(name).Workers {
-			if w.Process != nil && strings.Contains(w.Process.Error, text) {
+			if strings.Contains(w.Error, text) {
 				return true
 			}
 		}
@@ -144,7 +143,7 @@ func (f *fixture) explains(name string, kind cluster.EventKind, pattern string) 
 	f.t.Helper()
 	re := regexp.MustCompile(pattern)
 	f.eventually(20*time.Second, fmt.Sprintf("explain %s tells of %s, %q", name, kind, pattern), func() bool {
-		return slices.ContainsFunc(f.explain(name), func(e cluster.Event) bool { return e.Kind == kind && re.MatchString(e.Text) })
+		return slices.ContainsFunc(f.explain(name), func(e view.Event) bool { return e.Kind == kind && re.MatchString(e.Text) })
 	})
 }
 
@@ -162,7 +161,7 @@ func (f *fixture) roles() {
 	if _, err := f.askback("operate", "remove-host", "s1"); err == nil || !strings.Contains(err.Error(), "admin") {
 		f.t.Errorf("remove-host by an operator: %v", err)
 	}
-	instance := string(r.look().Record.Instance)
+	instance := string(r.look().Topology.Instance)
 	for _, who := range []string{"view", "operate", "admin"} {
 		for _, subject := range []string{
 			"$KV.askback-cluster.topology." + r.name, "$KV.askback-cluster.epoch", "$JS.API.STREAM.DELETE.KV_askback-cluster",
@@ -186,7 +185,7 @@ func (f *fixture) roles() {
 			}
 		}
 	}
-	if r.look().Record.Status != cluster.Active {
+	if r.look().Topology.Status != cluster.Active {
 		f.t.Error("it is not active any more")
 	}
 	f.end(r.name)
@@ -214,19 +213,19 @@ func (f *fixture) renewed() {
 		}
 		return true
 	})
-	until := map[cluster.WorkerSlot]map[time.Time]bool{}
+	until := map[string]map[time.Time]bool{}
 	f.eventually(60*time.Second, "permissions are renewed five times", func() bool {
 		for _, w := range r.look().Workers {
-			if w.Heartbeat == nil {
+			if w.LoginExpiresAt.IsZero() {
 				continue
 			}
-			if left := time.Until(w.Heartbeat.JWT); left > 11*time.Second {
+			if left := time.Until(w.LoginExpiresAt); left > 11*time.Second {
 				f.t.Fatalf("permissions hold for %v", left)
 			}
-			if until[w.Slot] == nil {
-				until[w.Slot] = map[time.Time]bool{}
+			if until[place(w)] == nil {
+				until[place(w)] = map[time.Time]bool{}
 			}
-			until[w.Slot][w.Heartbeat.JWT] = true
+			until[place(w)][w.LoginExpiresAt] = true
 		}
 		times := 5
 		for _, u := range until {

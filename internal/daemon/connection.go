@@ -4,15 +4,15 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/artefact"
 	"github.com/askback/askback/internal/cluster/auth"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/settings"
 )
 
 // AddConnection adds the settings that say how to reach NATS. They are the same for all programs.
-func AddConnection(t *settings.Table, c *cluster.Connection) {
-	c.Servers, c.Prefix = "nats://127.0.0.1:4222", cluster.DefaultPrefix
+func AddConnection(t *settings.Table, c *natscluster.Connection) {
+	c.Servers, c.Prefix = "nats://127.0.0.1:4222", natscluster.DefaultPrefix
 	t.Add(&c.Servers, settings.Setting{Name: "server", Unit: "URLs, separated by commas", About: "NATS servers; outside loopback they need TLS and --creds"})
 	t.Add(&c.Creds, settings.Setting{Name: "creds", Unit: "file", About: `credentials that "askback auth init" has made (only a cluster on loopback may do without)`})
 	t.Add(&c.CA, settings.Setting{Name: "ca", Unit: "file", About: "certificate of the authority that the servers' are checked against", Otherwise: "the system's"})
@@ -23,7 +23,7 @@ func AddConnection(t *settings.Table, c *cluster.Connection) {
 var errTrust = errors.New(`--creds without --trust: name the file trust that "askback auth init" has made, which says whose programs may run`)
 
 // trust reads whose artefacts may run.
-func trust(c *cluster.Connection, path string) (t artefact.Trust, err error) {
+func trust(c *natscluster.Connection, path string) (t artefact.Trust, err error) {
 	if path == "" {
 		if c.Creds != "" {
 			err = errTrust
@@ -35,7 +35,7 @@ func trust(c *cluster.Connection, path string) (t artefact.Trust, err error) {
 }
 
 // issuer reads by what workers are given their permissions; nil in an open cluster.
-func issuer(c *cluster.Connection, path string) (*auth.Issuer, error) {
+func issuer(c *natscluster.Connection, path string) (*auth.Issuer, error) {
 	if path == "" {
 		if c.Creds != "" {
 			return nil, errors.New(`--creds without --issuer: name the file issuer.json that "askback auth init" has made, by which workers get their permissions`)

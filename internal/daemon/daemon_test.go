@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/daemon"
 	"github.com/askback/askback/internal/settings"
 )
@@ -49,7 +49,8 @@ func TestRefused(t *testing.T) {
 		{daemon.NimbusCommand, "--server nats://192.0.2.1:4222", "TLS and credentials"},
 		{daemon.SupervisorCommand, "--name ../x --dir " + dir, "Name"},
 		{daemon.SupervisorCommand, "--tags a,b.c --dir " + dir, "Tags"},
-		{daemon.SupervisorCommand, "--slots -1 --dir " + dir, "Slots"},
+		{daemon.SupervisorCommand, "--slots -1 --dir " + dir, "slots is -1: want 1 or more"},
+		{daemon.SupervisorCommand, "--slots 0 --dir " + dir, "slots is 0: want 1 or more"},
 		{daemon.SupervisorCommand, "--memory lots", "bytes"},
 		{daemon.SupervisorCommand, "--creds x.creds --dir " + dir, "--trust"},
 		{daemon.SupervisorCommand, "--server nats://192.0.2.1:4222 --dir " + dir, "TLS and credentials"},
@@ -59,7 +60,7 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: %v, want something with %q", c.args, err, c.want)
 		}
 	}
-	if err := run(t.Context(), daemon.NimbusCommand(), "--server", "nats://192.0.2.1:4222"); !errors.Is(err, cluster.ErrInsecure) {
+	if err := run(t.Context(), daemon.NimbusCommand(), "--server", "nats://192.0.2.1:4222"); !errors.Is(err, natscluster.ErrInsecure) {
 		t.Error(err)
 	}
 }
@@ -77,5 +78,14 @@ func TestEverySettingIsAFlag(t *testing.T) {
 		if !strings.Contains(c.Long, settings.Explained(table.Program())) {
 			t.Errorf("the help of %s does not tell of the environment and the file", table.Program())
 		}
+	}
+}
+
+// A default in words stands alone in the help text, whatever number it is on this machine.
+func TestDefaultsInWords(t *testing.T) {
+	c := daemon.SupervisorCommand()
+	help := c.UsageString()
+	if !strings.Contains(help, "(default: one for each processor)") || strings.Contains(help, "processor) (default ") {
+		t.Errorf("the default of --slots is not said once, in words:\n%s", help)
 	}
 }

@@ -2,9 +2,11 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +27,7 @@ type supervisorProgram struct {
 
 func newSupervisor() *supervisorProgram {
 	s := &supervisorProgram{table: settings.New("supervisor"), maxLog: 10 << 20}
+	s.Slots = runtime.NumCPU()
 	s.StopWait, s.LogFiles, s.KeepLogs = 5*time.Second, 4, 24*time.Hour
 	t := s.table
 	AddConnection(t, &s.Connection)
@@ -69,6 +72,9 @@ newer.`,
 func (s *supervisorProgram) run(ctx context.Context, logs io.Writer) (err error) {
 	if err := s.table.Resolve(); err != nil {
 		return err
+	}
+	if s.Slots < 1 {
+		return fmt.Errorf("%w: slots is %d: want 1 or more; a supervisor without slots runs no worker", settings.ErrValue, s.Slots)
 	}
 	if s.Log, err = s.logger(logs); err != nil {
 		return err

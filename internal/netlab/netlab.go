@@ -26,7 +26,7 @@ type Lab struct {
 	hosts []*Host
 }
 
-// labs tells apart the labs of one process.
+// labs numbers the labs of one process.
 var labs atomic.Int64
 
 // New makes an empty network.
@@ -72,6 +72,13 @@ func (l *Lab) Host(name string) *Host {
 	return h
 }
 
+// KillAll kills all processes on all hosts, whoever has started them. Hosts stay.
+func (l *Lab) KillAll() {
+	for _, h := range l.hosts {
+		h.killAll()
+	}
+}
+
 func (l *Lab) ip(args ...string) {
 	l.t.Helper()
 	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
@@ -102,19 +109,19 @@ type Host struct {
 	processes []*Process
 }
 
-// Down pulls the host's link: nothing comes in or goes out, and nobody is told.
+// Down cuts the host's link: all packets in both directions are lost silently.
 func (h *Host) Down() {
 	h.lab.t.Helper()
 	h.lab.in(h.lab.hub, "link", "set", h.port, "nomaster")
 }
 
-// Up plugs the link in again.
+// Up ends Down.
 func (h *Host) Up() {
 	h.lab.t.Helper()
 	h.lab.in(h.lab.hub, "link", "set", h.port, "master", "bridge")
 }
 
-// Mute loses what the host sends, while what is sent to it arrives.
+// Mute drops the packets that the host sends; packets to it still arrive.
 func (h *Host) Mute() {
 	h.lab.t.Helper()
 	h.traffic("add", "root", "tbf", "rate", "1kbit", "burst", "10", "limit", "10") // no packet is as short as the burst
@@ -139,7 +146,7 @@ func (h *Host) command(ctx context.Context, argv []string) *exec.Cmd {
 	return exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", h.space}, argv...)...)
 }
 
-// Run runs a command on the host and returns what it prints. An error has what it says.
+// Run runs a command on the host and returns its standard output. An error has its standard error.
 func (h *Host) Run(ctx context.Context, argv ...string) ([]byte, error) {
 	var out, errs bytes.Buffer
 	c := h.command(ctx, argv)
@@ -151,8 +158,8 @@ func (h *Host) Run(ctx context.Context, argv ...string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// Start starts a process on the host, in a group of its own. What it prints goes to a file, whose end is shown when the
-// test fails.
+// Start starts a process on the host, in a group of its own. Its output goes to a file, whose end is shown when the test
+// fails.
 func (h *Host) Start(name string, argv ...string) *Process {
 	h.lab.t.Helper()
 	path := filepath.Join(h.lab.dir, h.Name+"-"+name+".log")
@@ -178,7 +185,7 @@ func (h *Host) Start(name string, argv ...string) *Process {
 	return p
 }
 
-// PIDs returns the processes on the host, whoever has started them.
+// PIDs returns the ids of all processes on the host, whoever has started them.
 func (h *Host) PIDs() (pids []int) {
 	out, err := exec.Command("ip", "netns", "pids", h.space).Output()
 	if err != nil {
@@ -192,7 +199,7 @@ func (h *Host) PIDs() (pids []int) {
 	return pids
 }
 
-// Signal sends a signal to every process on the host: SIGSTOP is a host that is paused.
+// Signal sends a signal to every process on the host; SIGSTOP pauses the host.
 func (h *Host) Signal(sig syscall.Signal) {
 	for _, pid := range h.PIDs() {
 		_ = syscall.Kill(pid, sig) // it may have ended meanwhile
@@ -200,7 +207,7 @@ func (h *Host) Signal(sig syscall.Signal) {
 }
 
 func (h *Host) killAll() {
-	for range 50 { // what is killed may have forked meanwhile
+	for range 50 { // a killed process may have forked meanwhile
 		pids := h.PIDs()
 		for _, pid := range pids {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -218,12 +225,13 @@ func (h *Host) killAll() {
 			h.lab.t.Logf("%s on %s:\n%s", p.Name, h.Name, p.Tail(4000))
 		}
 	}
+	h.processes = nil
 }
 
-// A Process is one that Start has started.
+// A Process is a process that Start has started.
 type Process struct {
 	Name string
-	Log  string // the file of what it prints
+	Log  string // the file of its output
 
 	host  *Host
 	cmd   *exec.Cmd
@@ -250,7 +258,7 @@ func (p *Process) Kill() {
 // Ended is closed when the process has ended.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 
-// Tail returns the last bytes of what the process has printed.
+// Tail returns the last bytes of the process's output.
 func (p *Process) Tail(most int64) string {
 	f, err := os.Open(p.Log)
 	if err != nil {

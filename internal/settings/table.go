@@ -76,6 +76,15 @@ func (t *Table) Add(variable any, s Setting) {
 	if s.Unit == "" {
 		s.Unit = unit
 	}
+	if s.Otherwise != "" { // the help text has it already
+		f := t.flags.Lookup(s.Name)
+		switch variable.(type) {
+		case *int, *time.Duration:
+			f.DefValue = "0"
+		default:
+			f.DefValue = ""
+		}
+	}
 	t.all = append(t.all, &s)
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/artefact"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // The object store of the client library leaves a goroutine behind when a small object is put so fast that its publisher
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/nats-io/nats.go/jetstream.(*jetStream).resetPendingAcksOnReconnect"))
 }
 
-const p = cluster.Subjects("askback")
+const p = natscluster.Subjects("askback")
 
 // store starts a server with an object store, and connects.
 func store(t *testing.T) (*nats.Conn, jetstream.ObjectStore) {

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // A Cache keeps artefacts in a directory, as executable files that nobody writes to and others cannot read. Make it with NewCache. Its methods
@@ -20,7 +21,7 @@ import (
 type Cache struct {
 	dir string
 	nc  *nats.Conn
-	p   cluster.Subjects
+	p   natscluster.Subjects
 
 	mu    sync.Mutex
 	under map[string]chan struct{} // what is being fetched, closed when that has ended
@@ -31,7 +32,7 @@ const partial = ".partial-"
 
 // NewCache returns the cache in a directory, which is made if need be. What an earlier process left half-written there
 // is removed.
-func NewCache(dir string, nc *nats.Conn, p cluster.Subjects) (*Cache, error) {
+func NewCache(dir string, nc *nats.Conn, p natscluster.Subjects) (*Cache, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("artefact: make cache: %w", err)
 	}

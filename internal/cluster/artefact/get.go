@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // patience is how long a replica may lag behind what another has acknowledged.
@@ -23,7 +24,7 @@ const patience = 5 * time.Second
 //
 // It asks for one chunk after another. The object store's own Get makes a consumer, which needs a right that would also
 // let its holder have the server deliver chunks to any subject.
-func Get(ctx context.Context, nc *nats.Conn, p cluster.Subjects, a cluster.Artefact, w io.Writer) error {
+func Get(ctx context.Context, nc *nats.Conn, p natscluster.Subjects, a cluster.Artefact, w io.Writer) error {
 	if err := check(a); err != nil {
 		return err
 	}
@@ -65,7 +66,7 @@ func Get(ctx context.Context, nc *nats.Conn, p cluster.Subjects, a cluster.Artef
 const settled = 2 * time.Second
 
 // Find returns which object an artefact is in the object store, which is not read yet.
-func Find(ctx context.Context, nc *nats.Conn, p cluster.Subjects, a cluster.Artefact) (object string, err error) {
+func Find(ctx context.Context, nc *nats.Conn, p natscluster.Subjects, a cluster.Artefact) (object string, err error) {
 	if err := check(a); err != nil {
 		return "", err
 	}

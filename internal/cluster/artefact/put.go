@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // inFlight is how much is sent before the server is asked whether it has come: a slow network then shows as slow
@@ -25,7 +26,7 @@ const flushTimeout = 30 * time.Second
 
 // Put uploads the file to the object store under its digest, unless it is there already, and returns what is known of it
 // so far; see Sign. It tells progress how many bytes are uploaded of how many; progress may be nil.
-func Put(ctx context.Context, nc *nats.Conn, p cluster.Subjects, path string, progress func(done, all int64)) (cluster.Artefact, error) {
+func Put(ctx context.Context, nc *nats.Conn, p natscluster.Subjects, path string, progress func(done, all int64)) (cluster.Artefact, error) {
 	sha, size, err := Sum(path)
 	if err != nil {
 		return cluster.Artefact{}, err
@@ -63,7 +64,7 @@ func Put(ctx context.Context, nc *nats.Conn, p cluster.Subjects, path string, pr
 }
 
 // open returns the object store of artefacts. It is nimbus who makes it.
-func open(ctx context.Context, nc *nats.Conn, p cluster.Subjects) (jetstream.ObjectStore, error) {
+func open(ctx context.Context, nc *nats.Conn, p natscluster.Subjects) (jetstream.ObjectStore, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("artefact: %w", err)

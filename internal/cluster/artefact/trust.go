@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // Trust says whose artefacts are run. The zero value is an open cluster: everybody's.
@@ -28,7 +29,7 @@ func (t Trust) Open() bool { return len(t.Accounts) == 0 }
 const maxProof = 16 << 10
 
 // Sign signs that a user submits an artefact as the topology of that name. Nobody, in an open cluster, signs nothing.
-func Sign(u *cluster.User, name string, a *cluster.Artefact) error {
+func Sign(u *natscluster.User, name string, a *cluster.Artefact) error {
 	if err := cluster.CheckName("topology", name, cluster.MaxName); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/artefact"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // An authority issues users.
@@ -30,7 +31,7 @@ func newAuthority(t *testing.T) authority {
 	return authority{t, pair, key}
 }
 
-func (a authority) user(expires time.Time, tags ...string) *cluster.User {
+func (a authority) user(expires time.Time, tags ...string) *natscluster.User {
 	a.t.Helper()
 	pair, err := nkeys.CreateUser()
 	if err != nil {
@@ -47,7 +48,7 @@ func (a authority) user(expires time.Time, tags ...string) *cluster.User {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	u, err := cluster.NewUser(cluster.Login{JWT: token, Seed: string(seed)})
+	u, err := natscluster.NewUser(cluster.Login{JWT: token, Seed: string(seed)})
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -56,7 +57,7 @@ func (a authority) user(expires time.Time, tags ...string) *cluster.User {
 
 var some = cluster.Artefact{SHA256: strings.Repeat("0123456789abcdef", 4), Size: 1000}
 
-func sign(t *testing.T, u *cluster.User, name string) cluster.Artefact {
+func sign(t *testing.T, u *natscluster.User, name string) cluster.Artefact {
 	t.Helper()
 	a := some
 	if err := artefact.Sign(u, name, &a); err != nil {
@@ -119,7 +120,7 @@ func TestVerify(t *testing.T) {
 
 // Nobody signs nothing.
 func TestSignOpen(t *testing.T) {
-	if a := sign(t, &cluster.User{}, "words"); a.Signer != "" || a.Signature != nil {
+	if a := sign(t, &natscluster.User{}, "words"); a.Signer != "" || a.Signature != nil {
 		t.Error(a)
 	}
 }

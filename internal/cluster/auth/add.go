@@ -12,12 +12,13 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/msgid"
 )
 
 // AddSupervisor makes credentials for one more supervisor, in a directory that Init made and that has the account's key.
 // Servers need not be told.
-func AddSupervisor(dir string, p cluster.Subjects, name string) (File, error) {
+func AddSupervisor(dir string, p natscluster.Subjects, name string) (File, error) {
 	if err := cluster.CheckName("supervisor", name, msgid.MaxName); err != nil {
 		return File{}, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
@@ -25,7 +26,7 @@ func AddSupervisor(dir string, p cluster.Subjects, name string) (File, error) {
 }
 
 // AddUser makes credentials for one more person.
-func AddUser(dir string, p cluster.Subjects, name string, role cluster.Role) (File, error) {
+func AddUser(dir string, p natscluster.Subjects, name string, role cluster.Role) (File, error) {
 	if err := cluster.CheckName("user", name, msgid.MaxName); err != nil {
 		return File{}, fmt.Errorf("%w: %w", ErrOptions, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // keys are those of a new cluster.
@@ -61,7 +62,7 @@ type tokens struct {
 }
 
 // issue makes the JWTs of the operator and its accounts.
-func (k keys) issue(name string, p cluster.Subjects) (t tokens, err error) {
+func (k keys) issue(name string, p natscluster.Subjects) (t tokens, err error) {
 	operator := jwt.NewOperatorClaims(k.operator.public)
 	operator.Name = name
 	operator.SystemAccount = k.system.public
@@ -100,7 +101,7 @@ func newAccount(key, name string) *jwt.AccountClaims {
 
 // join lets through, between the accounts, what workers and the others have to say to each other. See package doc for
 // why there are two.
-func join(account, workers *jwt.AccountClaims, p cluster.Subjects) {
+func join(account, workers *jwt.AccountClaims, p natscluster.Subjects) {
 	// No two of these subjects overlap, whatever the names: the server would see a cycle, and drop one.
 	for _, service := range []struct {
 		subject string
@@ -137,17 +138,17 @@ type user struct {
 	may  func(key string) jwt.Permissions // nil: as the account says
 }
 
-func nimbusUser(p cluster.Subjects) user {
+func nimbusUser(p natscluster.Subjects) user {
 	return user{"nimbus", []string{"role:nimbus"}, func(key string) jwt.Permissions { return NimbusPermissions(p, key) }}
 }
 
-func supervisorUser(p cluster.Subjects, name string) user {
+func supervisorUser(p natscluster.Subjects, name string) user {
 	return user{"supervisor " + name, []string{"role:supervisor"}, func(key string) jwt.Permissions {
 		return SupervisorPermissions(p, key, name)
 	}}
 }
 
-func person(p cluster.Subjects, name string, role cluster.Role) user {
+func person(p natscluster.Subjects, name string, role cluster.Role) user {
 	return user{name, []string{role.Tag()}, func(key string) jwt.Permissions {
 		return RolePermissions(p, key, role)
 	}}

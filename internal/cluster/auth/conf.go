@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // conf returns the configuration of one NATS server. All that varies in it has been checked: nothing holds a quote or a
@@ -78,7 +78,7 @@ func serverName(n int) string { return "server-" + strconv.Itoa(n+1) }
 
 // listen returns where a server listens. One that others reach by loopback does not listen to the network.
 func listen(host string, port int) string {
-	if !cluster.Loopback(host) {
+	if !natscluster.Loopback(host) {
 		host = "0.0.0.0"
 		if ip := net.ParseIP(host); ip != nil && ip.To4() == nil {
 			host = "::"

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // ErrExists: there is something where files are to be made. Nothing was overwritten: keys that are lost cannot be made
@@ -80,7 +81,7 @@ func (s *draft) fill(o *Options) error {
 	if err != nil {
 		return err
 	}
-	t, err := k.issue(o.Prefix, cluster.Subjects(o.Prefix))
+	t, err := k.issue(o.Prefix, natscluster.Subjects(o.Prefix))
 	if err != nil {
 		return err
 	}
@@ -107,7 +108,7 @@ func (s *draft) fill(o *Options) error {
 }
 
 func (s *draft) fillUsers(o *Options, k keys) error {
-	p := cluster.Subjects(o.Prefix)
+	p := natscluster.Subjects(o.Prefix)
 	system, err := user{name: "system"}.credentials(k.system.KeyPair)
 	if err != nil {
 		return err

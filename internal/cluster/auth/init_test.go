@@ -14,6 +14,7 @@ import (
 
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/auth"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 func servers(hosts ...string) (all []auth.Server) {
@@ -151,7 +152,7 @@ func TestNoSeedIsPrinted(t *testing.T) {
 		t.Fatal(err)
 	}
 	y := &yard{dir: dir, summary: s}
-	c := cluster.Connection{Creds: filepath.Join(dir, "admin.creds")}
+	c := natscluster.Connection{Creds: filepath.Join(dir, "admin.creds")}
 	u, err := c.User()
 	if err != nil {
 		t.Fatal(err)

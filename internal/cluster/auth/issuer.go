@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/msgid"
 )
 
@@ -21,7 +22,7 @@ var ErrIssue = errors.New("auth: cannot issue")
 // An Issuer issues workers. Nimbus has it. It cannot issue people, nor anybody else of the cluster's account: workers
 // have an account of their own.
 type Issuer struct {
-	p       cluster.Subjects
+	p       natscluster.Subjects
 	account string
 	key     string
 	// pair is a function, so that the seed is in no field that something prints.
@@ -29,7 +30,7 @@ type Issuer struct {
 }
 
 // NewIssuer returns the issuer of the workers' account with the seed of one of its signing keys.
-func NewIssuer(p cluster.Subjects, account string, seed []byte) (*Issuer, error) {
+func NewIssuer(p natscluster.Subjects, account string, seed []byte) (*Issuer, error) {
 	if !nkeys.IsValidPublicAccountKey(account) {
 		return nil, fmt.Errorf("%w: what is given is no account's public key", ErrIssue) // it may be a seed: not repeated
 	}
@@ -47,7 +48,7 @@ func NewIssuer(p cluster.Subjects, account string, seed []byte) (*Issuer, error)
 }
 
 // ReadIssuer reads the file issuer.json that Init makes.
-func ReadIssuer(path string, p cluster.Subjects) (*Issuer, error) {
+func ReadIssuer(path string, p natscluster.Subjects) (*Issuer, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("auth: issuer: %w", err)

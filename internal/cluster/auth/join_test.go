@@ -13,6 +13,7 @@ import (
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // What workers and the others have to say to each other comes through, both ways.
@@ -61,7 +62,7 @@ func across(t *testing.T, y *yard, replicas int) {
 
 	// Requests, in both directions.
 	answer := func(r micro.Request) {
-		if !cluster.ValidReply(r.Reply()) {
+		if !natscluster.ValidReply(r.Reply()) {
 			t.Errorf("a worker's request is to be answered at %s", r.Reply())
 		}
 		_ = r.RespondJSON(cluster.LoginReply{JWT: "x"})
@@ -76,13 +77,13 @@ func across(t *testing.T, y *yard, replicas int) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if got, err := cluster.Request[cluster.LoginReply](ctx, w.Conn, p.WorkerAPI(first, cluster.VerbRenew), cluster.LoginRequest{}); err != nil || got.JWT != "x" {
+	if got, err := natscluster.Request[cluster.LoginReply](ctx, w.Conn, p.WorkerAPI(first, cluster.VerbRenew), cluster.LoginRequest{}); err != nil || got.JWT != "x" {
 		t.Error(got, err)
 	}
 	if _, err := w.Subscribe(p.Worker(first, cluster.VerbCrash), func(m *nats.Msg) { _ = m.Respond([]byte(`{"jwt":"y"}`)) }); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := cluster.Request[cluster.LoginReply](ctx, nimbus.Conn, p.Worker(first, cluster.VerbCrash), cluster.TaskRequest{}); err != nil || got.JWT != "y" {
+	if got, err := natscluster.Request[cluster.LoginReply](ctx, nimbus.Conn, p.Worker(first, cluster.VerbCrash), cluster.TaskRequest{}); err != nil || got.JWT != "y" {
 		t.Error(got, err)
 	}
 	began := time.Now()
@@ -97,7 +98,7 @@ func across(t *testing.T, y *yard, replicas int) {
 	if _, err := w.Request(p.Event(string(words)), event, patience); err != nil {
 		t.Error(err)
 	}
-	if got, err := cluster.ReadEvents(ctx, nimbus.Conn, p, string(words), 10); err != nil || len(got) != 1 {
+	if got, err := natscluster.ReadEvents(ctx, nimbus.Conn, p, string(words), 10); err != nil || len(got) != 1 {
 		t.Error(got, err)
 	}
 	for _, c := range []*client{nimbus, host, operate, w} {
@@ -139,7 +140,7 @@ func TestLogGone(t *testing.T) {
 func setup(t *testing.T, nimbus *client, replicas int) {
 	t.Helper()
 	for deadline := time.Now().Add(3 * patience); ; time.Sleep(100 * time.Millisecond) {
-		err := cluster.Setup(t.Context(), nimbus.Conn, p, replicas)
+		err := natscluster.Setup(t.Context(), nimbus.Conn, p, replicas)
 		if err == nil {
 			return
 		}

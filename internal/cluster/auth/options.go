@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/msgid"
 )
 
@@ -18,7 +19,7 @@ var ErrOptions = errors.New("auth: bad setting")
 
 // Options of Init.
 type Options struct {
-	// Prefix of all subjects, streams and buckets; default cluster.DefaultPrefix.
+	// Prefix of all subjects, streams and buckets; default natscluster.DefaultPrefix.
 	Prefix string
 	// Servers are the NATS servers: one, or three or five, for two of three keep a cluster going. At least one.
 	Servers []Server
@@ -92,7 +93,7 @@ const (
 // normalize applies the defaults and validates.
 func (o *Options) normalize(dir string) error {
 	if o.Prefix == "" {
-		o.Prefix = cluster.DefaultPrefix
+		o.Prefix = natscluster.DefaultPrefix
 	}
 	if o.Validity == 0 {
 		o.Validity = 365 * 24 * time.Hour

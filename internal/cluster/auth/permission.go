@@ -7,6 +7,7 @@ import (
 
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/msgid"
 )
 
@@ -20,7 +21,7 @@ const answers = "_R_.>"
 
 // WorkerPermissions lets a worker be its tasks, and nothing else. From, unless it is "", is the instance that its topology
 // was before, whose log it may read.
-func WorkerPermissions(p cluster.Subjects, key string, slot cluster.WorkerSlot, tasks []msgid.Alias, from cluster.Instance) jwt.Permissions {
+func WorkerPermissions(p natscluster.Subjects, key string, slot cluster.WorkerSlot, tasks []msgid.Alias, from cluster.Instance) jwt.Permissions {
 	topology := string(p) + "." + string(slot.Instance) + "."
 	log := natslog.StreamName(string(p), string(slot.Instance))
 	publish := []string{
@@ -53,12 +54,12 @@ var workerAPI = []string{"STREAM.INFO", "STREAM.MSG.GET", "STREAM.PURGE"}
 
 // mapped is what the subject of a question to JetStream's API becomes in the workers' account. By its own name it would
 // be answered there too: that the account has no JetStream.
-func mapped(p cluster.Subjects, api, stream string) string {
+func mapped(p natscluster.Subjects, api, stream string) string {
 	return string(p) + ".jetstream." + api + "." + stream
 }
 
 // SupervisorPermissions lets a supervisor see what is decided, fetch artefacts, and speak for itself and to its workers.
-func SupervisorPermissions(p cluster.Subjects, key, name string) jwt.Permissions {
+func SupervisorPermissions(p natscluster.Subjects, key, name string) jwt.Permissions {
 	return permissions(
 		append(append(reads("KV_"+p.Bucket()), reads("OBJ_"+p.Artefacts())...),
 			p.HostHeartbeat(name),
@@ -71,7 +72,7 @@ func SupervisorPermissions(p cluster.Subjects, key, name string) jwt.Permissions
 
 // NimbusPermissions lets a nimbus decide: it makes and deletes streams, writes the bucket, and answers requests. It may
 // not publish tuples, nor what workers and supervisors say.
-func NimbusPermissions(p cluster.Subjects, key string) jwt.Permissions {
+func NimbusPermissions(p natscluster.Subjects, key string) jwt.Permissions {
 	return permissions(
 		[]string{
 			"$JS.API.>", "$JS.ACK.>", "$JS.FC.>",
@@ -86,7 +87,7 @@ func NimbusPermissions(p cluster.Subjects, key string) jwt.Permissions {
 }
 
 // RolePermissions lets a user ask for what his role allows.
-func RolePermissions(p cluster.Subjects, key string, role cluster.Role) jwt.Permissions {
+func RolePermissions(p natscluster.Subjects, key string, role cluster.Role) jwt.Permissions {
 	publish := []string{p.API(cluster.View, "*"), p.Host("*", cluster.VerbLogs)}
 	subscribe := []string{inbox(key)}
 	if role >= cluster.Operate {
@@ -106,7 +107,7 @@ func RolePermissions(p cluster.Subjects, key string, role cluster.Role) jwt.Perm
 const services = "$SRV.>"
 
 // inbox is where a user's answers arrive.
-func inbox(key string) string { return cluster.InboxPrefix(key) + ".>" }
+func inbox(key string) string { return natscluster.InboxPrefix(key) + ".>" }
 
 // reads returns what is asked to read a stream without a consumer. The right to make consumers would be the right to
 // have the server deliver what is in the stream to any subject.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // Row 45, the long way round: NATS does not check whether who asks may publish to where the answer goes. So a worker
@@ -26,7 +27,7 @@ func redirect(t *testing.T, y *yard, replicas int) {
 	setup(t, nimbus, replicas)
 	logOf(t, nimbus, words)
 	logOf(t, nimbus, other)
-	leader, err := cluster.Campaign(t.Context(), nimbus.Conn, p, "n1", 0)
+	leader, err := natscluster.Campaign(t.Context(), nimbus.Conn, p, "n1", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +112,7 @@ func redirect(t *testing.T, y *yard, replicas int) {
 		if err != nil {
 			break
 		}
-		if cluster.FromStream(m) {
+		if natscluster.FromStream(m) {
 			redirected++
 		}
 	}
@@ -127,7 +128,7 @@ func redirect(t *testing.T, y *yard, replicas int) {
 			t.Errorf("%s was forged: %.100q", m.Subject, m.Data)
 		}
 	}
-	now, err := cluster.OpenReader(nimbus.Conn, p).Records(t.Context())
+	now, err := natscluster.OpenReader(nimbus.Conn, p).Records(t.Context())
 	if err != nil || len(now) != 1 || now[0].Revision != revision {
 		t.Errorf("the record was overwritten: %v, %v", now, err)
 	}

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // What supervisors, nimbus and people may do, and what not.
 func TestRolesMay(t *testing.T) {
 	y := newYard(t, 1)
 	worker := y.worker(t, first, time.Hour, "count.1")
-	inboxOf := func(u *cluster.User) string { return cluster.InboxPrefix(u.Key()) + ".abc" }
+	inboxOf := func(u *natscluster.User) string { return natscluster.InboxPrefix(u.Key()) + ".abc" }
 	nobody := []may{
 		{listen, ">", false},
 		{listen, "askback.>", false},
@@ -134,10 +135,10 @@ func TestRolesMay(t *testing.T) {
 func TestSupervisorReads(t *testing.T) {
 	y := newYard(t, 1)
 	nimbus, host := y.as(t, "nimbus"), y.as(t, "supervisor-host-1")
-	if err := cluster.Setup(t.Context(), nimbus.Conn, p, 1); err != nil {
+	if err := natscluster.Setup(t.Context(), nimbus.Conn, p, 1); err != nil {
 		t.Fatal(err)
 	}
-	leader, err := cluster.Campaign(t.Context(), nimbus.Conn, p, "n1", 0)
+	leader, err := natscluster.Campaign(t.Context(), nimbus.Conn, p, "n1", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +149,7 @@ func TestSupervisorReads(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	reader, seen, ready := cluster.OpenReader(host.Conn, p), make(chan cluster.Change, 10), make(chan struct{})
+	reader, seen, ready := natscluster.OpenReader(host.Conn, p), make(chan cluster.Change, 10), make(chan struct{})
 	done := make(chan error, 1)
 	go func() { done <- reader.Watch(ctx, func(c cluster.Change) { seen <- c }, func() { close(ready) }) }()
 	<-ready
@@ -167,7 +168,7 @@ func TestSupervisorReads(t *testing.T) {
 	}
 	short, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if l, err := cluster.Campaign(short, host.Conn, p, "host-1", 0); err == nil {
+	if l, err := natscluster.Campaign(short, host.Conn, p, "host-1", 0); err == nil {
 		l.Close()
 		t.Error("a supervisor leads")
 	} else if errors.Is(err, cluster.ErrDeposed) {

@@ -11,8 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/auth"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // Row 46: a JWT's time is over. The server ends the connection; the client, which was given a new JWT, is back by
@@ -104,7 +104,7 @@ func TestRenewedCertificate(t *testing.T) {
 // certificate returns the one that a server shows.
 func (y *yard) certificate(t *testing.T) (shown *x509.Certificate) {
 	t.Helper()
-	u := &cluster.User{}
+	u := &natscluster.User{}
 	c := y.connection()
 	pem, err := os.ReadFile(c.CA)
 	if err != nil {
@@ -135,7 +135,7 @@ func wait(t *testing.T, c <-chan struct{}, otherwise string) {
 // Without TLS, with another authority or without credentials nobody gets in.
 func TestNobodyElse(t *testing.T) {
 	y, stranger := newYard(t, 1), newYard(t, 1)
-	for name, c := range map[string]cluster.Connection{
+	for name, c := range map[string]natscluster.Connection{
 		"no TLS":               {Servers: strings.Replace(y.summary.Servers, "tls:", "nats:", 1), Creds: filepath.Join(y.dir, "admin.creds")},
 		"another authority":    {Servers: y.summary.Servers, CA: filepath.Join(stranger.dir, "ca.pem"), Creds: filepath.Join(y.dir, "admin.creds")},
 		"no credentials":       {Servers: y.summary.Servers, CA: filepath.Join(y.dir, "ca.pem")},

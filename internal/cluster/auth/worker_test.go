@@ -15,6 +15,7 @@ import (
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/auth"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 var (
@@ -42,7 +43,7 @@ func TestWorkersWork(t *testing.T) {
 	logOf(t, y.as(t, "nimbus"), words)
 	split, count := y.worker(t, first, time.Hour, "split.0"), y.worker(t, second, time.Hour, "count.0", "count.1")
 	connection := y.connection()
-	dial := func(u *cluster.User) *natschan.Transport {
+	dial := func(u *natscluster.User) *natschan.Transport {
 		options, err := connection.Options(u)
 		if err != nil {
 			t.Fatal(err)
@@ -143,7 +144,7 @@ func TestWorkerReadsOrigin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := cluster.NewUser(cluster.Login{JWT: token, Seed: string(seed)})
+	u, err := natscluster.NewUser(cluster.Login{JWT: token, Seed: string(seed)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +170,7 @@ func TestWorkerMay(t *testing.T) {
 	y := newYard(t, 1)
 	nimbus := y.as(t, "nimbus")
 	w := y.connect(t, y.worker(t, first, time.Hour, "count.1"))
-	inbox := func(c *client) string { return cluster.InboxPrefix(c.user.Key()) + ".abc" }
+	inbox := func(c *client) string { return natscluster.InboxPrefix(c.user.Key()) + ".abc" }
 	const i, o = "askback.words-abcdefgh.", "askback.other-abcdefgh."
 	table(t, w, []may{
 		{publish, i + "data.count.1.top.0", true},

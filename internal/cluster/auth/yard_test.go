@@ -14,13 +14,14 @@ import (
 
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/auth"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/natstest"
 	"github.com/askback/askback/msgid"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const p = cluster.Subjects(cluster.DefaultPrefix)
+const p = natscluster.Subjects(natscluster.DefaultPrefix)
 
 // patience is how long anything may take here.
 const patience = 20 * time.Second
@@ -57,14 +58,14 @@ func newYard(t *testing.T, n int, change ...func(*auth.Options)) *yard {
 }
 
 // connection returns how to reach the yard.
-func (y *yard) connection() cluster.Connection {
-	return cluster.Connection{Servers: y.summary.Servers, CA: filepath.Join(y.dir, "ca.pem")}
+func (y *yard) connection() natscluster.Connection {
+	return natscluster.Connection{Servers: y.summary.Servers, CA: filepath.Join(y.dir, "ca.pem")}
 }
 
 // A client is somebody's connection, and the errors that came by it.
 type client struct {
 	*nats.Conn
-	user   *cluster.User
+	user   *natscluster.User
 	errors chan error
 }
 
@@ -80,7 +81,7 @@ func (y *yard) as(t *testing.T, who string) *client {
 	return y.connect(t, u)
 }
 
-func (y *yard) connect(t *testing.T, u *cluster.User, more ...nats.Option) *client {
+func (y *yard) connect(t *testing.T, u *natscluster.User, more ...nats.Option) *client {
 	t.Helper()
 	c, from := &client{user: u, errors: make(chan error, 1000)}, y.connection()
 	closed := make(chan struct{})
@@ -111,7 +112,7 @@ func (y *yard) issuer(t *testing.T) *auth.Issuer {
 }
 
 // worker returns a user that is issued for a slot.
-func (y *yard) worker(t *testing.T, slot cluster.WorkerSlot, ttl time.Duration, tasks ...string) *cluster.User {
+func (y *yard) worker(t *testing.T, slot cluster.WorkerSlot, ttl time.Duration, tasks ...string) *natscluster.User {
 	t.Helper()
 	pair, err := nkeys.CreateUser()
 	if err != nil {
@@ -123,7 +124,7 @@ func (y *yard) worker(t *testing.T, slot cluster.WorkerSlot, ttl time.Duration, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := cluster.NewUser(cluster.Login{JWT: token, Seed: string(seed)})
+	u, err := natscluster.NewUser(cluster.Login{JWT: token, Seed: string(seed)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,9 +17,10 @@ import (
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/client"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// TestMain lets the test binary be the programs that are asked what they are.
+// TestMain lets the test binary be the programs that are submitted.
 func TestMain(m *testing.M) {
 	if os.Getenv(cluster.RoleVariable) == "" {
 		os.Exit(m.Run())
@@ -42,37 +43,37 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// Only a program that says what its topology is, is one.
-func TestDescribe(t *testing.T) {
+// Only a program that describes its topology can be submitted.
+func TestSpecOf(t *testing.T) {
 	self := os.Args[0]
-	spec, err := client.Describe(t.Context(), self, []string{"chatty"})
+	spec, err := client.SpecOf(t.Context(), self, []string{"chatty"})
 	if err != nil || spec.Name != "words" || spec.Plan != 7 || len(spec.Tasks()) != 2 {
 		t.Errorf("%+v, %v", spec, err)
 	}
 	soon, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	if _, err := client.Describe(soon, self, []string{"hanging"}); !errors.Is(err, client.ErrNoTopology) {
+	if _, err := client.SpecOf(soon, self, []string{"hanging"}); !errors.Is(err, client.ErrNoTopology) {
 		t.Errorf("it hangs: %v", err)
 	}
 	for name, says := range map[string]string{"other": "no description", "empty": "topology", "failing": "no such file"} {
-		if _, err := client.Describe(t.Context(), self, []string{name}); err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "\n") {
+		if _, err := client.SpecOf(t.Context(), self, []string{name}); err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: want an error that says %q: %v", name, says, err)
 		}
 	}
-	if _, err := client.Describe(t.Context(), "sh", nil); err == nil { // a file here, and not one of PATH
+	if _, err := client.SpecOf(t.Context(), "sh", nil); err == nil { // a file here, and not one of PATH
 		t.Error("sh is taken for a program")
 	}
 }
 
-// What nimbus refuses is refused with its words, and nobody who answers is told apart.
+// A refusal of nimbus is passed on with its code and text; without any nimbus the error says so.
 func TestSubmitRefused(t *testing.T) {
 	server, err := embed.Start(embed.Options{Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = server.Stop() }()
-	conn := &cluster.Connection{Servers: server.URL()}
-	nc, err := conn.Connect("test", &cluster.User{})
+	conn := &natscluster.Connection{Servers: server.URL()}
+	nc, err := conn.Connect("test", &natscluster.User{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +82,7 @@ func TestSubmitRefused(t *testing.T) {
 	if _, err := client.Submit(t.Context(), conn, what); err == nil || !strings.Contains(err.Error(), "nimbus") {
 		t.Errorf("no nimbus has ever run: %v", err)
 	}
-	if err := cluster.Setup(t.Context(), nc, conn.Subjects(), 1); err != nil {
+	if err := natscluster.Setup(t.Context(), nc, conn.Subjects(), 1); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := client.Submit(t.Context(), conn, what); !errors.Is(err, cluster.ErrNoNimbus) {
@@ -103,7 +104,7 @@ func TestSubmitRefused(t *testing.T) {
 	}
 }
 
-// The environment says how to reach the cluster.
+// The environment holds the settings of the connection.
 func TestFromEnvironment(t *testing.T) {
 	creds := filepath.Join(t.TempDir(), "me.creds")
 	t.Setenv(client.ServerVariable, "nats://127.0.0.1:7")

@@ -3,10 +3,10 @@ package client
 import (
 	"os"
 
-	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// Environment variables that say how to reach a cluster.
+// Environment variables with the settings of a connection.
 const (
 	ServerVariable = "ASKBACK_SERVER" // URLs, separated by commas
 	CredsVariable  = "ASKBACK_CREDS"  // path of the user's credentials
@@ -14,9 +14,9 @@ const (
 	PrefixVariable = "ASKBACK_PREFIX" // of all subjects
 )
 
-// FromEnvironment returns how the environment says to reach a cluster. What is not set is empty: its default.
-func FromEnvironment() cluster.Connection {
-	return cluster.Connection{
+// FromEnvironment returns the settings of a connection in the environment. An unset one is empty: its default.
+func FromEnvironment() natscluster.Connection {
+	return natscluster.Connection{
 		Servers: os.Getenv(ServerVariable), Creds: os.Getenv(CredsVariable), CA: os.Getenv(CAVariable), Prefix: os.Getenv(PrefixVariable),
 	}
 }

@@ -15,19 +15,19 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// ErrNoTopology: a program does not say what its topology is. Its main has to call cli.Main, or askback.RunIfWorker
+// ErrNoTopology occurs when a program does not describe its topology. Its main has to call cli.Main, or askback.RunIfWorker
 // before it does anything else with its topology.
 var ErrNoTopology = errors.New("client: not a topology program")
 
-// describeTimeout is how long a program may take to say what it is.
+// describeTimeout is how long a program may take to describe its topology.
 const describeTimeout = 30 * time.Second
 
-// maxOutput bounds what is kept of a program's output in bytes. The Spec of a hundred thousand tasks stays below.
+// maxOutput bounds the kept end of a program's output in bytes. The Spec of a hundred thousand tasks is shorter.
 const maxOutput = 16 << 20
 
-// Describe runs a program with the arguments that its workers will get, and returns what it says of its topology. That
-// is the last line that it prints.
-func Describe(ctx context.Context, path string, args []string) (*cluster.Spec, error) {
+// SpecOf runs a program with the arguments of its workers, and returns its description of its topology: the last line
+// that it prints.
+func SpecOf(ctx context.Context, path string, args []string) (*cluster.Spec, error) {
 	path, err := filepath.Abs(path) // a name without a slash is a file here, and not one of PATH
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
@@ -41,9 +41,9 @@ func Describe(ctx context.Context, path string, args []string) (*cluster.Spec, e
 	err = c.Run()
 	switch {
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("%w: %s has said nothing within %v", ErrNoTopology, path, describeTimeout)
+		return nil, fmt.Errorf("%w: %s has printed nothing within %v", ErrNoTopology, path, describeTimeout)
 	case err != nil:
-		return nil, fmt.Errorf("client: ask %s what it is: %w: %s", path, err, lastLine(complaint.Bytes()))
+		return nil, fmt.Errorf("client: run %s for its description: %w: %s", path, err, lastLine(complaint.Bytes()))
 	}
 	spec := &cluster.Spec{}
 	if err := json.Unmarshal([]byte(lastLine(out.Bytes())), spec); err != nil {
@@ -61,7 +61,7 @@ func lastLine(text []byte) string {
 	return all[strings.LastIndexByte(all, '\n')+1:]
 }
 
-// bounded keeps the end of what is written to it.
+// bounded is a buffer that keeps the end of the written bytes.
 type bounded struct {
 	bytes.Buffer
 	most int

@@ -1,9 +1,16 @@
-// Package client is what command lines do with a cluster on behalf of a user: it asks a program what it is, and submits
-// it.
+// Package client is the way of programs to a cluster on behalf of a user. A Client holds one connection; Submit is a
+// convenience for programs that do nothing else.
 //
-//	conn := client.FromEnvironment()
-//	record, err := client.Submit(ctx, &conn, client.Submission{Path: "./wordcount", Workers: 2})
+//	c, err := client.Dial(client.Options{Connection: client.FromEnvironment()})
+//	if err != nil {
+//		return err
+//	}
+//	defer c.Close()
+//	list, err := c.List(ctx)
 //
-// A topology program is asked by being run with cluster.RoleVariable set to "describe" and with the arguments that its
-// workers will get. So whoever submits a program runs it, as himself.
+// A request without an answer is repeated until Options.Timeout, for a new leader may be on its way; then the error is
+// cluster.ErrNoNimbus. A refusal is a *cluster.RequestError. A missing permission is ErrDenied.
+//
+// To submit a program is to run it: Describe starts it with cluster.RoleVariable set to "describe" and with the arguments
+// of its workers, and it prints its Spec.
 package client

@@ -1,93 +1,88 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/artefact"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// A Submission says what to run.
+// A Submission is a program to run.
 type Submission struct {
 	Path     string   // of the executable
 	Args     []string // of it, in each worker
-	Name     string   // default: the one that the program has for its topology
+	Name     string   // default: the program's own name of its topology
 	Workers  int      // default 1
-	Tags     []string // which its supervisors must have
-	Inactive bool     // wait for activate
+	Tags     []string // required of its supervisors
+	Inactive bool     // its spouts emit nothing before activate
 
-	// Patience is how long to wait for a nimbus to answer. Default 10 s.
+	// Timeout is how long the function Submit waits for a nimbus to answer. Default 10 s.
 	Timeout time.Duration
-	// Progress is told how many bytes of the program are uploaded. May be nil.
+	// Progress is called with the number of uploaded bytes of the program. It may be nil.
 	Progress func(done, all int64)
 }
 
-// ErrDenied: the user may not submit. Use credentials of the role operate.
-var ErrDenied = errors.New("client: not permitted, it needs the role operate")
+// Submit connects to a cluster and submits a program; see Client.Submit.
+func Submit(ctx context.Context, conn *natscluster.Connection, s Submission) (*cluster.Record, error) {
+	spec, err := s.spec(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := Dial(Options{Connection: *conn, Name: "askback submit", Timeout: s.Timeout})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.submit(ctx, s, spec)
+}
 
-// Submit asks the program what it is, uploads it unless the cluster has it, signs it, and asks nimbus to run it. It
-// returns what nimbus has decided. A refusal is a cluster.RequestError, CodeConflict if a topology of that name exists.
-func Submit(ctx context.Context, conn *cluster.Connection, s Submission) (*cluster.Record, error) {
-	spec, err := Describe(ctx, s.Path, s.Args)
+// Submit runs the program for its description, uploads it unless the cluster has it, signs it, and requests that it be
+// run. It returns the record that nimbus has written. A refusal is a *cluster.RequestError, of CodeConflict if a topology
+// of that name exists.
+func (c *Client) Submit(ctx context.Context, s Submission) (*cluster.Record, error) {
+	spec, err := s.spec(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.submit(ctx, s, spec)
+}
+
+// spec returns the program's Spec under the name of the submission.
+func (s *Submission) spec(ctx context.Context) (*cluster.Spec, error) {
+	spec, err := SpecOf(ctx, s.Path, s.Args)
 	if err != nil {
 		return nil, err
 	}
 	if s.Name != "" {
 		spec.Name = s.Name
 	}
-	if err := spec.Check(); err != nil {
-		return nil, err
-	}
-	if s.Workers == 0 {
-		s.Workers = 1
-	}
-	if s.Timeout == 0 {
-		s.Timeout = 10 * time.Second
-	}
-	user, err := conn.User()
-	if err != nil {
-		return nil, err
-	}
-	ctx, deny := context.WithCancelCause(ctx)
-	defer deny(nil)
-	nc, err := conn.Connect("askback submit", user, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-		if errors.Is(err, nats.ErrPermissionViolation) { // which NATS tells of beside what it lets wait
-			deny(fmt.Errorf("%w: %w", ErrDenied, err))
-		}
-	}))
-	if err != nil {
-		return nil, err
-	}
-	defer nc.Close()
-	record, err := s.submit(ctx, nc, conn.Subjects(), user, spec)
-	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrDenied) {
-		err = cause
-	}
-	return record, err
+	return spec, spec.Check()
 }
 
-// submit uploads, signs and asks.
-func (s *Submission) submit(ctx context.Context, nc *nats.Conn, subjects cluster.Subjects, user *cluster.User, spec *cluster.Spec) (*cluster.Record, error) {
-	a, err := artefact.Put(ctx, nc, subjects, s.Path, s.Progress)
-	if err != nil {
-		return nil, err
-	}
-	if err := artefact.Sign(user, spec.Name, &a); err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
-	defer cancel()
-	record, err := cluster.Request[cluster.Record](ctx, nc, subjects.API(cluster.Operate, cluster.VerbSubmit), cluster.SubmitRequest{
-		Spec: *spec, Artefact: a, Args: s.Args, Workers: s.Workers, Tags: s.Tags, Inactive: s.Inactive, Nonce: rand.Text(),
+func (c *Client) submit(ctx context.Context, s Submission, spec *cluster.Spec) (record *cluster.Record, err error) {
+	err = c.guarded(ctx, cluster.Operate, cluster.VerbSubmit, func(ctx context.Context) error {
+		a, err := artefact.Put(ctx, c.nc, c.subjects, s.Path, s.Progress)
+		if err != nil {
+			return err
+		}
+		if err := artefact.Sign(c.user, spec.Name, &a); err != nil {
+			return err
+		}
+		limited, cancel := context.WithTimeout(ctx, c.opt.Timeout)
+		defer cancel()
+		defer c.noticeWaiting()()
+		record, err = natscluster.Request[*cluster.Record](limited, c.nc, c.subjects.API(cluster.Operate, cluster.VerbSubmit), cluster.SubmitRequest{
+			Spec: *spec, Artefact: a, Args: s.Args, Workers: cmp.Or(s.Workers, 1), Tags: s.Tags, Inactive: s.Inactive, Nonce: rand.Text(),
+		})
+		if err != nil {
+			return fmt.Errorf("submit %s: %w", spec.Name, err)
+		}
+		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("submit %s: %w", spec.Name, err)
-	}
-	return &record, nil
+	return record, err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/artefact"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/msgid"
 )
 
@@ -20,7 +21,7 @@ var ErrConfig = errors.New("nimbus: bad setting")
 
 // A Config says how a nimbus works. Its zero value leads an open cluster on the NATS server of this machine.
 type Config struct {
-	Connection cluster.Connection
+	Connection natscluster.Connection
 	// Name is what others call this nimbus; default the host's name, a dash and the process id.
 	Name string
 	// Detection is after how long without a heartbeat a supervisor and its workers are given up; default

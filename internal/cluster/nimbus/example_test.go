@@ -7,6 +7,7 @@ import (
 
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/cluster/nimbus"
 )
 
@@ -16,7 +17,7 @@ func Example() {
 		panic(err)
 	}
 	defer func() { _ = server.Stop() }()
-	connection := cluster.Connection{Servers: server.URL()}
+	connection := natscluster.Connection{Servers: server.URL()}
 
 	n, err := nimbus.New(nimbus.Config{Connection: connection, Name: "nimbus-1"})
 	if err != nil {
@@ -32,13 +33,13 @@ func Example() {
 	defer group.Wait()
 	defer stop()
 
-	nc, err := connection.Connect("user", &cluster.User{})
+	nc, err := connection.Connect("user", &natscluster.User{})
 	if err != nil {
 		panic(err)
 	}
 	defer nc.Close()
 	list := connection.Subjects().API(cluster.View, cluster.VerbList)
-	reply, err := cluster.Request[cluster.ListReply](ctx, nc, list, nil)
+	reply, err := natscluster.Request[cluster.ListReply](ctx, nc, list, nil)
 	fmt.Println(reply.Leader, reply.Epoch, len(reply.Topologies), err)
 	// Output: nimbus-1 1 0 <nil>
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/msgid"
 )
 
@@ -39,7 +40,7 @@ func (t *term) subscribeHeartbeats() (stop func(), err error) {
 // onHostHeartbeat takes what a supervisor says of itself; what somebody says of another is dropped.
 func (t *term) onHostHeartbeat(m *nats.Msg) {
 	at, b := time.Now(), &cluster.HostHeartbeat{}
-	if cluster.FromStream(m) || json.Unmarshal(m.Data, b) != nil || !msgid.ValidName(b.Name) || m.Subject != t.subjects.HostHeartbeat(b.Name) {
+	if natscluster.FromStream(m) || json.Unmarshal(m.Data, b) != nil || !msgid.ValidName(b.Name) || m.Subject != t.subjects.HostHeartbeat(b.Name) {
 		return
 	}
 	t.enqueueHeartbeat(m.Subject, func() { t.core.HostHeartbeat(at, b) })
@@ -48,7 +49,7 @@ func (t *term) onHostHeartbeat(m *nats.Msg) {
 // onWorkerHeartbeat takes what a worker says of itself.
 func (t *term) onWorkerHeartbeat(m *nats.Msg) {
 	at, b := time.Now(), &cluster.Heartbeat{}
-	if cluster.FromStream(m) || json.Unmarshal(m.Data, b) != nil || b.Slot.Check() != nil || m.Subject != t.subjects.WorkerHeartbeat(b.Slot) {
+	if natscluster.FromStream(m) || json.Unmarshal(m.Data, b) != nil || b.Slot.Check() != nil || m.Subject != t.subjects.WorkerHeartbeat(b.Slot) {
 		return
 	}
 	t.enqueueHeartbeat(m.Subject, func() { t.core.WorkerHeartbeat(at, b) })

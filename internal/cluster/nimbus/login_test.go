@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/cluster/nimbus"
 	"github.com/askback/askback/msgid"
 )
@@ -34,7 +35,7 @@ func TestLogins(t *testing.T) {
 	login := func(subject string, q cluster.LoginRequest) (cluster.LoginReply, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		return cluster.Request[cluster.LoginReply](ctx, s.nc, subject, q)
+		return natscluster.Request[cluster.LoginReply](ctx, s.nc, subject, q)
 	}
 	want := fmt.Sprintf("U %v %v", slot, r.Placement[0].Tasks)
 	for _, subject := range []string{s.p.HostAPI("a", cluster.VerbLogin), s.p.WorkerAPI(slot, cluster.VerbRenew)} {
@@ -69,7 +70,7 @@ func TestJoin(t *testing.T) {
 	join := func(subject string, h cluster.Host) error {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		_, err := cluster.Request[cluster.JoinReply](ctx, s.nc, s.p.HostAPI(subject, cluster.VerbJoin), h)
+		_, err := natscluster.Request[cluster.JoinReply](ctx, s.nc, s.p.HostAPI(subject, cluster.VerbJoin), h)
 		return err
 	}
 	for what, err := range map[string]error{

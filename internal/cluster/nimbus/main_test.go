@@ -11,7 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/cluster/nimbus"
 )
 
@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 
 func child(url string) int {
 	n, err := nimbus.New(nimbus.Config{
-		Connection: cluster.Connection{Servers: url}, Name: "child", Lease: time.Second, StopWait: 100 * time.Millisecond,
+		Connection: natscluster.Connection{Servers: url}, Name: "child", Lease: time.Second, StopWait: 100 * time.Millisecond,
 	})
 	if err == nil {
 		ctx, cancel := context.WithCancel(context.Background())

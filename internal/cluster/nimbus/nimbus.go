@@ -12,13 +12,14 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // A Nimbus leads the cluster, or waits to.
 type Nimbus struct {
 	cfg      Config
 	log      *zap.Logger
-	subjects cluster.Subjects
+	subjects natscluster.Subjects
 	verified verified
 }
 
@@ -49,7 +50,7 @@ func (n *Nimbus) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("nimbus: %w", err)
 	}
-	events := cluster.NewEventQueue(nc, n.subjects)
+	events := natscluster.NewEventQueue(nc, n.subjects)
 	telling, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var group sync.WaitGroup
 	group.Go(func() { events.Run(telling) })
@@ -65,10 +66,10 @@ func (n *Nimbus) Run(ctx context.Context) error {
 }
 
 // connect connects as soon as there is a server. It returns nothing if ctx ends before.
-func (n *Nimbus) connect(ctx context.Context, user *cluster.User) (*nats.Conn, error) {
+func (n *Nimbus) connect(ctx context.Context, user *natscluster.User) (*nats.Conn, error) {
 	for said := false; ; {
 		nc, err := n.cfg.Connection.Connect("nimbus "+n.cfg.Name, user, nats.ErrorHandler(n.onError))
-		hopeless := errors.Is(err, cluster.ErrInsecure) || errors.Is(err, cluster.ErrCredentials) || errors.Is(err, cluster.ErrName) ||
+		hopeless := errors.Is(err, natscluster.ErrInsecure) || errors.Is(err, natscluster.ErrCredentials) || errors.Is(err, cluster.ErrName) ||
 			errors.Is(err, nats.ErrAuthorization)
 		if err == nil || hopeless {
 			return nc, err
@@ -93,11 +94,11 @@ func (n *Nimbus) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
 }
 
 // lead waits until it leads, and leads until that is over.
-func (n *Nimbus) lead(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, events *cluster.EventQueue) error {
-	if err := cluster.Setup(ctx, nc, n.subjects, n.cfg.Replicas); err != nil {
+func (n *Nimbus) lead(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, events *natscluster.EventQueue) error {
+	if err := natscluster.Setup(ctx, nc, n.subjects, n.cfg.Replicas); err != nil {
 		return err
 	}
-	won, err := cluster.Campaign(ctx, nc, n.subjects, n.cfg.Name, n.cfg.Lease)
+	won, err := natscluster.Campaign(ctx, nc, n.subjects, n.cfg.Name, n.cfg.Lease)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/cluster/nimbus"
 	"github.com/askback/askback/msgid"
 )
@@ -140,11 +141,11 @@ func TestBadConfig(t *testing.T) {
 	if n, err := nimbus.New(nimbus.Config{}); err != nil || cluster.CheckName("nimbus", n.Name(), msgid.MaxName) != nil {
 		t.Errorf("%v", err)
 	}
-	n, err := nimbus.New(nimbus.Config{Connection: cluster.Connection{Servers: "nats://192.0.2.1:4222"}})
+	n, err := nimbus.New(nimbus.Config{Connection: natscluster.Connection{Servers: "nats://192.0.2.1:4222"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Run(t.Context()); !errors.Is(err, cluster.ErrInsecure) {
+	if err := n.Run(t.Context()); !errors.Is(err, natscluster.ErrInsecure) {
 		t.Errorf("outside loopback: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/cluster/nimbus/core"
 )
 
@@ -66,24 +67,25 @@ func (t *term) describe(_ context.Context, _ sender, q *cluster.NameRequest) (*c
 	return t.core.Describe(time.Now(), q.Name)
 }
 
-// explain answers with the events of a topology. One that is no more can still be explained, by its instance.
+// explain answers with the events of a topology. A killed one can still be explained, by its instance.
 func (t *term) explain(ctx context.Context, _ sender, q *cluster.ExplainRequest, r reply) {
 	of := q.Name
 	if record := t.core.Record(q.Name); record != nil {
 		of = string(record.Instance)
 	} else if of != "" && cluster.Instance(of).Check() != nil {
-		_, err := t.core.Describe(time.Now(), q.Name) // it says what is wrong with the name
+		_, err := t.core.Describe(time.Now(), q.Name) // the error names the rule that the name breaks
 		r.send(nil, err)
 		return
 	}
+	lost, failure := t.core.Lost(q.Name)
 	t.runAsyncFor(r, func() {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
-		events, err := cluster.ReadEvents(ctx, t.nc, t.subjects, of, q.Limit)
+		events, err := natscluster.ReadEvents(ctx, t.nc, t.subjects, of, q.Limit)
 		if err != nil {
 			err = &cluster.RequestError{Code: cluster.CodeUnavailable, Text: err.Error()}
 		}
-		r.send(cluster.ExplainReply{Events: events}, err)
+		r.send(cluster.ExplainReply{Events: events, Lost: lost, Failure: failure}, err)
 	})
 }
 
@@ -97,7 +99,7 @@ func (t *term) restart(ctx context.Context, _ sender, q *cluster.RestartRequest,
 	t.runAsyncFor(r, func() {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
-		_, err := cluster.Request[any](ctx, t.nc, t.subjects.Worker(slot, cluster.VerbCrash), cluster.TaskRequest{Task: q.Task})
+		_, err := natscluster.Request[any](ctx, t.nc, t.subjects.Worker(slot, cluster.VerbCrash), cluster.TaskRequest{Task: q.Task})
 		if refused := (*cluster.RequestError)(nil); err != nil && !errors.As(err, &refused) {
 			err = &cluster.RequestError{Code: cluster.CodeUnavailable, Text: fmt.Sprintf("worker %v, which runs task %v, does not answer", slot, q.Task)}
 		}

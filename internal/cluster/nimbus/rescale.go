@@ -8,6 +8,7 @@ import (
 
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // rescale begins to give a topology other numbers of tasks. Nimbus does not run programs: a worker says what its own would
@@ -37,7 +38,7 @@ func (t *term) rescale(ctx context.Context, q *cluster.RebalanceRequest, r reply
 func (t *term) prepareRescale(ctx context.Context, name string, slot cluster.WorkerSlot, parallel map[string]int, d natslog.Durability) (*cluster.Spec, cluster.Instance, error) {
 	limited, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	spec, err := cluster.Request[cluster.Spec](limited, t.nc, t.subjects.Worker(slot, cluster.VerbSpec), cluster.SpecRequest{Parallel: parallel})
+	spec, err := natscluster.Request[cluster.Spec](limited, t.nc, t.subjects.Worker(slot, cluster.VerbSpec), cluster.SpecRequest{Parallel: parallel})
 	if refused := (*cluster.RequestError)(nil); err != nil && !errors.As(err, &refused) {
 		err = &cluster.RequestError{Code: cluster.CodeUnavailable, Text: fmt.Sprintf("worker %v does not say what its program would be", slot)}
 	}

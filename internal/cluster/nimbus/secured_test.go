@@ -15,6 +15,7 @@ import (
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/artefact"
 	"github.com/askback/askback/internal/cluster/auth"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/cluster/nimbus"
 	"github.com/askback/askback/internal/natstest"
 )
@@ -22,7 +23,7 @@ import (
 // secured starts a server as "askback auth init" configures it, with a nimbus and a supervisor host-1.
 func secured(t *testing.T) *site {
 	t.Parallel()
-	s := &site{T: t, dir: t.TempDir(), p: cluster.DefaultPrefix}
+	s := &site{T: t, dir: t.TempDir(), p: natscluster.DefaultPrefix}
 	keys := filepath.Join(s.dir, "keys")
 	made, err := auth.Init(keys, auth.Options{
 		Servers: []auth.Server{{Hosts: []string{"127.0.0.1"}, Port: natstest.FreePort(t), RoutePort: natstest.FreePort(t)}}, Supervisors: []string{"host-1"}, StoreDir: t.TempDir(),
@@ -52,12 +53,12 @@ func secured(t *testing.T) *site {
 }
 
 // as returns how a user connects.
-func (s *site) as(who string) cluster.Connection {
-	return cluster.Connection{Servers: s.urls, CA: filepath.Join(s.keys, "ca.pem"), Creds: filepath.Join(s.keys, who+".creds")}
+func (s *site) as(who string) natscluster.Connection {
+	return natscluster.Connection{Servers: s.urls, CA: filepath.Join(s.keys, "ca.pem"), Creds: filepath.Join(s.keys, who+".creds")}
 }
 
 // client connects as a user.
-func (s *site) client(c cluster.Connection) (*nats.Conn, *cluster.User) {
+func (s *site) client(c natscluster.Connection) (*nats.Conn, *natscluster.User) {
 	s.Helper()
 	u, err := c.User()
 	if err != nil {
@@ -74,7 +75,7 @@ func (s *site) client(c cluster.Connection) (*nats.Conn, *cluster.User) {
 // With permissions: who may submits, what is signed runs, and a worker gets what its tasks need.
 func TestSecured(t *testing.T) {
 	s := secured(t)
-	var operator *cluster.User
+	var operator *natscluster.User
 	s.nc, operator = s.client(s.as("operate"))
 	s.untilLeads("n-1")
 	path := filepath.Join(s.dir, "program")
@@ -111,12 +112,12 @@ func TestSecured(t *testing.T) {
 	supervisor, _ := s.client(s.as("supervisor-host-1"))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	login, err := cluster.Request[cluster.LoginReply](ctx, supervisor, s.p.HostAPI("host-1", cluster.VerbLogin), cluster.LoginRequest{Slot: slot, Key: key})
+	login, err := natscluster.Request[cluster.LoginReply](ctx, supervisor, s.p.HostAPI("host-1", cluster.VerbLogin), cluster.LoginRequest{Slot: slot, Key: key})
 	if err != nil {
 		t.Fatal(err)
 	}
-	worker, _ := s.client(cluster.Connection{Servers: s.urls, CA: filepath.Join(s.keys, "ca.pem"), Login: cluster.Login{JWT: login.JWT, Seed: string(seed)}})
-	if again, err := cluster.Request[cluster.LoginReply](ctx, worker, s.p.WorkerAPI(slot, cluster.VerbRenew), cluster.LoginRequest{Slot: slot, Key: key}); err != nil || again.JWT == "" {
+	worker, _ := s.client(natscluster.Connection{Servers: s.urls, CA: filepath.Join(s.keys, "ca.pem"), Login: cluster.Login{JWT: login.JWT, Seed: string(seed)}})
+	if again, err := natscluster.Request[cluster.LoginReply](ctx, worker, s.p.WorkerAPI(slot, cluster.VerbRenew), cluster.LoginRequest{Slot: slot, Key: key}); err != nil || again.JWT == "" {
 		t.Errorf("renew: %v", err)
 	}
 	say(worker, s.p.WorkerHeartbeat(slot), cluster.Heartbeat{Slot: slot, PID: 4711})
@@ -144,7 +145,7 @@ func TestAnswersOnlyInboxes(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 	nc, _ := s.client(s.as("nimbus"))
-	records, err := cluster.OpenReader(nc, s.p).Records(t.Context())
+	records, err := natscluster.OpenReader(nc, s.p).Records(t.Context())
 	if err != nil || len(records) != 0 {
 		t.Errorf("%+v, %v", records, err)
 	}

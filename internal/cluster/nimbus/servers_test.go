@@ -12,8 +12,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
-	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/artefact"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/natstest"
 )
 
@@ -45,11 +45,11 @@ func servers(t *testing.T) (all []*server.Server, urls string) {
 func TestThreeServers(t *testing.T) {
 	t.Parallel()
 	all, urls := servers(t)
-	s := &site{T: t, urls: urls, dir: t.TempDir(), p: cluster.DefaultPrefix}
+	s := &site{T: t, urls: urls, dir: t.TempDir(), p: natscluster.DefaultPrefix}
 	s.nimbus("n-1", nil)
 	connection := s.connection()
 	var err error
-	if s.nc, err = connection.Connect("test", &cluster.User{}); err != nil {
+	if s.nc, err = connection.Connect("test", &natscluster.User{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.nc.Close)

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // Bounds of a request in bytes.
@@ -101,7 +102,7 @@ func (r reply) send(value any, err error) {
 		m.Data, err = json.Marshal(value)
 	}
 	if err == nil {
-		err = cluster.Pack(m, r.nc.MaxPayload())
+		err = natscluster.Pack(m, r.nc.MaxPayload())
 	}
 	if err != nil {
 		m.Data = nil
@@ -121,7 +122,7 @@ func oneLine(text string) string { return strings.NewReplacer("\r", " ", "\n", "
 // forged reports whether a request is not what it seems: the server does not check where answers are asked to go, and
 // nimbus may publish where others may not.
 func forged(req micro.Request) bool {
-	return req.Reply() != "" && !cluster.ValidReply(req.Reply()) || cluster.FromStream(&nats.Msg{Header: nats.Header(req.Headers())})
+	return req.Reply() != "" && !natscluster.ValidReply(req.Reply()) || natscluster.FromStream(&nats.Msg{Header: nats.Header(req.Headers())})
 }
 
 // handle returns a handler that reads a question, and has the loop decide about it.

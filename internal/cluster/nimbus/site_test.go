@@ -21,6 +21,7 @@ import (
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/artefact"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/cluster/nimbus"
 	"github.com/askback/askback/msgid"
 )
@@ -34,25 +35,25 @@ type site struct {
 	urls    string // of the servers
 	keys    string // directory of credentials, if it is secured
 	nc      *nats.Conn
-	p       cluster.Subjects
+	p       natscluster.Subjects
 	program cluster.Artefact
 }
 
 // newSite starts one. Its tests mostly wait, so they do so side by side.
 func newSite(t *testing.T) *site {
 	t.Parallel()
-	s := &site{T: t, dir: t.TempDir(), p: cluster.DefaultPrefix}
+	s := &site{T: t, dir: t.TempDir(), p: natscluster.DefaultPrefix}
 	s.start("127.0.0.1:0")
 	s.urls = s.server.URL()
 	s.address = strings.TrimPrefix(s.urls, "nats://")
 	t.Cleanup(func() { _ = s.server.Stop() })
 	var err error
 	connection := s.connection()
-	if s.nc, err = connection.Connect("test", &cluster.User{}); err != nil {
+	if s.nc, err = connection.Connect("test", &natscluster.User{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.nc.Close)
-	if err := cluster.Setup(t.Context(), s.nc, s.p, 0); err != nil {
+	if err := natscluster.Setup(t.Context(), s.nc, s.p, 0); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(s.dir, "program")
@@ -73,7 +74,7 @@ func (s *site) start(listen string) {
 	}
 }
 
-func (s *site) connection() cluster.Connection { return cluster.Connection{Servers: s.urls} }
+func (s *site) connection() natscluster.Connection { return natscluster.Connection{Servers: s.urls} }
 
 // nimbus runs one until the returned function is called, which waits.
 func (s *site) nimbus(name string, change func(*nimbus.Config)) (stop func()) {
@@ -111,13 +112,13 @@ type host struct {
 
 	mu      sync.Mutex
 	records map[string]cluster.Change
-	state   string // of tasks
+	state   cluster.TaskState // of tasks
 }
 
 // host runs one until halt.
 func (s *site) host(name string) *host { return s.hostAs(name, s.connection()) }
 
-func (s *site) hostAs(name string, connection cluster.Connection) *host {
+func (s *site) hostAs(name string, connection natscluster.Connection) *host {
 	s.Helper()
 	h := &host{name: name, started: time.Now(), done: make(chan struct{}), records: map[string]cluster.Change{}, state: "running"}
 	user, err := connection.User()
@@ -132,7 +133,7 @@ func (s *site) hostAs(name string, connection cluster.Connection) *host {
 	h.cancel = cancel
 	var group sync.WaitGroup
 	group.Go(func() {
-		_ = cluster.OpenReader(nc, s.p).Watch(ctx, func(c cluster.Change) {
+		_ = natscluster.OpenReader(nc, s.p).Watch(ctx, func(c cluster.Change) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			if h.records[c.Name] = c; c.Record == nil {
@@ -143,7 +144,7 @@ func (s *site) hostAs(name string, connection cluster.Connection) *host {
 	group.Go(func() {
 		for ctx.Err() == nil {
 			q := cluster.Host{Name: name, Slots: 2, Runtime: cluster.Runtime, Started: h.started}
-			if _, err := cluster.Request[cluster.JoinReply](ctx, nc, s.p.HostAPI(name, cluster.VerbJoin), q); err == nil {
+			if _, err := natscluster.Request[cluster.JoinReply](ctx, nc, s.p.HostAPI(name, cluster.VerbJoin), q); err == nil {
 				return
 			}
 		}
@@ -172,13 +173,13 @@ func (h *host) halt() {
 }
 
 // become sets the state of all tasks.
-func (h *host) become(state string) {
+func (h *host) become(state cluster.TaskState) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.state = state
 }
 
-func (h *host) beat(nc *nats.Conn, p cluster.Subjects) {
+func (h *host) beat(nc *nats.Conn, p natscluster.Subjects) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	say(nc, p.HostHeartbeat(h.name), cluster.HostHeartbeat{Name: h.name, Runtime: cluster.Runtime, Started: h.started})
@@ -210,7 +211,7 @@ func ask[A any](s *site, role cluster.Role, verb string, q any) (A, error) {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), patience)
 	defer cancel()
-	return cluster.Request[A](ctx, s.nc, s.p.API(role, verb), q)
+	return natscluster.Request[A](ctx, s.nc, s.p.API(role, verb), q)
 }
 
 func (s *site) request(name, nonce string) cluster.SubmitRequest {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/artefact"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/cluster/nimbus/core"
 )
 
@@ -132,7 +133,7 @@ type verified struct {
 // maxVerified bounds how many are remembered.
 const maxVerified = 1000
 
-func (v *verified) check(ctx context.Context, nc *nats.Conn, p cluster.Subjects, a cluster.Artefact) error {
+func (v *verified) check(ctx context.Context, nc *nats.Conn, p natscluster.Subjects, a cluster.Artefact) error {
 	object, err := artefact.Find(ctx, nc, p, a)
 	if err != nil {
 		return err

@@ -44,15 +44,15 @@ func TestAdoption(t *testing.T) {
 	r := s.record("words", "beat")
 	s.put(r)
 	slot := slotOf(r)
-	was := s.shows(slot, running, nil)
+	was := s.shows(slot, cluster.ProcessRunning, nil)
 	dead := s.record("dead", "beat")
 	dead.Placement[0].Slot = 2
 	s.put(dead)
-	dying := s.shows(slotOf(dead), running, nil)
+	dying := s.shows(slotOf(dead), cluster.ProcessRunning, nil)
 	gone := s.record("gone", "beat")
 	gone.Placement[0].Slot = 3
 	s.put(gone)
-	leaving := s.shows(slotOf(gone), running, nil)
+	leaving := s.shows(slotOf(gone), cluster.ProcessRunning, nil)
 	kill()
 
 	if err := syscall.Kill(dying.PID, syscall.SIGKILL); err != nil {
@@ -66,7 +66,7 @@ func TestAdoption(t *testing.T) {
 	time.Sleep(200 * time.Millisecond)
 	kill = s.child()
 
-	p := s.shows(slot, running, func(p cluster.Process) bool { return p.Adopted })
+	p := s.shows(slot, cluster.ProcessRunning, func(p cluster.Process) bool { return p.Adopted })
 	if p.PID != was.PID || !p.Started.Equal(was.Started) || p.Limits != was.Limits {
 		t.Errorf("adopted %+v, was %+v", p, was)
 	}
@@ -89,8 +89,8 @@ func TestAdoption(t *testing.T) {
 
 	t.Log("the next one finds all, and stops them as it is told")
 	stop := s.supervise(nil)
-	s.shows(slot, running, func(p cluster.Process) bool { return p.Adopted && p.PID == again.PID })
-	s.shows(slotOf(dead), running, func(p cluster.Process) bool { return p.Adopted })
+	s.shows(slot, cluster.ProcessRunning, func(p cluster.Process) bool { return p.Adopted && p.PID == again.PID })
+	s.shows(slotOf(dead), cluster.ProcessRunning, func(p cluster.Process) bool { return p.Adopted })
 	stop()
 	s.dies(again.PID)
 	s.dies(now.PID)
@@ -102,7 +102,7 @@ func TestAdoptionWithoutNATS(t *testing.T) {
 	stop := s.supervise(func(c *Config) { c.StopWorkers = false })
 	r := s.record("words", "beat")
 	s.put(r)
-	was := s.shows(slotOf(r), running, nil)
+	was := s.shows(slotOf(r), cluster.ProcessRunning, nil)
 	stop()
 	if err := s.server.Stop(); err != nil {
 		t.Fatal(err)

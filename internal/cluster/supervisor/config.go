@@ -14,6 +14,7 @@ import (
 
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/artefact"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/msgid"
 )
 
@@ -29,7 +30,7 @@ var (
 
 // A Config says how a supervisor works. Dir must be set.
 type Config struct {
-	Connection cluster.Connection
+	Connection natscluster.Connection
 	// Name is the supervisor's, unique in the cluster; default the host's name.
 	Name string
 	// Dir keeps programs, logins, logs and the workers' own directories.

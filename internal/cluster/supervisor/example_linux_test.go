@@ -7,7 +7,7 @@ import (
 	"sync"
 
 	"github.com/askback/askback/internal/channel/natschan/embed"
-	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/cluster/supervisor"
 )
 
@@ -23,8 +23,8 @@ func Example() {
 		panic(err)
 	}
 	defer func() { _ = server.Stop() }()
-	connection := cluster.Connection{Servers: server.URL()}
-	nc, err := connection.Connect("example", &cluster.User{})
+	connection := natscluster.Connection{Servers: server.URL()}
+	nc, err := connection.Connect("example", &natscluster.User{})
 	if err != nil {
 		panic(err)
 	}

@@ -58,6 +58,17 @@ func (e *ending) cause() string {
 	return e.exit.String() + ": " + e.report.line
 }
 
+// stopped says how a worker ended that was told to, if it did not simply exit.
+func (e *ending) stopped() string {
+	switch {
+	case e.is(cluster.ExitDone):
+		return ""
+	case e.signal == syscall.SIGKILL:
+		return ": it did not end in time, and was killed"
+	}
+	return ": " + e.cause()
+}
+
 // killedByOthers reports whether somebody else has ended it: then it need not be delayed.
 func (e *ending) killedByOthers() bool {
 	return e.known && (e.signal == syscall.SIGKILL || e.signal == syscall.SIGTERM) && e.hung == "" && !e.oom

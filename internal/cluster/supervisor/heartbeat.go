@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // sendHeartbeats tells how the supervisor and its workers stand, every cluster.BeatEvery, until ctx ends.
@@ -55,7 +56,7 @@ func (s *Supervisor) heartbeat() *cluster.HostHeartbeat {
 // onHeartbeat passes a worker's beat on. The subject says whose it is; nobody else may publish there. It is read by the slot's
 // own worker manager, so that a worker that floods its heartbeats keeps nobody from hearing the others.
 func (s *Supervisor) onHeartbeat(m *nats.Msg) {
-	if w := s.manager(s.slotOf(m.Subject)); w != nil && !cluster.FromStream(m) {
+	if w := s.manager(s.slotOf(m.Subject)); w != nil && !natscluster.FromStream(m) {
 		sendLatest(w.heartbeats, m)
 	}
 }
@@ -87,7 +88,7 @@ func (s *Supervisor) join(ctx context.Context) {
 	}
 	for ctx.Err() == nil {
 		pause := joinEvery
-		reply, err := cluster.Request[cluster.JoinReply](ctx, s.nc, s.subjects.HostAPI(s.cfg.Name, cluster.VerbJoin), host)
+		reply, err := natscluster.Request[cluster.JoinReply](ctx, s.nc, s.subjects.HostAPI(s.cfg.Name, cluster.VerbJoin), host)
 		switch refused := (*cluster.RequestError)(nil); {
 		case err == nil:
 			if s.cfg.Detection == 0 && reply.Detection > 0 {

@@ -18,7 +18,7 @@ func TestLife(t *testing.T) {
 	s.supervise(nil)
 	r := s.record("words", "beat", "--flag=of the user's")
 	slot, revision := slotOf(r), s.put(r)
-	was := s.shows(slot, running, nil)
+	was := s.shows(slot, cluster.ProcessRunning, nil)
 
 	told := s.testimony(slot, nil)
 	if l := told.Launch; l.Slot != slot || l.Assignment.Revision != revision || !l.Assignment.Active || len(l.Assignment.Tasks) != 2 || l.Detection != time.Second {
@@ -72,7 +72,7 @@ func TestCompletedAndMovedAway(t *testing.T) {
 	for i, r := range []*cluster.Record{done, moved, again} {
 		r.Placement[0].Slot = i
 		s.put(r)
-		s.shows(slotOf(r), running, nil)
+		s.shows(slotOf(r), cluster.ProcessRunning, nil)
 	}
 	old := slotOf(again)
 	done.Status = cluster.Completed
@@ -81,7 +81,7 @@ func TestCompletedAndMovedAway(t *testing.T) {
 	for _, r := range []*cluster.Record{done, moved, again} {
 		s.put(r)
 	}
-	s.shows(slotOf(again), running, nil)
+	s.shows(slotOf(again), cluster.ProcessRunning, nil)
 	s.within(10*time.Second, "only the new instance's worker", func() bool {
 		return len(s.last().Workers) == 1 && s.last().Workers[0].Slot != old
 	})
@@ -94,7 +94,7 @@ func TestKilledWorkerIsStartedAtOnce(t *testing.T) {
 	r := s.record("words", "beat")
 	slot := slotOf(r)
 	s.put(r)
-	was := s.shows(slot, running, nil)
+	was := s.shows(slot, cluster.ProcessRunning, nil)
 	killed := time.Now()
 	if err := syscall.Kill(was.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -105,7 +105,7 @@ func TestKilledWorkerIsStartedAtOnce(t *testing.T) {
 	if lost == nil || !strings.Contains(lost.Cause, "signal 9") || lost.DetectedAt.Before(killed) || lost.LastSeen.Before(killed) || time.Since(lost.DetectedAt) > 10*time.Second {
 		t.Errorf("the loss is %+v", lost)
 	}
-	p := s.shows(slot, running, func(p cluster.Process) bool { return p.Restarts == 1 })
+	p := s.shows(slot, cluster.ProcessRunning, func(p cluster.Process) bool { return p.Restarts == 1 })
 	if p.PID != now.PID || !strings.Contains(p.Error, "signal 9") {
 		t.Errorf("the supervisor says %+v", p)
 	}
@@ -118,7 +118,7 @@ func TestBackoff(t *testing.T) {
 	r := s.record("words", "exit", "1")
 	began := time.Now()
 	s.put(r)
-	p := s.shows(slotOf(r), waiting, func(p cluster.Process) bool { return p.Restarts >= 4 })
+	p := s.shows(slotOf(r), cluster.ProcessWaiting, func(p cluster.Process) bool { return p.Restarts >= 4 })
 	if took := time.Since(began); took < 300*time.Millisecond { // at once, after 100, after 200 ms
 		t.Errorf("%d restarts in %v", p.Restarts, took)
 	}
@@ -132,27 +132,28 @@ func TestFinalExits(t *testing.T) {
 	s.supervise(nil)
 	for slot, test := range []struct {
 		code        int
+		fenced      bool
 		text, event string
 		kind        cluster.EventKind
 	}{
-		{cluster.ExitFenced, "checkpoint: fenced by a newer incarnation", "tasks run elsewhere", cluster.WorkerFenced},
-		{cluster.ExitRefused, "exit status 76: the last words", "the last words", cluster.WorkerExited},
+		{cluster.ExitFenced, true, "fenced by a newer incarnation", "tasks run elsewhere", cluster.WorkerFenced},
+		{cluster.ExitRefused, false, "exit status 76: the last words", "the last words", cluster.WorkerExited},
 	} {
 		r := s.record("words"+strconv.Itoa(slot), "exit", strconv.Itoa(test.code))
 		r.Placement[0].Slot = slot
 		s.put(r)
-		p := s.shows(slotOf(r), failed, nil)
-		if !strings.Contains(p.Error, test.text) {
-			t.Errorf("the error is %q", p.Error)
+		p := s.shows(slotOf(r), cluster.ProcessFailed, nil)
+		if !strings.Contains(p.Error, test.text) || p.Fenced != test.fenced {
+			t.Errorf("the error is %q, fenced %v; want %q, %v", p.Error, p.Fenced, test.text, test.fenced)
 		}
 		s.hears(test.kind, test.event)
 		time.Sleep(300 * time.Millisecond)
-		if p = s.shows(slotOf(r), failed, nil); p.Restarts != 1 {
+		if p = s.shows(slotOf(r), cluster.ProcessFailed, nil); p.Restarts != 1 {
 			t.Errorf("it was started %d times", p.Restarts)
 		}
 		r.Args = []string{"beat"}
 		s.put(r)
-		s.shows(slotOf(r), running, nil)
+		s.shows(slotOf(r), cluster.ProcessRunning, nil)
 	}
 }
 
@@ -164,7 +165,7 @@ func TestWorkersChildren(t *testing.T) {
 	for _, kind := range []string{"stubborn", "messy"} {
 		r := s.record("words", kind)
 		s.put(r)
-		was := s.shows(slotOf(r), running, nil)
+		was := s.shows(slotOf(r), cluster.ProcessRunning, nil)
 		var family []int
 		s.within(10*time.Second, "three children", func() bool {
 			family = []int{was.PID}
@@ -192,7 +193,7 @@ func TestHungWorker(t *testing.T) {
 	r := s.record("words", "beat")
 	s.put(r)
 	slot := slotOf(r)
-	was := s.shows(slot, running, nil)
+	was := s.shows(slot, cluster.ProcessRunning, nil)
 	if err := syscall.Kill(was.PID, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +215,7 @@ func TestWithoutNATS(t *testing.T) {
 	r := s.record("words", "beat")
 	s.put(r)
 	slot := slotOf(r)
-	was := s.shows(slot, running, nil)
+	was := s.shows(slot, cluster.ProcessRunning, nil)
 	address := strings.TrimPrefix(s.server.URL(), "nats://")
 	if err := s.server.Stop(); err != nil {
 		t.Fatal(err)
@@ -228,7 +229,7 @@ func TestWithoutNATS(t *testing.T) {
 	}
 	now := s.testimony(slot, func(t *testimony) bool { return t.PID != was.PID })
 	s.serve(address)
-	s.shows(slot, running, func(p cluster.Process) bool { return p.PID == now.PID })
+	s.shows(slot, cluster.ProcessRunning, func(p cluster.Process) bool { return p.PID == now.PID })
 	joins := func() int {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -244,7 +245,7 @@ func TestRefusedArtefact(t *testing.T) {
 	r := s.record("words", "beat")
 	r.Artefact.Size++
 	s.put(r)
-	p := s.shows(slotOf(r), failed, nil)
+	p := s.shows(slotOf(r), cluster.ProcessFailed, nil)
 	if p.Restarts != 0 || p.PID != 0 || !strings.Contains(p.Error, "artefact") {
 		t.Errorf("the supervisor says %+v", p)
 	}
@@ -274,5 +275,5 @@ func TestNothingIsStartedBeforeJoining(t *testing.T) {
 		t.Errorf("workers before it has joined: %+v", w)
 	}
 	close(admit)
-	s.shows(slotOf(r), running, nil)
+	s.shows(slotOf(r), cluster.ProcessRunning, nil)
 }

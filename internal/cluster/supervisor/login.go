@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // A login is a NATS user that a worker is, and what it may be used for. It is kept on disk, so that the worker can be
@@ -55,7 +56,7 @@ func (s *Supervisor) askLogin(ctx context.Context, slot cluster.WorkerSlot, w *d
 		}
 		l.Seed, l.Key = string(seed), key
 	}
-	reply, err := cluster.Request[cluster.LoginReply](ctx, s.nc, s.subjects.HostAPI(s.cfg.Name, cluster.VerbLogin),
+	reply, err := natscluster.Request[cluster.LoginReply](ctx, s.nc, s.subjects.HostAPI(s.cfg.Name, cluster.VerbLogin),
 		cluster.LoginRequest{Slot: slot, Key: l.Key})
 	if err != nil {
 		return nil, fmt.Errorf("login of worker %s: %w", slot, err)

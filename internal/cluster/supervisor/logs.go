@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/msgid"
 )
 
@@ -61,7 +62,7 @@ func (s *Supervisor) serveLogs(ctx context.Context) (stop func(), err error) {
 
 // handle checks a request and answers it on a goroutine of its own.
 func (l *logService) handle(m micro.Request) {
-	if !cluster.ValidReply(m.Reply()) || cluster.FromStream(&nats.Msg{Header: nats.Header(m.Headers())}) {
+	if !natscluster.ValidReply(m.Reply()) || natscluster.FromStream(&nats.Msg{Header: nats.Header(m.Headers())}) {
 		return // somebody would have us publish where he may not
 	}
 	refuse := func(code cluster.ErrCode, text string) { _ = m.Error(string(code), text, nil) }

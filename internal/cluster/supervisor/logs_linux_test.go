@@ -82,7 +82,7 @@ func TestLogs(t *testing.T) {
 	r := s.record("words", "beat")
 	s.put(r)
 	slot := slotOf(r)
-	s.shows(slot, running, nil)
+	s.shows(slot, cluster.ProcessRunning, nil)
 	q := cluster.LogsRequest{Instance: slot.Instance, Slot: slot.Number}
 	s.within(10*time.Second, "twenty lines", func() bool {
 		lines, err := s.ask(q).all()

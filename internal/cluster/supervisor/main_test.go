@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // TestMain lets the test binary be a worker's program, or a supervisor that can be killed.
@@ -145,7 +146,7 @@ func (t *testimony) live() int {
 		fmt.Println(err)
 		return 1
 	}
-	p := cluster.Subjects(t.Launch.Prefix)
+	p := natscluster.Subjects(t.Launch.Prefix)
 	orders := make(chan *nats.Msg, 16)
 	if _, err := nc.ChanSubscribe(p.Worker(t.Launch.Slot, cluster.VerbAssign), orders); err != nil {
 		fmt.Println(err)

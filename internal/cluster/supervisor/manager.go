@@ -15,15 +15,6 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// States of a worker manager, as they are told.
-const (
-	fetching = "fetching" // the program, and the login
-	starting = "starting" // no beat yet
-	running  = "running"
-	waiting  = "waiting" // before it is started again
-	failed   = "failed"  // not to be started again before its order changes
-)
-
 // A workerManager looks after one slot. One goroutine owns all but what is said to be shared; others send to its inbox.
 type workerManager struct {
 	*Supervisor
@@ -52,6 +43,7 @@ type workerManager struct {
 	blockedUpTo uint64    // revision that must be passed before the next start; 0 none
 	restarts    int
 	exitError   string // how the last process ended
+	fenced      bool   // exitError is that its tasks run elsewhere
 	startError  string // why none can be started
 	loss        *cluster.Loss
 
@@ -264,8 +256,9 @@ func (m *workerManager) onExit(e exit, now time.Time) {
 	end.oom = r.saved.Need.Memory > 0 && (end.report.oom || m.limits.groups.oomKills(m.slot) > r.oomKills)
 	m.run, m.path = nil, ""
 	if r.stopping && m.desired == nil {
-		m.log.Info("stopped", zap.Stringer("exit", e))
-		m.event(cluster.WorkerExited, "worker %s was stopped", m.slot)
+		how := end.stopped()
+		m.log.Info("stopped", zap.String("how", how))
+		m.event(cluster.WorkerExited, "worker %s was stopped%s", m.slot, how)
 		return
 	}
 	if now.Sub(r.since) >= longRun {
@@ -282,7 +275,7 @@ func (m *workerManager) onExit(e exit, now time.Time) {
 	}
 	m.loss = &cluster.Loss{Cause: fmt.Sprintf("worker %s: %s", m.slot, m.exitError), LastSeen: last.Round(0), DetectedAt: now.Round(0)}
 	m.log.Warn("ended", zap.Int("pid", r.pid), zap.String("cause", m.exitError))
-	if e.is(cluster.ExitFenced) {
+	if m.fenced = e.is(cluster.ExitFenced); m.fenced {
 		m.exitError = fencedText(end)
 		m.event(cluster.WorkerFenced, "worker %s has ended: %s", m.slot, m.exitError)
 	} else {
@@ -295,19 +288,19 @@ func (m *workerManager) onExit(e exit, now time.Time) {
 
 // publishStatus says how the slot stands.
 func (m *workerManager) publishStatus() {
-	p := &cluster.Process{Slot: m.slot, Restarts: m.restarts, Error: cmp.Or(m.startError, m.exitError)}
+	p := &cluster.Process{Slot: m.slot, Restarts: m.restarts, Error: cmp.Or(m.startError, m.exitError), Fenced: m.fenced && m.startError == ""}
 	switch r := m.run; {
 	case r != nil:
 		p.PID, p.Started, p.Limits, p.Adopted = r.pid, r.saved.Started, r.saved.Limits, r.adopted
-		if p.State = running; r.lastHeartbeat.IsZero() {
-			p.State = starting
+		if p.State = cluster.ProcessRunning; r.lastHeartbeat.IsZero() {
+			p.State = cluster.ProcessStarting
 		}
 	case m.desired != nil && m.blockedUpTo >= m.desired.revision:
-		p.State = failed
+		p.State = cluster.ProcessFailed
 	case m.preparing:
-		p.State = fetching
+		p.State = cluster.ProcessFetching
 	default:
-		p.State = waiting
+		p.State = cluster.ProcessWaiting
 	}
 	m.status.Store(p)
 }

@@ -17,7 +17,7 @@ func TestOutOfMemory(t *testing.T) {
 	r.Spec.Operators[0].Memory = 64 << 20
 	s.put(r)
 	slot := slotOf(r)
-	p := s.shows(slot, waiting, func(p cluster.Process) bool { return p.Restarts > 0 })
+	p := s.shows(slot, cluster.ProcessWaiting, func(p cluster.Process) bool { return p.Restarts > 0 })
 	if p.Error != "OOM-killed, limit 128 MiB" { // 64 for lines, and 64 for count, which says nothing
 		t.Errorf("the error is %q", p.Error)
 	}

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/cluster/nimbus"
 )
 
@@ -38,7 +39,7 @@ func TestWithNimbus(t *testing.T) {
 	limit, stop := context.WithTimeout(t.Context(), 20*time.Second)
 	defer stop()
 	spec := s.record("words").Spec
-	r, err := cluster.Request[cluster.Record](limit, s.nc, s.p.API(cluster.Operate, cluster.VerbSubmit), cluster.SubmitRequest{
+	r, err := natscluster.Request[cluster.Record](limit, s.nc, s.p.API(cluster.Operate, cluster.VerbSubmit), cluster.SubmitRequest{
 		Spec: spec, Artefact: s.program, Args: []string{"beat"}, Workers: 2, Nonce: "once",
 	})
 	if err != nil {
@@ -47,7 +48,7 @@ func TestWithNimbus(t *testing.T) {
 	up := func() *cluster.HostHeartbeat {
 		b := s.last()
 		for _, p := range b.Workers {
-			if p.State != running || p.Slot.Instance != r.Instance {
+			if p.State != cluster.ProcessRunning || p.Slot.Instance != r.Instance {
 				return nil
 			}
 		}
@@ -65,7 +66,7 @@ func TestWithNimbus(t *testing.T) {
 		b := up()
 		return b != nil && b.Workers[0].Restarts == 1 && b.Workers[0].Slot == was.Slot
 	})
-	if _, err := cluster.Request[cluster.Record](limit, s.nc, s.p.API(cluster.Operate, cluster.VerbKill), cluster.KillRequest{Name: "words"}); err != nil {
+	if _, err := natscluster.Request[cluster.Record](limit, s.nc, s.p.API(cluster.Operate, cluster.VerbKill), cluster.KillRequest{Name: "words"}); err != nil {
 		t.Fatal(err)
 	}
 	s.within(20*time.Second, "no worker", func() bool { return len(s.last().Workers) == 0 })

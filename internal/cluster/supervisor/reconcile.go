@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // housekeeping is how often what nobody needs is removed.
@@ -62,7 +63,7 @@ func (s *Supervisor) watchRecords(ctx context.Context, changes chan<- cluster.Ch
 	case <-ctx.Done():
 		return nil
 	}
-	return cluster.OpenReader(s.nc, s.subjects).Watch(ctx, func(c cluster.Change) {
+	return natscluster.OpenReader(s.nc, s.subjects).Watch(ctx, func(c cluster.Change) {
 		select {
 		case changes <- c:
 		case <-ctx.Done():

@@ -12,7 +12,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
-	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/cluster"
 )
 
@@ -101,7 +100,7 @@ func (m *workerManager) launch(o *cluster.Assignment, jwt string) ([]byte, error
 	l := &cluster.Launch{
 		Slot: m.slot, Prefix: string(m.subjects), Servers: m.servers, CA: m.authority, Spec: r.Spec, Assignment: *o,
 		Parallel: r.Parallel, From: r.From,
-		Durability: r.Durability, Runtime: cluster.Runtime, Detection: m.detection(),
+		Durability: r.Durability, Runtime: cluster.Runtime, Detection: m.detection(), StopWait: m.cfg.StopWait,
 	}
 	if m.login != nil {
 		l.Login = cluster.Login{JWT: jwt, Seed: m.login.Seed}
@@ -235,7 +234,7 @@ func (m *workerManager) onHeartbeat(message *nats.Msg) {
 
 // fencedText says that a worker has ended because its tasks run elsewhere.
 func fencedText(e *ending) string {
-	text := checkpoint.ErrFenced.Error() + ": its tasks run elsewhere"
+	text := "fenced by a newer incarnation: its tasks run elsewhere"
 	if e.report.line != "" {
 		text += " (" + e.report.line + ")"
 	}

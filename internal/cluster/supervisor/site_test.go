@@ -19,6 +19,7 @@ import (
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/artefact"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/msgid"
 )
 
@@ -31,8 +32,8 @@ type site struct {
 	store, dir string
 	server     *embed.Server
 	nc         *nats.Conn
-	p          cluster.Subjects
-	leader     *cluster.Leadership
+	p          natscluster.Subjects
+	leader     *natscluster.Leadership
 	program    cluster.Artefact
 
 	mu     sync.Mutex
@@ -45,7 +46,7 @@ type site struct {
 // newSite starts one. Its tests mostly wait, so they do so side by side.
 func newSite(t *testing.T) *site {
 	t.Parallel()
-	s := &site{T: t, store: t.TempDir(), p: cluster.DefaultPrefix, asked: map[string]int{}}
+	s := &site{T: t, store: t.TempDir(), p: natscluster.DefaultPrefix, asked: map[string]int{}}
 	var err error
 	if s.dir, err = os.MkdirTemp("", "supervisor-"); err != nil { // t.TempDir's are closed to other users
 		t.Fatal(err)
@@ -56,11 +57,11 @@ func newSite(t *testing.T) *site {
 	t.Cleanup(func() { _ = os.RemoveAll(s.dir) })
 	s.serve("127.0.0.1:0")
 	t.Cleanup(func() { _ = s.server.Stop() })
-	if s.nc, err = s.connection().Connect("test", &cluster.User{}); err != nil {
+	if s.nc, err = s.connection().Connect("test", &natscluster.User{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.nc.Close)
-	if err := cluster.Setup(t.Context(), s.nc, s.p, 1); err != nil {
+	if err := natscluster.Setup(t.Context(), s.nc, s.p, 1); err != nil {
 		t.Fatal(err)
 	}
 	self, err := os.Executable()
@@ -70,7 +71,7 @@ func newSite(t *testing.T) *site {
 	if s.program, err = artefact.Put(t.Context(), s.nc, s.p, self, nil); err != nil {
 		t.Fatal(err)
 	}
-	if s.leader, err = cluster.Campaign(t.Context(), s.nc, s.p, "nimbus", 0); err != nil {
+	if s.leader, err = natscluster.Campaign(t.Context(), s.nc, s.p, "nimbus", 0); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.leader.Close() })
@@ -86,8 +87,8 @@ func (s *site) serve(listen string) {
 	}
 }
 
-func (s *site) connection() *cluster.Connection {
-	return &cluster.Connection{Servers: s.server.URL()}
+func (s *site) connection() *natscluster.Connection {
+	return &natscluster.Connection{Servers: s.server.URL()}
 }
 
 // listen notes what the supervisor says, and answers as a nimbus would.
@@ -247,9 +248,9 @@ func (s *site) hears(kind cluster.EventKind, text string) (found cluster.Event) 
 }
 
 // shows waits until the supervisor says that a worker is in a state, and as one may wish.
-func (s *site) shows(slot cluster.WorkerSlot, state string, and func(cluster.Process) bool) (found cluster.Process) {
+func (s *site) shows(slot cluster.WorkerSlot, state cluster.ProcessState, and func(cluster.Process) bool) (found cluster.Process) {
 	s.Helper()
-	s.within(20*time.Second, "worker "+slot.String()+" is "+state, func() bool {
+	s.within(20*time.Second, "worker "+slot.String()+" is "+string(state), func() bool {
 		for _, p := range s.last().Workers {
 			if p.Slot == slot && p.State == state && (and == nil || and(p)) {
 				found = p

@@ -16,12 +16,13 @@ import (
 
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/artefact"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // A Supervisor runs the workers of one host. Make it with New.
 type Supervisor struct {
 	cfg      Config
-	subjects cluster.Subjects
+	subjects natscluster.Subjects
 	dir      dir
 	owner    *owner
 	limits   *limiter
@@ -31,12 +32,12 @@ type Supervisor struct {
 	detects  atomic.Int64 // the detection time in ns
 
 	// What a Run has.
-	user      *cluster.User
+	user      *natscluster.User
 	nc        *nats.Conn
 	servers   string
 	authority []byte // PEM
 	cache     *artefact.Cache
-	events    *cluster.EventQueue
+	events    *natscluster.EventQueue
 	joined    chan struct{} // closed when a nimbus has let it join
 	rejoin    chan struct{} // it is connected again
 
@@ -148,7 +149,7 @@ func (s *Supervisor) renew() {
 
 // supervise begins everything, and waits until all has ended.
 func (s *Supervisor) supervise(ctx context.Context) error {
-	s.events = cluster.NewEventQueue(s.nc, s.subjects)
+	s.events = natscluster.NewEventQueue(s.nc, s.subjects)
 	helpers, stop := context.WithCancel(context.WithoutCancel(ctx)) // they end after the worker managers
 	var help sync.WaitGroup
 	defer help.Wait()

@@ -3,12 +3,18 @@ package worker
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/msgid"
 )
 
@@ -61,14 +67,18 @@ func (w *worker) heartbeat() *cluster.Heartbeat {
 func (m *member) status(still uint64) cluster.Task {
 	i := m.Info()
 	t := cluster.Task{
-		Alias: i.Alias, State: i.State.String(), Incarnation: i.Incarnation, Restarts: i.Restarts, Done: i.Done, Total: i.Total,
-		Retained: i.Retained, Blocked: i.Blocked, Counters: i.Counters, KeepsState: string(i.KeepsState), HasSnapshot: i.HasSnapshot,
+		Alias: i.Alias, State: cluster.TaskState(i.State.String()), Incarnation: i.Incarnation, Restarts: i.Restarts, Done: i.Done, Total: i.Total,
+		Retained: i.Retained, Blocked: i.Blocked, Counters: i.Counters, KeepsState: cluster.StateKind(i.KeepsState), HasSnapshot: i.HasSnapshot,
 	}
 	if still != 0 && i.Quiesced == still {
 		t.QuiescePositions = i.QuiescePositions
 	}
+	t.Dead, t.Dropped = i.Lost.Dead, i.Lost.Dropped
+	if i.State == task.Failed {
+		t.Failure = failure(i.Alias, i.Err)
+	}
 	if i.Err != nil {
-		t.Error = oneLine(i.Err)
+		t.Error, t.Fenced = oneLine(i.Err), errors.Is(i.Err, checkpoint.ErrFenced)
 	}
 	if i.LogError != nil {
 		t.LogError = oneLine(i.LogError)
@@ -84,4 +94,33 @@ func (w *worker) reportLogErrors(b *cluster.Heartbeat, full map[msgid.Alias]bool
 		}
 		full[t.Alias] = t.LogError != ""
 	}
+}
+
+// Bounds of a failure, in bytes.
+const (
+	maxTuple = 1000
+	maxCause = 2000
+)
+
+// failure returns the error of a task that has FAILED in the form of heartbeats.
+func failure(alias msgid.Alias, err error) *cluster.Failure {
+	f := &cluster.Failure{Task: alias}
+	if e := (*bolt.TupleError)(nil); errors.As(err, &e) {
+		f.Step, f.Tuple, err = e.Step, shorten(e.Tuple, maxTuple), e.Err
+		if e.ID != (msgid.ID{}) {
+			f.MessageID = e.ID.String()
+		}
+	}
+	f.Cause = oneLine(err)
+	if p := (*bolt.PanicError)(nil); errors.As(err, &p) {
+		f.Cause = shorten(fmt.Sprintf("panic: %v\n%s", p.Value, p.Stack), maxCause)
+	}
+	return f
+}
+
+func shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + " …"
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/strategies"
-	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/topology"
 )
 
@@ -33,19 +32,8 @@ func readLaunch(r io.Reader) (*cluster.Launch, error) {
 	if l.Runtime != cluster.Runtime {
 		return nil, fmt.Errorf("%w: the supervisor speaks version %.40q of the cluster's language, this program %q: build it with the library of the cluster's release", ErrRefused, l.Runtime, cluster.Runtime)
 	}
-	if err := l.Slot.Check(); err != nil {
-		return nil, err
-	}
-	if err := cluster.CheckName("prefix", l.Prefix, msgid.MaxName); err != nil {
-		return nil, err
-	}
-	if l.Assignment.Instance != l.Slot.Instance {
-		return nil, fmt.Errorf("worker: the order is for instance %.80q, the slot is of %s", string(l.Assignment.Instance), l.Slot.Instance)
-	}
-	if l.From != nil {
-		if err := l.From.Check(l.Slot.Instance); err != nil {
-			return nil, err
-		}
+	if err := l.Check(); err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
 	}
 	return l, nil
 }

@@ -129,15 +129,17 @@ func (w *worker) reconcile(ctx context.Context) (fenced *member) {
 			delete(w.members, alias)
 			w.log.Info("task has left", zap.Stringer("task", alias))
 		case !wanted[alias]:
-			m.leave()
+			m.leave(w.stopWait(), w.wakeUp)
 			settled = false
+			w.reportStuck(m)
 		case m.leaving: // it is wanted again, and starts anew when it has left
 			settled = false
 		case m.fenced():
 			fenced = m
 		case m.over() && !m.reported && ctx.Err() == nil:
 			m.reported = true
-			w.publish(cluster.Event{Kind: cluster.TaskFailed, Task: alias.String(), Text: "FAILED: " + oneLine(m.err)})
+			w.publish(cluster.Event{Kind: cluster.TaskFailed, Task: alias.String(), Text: "FAILED: " + oneLine(m.err), Failure: failure(alias, m.err)})
+			w.heartbeatSoon()
 		}
 	}
 	for alias := range wanted {
@@ -147,10 +149,26 @@ func (w *worker) reconcile(ctx context.Context) (fenced *member) {
 		}
 	}
 	if settled && w.revision.Swap(w.assignment.Revision) != w.assignment.Revision {
-		select {
-		case w.heartbeatNow <- struct{}{}:
-		default:
-		}
+		w.heartbeatSoon()
 	}
 	return fenced
+}
+
+// heartbeatSoon has a heartbeat sent at once.
+func (w *worker) heartbeatSoon() {
+	select {
+	case w.heartbeatNow <- struct{}{}:
+	default:
+	}
+}
+
+// reportStuck publishes, once, that a member which was told to end has not returned from its operator in time.
+func (w *worker) reportStuck(m *member) {
+	if m.reported || m.over() || time.Since(m.leftAt) < w.stopWait() {
+		return
+	}
+	m.reported = true
+	text := m.stuckText()
+	w.log.Warn("stuck", zap.Stringer("task", m.alias), zap.String("call", text))
+	w.publish(cluster.Event{Kind: cluster.TaskStuck, Task: m.alias.String(), Text: "told to stop, " + text})
 }

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,10 +19,11 @@ type member struct {
 	*task.Supervisor
 	alias    msgid.Alias
 	cancel   context.CancelFunc
-	leaving  bool // it has been told to end
-	reported bool // that it has FAILED
+	leaving  bool      // it has been told to end
+	leftAt   time.Time // when it was
+	reported bool      // that it has FAILED, or that it is stuck
 
-	done   chan struct{} // closed when it has ended; before that, nobody looks at what follows
+	done   chan struct{} // closed when it has ended; the fields below are set then
 	overAt time.Time
 	err    error
 }
@@ -39,13 +41,29 @@ func (m *member) over() bool {
 // fenced reports whether the member has ended since its next incarnation runs elsewhere.
 func (m *member) fenced() bool { return m.over() && errors.Is(m.err, checkpoint.ErrFenced) }
 
-// leave tells the member to end.
-func (m *member) leave() {
-	m.leaving = true
-	m.cancel()
+// leave tells the member to end, and calls late when it has not after a time. Only the first call counts.
+func (m *member) leave(wait time.Duration, late func()) {
+	if !m.leaving {
+		m.leaving, m.leftAt, m.reported = true, time.Now(), false
+		m.cancel()
+		time.AfterFunc(wait, late)
+	}
 }
 
-// start starts a member. What became of its last incarnation, the order says.
+// stuckText names the call of the operator from which the member has not returned.
+func (m *member) stuckText() string {
+	c := m.Calling()
+	text := fmt.Sprintf("operator %q, task %v ", m.alias.Operator, m.alias)
+	switch {
+	case c.Method == "":
+		return text + "has not ended"
+	case c.First == (msgid.ID{}):
+		return text + fmt.Sprintf("has not returned from %s for %d s", c.Method, int(c.For.Seconds()))
+	}
+	return text + fmt.Sprintf("has not returned from %s for %d s (it works on tuples %v to #%d)", c.Method, int(c.For.Seconds()), c.First, c.Last.Seq)
+}
+
+// start starts a member. The assignment says how its last incarnation was lost.
 func (w *worker) start(ctx context.Context, alias msgid.Alias) *member {
 	m := &member{alias: alias, done: make(chan struct{})}
 	ctx, m.cancel = context.WithCancel(ctx)

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // renew has the worker's JWT replaced when half its life is over, until ctx ends. The new one counts from the next
@@ -38,7 +39,7 @@ func (w *worker) askForJWT(ctx context.Context, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, max(limit, time.Second))
 	defer cancel()
 	slot := w.launch.Slot
-	reply, err := cluster.Request[cluster.LoginReply](ctx, w.nc, w.subjects.WorkerAPI(slot, cluster.VerbRenew),
+	reply, err := natscluster.Request[cluster.LoginReply](ctx, w.nc, w.subjects.WorkerAPI(slot, cluster.VerbRenew),
 		cluster.LoginRequest{Slot: slot, Key: w.user.Key()})
 	switch {
 	case err != nil:

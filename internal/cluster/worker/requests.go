@@ -9,13 +9,14 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // listen subscribes to what is said to the worker.
 func (w *worker) listen() error {
 	for verb, f := range map[string]nats.MsgHandler{cluster.VerbAssign: w.onAssignment, cluster.VerbCrash: w.onCrash, cluster.VerbSpec: w.onSpec} {
 		_, err := w.nc.Subscribe(w.subjects.Worker(w.launch.Slot, verb), func(m *nats.Msg) {
-			if !cluster.FromStream(m) {
+			if !natscluster.FromStream(m) {
 				f(m)
 			}
 		})
@@ -92,7 +93,7 @@ func (w *worker) refuse(m *nats.Msg, code cluster.ErrCode, text string) {
 }
 
 func (w *worker) answer(m *nats.Msg, header nats.Header, text string) {
-	if cluster.ValidReply(m.Reply) {
+	if natscluster.ValidReply(m.Reply) {
 		_ = m.RespondMsg(&nats.Msg{Header: header, Data: []byte(text)}) // who hears nothing asks again
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // still orders two workers to stand still, and returns where their tasks do.
@@ -53,7 +54,7 @@ func TestReshape(t *testing.T) {
 		t.Errorf("they stood still at %v, then at %v", stands, again)
 	}
 	for _, task := range s.beat(0).Tasks {
-		if want := map[string]string{"count": "keyed state"}[task.Alias.Operator]; task.KeepsState != want {
+		if want := map[string]cluster.StateKind{"count": "keyed state"}[task.Alias.Operator]; task.KeepsState != want {
 			t.Errorf("%s keeps %q, want %q", task.Alias, task.KeepsState, want)
 		}
 	}
@@ -61,12 +62,12 @@ func TestReshape(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	where := s.subjects.Worker(s.launch(0).Slot, cluster.VerbSpec)
-	_, err := cluster.Request[cluster.Spec](ctx, s.nc, where, cluster.SpecRequest{Parallel: map[string]int{"none": 4}})
+	_, err := natscluster.Request[cluster.Spec](ctx, s.nc, where, cluster.SpecRequest{Parallel: map[string]int{"none": 4}})
 	if err == nil || !strings.Contains(err.Error(), `no operator "none"`) {
 		t.Errorf("an operator that is not there: %v", err)
 	}
 	parallel := map[string]int{"split": 4}
-	spec, err := cluster.Request[cluster.Spec](ctx, s.nc, where, cluster.SpecRequest{Parallel: parallel})
+	spec, err := natscluster.Request[cluster.Spec](ctx, s.nc, where, cluster.SpecRequest{Parallel: parallel})
 	check(t, err)
 	if !spec.SameProgram(s.spec) || spec.Operator("split").Parallel != 4 || spec.Plan == s.spec.Plan {
 		t.Fatalf("the worker says that its program would be %+v", spec)

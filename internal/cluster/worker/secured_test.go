@@ -12,6 +12,7 @@ import (
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/auth"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/cluster/worker"
 	"github.com/askback/askback/internal/natstest"
 )
@@ -28,7 +29,7 @@ func TestSecured(t *testing.T) {
 	check(t, err)
 	natstest.Ready(t, natstest.Configured(t, filepath.Join(keys, "server-1.conf")))
 
-	conn := cluster.Connection{Servers: summary.Servers, CA: filepath.Join(keys, "ca.pem"), Creds: filepath.Join(keys, "nimbus.creds")}
+	conn := natscluster.Connection{Servers: summary.Servers, CA: filepath.Join(keys, "ca.pem"), Creds: filepath.Join(keys, "nimbus.creds")}
 	user, err := conn.User()
 	check(t, err)
 	nc, err := conn.Connect("nimbus", user)
@@ -42,7 +43,7 @@ func TestSecured(t *testing.T) {
 		_, err := natslog.Open(context.Background(), nc, natslog.Options{Topology: string(s.instance)})
 		return err == nil
 	})
-	check(t, cluster.Setup(t.Context(), nc, s.subjects, 1))
+	check(t, natscluster.Setup(t.Context(), nc, s.subjects, 1))
 	s.listen()
 
 	issuer, err := auth.ReadIssuer(filepath.Join(keys, "issuer.json"), s.subjects)
@@ -74,7 +75,7 @@ func TestSecured(t *testing.T) {
 	issueB(&more)
 	s.send(1, more)
 	s.under(1, "count.0")
-	if _, err := cluster.Request[struct{}](t.Context(), nc, s.subjects.Worker(b.Slot, cluster.VerbCrash), cluster.TaskRequest{Task: alias("count", 0)}); err != nil {
+	if _, err := natscluster.Request[struct{}](t.Context(), nc, s.subjects.Worker(b.Slot, cluster.VerbCrash), cluster.TaskRequest{Task: alias("count", 0)}); err != nil {
 		t.Error(err)
 	}
 	s.done(0, 1)

@@ -29,6 +29,7 @@ import (
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/cluster/worker"
 	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/internal/words"
@@ -89,7 +90,7 @@ type site struct {
 	t        *testing.T
 	servers  string
 	nc       *nats.Conn
-	subjects cluster.Subjects
+	subjects natscluster.Subjects
 	instance cluster.Instance
 	dir      string // for the topology's output
 	n        int64  // lines
@@ -114,7 +115,7 @@ func newSite(t *testing.T, n int64) *site {
 		beats: map[cluster.WorkerSlot]cluster.Heartbeat{}}
 	s.spec, err = worker.Describe(counting(s.dir, n), "backtrack", settings, 0)
 	check(t, err)
-	check(t, cluster.Setup(t.Context(), nc, s.subjects, 1))
+	check(t, natscluster.Setup(t.Context(), nc, s.subjects, 1))
 	s.makeLog()
 	s.listen()
 	return s
@@ -190,7 +191,7 @@ func (s *site) happened(kind cluster.EventKind) (events []cluster.Event) {
 
 func (s *site) events() []cluster.Event {
 	s.t.Helper()
-	events, err := cluster.ReadEvents(s.t.Context(), s.nc, s.subjects, string(s.instance), 0)
+	events, err := natscluster.ReadEvents(s.t.Context(), s.nc, s.subjects, string(s.instance), 0)
 	check(s.t, err)
 	return events
 }

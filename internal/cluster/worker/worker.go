@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/internal/strategies"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/spout"
@@ -67,14 +69,14 @@ type worker struct {
 	before   *topology.Plan // of launch.From; nil: there is none
 	plan     *topology.Plan
 	strategy *strategies.Implementation
-	user     *cluster.User
-	conn     *cluster.Connection
-	subjects cluster.Subjects
+	user     *natscluster.User
+	conn     *natscluster.Connection
+	subjects natscluster.Subjects
 	log      *logger
 	started  time.Time
 
 	nc        *nats.Conn
-	events    *cluster.EventQueue
+	events    *natscluster.EventQueue
 	transport *natschan.Transport
 	tasklog   checkpoint.Log // nil: the strategy has none
 	origin    checkpoint.Log // of launch.From
@@ -106,7 +108,7 @@ func newWorker(b *topology.Builder, l *cluster.Launch, out io.Writer) (*worker, 
 	}
 	w := &worker{
 		launch: l, builder: b, plan: plan, strategy: chosen, started: time.Now(), log: newLogger(out),
-		conn:         &cluster.Connection{Servers: l.Servers, Prefix: l.Prefix, CAPEM: l.CA, Login: l.Login},
+		conn:         &natscluster.Connection{Servers: l.Servers, Prefix: l.Prefix, CAPEM: l.CA, Login: l.Login},
 		wake:         make(chan struct{}, 1),
 		heartbeatNow: make(chan struct{}, 1),
 		opened:       make(chan error, 1),
@@ -129,8 +131,18 @@ func newWorker(b *topology.Builder, l *cluster.Launch, out io.Writer) (*worker, 
 	return w, w.apply(&l.Assignment)
 }
 
-// stopTimeout is how long tasks have to end.
-const stopTimeout = 5 * time.Second
+// Bounds of the time that tasks have to end. It is shorter than the supervisor's, so that the worker can report which task
+// has not ended before it is killed.
+const (
+	defaultStopWait = 5 * time.Second
+	reportTime      = 500 * time.Millisecond
+)
+
+// stopWait is how long tasks have to end.
+func (w *worker) stopWait() time.Duration {
+	all := cmp.Or(w.launch.StopWait, defaultStopWait)
+	return max(all-reportTime, all/2)
+}
 
 // run connects, follows orders until there is an end, and lets go of everything.
 func (w *worker) run(ctx context.Context) error {
@@ -161,22 +173,28 @@ func (w *worker) runEvents() (end func()) {
 	return func() { stop(); <-ended }
 }
 
-// wait waits for all that was started, for a while.
+// wait waits until all goroutines of the worker have ended, or returns an error that names the tasks that have not.
 func (w *worker) wait() error {
 	ended := make(chan struct{})
 	go func() { w.group.Wait(); close(ended) }()
 	select {
 	case <-ended:
 		return nil
-	case <-time.After(stopTimeout):
+	case <-time.After(w.stopWait()):
 	}
 	var stuck []string
-	for alias, m := range w.members {
-		if !m.over() {
-			stuck = append(stuck, alias.String())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range w.plan.Tasks {
+		if m := w.members[t.Alias]; m != nil && !m.over() {
+			stuck = append(stuck, m.stuckText())
+			w.publish(cluster.Event{Kind: cluster.TaskStuck, Task: t.Alias.String(), Text: "told to stop, " + m.stuckText()})
 		}
 	}
-	return fmt.Errorf("worker: operators do not return: %s", strings.Join(stuck, ", "))
+	if len(stuck) == 0 {
+		return nil
+	}
+	return fmt.Errorf("worker: told to stop, %s: an operator must return when its context ends", strings.Join(stuck, "; "))
 }
 
 func (w *worker) close() {
@@ -197,7 +215,7 @@ func (w *worker) openControl(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w.nc, w.events = nc, cluster.NewEventQueue(nc, w.subjects)
+		w.nc, w.events = nc, natscluster.NewEventQueue(nc, w.subjects)
 		if err = w.listen(); err != nil {
 			nc.Close()
 			w.nc = nil
@@ -254,7 +272,7 @@ func (w *worker) retry(ctx context.Context, what string, do func() error) error 
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return nil
-		case errors.Is(err, cluster.ErrInsecure), errors.Is(err, cluster.ErrCredentials), errors.Is(err, channel.ErrAddress), errors.As(err, &config):
+		case errors.Is(err, natscluster.ErrInsecure), errors.Is(err, natscluster.ErrCredentials), errors.Is(err, channel.ErrAddress), errors.As(err, &config):
 			return fmt.Errorf("worker: %s: %w", what, err)
 		}
 		w.log.Warn("cannot "+what+" yet", zap.Error(err))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // Two workers share a topology, over TCP.
@@ -228,7 +229,7 @@ func TestCrash(t *testing.T) {
 	ask := func(operator string, index int) error {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		_, err := cluster.Request[struct{}](ctx, s.nc, s.subjects.Worker(slot, cluster.VerbCrash), cluster.TaskRequest{Task: alias(operator, index)})
+		_, err := natscluster.Request[struct{}](ctx, s.nc, s.subjects.Worker(slot, cluster.VerbCrash), cluster.TaskRequest{Task: alias(operator, index)})
 		return err
 	}
 	if err := ask("count", 1); err != nil {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // An Attempt is what was tried, and what came of it.
@@ -100,7 +101,7 @@ type sneak struct {
 	key    string
 }
 
-func connect(c *cluster.Connection) (*sneak, error) {
+func connect(c *natscluster.Connection) (*sneak, error) {
 	u, err := c.User()
 	if err != nil {
 		return nil, err
@@ -145,7 +146,7 @@ func (s *sneak) listen(subject string) Attempt {
 
 // attack tries what would harm the victim.
 func attack(l *cluster.Launch) (all []Attempt) {
-	s, err := connect(&cluster.Connection{Servers: l.Servers, Prefix: l.Prefix, CAPEM: l.CA, Login: l.Login})
+	s, err := connect(&natscluster.Connection{Servers: l.Servers, Prefix: l.Prefix, CAPEM: l.CA, Login: l.Login})
 	if err != nil {
 		return []Attempt{{"connect", err.Error()}}
 	}
@@ -194,7 +195,7 @@ func attack(l *cluster.Launch) (all []Attempt) {
 
 // lie says what is not so where the worker may speak. That it may is no harm: nobody believes it.
 func (s *sneak) lie(l *cluster.Launch) (all []Attempt) {
-	p, own := cluster.Subjects(l.Prefix), l.Slot
+	p, own := natscluster.Subjects(l.Prefix), l.Slot
 	host, slot, _ := strings.Cut(*target, ".")
 	n, _ := strconv.Atoi(slot)
 	theirs := cluster.WorkerSlot{Instance: cluster.Instance(*victim), Supervisor: host, Number: n}

@@ -17,7 +17,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // tool does one of:
@@ -41,7 +41,7 @@ func tool() error {
 	case "search":
 		return search(args[1:])
 	}
-	s, err := connect(&cluster.Connection{Servers: *server, Creds: *creds, CA: *ca})
+	s, err := connect(&natscluster.Connection{Servers: *server, Creds: *creds, CA: *ca})
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func replace(ctx context.Context, s *sneak, sha, path string) error {
 	if err != nil {
 		return err
 	}
-	store, err := js.ObjectStore(ctx, cluster.Subjects(cluster.DefaultPrefix).Artefacts())
+	store, err := js.ObjectStore(ctx, natscluster.Subjects(natscluster.DefaultPrefix).Artefacts())
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/schedule"
+	"github.com/askback/askback/msgid"
 )
 
 // A Config says how a Core judges.
@@ -34,9 +35,10 @@ type Core struct {
 type topology struct {
 	record         *cluster.Record
 	revision       uint64
-	workers        map[schedule.Slot]*worker // one for each placement
-	killAt         time.Time                 // as this process's clock runs: the wall's may jump
-	quiescingSince time.Time                 // when it began to come to a standstill, likewise
+	workers        map[schedule.Slot]*worker  // one for each placement
+	lost           map[msgid.Alias]lostTuples // as heartbeats reported them
+	killAt         time.Time                  // as this process's clock runs: the wall's may jump
+	quiescingSince time.Time                  // when it began to come to a standstill, likewise
 }
 
 // A Write is what is to become of a record.
@@ -107,7 +109,7 @@ func (c *Core) Stored(now time.Time, w *Write, revision uint64) {
 		delete(c.pending, w.Name)
 	}
 	if t == nil {
-		t = &topology{workers: map[schedule.Slot]*worker{}}
+		t = &topology{workers: map[schedule.Slot]*worker{}, lost: map[msgid.Alias]lostTuples{}}
 		c.topologies[w.Name] = t
 	}
 	if t.record == nil || !t.record.KillAt.Equal(w.Record.KillAt) {

@@ -2,11 +2,11 @@ package core_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/msgid"
 )
@@ -208,7 +208,7 @@ func TestFails(t *testing.T) {
 func TestFencedIsNotFailed(t *testing.T) {
 	w := newWorld(t, "a")
 	w.submit("words", 1)
-	w.state[count0], w.problem[count0] = "FAILED", "task count.0: "+checkpoint.ErrFenced.Error()
+	w.state[count0], w.problem[count0], w.fenced[count0] = cluster.StateFailed, "task count.0: fenced", true
 	w.pass(5 * time.Second)
 	if r := w.core.Record("words"); r.Status != cluster.Active {
 		t.Errorf("%s, %q", r.Status, r.Reason)
@@ -232,15 +232,65 @@ func TestRefusedByItsSupervisor(t *testing.T) {
 }
 
 // A worker that gave up a task which has come back to it meanwhile is told again.
-func TestFencedInItsOwnSeat(t *testing.T) {
+func TestFencedInItsOwnSlot(t *testing.T) {
 	w := newWorld(t, "a")
 	r := w.submit("words", 1)
 	w.pass(3 * time.Second)
 	before := w.records["words"].Revision
-	w.process["x"] = cluster.Process{Slot: r.WorkerSlot(&r.Placement[0]), State: "failed", Error: "exit status 75: bye"}
+	w.process["x"] = cluster.Process{Slot: r.WorkerSlot(&r.Placement[0]), State: cluster.ProcessFailed, Error: "its tasks run elsewhere", Fenced: true}
 	w.pass(time.Second)
 	delete(w.process, "x")
 	if after := w.records["words"]; after.Revision == before || after.Record.Status != cluster.Active {
 		t.Errorf("revision %d, then %d; %s", before, after.Revision, after.Record.Status)
+	}
+}
+
+// A task that has FAILED leaves its error in the record, until the topology is tried again.
+func TestFailureIsKept(t *testing.T) {
+	w := newWorld(t, "a")
+	w.submit("words", 1)
+	failure := &cluster.Failure{Task: count0, MessageID: "lines.0>count.0#7", Tuple: "word=x", Cause: "no"}
+	w.state[count0], w.problem[count0], w.failure[count0] = cluster.StateFailed, "task count.0 could not", failure
+	w.pass(cluster.HeartbeatEvery)
+	r := w.core.Record("words")
+	if r.Status != cluster.Failed || r.Failure == nil || *r.Failure != *failure || !strings.Contains(r.Reason, "task count.0 could not") {
+		t.Fatalf("%s, %q, %+v", r.Status, r.Reason, r.Failure)
+	}
+	if s := w.core.List(w.now).Topologies[0]; s.Failure == nil || s.Failure.Cause != "no" {
+		t.Errorf("the list has %+v", s.Failure)
+	}
+	if _, kept := w.core.Lost("words"); kept == nil {
+		t.Error("explain does not get the failure")
+	}
+	write, _, err := w.core.Activate(w.now, "words", true)
+	if err != nil || write.Record.Failure != nil || write.Record.Reason != "" {
+		t.Errorf("tried again: %v, %+v", err, write)
+	}
+}
+
+// Lost tuples are counted per operator: through restores, which report less for a moment, and when the topology is complete.
+func TestLostTuples(t *testing.T) {
+	w := newWorld(t, "a")
+	w.submit("words", 1)
+	all := w.core.Record("words").Spec.Tasks()
+	w.lost[count0] = [2]uint64{3, 10}
+	w.pass(cluster.HeartbeatEvery)
+	w.lost[count0] = [2]uint64{0, 12}
+	w.pass(cluster.HeartbeatEvery)
+	want := []cluster.LostTuples{{Operator: "count", Dead: 3, Dropped: 12}}
+	if got := w.core.List(w.now).Topologies[0].Lost; !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	for _, alias := range all {
+		w.state[alias] = cluster.StateComplete
+	}
+	w.pass(2 * cluster.HeartbeatEvery)
+	r := w.core.Record("words")
+	if r.Status != cluster.Completed || !slices.Equal(r.LostTuples, want) || !strings.Contains(r.Reason, "3 tuples became dead letters, 12 were dropped") {
+		t.Errorf("%s, %q, %+v", r.Status, r.Reason, r.LostTuples)
+	}
+	w.lead()
+	if d, err := w.core.Describe(w.now, "words"); err != nil || !slices.Equal(d.Lost, want) {
+		t.Errorf("after a failover: %v, %+v", err, d)
 	}
 }

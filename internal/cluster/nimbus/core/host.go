@@ -65,12 +65,6 @@ func (c *Core) reportSilentHosts(now time.Time) {
 	}
 }
 
-// Bounds of what a supervisor may say of itself.
-const (
-	maxSlots = 10_000
-	maxTags  = 100
-)
-
 // Join decides whether a supervisor may join. It returns the host as it is to be stored; Joined is told when it is.
 func (c *Core) Join(now time.Time, h *cluster.Host) (*cluster.Host, error) {
 	if err := checkHost(h); err != nil {
@@ -110,17 +104,8 @@ func checkHost(h *cluster.Host) error {
 	if h.Runtime != cluster.Runtime {
 		return conflict("supervisor %.80q has runtime %.20q, and this nimbus has %q: upgrade the older of the two", h.Name, h.Runtime, cluster.Runtime)
 	}
-	if err := cluster.CheckName("supervisor", h.Name, msgid.MaxName); err != nil {
+	if err := h.Check(); err != nil {
 		return badRequest("%v", err)
-	}
-	if h.Slots < 0 || h.Slots > maxSlots || h.CPU < 0 || h.Memory < 0 || len(h.Tags) > maxTags {
-		return badRequest("supervisor %s has %d slots, %d %% of a core, %d bytes and %d tags: want 0 to %d slots, nothing negative, and at most %d tags",
-			h.Name, h.Slots, h.CPU, h.Memory, len(h.Tags), maxSlots, maxTags)
-	}
-	for _, tag := range h.Tags {
-		if err := cluster.CheckName("tag", tag, msgid.MaxName); err != nil {
-			return badRequest("%v", err)
-		}
 	}
 	return nil
 }

@@ -35,11 +35,12 @@ func TestTwoSupervisorsOfOneName(t *testing.T) {
 func TestJoinIsChecked(t *testing.T) {
 	w := newWorld(t)
 	for name, h := range map[string]cluster.Host{
-		`runtime "2"`:         {Name: "a", Runtime: "2"},
-		"want 1 to 64":        {Name: "a.b", Runtime: cluster.Runtime},
-		"nothing negative":    {Name: "a", Runtime: cluster.Runtime, Slots: -1},
-		"tag":                 {Name: "a", Runtime: cluster.Runtime, Tags: []string{"a b"}},
-		`this nimbus has "1"`: {Name: "a", Runtime: "0"},
+		`runtime "2"`:           {Name: "a", Runtime: "2"},
+		"want 1 to 64":          {Name: "a.b", Runtime: cluster.Runtime},
+		"nothing negative":      {Name: "a", Runtime: cluster.Runtime, Slots: 1, CPU: -1},
+		"want 1 to 10000 slots": {Name: "a", Runtime: cluster.Runtime},
+		"tag":                   {Name: "a", Runtime: cluster.Runtime, Slots: 1, Tags: []string{"a b"}},
+		`this nimbus has "1"`:   {Name: "a", Runtime: "0"},
 	} {
 		if _, err := w.core.Join(w.now, &h); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%+v: %v", h, err)

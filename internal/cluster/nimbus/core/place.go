@@ -11,7 +11,6 @@ import (
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/schedule"
 	"github.com/askback/askback/msgid"
-	grouping "github.com/askback/askback/topology"
 )
 
 // losses says of each lost worker why, by its slot.
@@ -129,7 +128,7 @@ func (t *topology) schedulerTopology() schedule.Topology {
 // real traffic before a topology runs, and nothing moves later because it differs.
 func weight(e *cluster.Edge) int64 {
 	switch e.Grouping {
-	case grouping.All.String(), grouping.LocalOrShuffle.String():
+	case cluster.GroupingAll, cluster.GroupingLocalOrShuffle:
 		return 1000 // each target takes all; of a local one that is so if it is at hand
 	}
 	return max(1, 1000/int64(e.Targets))

@@ -25,13 +25,10 @@ func (c *Core) find(name string) (*topology, error) {
 	return nil, notFound("no topology is called %s", name)
 }
 
-// maxWait bounds how long the end of a topology may take.
-const maxWait = 24 * time.Hour
-
 // Kill decides about the end of a topology. Without a Write, the record is as it is to be, or was at its end.
 func (c *Core) Kill(now time.Time, q *cluster.KillRequest) (*Write, *cluster.Record, error) {
-	if q.Wait < 0 || q.Wait > maxWait {
-		return nil, nil, badRequest("wait %v: want 0 to %v", q.Wait, maxWait)
+	if err := q.Check(); err != nil {
+		return nil, nil, badRequest("%v", err)
 	}
 	t, err := c.find(q.Name)
 	if err != nil {
@@ -111,14 +108,14 @@ func (c *Core) Activate(now time.Time, name string, active bool) (*Write, *clust
 		return nil, nil, conflict("%s: it cannot become %s", statusSince(t.record), to)
 	}
 	next := t.change()
-	next.Status, next.Since, next.Reason = to, wall(now), ""
+	next.Status, next.Since, next.Reason, next.Failure = to, wall(now), "", nil
 	return t.write(next, cluster.Event{At: next.Since, Kind: cluster.StatusChanged, Text: string(to)}), next, nil
 }
 
 // Rebalance decides how a topology is placed afresh.
 func (c *Core) Rebalance(now time.Time, q *cluster.RebalanceRequest) (*Write, *cluster.Record, error) {
-	if q.Workers < 0 || q.Workers > maxWorkers {
-		return nil, nil, badRequest("%d workers: want 1 to %d", q.Workers, maxWorkers)
+	if err := q.Check(); err != nil {
+		return nil, nil, badRequest("%v", err)
 	}
 	t, err := c.find(q.Name)
 	if err != nil {
@@ -165,24 +162,16 @@ func (c *Core) with(r *cluster.Record) *Core {
 	return &what
 }
 
-// Bounds of a request for another level of logs.
-const (
-	levelFor    = 10 * time.Minute // unless it is said
-	maxLevelFor = 24 * time.Hour
-)
-
-var levels = []string{"debug", "info", "warn", "error"}
+// levelFor is how long another level of logs lasts by default.
+const levelFor = 10 * time.Minute
 
 // Level decides how much the workers of a topology log for a while.
 func (c *Core) Level(now time.Time, q *cluster.LevelRequest) (*Write, *cluster.Record, error) {
-	if !slices.Contains(levels, q.Level) {
-		return nil, nil, badRequest("level %.20q: there are %s", q.Level, strings.Join(levels, ", "))
+	if err := q.Check(); err != nil {
+		return nil, nil, badRequest("%v", err)
 	}
 	if q.For == 0 {
 		q.For = levelFor
-	}
-	if q.For < 0 || q.For > maxLevelFor {
-		return nil, nil, badRequest("level %s for %v: want at most %v", q.Level, q.For, maxLevelFor)
 	}
 	t, err := c.find(q.Name)
 	if err != nil {

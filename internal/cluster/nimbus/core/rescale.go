@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
-	"github.com/askback/askback/internal/task"
-	grouping "github.com/askback/askback/topology"
 )
 
 // Other numbers of tasks. The topology becomes another instance, in steps, each of them one write:
@@ -32,7 +30,7 @@ const minQuiesceTimeout = 30 * time.Second
 // CheckRescale decides whether a topology's numbers of tasks may change. It returns the worker to ask for its Spec, and all
 // numbers that differ from the program's. With a Record, there is nothing to do, or it is under way.
 func (c *Core) CheckRescale(now time.Time, q *cluster.RebalanceRequest) (slot cluster.WorkerSlot, parallel map[string]int, r *cluster.Record, err error) {
-	if err := cluster.CheckParallelism(q.Parallel); err != nil {
+	if err := q.Check(); err != nil {
 		return slot, nil, nil, badRequest("%v", err)
 	}
 	t, err := c.find(q.Name)
@@ -82,7 +80,7 @@ func (c *Core) checkRescale(now time.Time, t *topology, parallel map[string]int)
 			return conflict("operator %s: only bolts can have another number of tasks", name)
 		}
 		for _, e := range spec.Edges {
-			if e.To == name && e.Grouping == grouping.Direct.String() {
+			if e.To == name && e.Grouping == cluster.GroupingDirect {
 				return conflict("operator %s is sent to by Direct: %s names its tasks by number", name, e.From)
 			}
 		}
@@ -128,9 +126,9 @@ func rescaleObstacle(spec *cluster.Spec, all []cluster.Task, parallel map[string
 			changes = false
 		}
 		switch {
-		case its.State == task.Finishing.String() || its.State == task.Complete.String():
+		case its.State == cluster.StateFinishing || its.State == cluster.StateComplete:
 			return fmt.Sprintf("task %s has come to its end: what ends does not change any more", its.Alias)
-		case its.KeepsState == string(task.Anchored):
+		case its.KeepsState == cluster.AnchoredState:
 			return fmt.Sprintf("operator %s has %s: its topology cannot go on under another", its.Alias.Operator, its.KeepsState)
 		case changes && its.KeepsState != "":
 			return fmt.Sprintf("operator %s keeps %s, which cannot be divided anew: only operators that keep nothing can have another number of tasks", its.Alias.Operator, its.KeepsState)
@@ -234,7 +232,7 @@ func (t *topology) completeRescale(now time.Time) *Write {
 		}
 	}
 	next.Instance, next.Spec, next.Parallel = r.Rescale.Instance, r.Rescale.Spec, r.Rescale.Parallel
-	next.From, next.Rescale, next.Placement, next.Shortage = from, nil, nil, ""
+	next.From, next.Rescale, next.Placement, next.Shortage, next.LostTuples = from, nil, nil, "", t.lostBeforeRescale(&r.Rescale.Spec)
 	text := parallelismChange(&r.Spec, &next.Spec)
 	return &Write{Name: r.Spec.Name, Record: next, Events: []cluster.Event{
 		{At: wall(now), Kind: cluster.StatusChanged, Instance: r.Instance, Text: "goes on as " + string(next.Instance) + ": " + text},

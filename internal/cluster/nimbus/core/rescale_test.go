@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
-	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/msgid"
 )
 
@@ -39,7 +38,7 @@ func begun(t *testing.T, adjust func(*cluster.Spec)) *world {
 		t.Fatal(err)
 	}
 	w.write(w.core.Accept(w.now, s, "anna", "process"))
-	w.keeps["count"] = string(task.KeyState)
+	w.keeps["count"] = "keyed state"
 	w.pass(2 * cluster.HeartbeatEvery)
 	return w
 }
@@ -183,7 +182,7 @@ func TestReshapeGivenUp(t *testing.T) {
 	}
 	// A task that comes to its end while the others come to a standstill.
 	w.reshape(4)
-	w.state[msgid.Alias{Operator: "lines"}] = task.Complete.String()
+	w.state[msgid.Alias{Operator: "lines"}] = cluster.StateComplete
 	w.pass(cluster.HeartbeatEvery)
 	if r := w.core.Record("words"); r.Rescale != nil || !strings.Contains(r.Reason, "lines.0 has come to its end") {
 		t.Errorf("%+v", r)
@@ -220,8 +219,8 @@ func TestReshapeRefused(t *testing.T) {
 		"with workers":     {parallel: map[string]int{"split": 3}, workers: 3, code: cluster.CodeBadRequest, says: "one after the other"},
 		"another strategy": {adjust: func(s *cluster.Spec) { s.Strategy = "barrier" }, code: cluster.CodeConflict, says: "only with backtrack"},
 		"direct":           {adjust: func(s *cluster.Spec) { s.Edges[0].Grouping = "direct" }, code: cluster.CodeConflict, says: "by Direct"},
-		"anchored sink":    {before: func(w *world) { w.keeps["count"] = string(task.Anchored) }, code: cluster.CodeConflict, says: "operator count"},
-		"its own state":    {before: func(w *world) { w.keeps["split"] = string(task.OwnState) }, code: cluster.CodeConflict, says: "state of its own"},
+		"anchored sink":    {before: func(w *world) { w.keeps["count"] = cluster.AnchoredState }, code: cluster.CodeConflict, says: "operator count"},
+		"its own state":    {before: func(w *world) { w.keeps["split"] = "state of its own" }, code: cluster.CodeConflict, says: "state of its own"},
 		"end of input":     {before: func(w *world) { w.state[msgid.Alias{Operator: "lines"}] = "complete" }, code: cluster.CodeConflict, says: "come to its end"},
 		"killing":          {before: func(w *world) { w.kill("words", time.Minute) }, code: cluster.CodeConflict, says: "cannot change"},
 		"a worker unheard": {before: func(w *world) {
@@ -254,5 +253,28 @@ func TestReshapeRefused(t *testing.T) {
 	_, _, err := w.core.StartRescale(w.now, &cluster.RebalanceRequest{Name: "words", Parallel: map[string]int{"split": 4}}, cluster.NewInstance("words"), &spec)
 	if refused(err) != cluster.CodeConflict || !strings.Contains(err.Error(), "not the same") {
 		t.Errorf("%v", err)
+	}
+}
+
+// The counts of lost tuples survive other numbers of tasks, whose tasks begin empty.
+func TestLostTuplesOfARescale(t *testing.T) {
+	w := begun(t, nil)
+	split, count := msgid.Alias{Operator: "split"}, msgid.Alias{Operator: "count"}
+	w.lost[split], w.lost[count] = [2]uint64{1, 20}, [2]uint64{0, 5}
+	w.pass(cluster.HeartbeatEvery)
+	as := w.reshape(4)
+	w.stand(7)
+	for range 50 {
+		if w.core.Record("words").Instance == as {
+			break
+		}
+		w.pass(100 * time.Millisecond)
+	}
+	w.lost[split] = [2]uint64{0, 2} // the new tasks', before their first heartbeat
+	w.pass(time.Second)
+	d, err := w.core.Describe(w.now, "words")
+	want := []cluster.LostTuples{{Operator: "split", Dead: 1, Dropped: 22}, {Operator: "count", Dropped: 5}}
+	if err != nil || !slices.Equal(d.Lost, want) {
+		t.Errorf("%v, %+v, want %+v", err, d.Lost, want)
 	}
 }

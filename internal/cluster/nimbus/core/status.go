@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
-	"github.com/askback/askback/internal/recovery"
-	"github.com/askback/askback/internal/task"
 )
 
 // changeStatus returns the changes of status that follow from the time and from what workers tell.
@@ -38,15 +36,15 @@ func (c *Core) changeStatus(now time.Time) (writes []Write) {
 }
 
 func (c *Core) changeTaskStatus(now time.Time, t *topology) *Write {
-	if reason := t.failureReason(); reason != "" {
+	if reason, failure := t.failureReason(); reason != "" {
 		next := t.change()
-		next.Status, next.Since, next.Reason, next.Rescale = cluster.Failed, wall(now), reason, nil
+		next.Status, next.Since, next.Reason, next.Failure, next.Rescale = cluster.Failed, wall(now), reason, failure, nil
 		return t.write(next, cluster.Event{At: next.Since, Kind: cluster.StatusChanged, Text: "failed: " + reason})
 	}
 	if c.complete(now, t) {
 		next := t.change()
 		next.Status, next.Since, next.Reason = cluster.Completed, wall(now), t.summary(now)
-		next.Placement, next.Shortage, next.Rescale = nil, "", nil
+		next.Placement, next.Shortage, next.Rescale, next.LostTuples = nil, "", nil, t.lostTuples()
 		return t.write(next, cluster.Event{At: next.Since, Kind: cluster.StatusChanged, Text: "completed: " + next.Reason})
 	}
 	return nil
@@ -55,24 +53,24 @@ func (c *Core) changeTaskStatus(now time.Time, t *topology) *Write {
 // maxReason bounds a reason, in bytes: an error may hold a stack.
 const maxReason = 2000
 
-// failureReason returns why a topology cannot go on, "" if it can.
-func (t *topology) failureReason() string {
+// failureReason returns why a topology cannot go on, "" if it can; and the error of the task that has failed, if one has.
+func (t *topology) failureReason() (reason string, failure *cluster.Failure) {
 	for i := range t.record.Placement {
 		p := &t.record.Placement[i]
 		w := t.workers[slot(p)]
 		if w.startFailures >= maxStartFailures {
-			return shorten("worker " + slot(p).String() + " cannot run: " + w.process.Error)
+			return shorten("worker " + slot(p).String() + " cannot run: " + w.process.Error), nil
 		}
 		if w.heartbeat == nil || w.heartbeat.Revision < t.revision { // it may yet begin again what has failed
 			continue
 		}
 		for _, now := range w.heartbeat.Tasks {
-			if now.State == task.Failed.String() && slices.Contains(p.Tasks, now.Alias) && !fenced(now.Error) {
-				return shorten(taskFailure(&now))
+			if now.State == cluster.StateFailed && slices.Contains(p.Tasks, now.Alias) && !now.Fenced {
+				return shorten(taskFailure(&now)), now.Failure
 			}
 		}
 	}
-	return ""
+	return "", nil
 }
 
 // clearStartFailures has supervisors say anew which workers cannot run.
@@ -108,7 +106,7 @@ func (c *Core) complete(now time.Time, t *topology) bool {
 		}
 		for _, alias := range p.Tasks {
 			if !slices.ContainsFunc(w.heartbeat.Tasks, func(its cluster.Task) bool {
-				return its.Alias == alias && its.State == task.Complete.String()
+				return its.Alias == alias && its.State == cluster.StateComplete
 			}) {
 				return false
 			}
@@ -121,7 +119,7 @@ func (c *Core) complete(now time.Time, t *topology) bool {
 // summary tells what a topology has done. The counters are those of the processes that have come to the end: what was
 // done before a worker was lost is told by the events.
 func (t *topology) summary(now time.Time) string {
-	var sum recovery.Counters
+	var sum cluster.Counters
 	tasks := 0
 	for _, w := range t.workers {
 		for i := range w.heartbeat.Tasks {
@@ -129,15 +127,19 @@ func (t *topology) summary(now time.Time) string {
 			tasks++
 		}
 	}
-	return fmt.Sprintf("all %d tasks complete after %v; the last processes have consumed %d tuples and emitted %d",
-		tasks, now.Sub(t.record.Submitted).Round(time.Millisecond), sum.Consumed, sum.Emitted)
+	lost := ""
+	if dead, dropped := cluster.SumLost(t.lostTuples()); dead+dropped > 0 {
+		lost = fmt.Sprintf("; %d tuples became dead letters, %d were dropped", dead, dropped)
+	}
+	return fmt.Sprintf("all %d tasks complete after %v; the last processes have consumed %d tuples and emitted %d%s",
+		tasks, now.Sub(t.record.Submitted).Round(time.Millisecond), sum.Consumed, sum.Emitted, lost)
 }
 
 // reissue returns the same record once more if a worker gave up a task that is nevertheless its own: it has been
 // elsewhere meanwhile, and its supervisor waits for another order.
 func (t *topology) reissue(now time.Time) *Write {
 	for _, w := range t.workers {
-		if w.process != nil && w.process.State == "failed" && fenced(w.process.Error) && now.Sub(w.since) > 4*cluster.HeartbeatEvery {
+		if w.process != nil && w.process.State == cluster.ProcessFailed && w.process.Fenced && now.Sub(w.since) > 4*cluster.HeartbeatEvery {
 			w.since, w.process = now, nil
 			return t.write(t.change())
 		}

@@ -1,13 +1,10 @@
 package core
 
 import (
-	"encoding/hex"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
-	"github.com/askback/askback/msgid"
 )
 
 // A Submission is a topology that is being prepared: its name is taken, and it has no record yet.
@@ -19,8 +16,8 @@ type Submission struct {
 // Admit decides whether a submission may be prepared. If it was made already, it returns its record; if it is being
 // prepared, the same Submission, with first false.
 func (c *Core) Admit(q *cluster.SubmitRequest) (s *Submission, first bool, r *cluster.Record, err error) {
-	if err := checkSubmit(q); err != nil {
-		return nil, false, nil, err
+	if err := q.Check(); err != nil {
+		return nil, false, nil, badRequest("%v", err)
 	}
 	name := q.Spec.Name
 	if t := c.topologies[name]; t != nil {
@@ -71,41 +68,4 @@ func (c *Core) Reject(s *Submission) {
 	if name := s.Request.Spec.Name; c.pending[name] == s {
 		delete(c.pending, name)
 	}
-}
-
-// Bounds of a submission.
-const (
-	maxWorkers = 10_000
-	maxArgs    = 1000
-	maxArgSize = 64 << 10 // bytes of all arguments
-)
-
-func checkSubmit(q *cluster.SubmitRequest) error {
-	if err := q.Spec.Check(); err != nil {
-		return badRequest("%v", err)
-	}
-	if err := cluster.CheckName("nonce", q.Nonce, msgid.MaxName); err != nil {
-		return badRequest("%v", err)
-	}
-	if sum, err := hex.DecodeString(q.Artefact.SHA256); err != nil || len(sum) != 32 || strings.ToLower(q.Artefact.SHA256) != q.Artefact.SHA256 || q.Artefact.Size <= 0 {
-		return badRequest("artefact %.80q of %d bytes: want a SHA-256 in lower-case hex, and a size", q.Artefact.SHA256, q.Artefact.Size)
-	}
-	if q.Workers < 0 || q.Workers > maxWorkers || len(q.Tags) > maxTags {
-		return badRequest("%d workers with %d tags: want 1 to %d workers, and at most %d tags", q.Workers, len(q.Tags), maxWorkers, maxTags)
-	}
-	for _, tag := range q.Tags {
-		if err := cluster.CheckName("tag", tag, msgid.MaxName); err != nil {
-			return badRequest("%v", err)
-		}
-	}
-	size := 0
-	for _, arg := range q.Args {
-		if size += len(arg); strings.ContainsRune(arg, 0) {
-			return badRequest("argument %.80q holds a zero byte", arg)
-		}
-	}
-	if len(q.Args) > maxArgs || size > maxArgSize {
-		return badRequest("%d arguments of %d bytes: want at most %d of %d; put more into a file", len(q.Args), size, maxArgs, maxArgSize)
-	}
-	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
-	"github.com/askback/askback/internal/task"
 )
 
 // List returns the cluster at a glance.
@@ -39,6 +38,7 @@ func (c *Core) summarise(now time.Time, t *topology) cluster.Summary {
 	return cluster.Summary{
 		Name: r.Spec.Name, Instance: r.Instance, Status: r.Status, Reason: r.Reason, Submitted: r.Submitted,
 		Workers: len(r.Placement), Tasks: len(r.Spec.Tasks()), Healthy: c.healthy(now, t), Shortage: r.Shortage,
+		Lost: t.lostTuples(), Failure: r.Failure,
 	}
 }
 
@@ -51,7 +51,7 @@ func (c *Core) healthy(now time.Time, t *topology) (n int) {
 			continue
 		}
 		for _, its := range w.heartbeat.Tasks {
-			if its.State != task.Failed.String() && slices.Contains(p.Tasks, its.Alias) {
+			if its.State != cluster.StateFailed && slices.Contains(p.Tasks, its.Alias) {
 				n++
 			}
 		}
@@ -70,7 +70,7 @@ func (c *Core) Describe(now time.Time, name string) (*cluster.Description, error
 	if err != nil {
 		return nil, err
 	}
-	d := &cluster.Description{Record: *t.record, Workers: []cluster.WorkerStatus{}}
+	d := &cluster.Description{Record: *t.record, Workers: []cluster.WorkerStatus{}, Lost: t.lostTuples()}
 	for i := range t.record.Placement {
 		p := &t.record.Placement[i]
 		w := t.workers[slot(p)]
@@ -87,7 +87,7 @@ func (c *Core) workerState(now time.Time, w *worker) string {
 	case c.responsive(now, w) && (w.process == nil || w.process.State == "running"):
 		return "running"
 	case w.process != nil && w.process.State != "running":
-		return w.process.State
+		return string(w.process.State)
 	case c.silence(now, w.since, w.lastHeartbeat) < c.cfg.Detection:
 		return "starting"
 	}

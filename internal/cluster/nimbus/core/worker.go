@@ -1,11 +1,8 @@
 package core
 
 import (
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/schedule"
 )
@@ -35,6 +32,7 @@ func (c *Core) WorkerHeartbeat(now time.Time, b *cluster.Heartbeat) {
 		return
 	}
 	w.lastHeartbeat, w.heartbeat, w.lossReported = now, b, false
+	t.countLost(b)
 }
 
 // outdated reports whether a heartbeat is of a process that another has replaced in its slot. Only while that one is heard:
@@ -60,21 +58,12 @@ func (c *Core) noteProcesses(b *cluster.HostHeartbeat) {
 			continue
 		}
 		w.process = p
-		if p.State != "failed" || fenced(p.Error) {
+		if p.State != cluster.ProcessFailed || p.Fenced {
 			w.startFailures = 0
 			continue
 		}
 		w.startFailures++
 	}
-}
-
-// exitFenced is how a supervisor says that a worker has ended because its tasks run elsewhere.
-var exitFenced = "exit status " + strconv.Itoa(cluster.ExitFenced)
-
-// fenced reports whether an error, of a task or of a worker, says that it runs elsewhere. That is no failure of the
-// topology.
-func fenced(text string) bool {
-	return strings.Contains(text, checkpoint.ErrFenced.Error()) || strings.HasPrefix(text, exitFenced)
 }
 
 // lost reports whether a worker is given up, and why: neither it nor its supervisor has been heard for long.

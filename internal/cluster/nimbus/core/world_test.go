@@ -26,23 +26,27 @@ type world struct {
 	revision uint64
 	records  map[string]cluster.Change
 	hosts    map[string]cluster.Host
-	silent   map[string]bool            // hosts, with their workers
-	apart    bool                       // hosts beat at different moments
-	state    map[msgid.Alias]string     // of tasks; "" is running
-	problem  map[msgid.Alias]string     // of tasks
+	silent   map[string]bool                   // hosts, with their workers
+	apart    bool                              // hosts beat at different moments
+	state    map[msgid.Alias]cluster.TaskState // of tasks; "" is running
+	problem  map[msgid.Alias]string            // of tasks
+	fenced   map[msgid.Alias]bool
+	failure  map[msgid.Alias]*cluster.Failure
+	lost     map[msgid.Alias][2]uint64  // dead and dropped tuples
 	dead     map[string]bool            // workers that do not beat, by slot, and supervisors, by name
 	process  map[string]cluster.Process // what supervisors say of workers, by slot
 	events   []cluster.Event
-	keeps    map[string]string      // what operators keep
-	stands   map[msgid.Alias]uint64 // where tasks stand still when they are to
-	rooted   bool                   // all tasks have snapshots of their own
+	keeps    map[string]cluster.StateKind // what operators keep
+	stands   map[msgid.Alias]uint64       // where tasks stand still when they are to
+	rooted   bool                         // all tasks have snapshots of their own
 }
 
 func newWorld(f fatal, hosts ...string) *world {
 	w := &world{
 		fatal: f, now: time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC), records: map[string]cluster.Change{}, hosts: map[string]cluster.Host{},
-		silent: map[string]bool{}, state: map[msgid.Alias]string{}, problem: map[msgid.Alias]string{}, dead: map[string]bool{},
-		process: map[string]cluster.Process{}, keeps: map[string]string{}, stands: map[msgid.Alias]uint64{},
+		silent: map[string]bool{}, state: map[msgid.Alias]cluster.TaskState{}, problem: map[msgid.Alias]string{}, fenced: map[msgid.Alias]bool{},
+		failure: map[msgid.Alias]*cluster.Failure{}, lost: map[msgid.Alias][2]uint64{}, dead: map[string]bool{},
+		process: map[string]cluster.Process{}, keeps: map[string]cluster.StateKind{}, stands: map[msgid.Alias]uint64{},
 	}
 	w.lead()
 	for _, name := range hosts {
@@ -121,7 +125,8 @@ func (w *world) beat(name string) {
 				if state == "" {
 					state = "running"
 				}
-				t := cluster.Task{Alias: alias, State: state, Error: w.problem[alias], Incarnation: 1, KeepsState: w.keeps[alias.Operator], HasSnapshot: w.rooted}
+				t := cluster.Task{Alias: alias, State: state, Error: w.problem[alias], Fenced: w.fenced[alias], Failure: w.failure[alias], Dead: w.lost[alias][0], Dropped: w.lost[alias][1],
+					Incarnation: 1, KeepsState: w.keeps[alias.Operator], HasSnapshot: w.rooted}
 				if r.Record.Rescale != nil {
 					t.QuiescePositions = w.stands[alias]
 				}

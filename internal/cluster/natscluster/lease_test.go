@@ -1,4 +1,4 @@
-package cluster
+package natscluster
 
 import (
 	"context"
@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/askback/askback/internal/cluster"
 )
 
 const shortTTL = 300 * time.Millisecond
 
-// Of several candidates one leads; another does as soon as it steps down, with the next epoch.
+// One of several candidates leads; when it steps down, another does at once, with the next epoch.
 func TestOneLeads(t *testing.T) {
 	nc := serveOne(t)
 	ctx, stop := context.WithCancel(limit(t))
@@ -56,7 +58,7 @@ func TestOneLeads(t *testing.T) {
 	}
 }
 
-// A leader that ends without a word is replaced after its TTL, and not before.
+// A leader that ends without releasing its lease is replaced after its TTL, and not before.
 func TestLeaseExpires(t *testing.T) {
 	nc := serveOne(t)
 	for _, ttl := range []time.Duration{shortTTL, LeaseTTL} {
@@ -78,7 +80,7 @@ func TestLeaseExpires(t *testing.T) {
 	}
 }
 
-// A leader that cannot renew its lease ends before anybody else leads, and says why.
+// A leader that cannot renew its lease ends before another leads, and reports why.
 func TestCannotRenew(t *testing.T) {
 	nc := serveOne(t)
 	own, err := nats.Connect("", nats.InProcessServer(inProcess(t)), nats.NoReconnect())
@@ -127,7 +129,7 @@ func TestBucketLost(t *testing.T) {
 	if err := Setup(limit(t), nc, prefix, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.PutRecord(limit(t), record("x", 2)); !errors.Is(err, ErrDeposed) {
+	if _, err := l.PutRecord(limit(t), record("x", 2)); !errors.Is(err, cluster.ErrDeposed) {
 		t.Errorf("a write: %v, want ErrDeposed", err)
 	}
 	next := lead(t, nc, "b", shortTTL)
@@ -136,7 +138,7 @@ func TestBucketLost(t *testing.T) {
 	}
 }
 
-// Without a bucket, or without it any more, a candidate says so: somebody has to make it.
+// A missing bucket ends a campaign with ErrNotSetUp, also if it vanishes meanwhile.
 func TestCampaignWithoutBucket(t *testing.T) {
 	nc := serveOne(t)
 	lead(t, nc, "a", 0)
@@ -147,7 +149,7 @@ func TestCampaignWithoutBucket(t *testing.T) {
 	if _, err := Campaign(limit(t), nc, prefix, "b", shortTTL); !errors.Is(err, ErrNotSetUp) {
 		t.Errorf("%v, want ErrNotSetUp", err)
 	}
-	if _, err := Campaign(limit(t), nc, prefix, "b c", 0); !errors.Is(err, ErrName) {
+	if _, err := Campaign(limit(t), nc, prefix, "b c", 0); !errors.Is(err, cluster.ErrName) {
 		t.Errorf("%v, want ErrName", err)
 	}
 	ctx, cancel := context.WithTimeout(limit(t), 10*time.Millisecond)
@@ -169,14 +171,14 @@ func usurp(t *testing.T, b *Bucket, name string) *Leadership {
 		if err == nil {
 			return l
 		}
-		if !errors.Is(err, errConflict) && !errors.Is(err, ErrUnknown) || ctx.Err() != nil {
+		if !errors.Is(err, errConflict) && !errors.Is(err, cluster.ErrUnknown) || ctx.Err() != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// Two leaders write at random; the server itself refuses the older one's. So what survives is the newest epoch's, whatever
-// each of them believes.
+// Two leaders write at random; the server itself rejects the older one's writes. So the newest epoch's writes survive,
+// whatever each of them believes.
 func TestInterleavings(t *testing.T) {
 	nc := serveOne(t)
 	rounds := 1500
@@ -203,7 +205,7 @@ func interleave(t *testing.T, open func() *Bucket, rounds int, disturb func(roun
 		both.Go(func() {
 			for i := range writes {
 				revision, err := old.PutRecord(limit(t), record("x", i))
-				if errors.Is(err, ErrDeposed) {
+				if errors.Is(err, cluster.ErrDeposed) {
 					deposed++
 					return
 				}
@@ -234,7 +236,7 @@ func interleave(t *testing.T, open func() *Bucket, rounds int, disturb func(roun
 		if err != nil || len(records) != 1 || records[0].Record.Epoch != next.epoch || records[0].Record.Workers != 1000 {
 			t.Fatalf("round %d: epoch %d reads %+v, %v", round, next.epoch, records, err)
 		}
-		if err := old.DeleteRecord(limit(t), "x"); !errors.Is(err, ErrDeposed) {
+		if err := old.DeleteRecord(limit(t), "x"); !errors.Is(err, cluster.ErrDeposed) {
 			t.Fatalf("round %d: the old leader deletes: %v", round, err)
 		}
 		old = next

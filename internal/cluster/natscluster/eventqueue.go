@@ -1,4 +1,4 @@
-package cluster
+package natscluster
 
 import (
 	"context"
@@ -11,20 +11,16 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/msgid"
 )
 
-// ClusterEvents is what events of no topology are kept under.
-const ClusterEvents = "cluster"
-
 const (
 	maxQueuedEvents = 256
-	maxEventText    = 4 << 10 // bytes
-	maxEventAsked   = 32 << 10
-	drainTimeout    = time.Second // for what is queued when Run ends
+	drainTimeout    = time.Second // for events that are queued when Run ends
 )
 
-// EventQueue tells events: they are kept in a queue until the stream of events has them. It is safe for concurrent use.
+// An EventQueue keeps events until the stream of events has stored them. It is safe for concurrent use.
 type EventQueue struct {
 	nc *nats.Conn
 	p  Subjects
@@ -40,12 +36,12 @@ func NewEventQueue(nc *nats.Conn, p Subjects) *EventQueue {
 	return &EventQueue{nc: nc, p: p, wake: make(chan struct{}, 1)}
 }
 
-// Publish queues an event. It never waits. At is now unless it is set; an event without an Instance is the cluster's.
-func (e *EventQueue) Publish(event Event) {
+// Publish queues an event. It never blocks. At is now unless it is set; an event without an Instance is the cluster's.
+func (e *EventQueue) Publish(event cluster.Event) {
 	if event.At.IsZero() {
 		event.At = time.Now()
 	}
-	of := ClusterEvents
+	of := cluster.ClusterEvents
 	if event.Instance != "" {
 		of = string(event.Instance)
 		if event.Instance.Check() != nil {
@@ -53,12 +49,7 @@ func (e *EventQueue) Publish(event Event) {
 			return
 		}
 	}
-	event.Text = shorten(event.Text, maxEventText)
-	if r := event.Recovery; r != nil && len(r.Asked) > maxEventAsked {
-		short := *r
-		short.Asked = shorten(r.Asked, maxEventAsked)
-		event.Recovery = &short
-	}
+	event.Shorten()
 	data, err := json.Marshal(event)
 	if err != nil {
 		e.drop(1)
@@ -79,7 +70,7 @@ func (e *EventQueue) Publish(event Event) {
 	}
 }
 
-// Dropped returns how many events were lost: the stream of events could not be reached for too long, or refused them.
+// Dropped returns the number of lost events: the stream of events could not be reached for too long, or rejected them.
 func (e *EventQueue) Dropped() uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -92,7 +83,7 @@ func (e *EventQueue) drop(n int) {
 	e.dropped += uint64(n)
 }
 
-// Run sends what is queued until ctx ends, and then for a second at most what is left.
+// Run sends queued events until ctx ends, and then the remaining ones for a second at most.
 func (e *EventQueue) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if !e.send(ctx) {
@@ -112,7 +103,7 @@ func (e *EventQueue) Run(ctx context.Context) {
 	e.queue = nil
 }
 
-// send sends the oldest event until it is stored, refused or pushed out; it reports false if there is none.
+// send sends the oldest event until it is stored, rejected or pushed out; it reports false if there is none.
 func (e *EventQueue) send(ctx context.Context) bool {
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		e.mu.Lock()
@@ -123,7 +114,7 @@ func (e *EventQueue) send(ctx context.Context) bool {
 		m := e.queue[0]
 		e.mu.Unlock()
 		_, err := publish(ctx, e.nc, m)
-		if err != nil && errors.Is(err, ErrUnknown) {
+		if err != nil && errors.Is(err, cluster.ErrUnknown) {
 			if sleep(ctx, pause) != nil {
 				return true
 			}
@@ -141,29 +132,29 @@ func (e *EventQueue) send(ctx context.Context) bool {
 	}
 }
 
-// maxEventsRead bounds what is read of one instance, in bytes: a worker may write what it likes.
+// maxEventsRead bounds the events of one instance that are read, in bytes: a worker may write anything.
 const maxEventsRead = 8 << 20
 
 // ReadEvents returns the newest events of an instance, or of ClusterEvents, oldest first, and at most limit, or fewer if
 // they are very long. A limit of 0 is 1000.
-func ReadEvents(ctx context.Context, nc *nats.Conn, p Subjects, of string, limit int) ([]Event, error) {
+func ReadEvents(ctx context.Context, nc *nats.Conn, p Subjects, of string, limit int) ([]cluster.Event, error) {
 	if of == "" {
-		of = ClusterEvents
+		of = cluster.ClusterEvents
 	}
-	if err := CheckName("instance", of, msgid.MaxName); err != nil {
+	if err := cluster.CheckName("instance", of, msgid.MaxName); err != nil {
 		return nil, err
 	}
 	if limit <= 0 {
 		limit = 1000
 	}
 	limit = min(limit, eventsEach)
-	var found []Event
+	var found []cluster.Event
 	var bytes []int // of each
 	total := 0
 	_, err := readStream(ctx, nc, p.Events(), p.Event(of), 0, func(m message) error {
-		var e Event
+		var e cluster.Event
 		if json.Unmarshal(m.data, &e) != nil {
-			return nil // a worker may write what it likes there
+			return nil // a worker may write anything there
 		}
 		found, bytes, total = append(found, e), append(bytes, len(m.data)), total+len(m.data)
 		for len(found) > limit || total > maxEventsRead {
@@ -176,12 +167,4 @@ func ReadEvents(ctx context.Context, nc *nats.Conn, p Subjects, of string, limit
 		return nil, fmt.Errorf("cluster: events of %s: %w", of, err)
 	}
 	return found, nil
-}
-
-// shorten cuts a text that is too long.
-func shorten(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + " …"
 }

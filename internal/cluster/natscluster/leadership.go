@@ -1,4 +1,4 @@
-package cluster
+package natscluster
 
 import (
 	"context"
@@ -12,24 +12,25 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/msgid"
 )
 
-// A Leadership is one nimbus leading, for one epoch. It implements Writer. Its methods may be called from any goroutine;
-// Close it when it is over, by whatever cause.
+// A Leadership is the right of one nimbus to write, for one epoch. It implements cluster.Writer. Its methods may be called
+// from any goroutine; Close it when it is over, for whatever cause.
 //
-// Each write is conditional on the sequence number of the epoch's key: the server itself refuses what a leader writes that
-// was paused or cut off and has not noticed that another has taken over. If the bucket is lost and made anew, the
-// leader is deposed too: everything starts over from what is there.
+// Each write is conditional on the sequence number of the epoch's key: the server itself rejects the writes of a leader
+// that was paused or cut off and has not noticed that another has taken over. If the bucket is lost and made anew, the
+// leader is deposed too: everything starts over from the new bucket.
 type Leadership struct {
 	*Bucket
 	epoch uint64
 	fence uint64 // revision of the epoch's key
 	lease *lease
 
-	// writing holds one token: JetStream with replicas refuses two writes at once that are conditional on the same.
+	// writing holds one token: JetStream with replicas rejects two concurrent writes with the same condition.
 	writing chan struct{}
-	// unsettled is a write of whose fate nothing is known. The next one waits for it: it might overtake it.
+	// inDoubt is a write whose outcome is unknown. The next write waits for it, since it might overtake it.
 	inDoubt *nats.Msg
 
 	ctx    context.Context // ends with the leadership
@@ -38,7 +39,7 @@ type Leadership struct {
 	close  sync.Once
 }
 
-var _ Writer = (*Leadership)(nil)
+var _ cluster.Writer = (*Leadership)(nil)
 
 func newLeadership(b *Bucket, lease *lease, epoch, fence uint64) *Leadership {
 	l := &Leadership{Bucket: b, epoch: epoch, fence: fence, lease: lease, writing: make(chan struct{}, 1)}
@@ -50,13 +51,13 @@ func newLeadership(b *Bucket, lease *lease, epoch, fence uint64) *Leadership {
 
 func (l *Leadership) start() { l.keeper.Go(l.keep) }
 
-// keep renews the lease until it cannot in time, or the leadership ends otherwise.
+// keep renews the lease until a renewal is late, or the leadership ends otherwise.
 func (l *Leadership) keep() {
 	every := l.lease.claim.TTL / 3
 	for pause := every; ; {
 		left := time.Until(l.lease.until)
 		if left <= 0 {
-			l.end(fmt.Errorf("%w, or may: the lease could not be renewed for %v", ErrDeposed, l.lease.claim.TTL))
+			l.end(fmt.Errorf("%w, or may: the lease could not be renewed for %v", cluster.ErrDeposed, l.lease.claim.TTL))
 		}
 		if sleep(l.ctx, min(pause, left)) != nil {
 			return
@@ -74,13 +75,13 @@ func (l *Leadership) keep() {
 			pause = every / 10
 		}
 		cancel()
-		if errors.Is(err, ErrDeposed) || closed(err) {
+		if errors.Is(err, cluster.ErrDeposed) || closed(err) {
 			l.end(err)
 		}
 	}
 }
 
-// check asks who leads.
+// check returns ErrDeposed if another leads.
 func (l *Leadership) check(ctx context.Context) error {
 	e, err := l.last(ctx, epochKey)
 	if err != nil {
@@ -89,7 +90,7 @@ func (l *Leadership) check(ctx context.Context) error {
 	if e.revision != l.fence {
 		var leader claim
 		_ = json.Unmarshal(e.data, &leader)
-		return fmt.Errorf("%w: %.80q, epoch %d", ErrDeposed, leader.Name, leader.Epoch)
+		return fmt.Errorf("%w: %.80q, epoch %d", cluster.ErrDeposed, leader.Name, leader.Epoch)
 	}
 	return nil
 }
@@ -97,10 +98,10 @@ func (l *Leadership) check(ctx context.Context) error {
 // Epoch implements Writer.
 func (l *Leadership) Epoch() uint64 { return l.epoch }
 
-// Done is closed when the leadership is over: nobody else leads before.
+// Done is closed when the leadership is over. No other nimbus leads before that.
 func (l *Leadership) Done() <-chan struct{} { return l.ctx.Done() }
 
-// Err returns why the leadership is over, and nil while it is not.
+// Err returns why the leadership is over, and nil before that.
 func (l *Leadership) Err() error {
 	if l.ctx.Err() == nil {
 		return nil
@@ -108,7 +109,7 @@ func (l *Leadership) Err() error {
 	return context.Cause(l.ctx)
 }
 
-// ErrClosed: the Leadership was closed.
+// ErrClosed occurs after Close.
 var ErrClosed = errors.New("cluster: leadership closed")
 
 // Close ends the leadership and gives the lease up, so that another candidate need not wait for it to expire.
@@ -128,7 +129,7 @@ func (l *Leadership) Close() error {
 }
 
 // PutRecord implements Writer. It sets the record's Epoch.
-func (l *Leadership) PutRecord(ctx context.Context, r *Record) (uint64, error) {
+func (l *Leadership) PutRecord(ctx context.Context, r *cluster.Record) (uint64, error) {
 	if err := r.Instance.Check(); err != nil {
 		return 0, err
 	}
@@ -138,15 +139,15 @@ func (l *Leadership) PutRecord(ctx context.Context, r *Record) (uint64, error) {
 
 // DeleteRecord implements Writer.
 func (l *Leadership) DeleteRecord(ctx context.Context, name string) error {
-	if err := CheckName("topology", name, MaxName); err != nil {
+	if err := cluster.CheckName("topology", name, cluster.MaxName); err != nil {
 		return err
 	}
 	return l.remove(ctx, recordKey+name)
 }
 
 // PutHost implements Writer.
-func (l *Leadership) PutHost(ctx context.Context, h *Host) error {
-	if err := CheckName("supervisor", h.Name, msgid.MaxName); err != nil {
+func (l *Leadership) PutHost(ctx context.Context, h *cluster.Host) error {
+	if err := cluster.CheckName("supervisor", h.Name, msgid.MaxName); err != nil {
 		return err
 	}
 	_, err := l.put(ctx, hostKey+h.Name, h)
@@ -155,7 +156,7 @@ func (l *Leadership) PutHost(ctx context.Context, h *Host) error {
 
 // DeleteHost implements Writer.
 func (l *Leadership) DeleteHost(ctx context.Context, name string) error {
-	if err := CheckName("supervisor", name, msgid.MaxName); err != nil {
+	if err := cluster.CheckName("supervisor", name, msgid.MaxName); err != nil {
 		return err
 	}
 	return l.remove(ctx, hostKey+name)
@@ -171,7 +172,7 @@ func (l *Leadership) put(ctx context.Context, key string, value any) (uint64, er
 	return l.write(ctx, m)
 }
 
-// remove leaves a mark for those who watch, which expires.
+// remove leaves a marker for watchers, which expires.
 func (l *Leadership) remove(ctx context.Context, key string) error {
 	m := nats.NewMsg(l.subject(key))
 	m.Header.Set(operation, "PURGE")
@@ -181,8 +182,8 @@ func (l *Leadership) remove(ctx context.Context, key string) error {
 	return err
 }
 
-// write stores a message if this is still the newest epoch. When ctx ends before that is known (ErrUnknown), the message
-// may be stored yet, but before any later one.
+// write stores a message if this is still the newest epoch. When ctx ends before the outcome is known (ErrUnknown), the
+// message may still be stored, but before any later one.
 func (l *Leadership) write(ctx context.Context, m *nats.Msg) (revision uint64, err error) {
 	ctx, cancel := l.bound(ctx)
 	defer cancel()
@@ -206,14 +207,14 @@ func (l *Leadership) write(ctx context.Context, m *nats.Msg) (revision uint64, e
 	return revision, nil
 }
 
-// writeUntilKnown sends a message until it is known what became of it. Its id has the server store it once at most.
+// writeUntilKnown sends a message until its outcome is known. By its id the server stores it at most once.
 func (l *Leadership) writeUntilKnown(ctx context.Context, m *nats.Msg) (uint64, error) {
 	l.inDoubt = m
 	for pause := time.Millisecond; ; pause = min(2*pause, errorPause) {
 		revision, err := publish(ctx, l.nc, m)
 		if errors.Is(err, errConflict) {
 			if err = l.check(ctx); err == nil {
-				err = ErrUnknown // a candidate's try was under way just then: not stored yet
+				err = cluster.ErrUnknown // a candidate's try was under way just then: not stored yet
 			}
 		}
 		switch {
@@ -221,13 +222,13 @@ func (l *Leadership) writeUntilKnown(ctx context.Context, m *nats.Msg) (uint64, 
 			l.inDoubt = nil
 			l.floor.Store(revision)
 			return revision, nil
-		case errors.Is(err, ErrDeposed):
+		case errors.Is(err, cluster.ErrDeposed):
 			l.inDoubt = nil
 			l.end(err)
 			return 0, err
 		case ctx.Err() != nil:
-			return 0, fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
-		case !errors.Is(err, ErrUnknown):
+			return 0, fmt.Errorf("%w: %w", cluster.ErrUnknown, context.Cause(ctx))
+		case !errors.Is(err, cluster.ErrUnknown):
 			l.inDoubt = nil
 			return 0, err
 		}
@@ -235,7 +236,7 @@ func (l *Leadership) writeUntilKnown(ctx context.Context, m *nats.Msg) (uint64, 
 	}
 }
 
-// bound returns a context that ends with the leadership too.
+// bound returns a context that also ends with the leadership.
 func (l *Leadership) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	both, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })
@@ -243,7 +244,7 @@ func (l *Leadership) bound(ctx context.Context) (context.Context, context.Cancel
 }
 
 // Records implements Reader.
-func (l *Leadership) Records(ctx context.Context) ([]Change, error) {
+func (l *Leadership) Records(ctx context.Context) ([]cluster.Change, error) {
 	ctx, cancel := l.bound(ctx)
 	defer cancel()
 	c, err := l.Bucket.Records(ctx)
@@ -251,14 +252,14 @@ func (l *Leadership) Records(ctx context.Context) ([]Change, error) {
 }
 
 // Hosts implements Reader.
-func (l *Leadership) Hosts(ctx context.Context) ([]Host, error) {
+func (l *Leadership) Hosts(ctx context.Context) ([]cluster.Host, error) {
 	ctx, cancel := l.bound(ctx)
 	defer cancel()
 	h, err := l.Bucket.Hosts(ctx)
 	return h, withCause(ctx, err)
 }
 
-// withCause adds why a context ended to an error.
+// withCause adds to an error why its context ended.
 func withCause(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", context.Cause(ctx), err)

@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"errors"
@@ -7,23 +7,29 @@ import (
 	"strings"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 	"github.com/askback/askback/msgid"
 )
 
-// A route says which channels are tapped: "split>count", "split.0>count.1", "split:errors>count".
-type route struct {
+// A Route selects channels between two operators: "split>count", "split.0>count.1", "split:errors>count".
+type Route struct {
 	from, stream, to string
 	source, target   int // tasks; -1 is all
 }
 
-// errRoute: the argument is no route.
-var errRoute = errors.New("want source>target, such as 'split>count', 'split.0>count.1' or 'split:errors>count' (in quotes, for the shell)")
+// RouteOf returns the route of all channels of an edge.
+func RouteOf(e *cluster.Edge) Route {
+	return Route{from: e.From, stream: e.Stream, to: e.To, source: -1, target: -1}
+}
 
-// parseRoute reads a route.
-func parseRoute(text string) (r route, err error) {
+// ErrRoute occurs when a text is not a route.
+var ErrRoute = errors.New("want source>target, such as 'split>count', 'split.0>count.1' or 'split:errors>count' (in quotes, for the shell)")
+
+// ParseRoute reads a route.
+func ParseRoute(text string) (r Route, err error) {
 	from, to, ok := strings.Cut(text, ">")
 	if !ok {
-		return r, fmt.Errorf("%.200q: %w", text, errRoute)
+		return r, fmt.Errorf("%.200q: %w", text, ErrRoute)
 	}
 	from, stream, named := strings.Cut(from, ":")
 	if named {
@@ -55,7 +61,7 @@ func parseEnd(text string) (operator string, task int, err error) {
 }
 
 // String returns the text form.
-func (r route) String() string {
+func (r Route) String() string {
 	end := func(operator string, task int) string {
 		if task < 0 {
 			return operator
@@ -70,7 +76,7 @@ func (r route) String() string {
 }
 
 // subject returns where the frames of the route's channels travel.
-func (r route) subject(prefix cluster.Subjects, i cluster.Instance) string {
+func (r Route) subject(prefix natscluster.Subjects, i cluster.Instance) string {
 	index := func(task int) string {
 		if task < 0 {
 			return "*"
@@ -81,18 +87,18 @@ func (r route) subject(prefix cluster.Subjects, i cluster.Instance) string {
 }
 
 // edge returns the edge of a topology that the route is on.
-func (r route) edge(s *cluster.Spec) (*cluster.Edge, error) {
+func (r Route) edge(s *cluster.Spec) (*cluster.Edge, error) {
 	var found *cluster.Edge
 	var there []string
 	for i := range s.Edges {
 		e := &s.Edges[i]
-		there = append(there, route{from: e.From, stream: e.Stream, to: e.To, source: -1, target: -1}.String())
+		there = append(there, RouteOf(e).String())
 		if e.From == r.from && e.To == r.to && e.Stream == r.stream {
 			found = e
 		}
 	}
 	if found == nil {
-		return nil, fmt.Errorf("%s has no edge %s: there are %s", s.Name, route{r.from, r.stream, r.to, -1, -1}, strings.Join(there, " "))
+		return nil, fmt.Errorf("%s has no edge %s: there are %s", s.Name, Route{r.from, r.stream, r.to, -1, -1}, strings.Join(there, " "))
 	}
 	from := s.Operator(r.from)
 	if from == nil || r.source >= from.Parallel || r.target >= found.Targets {
@@ -102,7 +108,7 @@ func (r route) edge(s *cluster.Spec) (*cluster.Edge, error) {
 }
 
 // channel returns the channel of that number, if it is one of the route's.
-func (r route) channel(e *cluster.Edge, sources int, number uint32) (c msgid.Channel, ok bool) {
+func (r Route) channel(e *cluster.Edge, sources int, number uint32) (c msgid.Channel, ok bool) {
 	n := int64(number) - int64(e.First)
 	if n < 0 || n >= int64(sources)*int64(e.Targets) {
 		return c, false

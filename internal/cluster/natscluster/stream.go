@@ -1,4 +1,4 @@
-package cluster
+package natscluster
 
 import (
 	"cmp"
@@ -13,15 +13,14 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/askback/askback/internal/cluster"
 )
 
-// ErrUnknown: there was no answer. What was asked may have been done, or not.
-var ErrUnknown = errors.New("cluster: no answer from JetStream")
-
-// ErrNotSetUp: a bucket or stream of the cluster does not exist. Start a nimbus, which makes them: see Setup.
+// ErrNotSetUp occurs when a bucket or stream of the cluster does not exist. A nimbus makes them at its start: see Setup.
 var ErrNotSetUp = errors.New("cluster: not set up")
 
-// tryTimeout is how long one question to JetStream may take. A server that is killed answers none.
+// tryTimeout is how long one request to JetStream may take. A server that is killed answers none.
 const tryTimeout = time.Second
 
 // A message is one of a stream.
@@ -32,7 +31,7 @@ type message struct {
 	data     []byte
 }
 
-// A getRequest asks for messages of a stream by its get and direct get.
+// A getRequest is a request for messages of a stream, by get or direct get.
 type getRequest struct {
 	Seq      uint64 `json:"seq,omitempty"`
 	NextFor  string `json:"next_by_subj,omitempty"`
@@ -41,14 +40,14 @@ type getRequest struct {
 	MaxBytes int    `json:"max_bytes,omitempty"`
 }
 
-// A batch stays well below the bounds of the client's subscription, which would drop what is beyond them.
+// A batch stays well below the bounds of the client's subscription, which drops messages beyond them.
 const (
 	batchCount = 1024
 	batchBytes = 8 << 20
 )
 
-// readStream gives a stream's messages on a subject from a sequence number on, oldest first, as any replica has them. It
-// returns the sequence number to go on with.
+// readStream calls f for a stream's messages on a subject from a sequence number on, oldest first, as any replica has them.
+// It returns the sequence number to go on with.
 func readStream(ctx context.Context, nc *nats.Conn, stream, subject string, from uint64, f func(message) error) (next uint64, err error) {
 	next = max(from, 1)
 	take := func(m message) error {
@@ -64,7 +63,7 @@ func readStream(ctx context.Context, nc *nats.Conn, stream, subject string, from
 	return next, err
 }
 
-// readBatch reports whether there may be more.
+// readBatch calls f for one batch, and reports whether there may be more.
 func readBatch(ctx context.Context, nc *nats.Conn, stream string, ask getRequest, f func(message) error) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
@@ -91,14 +90,14 @@ func readBatch(ctx context.Context, nc *nats.Conn, stream string, ask getRequest
 		case "404": // nothing there
 			return false, nil
 		default:
-			return false, fmt.Errorf("%w: status %s %s", ErrUnknown, status, m.Header.Get("Description"))
+			return false, fmt.Errorf("%w: status %s %s", cluster.ErrUnknown, status, m.Header.Get("Description"))
 		}
 		seq, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
 		if err != nil || seq < ask.Seq {
-			return false, fmt.Errorf("%w: unreadable answer", ErrUnknown)
+			return false, fmt.Errorf("%w: unreadable answer", cluster.ErrUnknown)
 		}
 		if before != last {
-			return true, nil // one between was dropped on the way
+			return true, nil // a message between was dropped on the way
 		}
 		if err := f(message{m.Header.Get("Nats-Subject"), seq, m.Header, m.Data}); err != nil {
 			return false, err
@@ -107,7 +106,7 @@ func readBatch(ctx context.Context, nc *nats.Conn, stream string, ask getRequest
 	}
 }
 
-// readLast asks a stream's leader for the newest message on a subject; its revision is 0 if there is none.
+// readLast reads the newest message on a subject from a stream's leader; its revision is 0 if there is none.
 func readLast(ctx context.Context, nc *nats.Conn, stream, subject string) (message, error) {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
@@ -129,7 +128,7 @@ func readLast(ctx context.Context, nc *nats.Conn, stream, subject string) (messa
 		} `json:"message"`
 	}
 	if err := json.Unmarshal(reply.Data, &got); err != nil {
-		return fail(fmt.Errorf("%w: unreadable answer: %w", ErrUnknown, err))
+		return fail(fmt.Errorf("%w: unreadable answer: %w", cluster.ErrUnknown, err))
 	}
 	if got.Error != nil {
 		if got.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
@@ -140,13 +139,13 @@ func readLast(ctx context.Context, nc *nats.Conn, stream, subject string) (messa
 	m := message{subject: got.Message.Subject, revision: got.Message.Seq, data: got.Message.Data}
 	if len(got.Message.Header) > 0 {
 		if m.header, err = nats.DecodeHeadersMsg(got.Message.Header); err != nil {
-			return fail(fmt.Errorf("%w: unreadable answer: %w", ErrUnknown, err))
+			return fail(fmt.Errorf("%w: unreadable answer: %w", cluster.ErrUnknown, err))
 		}
 	}
 	return m, nil
 }
 
-// errConflict: what a write was conditional on is not so, or another write like it is under way.
+// errConflict occurs when the condition of a write does not hold, or another such write is under way.
 var errConflict = errors.New("cluster: conflict")
 
 // publish publishes to a stream and returns the message's sequence number.
@@ -163,19 +162,19 @@ func publish(ctx context.Context, nc *nats.Conn, m *nats.Msg) (uint64, error) {
 	}
 	switch err := json.Unmarshal(reply.Data, &ack); {
 	case err != nil:
-		return 0, fmt.Errorf("%w: unreadable answer: %w", ErrUnknown, err)
+		return 0, fmt.Errorf("%w: unreadable answer: %w", cluster.ErrUnknown, err)
 	case ack.Error != nil:
 		return 0, apiError(ack.Error)
 	case ack.Seq == 0:
-		return 0, fmt.Errorf("%w: an answer without a sequence number", ErrUnknown)
+		return 0, fmt.Errorf("%w: an answer without a sequence number", cluster.ErrUnknown)
 	}
 	return ack.Seq, nil
 }
 
-// errMessageIDInProcess: the first copy of a message is still being stored.
+// errMessageIDInProcess occurs while the first copy of a message is being stored.
 const errMessageIDInProcess jetstream.ErrorCode = 10158
 
-// apiError says what an error of JetStream means.
+// apiError translates an error of JetStream.
 func apiError(e *jetstream.APIError) error {
 	switch {
 	case e.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence, e.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
@@ -183,17 +182,17 @@ func apiError(e *jetstream.APIError) error {
 	case e.ErrorCode == jetstream.JSErrCodeStreamNotFound:
 		return fmt.Errorf("%w: %w", ErrNotSetUp, e)
 	case e.ErrorCode == errMessageIDInProcess, e.Code >= 500:
-		return fmt.Errorf("%w: %w", ErrUnknown, e)
+		return fmt.Errorf("%w: %w", cluster.ErrUnknown, e)
 	}
 	return e
 }
 
-// noAnswer says what it means that a question got no answer.
+// noAnswer translates the error of a request without an answer.
 func noAnswer(err error) error {
 	if closed(err) || errors.Is(err, nats.ErrMaxPayload) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", ErrUnknown, err)
+	return fmt.Errorf("%w: %w", cluster.ErrUnknown, err)
 }
 
 // closed reports whether a connection will never answer again.
@@ -201,7 +200,7 @@ func closed(err error) bool {
 	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionDraining) || errors.Is(err, nats.ErrInvalidConnection)
 }
 
-// inOrder returns the entries that are there, oldest first.
+// inOrder returns the entries that are not deleted, oldest first.
 func inOrder(entries map[string]entry) []entry {
 	all := slices.SortedFunc(maps.Values(entries), func(a, b entry) int { return cmp.Compare(a.revision, b.revision) })
 	return slices.DeleteFunc(all, func(e entry) bool { return e.gone })

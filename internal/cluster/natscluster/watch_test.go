@@ -1,4 +1,4 @@
-package cluster
+package natscluster
 
 import (
 	"context"
@@ -10,9 +10,11 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/askback/askback/internal/cluster"
 )
 
-// A watcher keeps what a Watch tells it: how many workers each topology has.
+// A watcher keeps the number of workers of each topology, as a Watch reports it.
 type watcher struct {
 	mu     sync.Mutex
 	view   map[string]int
@@ -36,7 +38,7 @@ func watching(t *testing.T, b *Bucket) *watcher {
 	return w
 }
 
-func (w *watcher) change(c Change) {
+func (w *watcher) change(c cluster.Change) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.told++; w.caught == 0 {
@@ -72,14 +74,14 @@ func (w *watcher) sees(t *testing.T, want map[string]int) {
 	}
 }
 
-// quick is a reader that notices in a moment what takes a minute otherwise.
+// quick is a reader with short intervals.
 func quick(nc *nats.Conn) *Bucket {
 	b := OpenReader(nc, prefix)
 	b.times = watchTimes{retry: time.Millisecond, poll: 20 * time.Millisecond, audit: 50 * time.Millisecond}
 	return b
 }
 
-// What is there is told before caughtUp, then each change, soon.
+// Existing records are reported before caughtUp, then each change, soon.
 func TestWatch(t *testing.T) {
 	nc := serveOne(t)
 	l := lead(t, nc, "a", 0)
@@ -110,7 +112,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// Without hints it is seen too.
+// A change without a hint is reported too.
 func TestWatchPolls(t *testing.T) {
 	nc := serveOne(t)
 	js, err := jetstream.New(nc)
@@ -155,7 +157,7 @@ func TestWatchWaitsForBucket(t *testing.T) {
 	w.sees(t, map[string]int{"x": 1})
 }
 
-// A removal that leaves no mark is noticed by an audit.
+// An audit detects a removal that leaves no marker.
 func TestWatchAudits(t *testing.T) {
 	nc := serveOne(t)
 	l := lead(t, nc, "a", 0)
@@ -191,7 +193,7 @@ func TestWatchOfLostBucket(t *testing.T) {
 	w.sees(t, map[string]int{"y": 3, "z": 4})
 }
 
-// A replica that lags behind, as here one that answers with what was, takes nothing away.
+// A lagging replica, here one that answers with older entries, removes nothing.
 func TestWatchDoubtsOldEntries(t *testing.T) {
 	nc := serveOne(t)
 	l := lead(t, nc, "a", 0)
@@ -201,8 +203,8 @@ func TestWatchDoubtsOldEntries(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, l, record("x", 2))
-	var told []Change
-	w := &watch{b: l.Bucket, f: func(c Change) { told = append(told, c) }, known: map[string]known{}}
+	var told []cluster.Change
+	w := &watch{b: l.Bucket, f: func(c cluster.Change) { told = append(told, c) }, known: map[string]known{}}
 	if err := w.poll(limit(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +232,7 @@ func deleteBucket(nc *nats.Conn) error {
 	return js.DeleteStream("KV_" + prefix.Bucket())
 }
 
-// A record that is not one is passed over, and does not hide the others; a listing names it.
+// A damaged record is passed over, and does not hide the others; a listing names it.
 func TestDamagedRecord(t *testing.T) {
 	nc := serveOne(t)
 	l := lead(t, nc, "a", 0)

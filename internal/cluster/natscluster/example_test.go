@@ -1,4 +1,4 @@
-package cluster_test
+package natscluster_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
 // A nimbus leads, and writes what it decides; a supervisor sees it. Then another takes over: the first can write nothing
@@ -27,10 +28,10 @@ func ExampleCampaign() {
 	defer nc.Close()
 
 	ctx := context.Background()
-	if err := cluster.Setup(ctx, nc, cluster.DefaultPrefix, 0); err != nil {
+	if err := natscluster.Setup(ctx, nc, natscluster.DefaultPrefix, 0); err != nil {
 		log.Fatal(err)
 	}
-	first, err := cluster.Campaign(ctx, nc, cluster.DefaultPrefix, "nimbus-1", 0)
+	first, err := natscluster.Campaign(ctx, nc, natscluster.DefaultPrefix, "nimbus-1", 0)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -40,7 +41,7 @@ func ExampleCampaign() {
 	}
 
 	seen, stop := context.WithCancel(ctx)
-	err = cluster.OpenReader(nc, cluster.DefaultPrefix).Watch(seen, func(c cluster.Change) {
+	err = natscluster.OpenReader(nc, natscluster.DefaultPrefix).Watch(seen, func(c cluster.Change) {
 		fmt.Println(c.Name, "is", c.Record.Status, "since epoch", c.Record.Epoch)
 	}, stop)
 	if err != nil {
@@ -48,13 +49,13 @@ func ExampleCampaign() {
 	}
 
 	_ = first.Close()
-	second, err := cluster.Campaign(ctx, nc, cluster.DefaultPrefix, "nimbus-2", 0)
+	second, err := natscluster.Campaign(ctx, nc, natscluster.DefaultPrefix, "nimbus-2", 0)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer func() { _ = second.Close() }()
 	_, err = first.PutRecord(ctx, record)
-	fmt.Println("epoch", second.Epoch(), err != nil, errors.Is(first.Err(), cluster.ErrClosed))
+	fmt.Println("epoch", second.Epoch(), err != nil, errors.Is(first.Err(), natscluster.ErrClosed))
 	// Output:
 	// wordcount is active since epoch 1
 	// epoch 2 true true

@@ -1,4 +1,4 @@
-package cluster
+package natscluster
 
 import (
 	"context"
@@ -8,16 +8,18 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/askback/askback/internal/cluster"
 )
 
-// Bounds of what is kept.
+// Bounds of the stream of events and of the bucket.
 const (
 	eventsEach  = 2000                // of one instance
 	eventsAge   = 30 * 24 * time.Hour // of any
 	eventsBytes = 256 << 20           // of all
-	eventBytes  = 64 << 10            // of one: a topology's worker that floods them takes half of all, and pushes nobody out
-	// markerTTL is how long an expired lease leaves a mark, and deletedTTL how long a deleted key does. Whoever watches
-	// and was away for longer finds out by its audit.
+	eventBytes  = 64 << 10            // of one event: a worker that floods them takes half of eventsBytes, and pushes no other out
+	// markerTTL is how long an expired lease leaves a marker, and deletedTTL how long a deleted key does. A watcher that
+	// was disconnected for longer detects the removal by its audit.
 	markerTTL  = time.Minute
 	deletedTTL = 24 * time.Hour
 )
@@ -25,12 +27,11 @@ const (
 // bestReplicas is how many replicas there are if the cluster has room for them.
 const bestReplicas = 3
 
-// Setup makes the bucket of records, the object store of artefacts and the stream of events, unless they are there.
-// They get that many replicas; 0 is three where the NATS cluster has them and one otherwise. Those that have fewer get
-// more when it is possible, so it does no harm to call it again. It waits for a cluster that is not ready yet until ctx
-// ends.
+// Setup makes the bucket of records, the object store of artefacts and the stream of events, unless they exist. They get
+// that many replicas; 0 is three if the NATS cluster has room for them, and one otherwise. A stream with fewer gets more
+// when that is possible, so Setup may be repeated. It waits for a cluster that is not ready yet until ctx ends.
 func Setup(ctx context.Context, nc *nats.Conn, p Subjects, replicas int) error {
-	if err := CheckName("prefix", string(p), maxPrefix); err != nil {
+	if err := cluster.CheckName("prefix", string(p), maxPrefix); err != nil {
 		return err
 	}
 	js, err := jetstream.New(nc)
@@ -45,7 +46,7 @@ func Setup(ctx context.Context, nc *nats.Conn, p Subjects, replicas int) error {
 	return nil
 }
 
-// maxPrefix leaves room for what names add to it.
+// maxPrefix leaves room for the names that follow the prefix.
 const maxPrefix = 64
 
 // A streamConfig is a stream that Setup makes.
@@ -96,7 +97,7 @@ func streamConfigs(js jetstream.JetStream, p Subjects) []streamConfig {
 	}
 }
 
-// ensure makes the stream, or gives it the replicas that it lacks.
+// ensure makes the stream, or adds missing replicas.
 func (k streamConfig) ensure(ctx context.Context, js jetstream.JetStream, replicas int) error {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		err := k.attempt(ctx, js, replicas)
@@ -123,7 +124,7 @@ func (k streamConfig) attempt(ctx context.Context, js jetstream.JetStream, repli
 			err = k.create(ctx, 1)
 		}
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || errors.Is(err, jetstream.ErrBucketExists) {
-			return nil // somebody else was faster
+			return nil // another nimbus was faster
 		}
 		return err
 	}
@@ -141,7 +142,7 @@ func (k streamConfig) attempt(ctx context.Context, js jetstream.JetStream, repli
 	return err
 }
 
-// JetStream's codes that mean that there are not enough servers for that many replicas.
+// JetStream's codes for too few servers for that many replicas.
 const (
 	codeNoPeers     jetstream.ErrorCode = 10005
 	codeNoResources jetstream.ErrorCode = 10023
@@ -157,7 +158,7 @@ func tooFew(err error) bool {
 	return code == codeNoPeers || code == codeNoResources || code == codeNoReplicas
 }
 
-// transient reports whether an error may be gone in a moment: a cluster that starts has no leader yet.
+// transient reports whether a retry may succeed: a cluster that starts has no leader yet.
 func transient(err error) bool {
 	var e jetstream.JetStreamError
 	if errors.As(err, &e) && e.APIError() != nil {

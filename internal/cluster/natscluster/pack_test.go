@@ -1,4 +1,4 @@
-package cluster
+package natscluster
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// What is too long is packed, and comes out as it was; what is still too long is refused, with the sizes.
+// An answer that is too long is packed, and unpacks to the same; one that is still too long is refused, with the sizes.
 func TestPack(t *testing.T) {
 	noise := make([]byte, 100_000)
 	_, _ = rand.Read(noise)

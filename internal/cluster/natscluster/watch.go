@@ -1,4 +1,4 @@
-package cluster
+package natscluster
 
 import (
 	"context"
@@ -8,46 +8,48 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/askback/askback/internal/cluster"
 )
 
-// watchTimes are how often a watch asks.
+// watchTimes are the intervals at which a watch reads.
 type watchTimes struct {
 	retry time.Duration // when a replica lags behind
-	poll  time.Duration // without a hint
-	audit time.Duration // for what no message tells
+	poll  time.Duration // without any hint
+	audit time.Duration // for changes that no message announces
 }
 
 var defaultWatchTimes = watchTimes{retry: 5 * time.Millisecond, poll: time.Second, audit: 30 * time.Second}
 
-// errorPause is how soon a question that failed is asked again.
+// errorPause is the pause before a failed read is repeated.
 const errorPause = 100 * time.Millisecond
 
-// lagRetries is how often a hint is followed up at once: a replica needs a moment to have what the leader hints at.
+// lagRetries is how often a hint is followed up at once: a replica receives an entry some time after the leader hints at it.
 const lagRetries = 40
 
 // A watch is one run of Watch.
 //
-// Invariant: known is what f has been told. An entry that is newer is told. One that is older, or missing, is believed
-// only if the stream's leader says so twice, an audit apart: a replica that lags behind would otherwise remove what runs.
+// Invariant: known holds the entries that f has received. A newer entry is passed on. An older or missing one is believed
+// only if the stream's leader confirms it twice, an audit apart: a lagging replica would otherwise remove running topologies.
 type watch struct {
 	b        *Bucket
-	f        func(Change)
+	f        func(cluster.Change)
 	known    map[string]known
 	next     uint64          // revision to read on from
-	suspects map[string]bool // keys of which the leader has already said once that they are older, or gone
+	suspects map[string]bool // keys whose older or missing entry the leader has confirmed once
 	hinted   atomic.Uint64   // newest revision hinted at
 	wake     chan struct{}
 }
 
-// known is what f has been told of a key. A removed one is kept: a replica that lags behind may still have it.
+// known is the newest entry of a key that f has received. A removed one is kept: a lagging replica may still have the key.
 type known struct {
 	revision uint64
 	gone     bool
 }
 
-// Watch implements Reader. Removals that nobody could see, such as those of a bucket that was lost, are noticed within
-// a minute or so. A record that cannot be read is left as it was known.
-func (b *Bucket) Watch(ctx context.Context, f func(Change), caughtUp func()) error {
+// Watch implements cluster.Reader. Removals without a message, such as those of a bucket that was lost, are detected within
+// a minute or so. A record that cannot be read leaves the previous one in force.
+func (b *Bucket) Watch(ctx context.Context, f func(cluster.Change), caughtUp func()) error {
 	w := &watch{b: b, f: f, known: map[string]known{}, suspects: map[string]bool{}, wake: make(chan struct{}, 1)}
 	sub, err := b.nc.Subscribe(b.p.Changed(recordKey+"*"), w.hint)
 	if err != nil {
@@ -75,7 +77,7 @@ func (b *Bucket) Watch(ctx context.Context, f func(Change), caughtUp func()) err
 	return nil
 }
 
-// hint notes what the server has hinted at. It runs on a goroutine of the connection.
+// hint notes the revision of a hint. It runs on a goroutine of the connection.
 func (w *watch) hint(m *nats.Msg) {
 	revision, _ := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
 	w.follow(revision)
@@ -89,7 +91,7 @@ func (w *watch) follow(revision uint64) {
 	}
 }
 
-// wait waits until there is reason to ask again.
+// wait waits until the bucket should be read again.
 func (w *watch) wait(ctx context.Context, err error) {
 	pause := w.b.times.poll
 	if err != nil {
@@ -104,7 +106,7 @@ func (w *watch) wait(ctx context.Context, err error) {
 	}
 }
 
-// catchUp reports whether f has been told all that was there when it was called.
+// catchUp reports whether f has received all entries that existed at the call.
 func (w *watch) catchUp(ctx context.Context) (bool, error) {
 	newest, err := w.b.newest(ctx)
 	if err != nil {
@@ -120,7 +122,7 @@ func (w *watch) catchUp(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// poll tells f what is new.
+// poll passes new entries on.
 func (w *watch) poll(ctx context.Context) (err error) {
 	for range lagRetries {
 		w.next, err = w.b.read(ctx, w.next, w.onEntry)
@@ -135,7 +137,7 @@ func (w *watch) poll(ctx context.Context) (err error) {
 	return nil
 }
 
-// onEntry tells f of an entry that is newer than what it has been told.
+// onEntry passes an entry on if it is newer than the known one.
 func (w *watch) onEntry(e entry) error {
 	if strings.HasPrefix(e.key, recordKey) && e.revision > w.known[e.key].revision {
 		w.report(e)
@@ -143,7 +145,7 @@ func (w *watch) onEntry(e entry) error {
 	return nil
 }
 
-// report tells f of an entry. One that cannot be read is passed over: it says nothing.
+// report calls f for an entry, unless it cannot be read.
 func (w *watch) report(e entry) {
 	c, err := change(e)
 	if err != nil {
@@ -156,7 +158,7 @@ func (w *watch) report(e entry) {
 	}
 }
 
-// audit compares what f has been told with all that is there.
+// audit compares the known entries with those of the bucket.
 func (w *watch) audit(ctx context.Context) error {
 	there := map[string]uint64{}
 	next, err := w.b.read(ctx, 0, func(e entry) error {
@@ -172,7 +174,7 @@ func (w *watch) audit(ctx context.Context) error {
 		switch {
 		case there[key] >= k.revision:
 		case k.gone:
-			if there[key] == 0 && next > k.revision { // what was left of it has expired
+			if there[key] == 0 && next > k.revision { // its marker has expired
 				delete(w.known, key)
 			}
 		default:
@@ -191,7 +193,7 @@ func (w *watch) audit(ctx context.Context) error {
 	return nil
 }
 
-// older reports whether the stream's leader has an older entry for a key than is known, or none; and what it has.
+// older reports whether the stream's leader has an older entry for a key than the known one, or none; and that entry.
 func (w *watch) older(ctx context.Context, key string, k known) (bool, entry, error) {
 	e, err := w.b.last(ctx, key)
 	if err != nil {

@@ -1,4 +1,4 @@
-package cluster
+package natscluster
 
 import (
 	"errors"
@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/natstest"
 )
 
@@ -141,12 +142,12 @@ func TestSetupAlone(t *testing.T) {
 	if err := Setup(limit(t), nc, "other", 3); err == nil || !strings.Contains(err.Error(), "replicas") {
 		t.Errorf("three replicas on one server: %v", err)
 	}
-	if err := Setup(limit(t), nc, "a.>", 0); !errors.Is(err, ErrName) {
+	if err := Setup(limit(t), nc, "a.>", 0); !errors.Is(err, cluster.ErrName) {
 		t.Errorf("prefix: %v", err)
 	}
 }
 
-// In a cluster of three, several nimbuses set up at once; there are three replicas, also of what had one. Then servers die
+// In a cluster of three, several nimbuses set up at once; all streams get three replicas, also older ones. Then servers die
 // and lose their stores, one after another, while a leader writes and others watch: it goes on, and all see the same.
 func TestReplicas(t *testing.T) {
 	c := serveThree(t)
@@ -262,7 +263,7 @@ func settled(t *testing.T, js jetstream.JetStream) {
 	}
 }
 
-// With three replicas, and a stream leader that changes under way, the older leader's writes are refused too.
+// With three replicas, and a stream leader that changes under way, the older leader's writes are rejected too.
 func TestInterleavingsOfReplicas(t *testing.T) {
 	c := serveThree(t)
 	conns := []*nats.Conn{c.connect(0), c.connect(1), c.connect(2)}

@@ -1,4 +1,4 @@
-package cluster
+package natscluster
 
 import (
 	"context"
@@ -11,11 +11,15 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/msgid"
 )
 
-// LeaseTTL is how long a lease holds unless it is renewed.
+// LeaseTTL is how long a lease lasts unless it is renewed.
 const LeaseTTL = 2 * time.Second
+
+// errLeaseHeld: another candidate holds the lease.
+var errLeaseHeld = errors.New("natscluster: the lease is held")
 
 // Bounds of a lease's TTL.
 const (
@@ -23,8 +27,8 @@ const (
 	maxTTL = time.Minute
 )
 
-// A claim is the value of the lease and of the epoch: who has it. The nonce tells one run of a nimbus from another, and
-// a write whose answer was lost from somebody else's.
+// A claim is the value of the lease and of the epoch: it names the holder. The nonce distinguishes one run of a nimbus
+// from another, and its own write whose answer was lost from another candidate's.
 type claim struct {
 	Name  string        `json:"name"`
 	Nonce string        `json:"nonce"`
@@ -36,15 +40,15 @@ type claim struct {
 // It goes on through losses of the connection until ctx ends. It ends with ErrNotSetUp if there is no bucket, or not any
 // more: call Setup and try again. A TTL of 0 is LeaseTTL.
 //
-// The lease only keeps candidates from deposing each other all the time. What makes a leader's writes safe is the epoch.
+// The lease only keeps candidates from deposing each other all the time. The epoch makes a leader's writes safe.
 //
-// A candidate takes the lease when it is free (the server has it expire by its TTL), or when it has itself seen it
-// unrenewed for its TTL. The latter is sooner, for the server looks once a second, and does not depend on its clock.
+// A candidate takes the lease when it is free (the server lets it expire by its TTL), or when the candidate has seen it
+// unrenewed for its TTL. The latter is sooner, for the server checks once a second, and does not depend on its clock.
 func Campaign(ctx context.Context, nc *nats.Conn, p Subjects, name string, ttl time.Duration) (*Leadership, error) {
 	if ttl == 0 {
 		ttl = LeaseTTL
 	}
-	if err := CheckName("nimbus", name, msgid.MaxName); err != nil {
+	if err := cluster.CheckName("nimbus", name, msgid.MaxName); err != nil {
 		return nil, err
 	}
 	if ttl < minTTL || ttl > maxTTL {
@@ -82,7 +86,7 @@ type candidate struct {
 	claim claim
 	wake  chan struct{}
 	seen  uint64    // revision of the lease
-	free  time.Time // when that will have been unrenewed for its TTL
+	free  time.Time // when the lease will have been unrenewed for its TTL
 }
 
 // try takes the lease and the epoch if it can.
@@ -93,7 +97,7 @@ func (c *candidate) try(ctx context.Context) (*Leadership, error) {
 	}
 	c.observe(e)
 	if time.Now().Before(c.free) {
-		return nil, ErrNotLeading
+		return nil, errLeaseHeld
 	}
 	lease := &lease{b: c.b, claim: c.claim, revision: e.revision}
 	if err := lease.renew(ctx); err != nil {
@@ -106,10 +110,10 @@ func (c *candidate) try(ctx context.Context) (*Leadership, error) {
 		}
 		_ = sleep(ctx, errorPause/10)
 	}
-	return nil, ErrNotLeading
+	return nil, errLeaseHeld
 }
 
-// observe notes since when the lease is as it is.
+// observe notes when the lease changed last.
 func (c *candidate) observe(e entry) {
 	if e.gone || e.revision == 0 {
 		c.seen, c.free = e.revision, time.Time{}
@@ -119,7 +123,7 @@ func (c *candidate) observe(e entry) {
 		return
 	}
 	var holder claim
-	_ = json.Unmarshal(e.data, &holder) // one that cannot be read holds for the longest time
+	_ = json.Unmarshal(e.data, &holder) // an unreadable one lasts for the longest time
 	if holder.TTL < minTTL || holder.TTL > maxTTL {
 		holder.TTL = maxTTL
 	}
@@ -157,10 +161,10 @@ func (c *candidate) takeOver(ctx context.Context, lease *lease) (*Leadership, er
 	return newLeadership(c.b, lease, mine.Epoch, revision), nil
 }
 
-// wait waits until there is reason to look at the lease again; it reports false when ctx has ended.
+// wait waits until the lease should be read again; it reports false when ctx has ended.
 func (c *candidate) wait(ctx context.Context, err error) bool {
 	pause := c.claim.TTL / 3
-	if errors.Is(err, ErrUnknown) || errors.Is(err, errConflict) {
+	if errors.Is(err, cluster.ErrUnknown) || errors.Is(err, errConflict) {
 		pause = min(pause, errorPause)
 	}
 	if left := time.Until(c.free); left > 0 && left < pause {
@@ -186,12 +190,12 @@ const (
 	rollup         = "Nats-Rollup"
 )
 
-// A lease is one that is held. One goroutine uses it.
+// A lease is a lease that this process holds. One goroutine uses it.
 type lease struct {
 	b        *Bucket
 	claim    claim
-	revision uint64    // of the key; what the next write is conditional on
-	until    time.Time // by the own monotonic clock, counted from before the last renewal was sent
+	revision uint64    // of the key: the condition of the next write
+	until    time.Time // by the own monotonic clock, from the moment before the last renewal was sent
 }
 
 // renew writes the lease anew, with a TTL: an update through the KV interface would clear it.
@@ -209,8 +213,8 @@ func (l *lease) renew(ctx context.Context) error {
 	return err
 }
 
-// resolve finds out what became of the lease after a renewal that was refused. Nothing is wrong if it is ours, by a
-// renewal whose answer was lost; or if it is free, because the server's clock has leapt. Otherwise it is ErrDeposed.
+// resolve reads the lease after a renewal that was refused. It returns nil if the lease is ours, by a renewal whose answer
+// was lost, or free, because the server's clock has leapt. Otherwise it returns ErrDeposed.
 func (l *lease) resolve(ctx context.Context) error {
 	e, err := l.b.last(ctx, leaseKey)
 	if err != nil {
@@ -219,7 +223,7 @@ func (l *lease) resolve(ctx context.Context) error {
 	if !e.gone && e.revision > 0 {
 		var holder claim
 		if json.Unmarshal(e.data, &holder) != nil || holder.Nonce != l.claim.Nonce {
-			return fmt.Errorf("%w: %.80q holds the lease", ErrDeposed, holder.Name)
+			return fmt.Errorf("%w: %.80q holds the lease", cluster.ErrDeposed, holder.Name)
 		}
 	}
 	l.revision = e.revision

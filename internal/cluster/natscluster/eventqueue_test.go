@@ -1,4 +1,4 @@
-package cluster
+package natscluster
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/askback/askback/internal/cluster"
 )
 
 // sending runs the queue until stop is called, which returns when Run has.
@@ -27,13 +29,13 @@ func TestEvents(t *testing.T) {
 	nc := serveOne(t)
 	e := NewEventQueue(nc, prefix)
 	stop := sending(t, e)
-	a, b := NewInstance("a"), NewInstance("b")
-	e.Publish(Event{Kind: LeaderChanged, Text: "of no topology"})
+	a, b := cluster.NewInstance("a"), cluster.NewInstance("b")
+	e.Publish(cluster.Event{Kind: cluster.LeaderChanged, Text: "of no topology"})
 	for i := range 100 {
-		e.Publish(Event{Kind: Assigned, Instance: a, Text: fmt.Sprint(i)})
-		e.Publish(Event{Kind: Assigned, Instance: b, Text: fmt.Sprint(-i)})
+		e.Publish(cluster.Event{Kind: cluster.Assigned, Instance: a, Text: fmt.Sprint(i)})
+		e.Publish(cluster.Event{Kind: cluster.Assigned, Instance: b, Text: fmt.Sprint(-i)})
 	}
-	e.Publish(Event{Kind: TaskRecovered, Instance: b, Text: strings.Repeat("x", 1<<20), Recovery: &Recovery{Asked: strings.Repeat("y", 1<<20)}})
+	e.Publish(cluster.Event{Kind: cluster.TaskRecovered, Instance: b, Text: strings.Repeat("x", 1<<20), Recovery: &cluster.Recovery{Asked: strings.Repeat("y", 1<<20)}})
 	stop() // what is queued is sent yet
 	for _, c := range []struct {
 		of          string
@@ -42,9 +44,9 @@ func TestEvents(t *testing.T) {
 	}{
 		{string(a), 0, 100, "0", "99"},
 		{string(a), 7, 7, "93", "99"},
-		{string(b), 3, 3, "-98", strings.Repeat("x", maxEventText) + " …"},
+		{string(b), 3, 3, "-98", strings.Repeat("x", 4<<10) + " …"},
 		{"", 0, 1, "of no topology", "of no topology"},
-		{ClusterEvents, 5, 1, "of no topology", "of no topology"},
+		{cluster.ClusterEvents, 5, 1, "of no topology", "of no topology"},
 	} {
 		events, err := ReadEvents(limit(t), nc, prefix, c.of, c.limit)
 		if err != nil || len(events) != c.want || events[0].Text != c.first || events[len(events)-1].Text != c.last || events[0].At.IsZero() {
@@ -65,7 +67,7 @@ func TestEvents(t *testing.T) {
 	if events, err := ReadEvents(limit(t), nc, prefix, "nobody-12345678", 0); err != nil || len(events) != 0 {
 		t.Errorf("of nobody: %v, %v", events, err)
 	}
-	if _, err := ReadEvents(limit(t), nc, prefix, ">", 0); !errors.Is(err, ErrName) {
+	if _, err := ReadEvents(limit(t), nc, prefix, ">", 0); !errors.Is(err, cluster.ErrName) {
 		t.Errorf("of >: %v", err)
 	}
 	if n := e.Dropped(); n != 0 {
@@ -86,7 +88,7 @@ func TestEventsWait(t *testing.T) {
 	e := NewEventQueue(nc, prefix)
 	stop := sending(t, e)
 	for i := range maxQueuedEvents + 50 {
-		e.Publish(Event{Text: fmt.Sprint(i)})
+		e.Publish(cluster.Event{Text: fmt.Sprint(i)})
 	}
 	if n := e.Dropped(); n != 50 {
 		t.Errorf("%d dropped, want 50", n)
@@ -106,20 +108,20 @@ func TestEventsWait(t *testing.T) {
 			break
 		}
 	}
-	e.Publish(Event{Instance: "not an instance"})
+	e.Publish(cluster.Event{Instance: "not an instance"})
 	stop()
 	if n := e.Dropped(); n != 51 {
 		t.Errorf("%d dropped, want 51", n)
 	}
 }
 
-// Run ends soon when nobody takes its events, and those are counted.
+// Run ends soon when its events cannot be stored, and they are counted.
 func TestEventsEnd(t *testing.T) {
 	nc := serveOne(t)
 	nc.Close()
 	e := NewEventQueue(nc, prefix)
 	stop := sending(t, e)
-	e.Publish(Event{})
+	e.Publish(cluster.Event{})
 	began := time.Now()
 	stop()
 	if took := time.Since(began); took > 2*drainTimeout {
@@ -130,10 +132,10 @@ func TestEventsEnd(t *testing.T) {
 	}
 }
 
-// Only the rights that the documentation names are needed to read, and to tell events.
+// Reading and publishing events need only the rights that the documentation names.
 func TestRights(t *testing.T) {
 	bucket := "KV_" + prefix.Bucket()
-	instance := NewInstance("x")
+	instance := cluster.NewInstance("x")
 	url := serveUsers(t, map[string]rights{
 		"nimbus": {pub: []string{">"}, sub: []string{">"}},
 		"reader": {
@@ -163,7 +165,7 @@ func TestRights(t *testing.T) {
 	}
 	e := NewEventQueue(as("worker"), prefix)
 	stop := sending(t, e)
-	e.Publish(Event{Instance: instance})
+	e.Publish(cluster.Event{Instance: instance})
 	stop()
 	if n := e.Dropped(); n != 0 {
 		t.Errorf("%d dropped", n)

@@ -1,4 +1,4 @@
-package cluster
+package natscluster
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/askback/askback/internal/channel/natschan/embed"
+	"github.com/askback/askback/internal/cluster"
 )
 
 func TestMain(m *testing.M) {
@@ -57,7 +58,7 @@ func inProcess(t *testing.T) nats.InProcessConnProvider {
 	return s.(*embed.Server).InProcess()
 }
 
-// purge removes what is written to a subject of the bucket, without a mark.
+// purge removes the messages of a subject of the bucket, without a marker.
 func purge(t *testing.T, nc *nats.Conn, subject string) {
 	t.Helper()
 	js, err := nc.JetStream()
@@ -69,7 +70,7 @@ func purge(t *testing.T, nc *nats.Conn, subject string) {
 	}
 }
 
-// limit returns a context for what must not take long.
+// limit returns a context for operations that must not take long.
 func limit(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
@@ -86,11 +87,11 @@ func lead(t *testing.T, nc *nats.Conn, name string, ttl time.Duration) *Leadersh
 	return l
 }
 
-func record(name string, workers int) *Record {
-	return &Record{Instance: NewInstance(name), Spec: Spec{Name: name}, Workers: workers}
+func record(name string, workers int) *cluster.Record {
+	return &cluster.Record{Instance: cluster.NewInstance(name), Spec: cluster.Spec{Name: name}, Workers: workers}
 }
 
-func put(t *testing.T, w Writer, r *Record) uint64 {
+func put(t *testing.T, w cluster.Writer, r *cluster.Record) uint64 {
 	t.Helper()
 	revision, err := w.PutRecord(limit(t), r)
 	if err != nil {
@@ -99,7 +100,7 @@ func put(t *testing.T, w Writer, r *Record) uint64 {
 	return revision
 }
 
-// What a leader writes is read; what it deletes is gone.
+// A leader's writes are read, and its deletions too.
 func TestWriteAndRead(t *testing.T) {
 	nc := serveOne(t)
 	l := lead(t, nc, "a", 0)
@@ -112,7 +113,7 @@ func TestWriteAndRead(t *testing.T) {
 		if r.Epoch != 1 {
 			t.Errorf("record's epoch %d", r.Epoch)
 		}
-		if err := l.PutHost(limit(t), &Host{Name: fmt.Sprint("h", i)}); err != nil {
+		if err := l.PutHost(limit(t), &cluster.Host{Name: fmt.Sprint("h", i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -123,7 +124,7 @@ func TestWriteAndRead(t *testing.T) {
 	if err := l.DeleteHost(limit(t), "h2"); err != nil {
 		t.Fatal(err)
 	}
-	for what, r := range map[string]Reader{"leader": l, "reader": OpenReader(nc, prefix)} {
+	for what, r := range map[string]cluster.Reader{"leader": l, "reader": OpenReader(nc, prefix)} {
 		records, err := r.Records(limit(t))
 		if err != nil || len(records) != 2 || records[0].Name != "t2" || records[1].Name != "t0" || records[1].Revision != last || records[1].Record.Workers != 7 {
 			t.Errorf("%s: records %+v, %v", what, records, err)
@@ -133,14 +134,14 @@ func TestWriteAndRead(t *testing.T) {
 			t.Errorf("%s: hosts %+v, %v", what, hosts, err)
 		}
 	}
-	if _, err := l.PutRecord(limit(t), &Record{Instance: "a.>-12345678"}); !errors.Is(err, ErrName) {
+	if _, err := l.PutRecord(limit(t), &cluster.Record{Instance: "a.>-12345678"}); !errors.Is(err, cluster.ErrName) {
 		t.Errorf("bad instance: %v", err)
 	}
 	for _, name := range []string{"", "a.b", ">", "*"} {
-		if err := errors.Join(l.DeleteRecord(limit(t), name)); !errors.Is(err, ErrName) {
+		if err := errors.Join(l.DeleteRecord(limit(t), name)); !errors.Is(err, cluster.ErrName) {
 			t.Errorf("delete %q: %v", name, err)
 		}
-		if err := l.DeleteHost(limit(t), name); !errors.Is(err, ErrName) {
+		if err := l.DeleteHost(limit(t), name); !errors.Is(err, cluster.ErrName) {
 			t.Errorf("delete host %q: %v", name, err)
 		}
 	}

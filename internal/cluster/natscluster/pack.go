@@ -1,4 +1,4 @@
-package cluster
+package natscluster
 
 import (
 	"bytes"
@@ -10,16 +10,16 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// packing is the header of a message whose data is packed, and how.
+// packing is the header of a message with packed data; its value is the method.
 const packing, packedBy = "Content-Encoding", "gzip"
 
-// maxUnpacked bounds what an answer may become, in bytes.
+// maxUnpacked bounds an unpacked answer, in bytes.
 const maxUnpacked = 64 << 20
 
-// ErrTooLong: a message is longer than the servers let pass.
+// ErrTooLong occurs when a message exceeds the servers' max_payload, even packed.
 var ErrTooLong = errors.New("cluster: too long")
 
-// Pack compresses the data of an answer if it is longer than the connection's servers let pass. Request unpacks it.
+// Pack compresses the data of an answer if it exceeds most, the servers' max_payload in bytes. Request unpacks it.
 func Pack(m *nats.Msg, most int64) error {
 	long := len(m.Data)
 	if int64(long+headroom) <= most {

@@ -1,4 +1,4 @@
-package cluster
+package natscluster
 
 import (
 	"crypto/tls"
@@ -16,39 +16,40 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
+	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/msgid"
 )
 
 // Errors of connecting.
 var (
-	// ErrInsecure: a server outside loopback without TLS and credentials. Give both: "askback auth init" makes them.
+	// ErrInsecure occurs for a server outside loopback without TLS and credentials: "askback auth init" makes both.
 	ErrInsecure = errors.New("cluster: outside loopback TLS and credentials are required")
-	// ErrCredentials: the credentials cannot be read or used.
+	// ErrCredentials occurs when the credentials cannot be read or used.
 	ErrCredentials = errors.New("cluster: bad credentials")
 )
 
-// A Connection says how to reach NATS.
+// A Connection holds the settings of a connection to NATS.
 type Connection struct {
 	Servers string // URLs, separated by commas; default nats://127.0.0.1:4222
 	Prefix  string // of all subjects, streams and buckets; default DefaultPrefix
 	CA      string // PEM file of the authority that the servers' certificates are checked against; default: the system's
 	Creds   string // file with a user's JWT and the seed of its key, as "askback auth init" makes it; default: none
 
-	// In place of CA and Creds, what is not in files.
+	// CAPEM and Login replace CA and Creds when these are empty.
 	CAPEM []byte
-	Login Login
+	Login cluster.Login
 }
 
-// A User is who connects: its JWT may be replaced while it does, and counts from the next connection on. The zero User
-// is nobody. Its methods may be called from any goroutine.
+// A User is the identity of a connection. Its JWT may be replaced at any time, and takes effect with the next connection.
+// The zero User is anonymous. Its methods may be called from any goroutine.
 type User struct {
 	jwt  atomic.Pointer[string]
 	seed []byte
 	key  string
 }
 
-// NewUser returns the user of a login; nobody if it is empty.
-func NewUser(l Login) (*User, error) {
+// NewUser returns the user of a login; an empty login is anonymous.
+func NewUser(l cluster.Login) (*User, error) {
 	u := &User{}
 	if l.Seed == "" {
 		return u, nil
@@ -66,7 +67,7 @@ func NewUser(l Login) (*User, error) {
 	return u, nil
 }
 
-// Key returns the public key, "" of nobody.
+// Key returns the public key; "" if the user is anonymous.
 func (u *User) Key() string { return u.key }
 
 // JWT returns the present JWT.
@@ -80,7 +81,7 @@ func (u *User) JWT() string {
 // SetJWT replaces the JWT.
 func (u *User) SetJWT(token string) { u.jwt.Store(&token) }
 
-// Expires returns until when the JWT holds; zero is for ever.
+// Expires returns when the JWT expires; zero is never.
 func (u *User) Expires() time.Time {
 	c, err := jwt.DecodeUserClaims(u.JWT())
 	if err != nil || c.Expires == 0 {
@@ -102,7 +103,7 @@ func (u *User) Sign(data []byte) ([]byte, error) {
 // String returns the public key: the seed is kept out of logs and errors.
 func (u *User) String() string {
 	if u.key == "" {
-		return "nobody"
+		return "anonymous"
 	}
 	return u.key
 }
@@ -110,10 +111,7 @@ func (u *User) String() string {
 // GoString is String.
 func (u *User) GoString() string { return u.String() }
 
-// Tag is how the JWT of a user says that he has the role.
-func (r Role) Tag() string { return "role:" + r.String() }
-
-// User reads the credentials.
+// User reads the credentials and returns their user.
 func (c *Connection) User() (*User, error) {
 	if c.Creds == "" {
 		return NewUser(c.Login)
@@ -122,7 +120,7 @@ func (c *Connection) User() (*User, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCredentials, err)
 	}
-	var l Login
+	var l cluster.Login
 	if l.JWT, err = nkeys.ParseDecoratedJWT(text); err != nil {
 		return nil, fmt.Errorf("%w: %s has no JWT: %w", ErrCredentials, c.Creds, err)
 	}
@@ -147,9 +145,9 @@ func (c *Connection) Subjects() Subjects {
 	return Subjects(c.Prefix)
 }
 
-// Options returns what a client of NATS needs to connect as a user, or ErrInsecure.
+// Options returns the options by which a NATS client connects as a user, or ErrInsecure.
 func (c *Connection) Options(u *User) ([]nats.Option, error) {
-	if err := CheckName("prefix", string(c.Subjects()), msgid.MaxName); err != nil {
+	if err := cluster.CheckName("prefix", string(c.Subjects()), msgid.MaxName); err != nil {
 		return nil, err
 	}
 	pem, err := c.authority()
@@ -192,23 +190,23 @@ func (c *Connection) Options(u *User) ([]nats.Option, error) {
 	return options, nil
 }
 
-// InboxPrefix is where a user's answers arrive: nobody else may listen there. The key is a token of its own, so that
-// permission to answer anybody can be told apart from permission to publish anywhere.
+// InboxPrefix is the prefix of a user's inboxes. No other user may subscribe there. The key is a token of its own, so that
+// permission to answer any user differs from permission to publish anywhere.
 func InboxPrefix(key string) string { return "_INBOX." + key }
 
-// ValidReply reports whether a request's reply subject is somebody's inbox, or one that the server made up for a request
-// of a worker, which comes from another account. NATS does not check whether who asks may publish to the reply subject,
-// so whoever may publish more than that must not answer elsewhere: its answer would be somebody else's forgery.
+// ValidReply reports whether a request's reply subject is a user's inbox, or one that the server made for a request of a
+// worker, which comes from another account. NATS does not check whether a requester may publish to its reply subject.
+// So a service with more rights must not answer elsewhere: its answer would be a message that the requester forged.
 func ValidReply(reply string) bool {
 	return strings.HasPrefix(reply, "_INBOX.") || strings.HasPrefix(reply, "_R_.")
 }
 
-// FromStream reports whether a message is what JetStream has read from a stream, and not what somebody has published.
-// Nothing here is sent so. A worker may ask for what its own log holds, and have the answer sent to where it may not
-// publish: whoever hears orders ignores those.
+// FromStream reports whether JetStream has read a message from a stream, rather than a client published it. A worker may
+// read its own log, and have the answer sent to a subject to which it may not publish: receivers of assignments, requests
+// and heartbeats drop such messages.
 func FromStream(m *nats.Msg) bool { return m.Header.Get("Nats-Stream") != "" }
 
-// Loopback reports whether a host is this machine without a network between.
+// Loopback reports whether a host name or address is this machine's loopback.
 func Loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
@@ -232,8 +230,8 @@ func (c *Connection) authority() ([]byte, error) {
 	return pem, nil
 }
 
-// Connect connects to NATS for what is not tuples. The connection is kept up for as long as it takes; a first one that
-// cannot be made is an error, which names the servers.
+// Connect connects to NATS for control messages. A lost connection is restored for as long as it takes; if the first
+// attempt fails, the error names the servers.
 func (c *Connection) Connect(name string, u *User, more ...nats.Option) (*nats.Conn, error) {
 	options, err := c.Options(u)
 	if err != nil {
@@ -250,7 +248,7 @@ func (c *Connection) Connect(name string, u *User, more ...nats.Option) (*nats.C
 		nats.ReconnectWait(50 * time.Millisecond),
 		nats.ReconnectJitter(150*time.Millisecond, 150*time.Millisecond),
 		nats.IgnoreAuthErrorAbort(),
-		nats.ReconnectBufSize(-1), // what cannot be sent is an error, and its sender tries again
+		nats.ReconnectBufSize(-1), // a message that cannot be sent is an error, and its sender tries again
 	}, options...)
 	nc, err := nats.Connect(c.servers(), append(options, more...)...)
 	if err != nil {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package cluster
+package natscluster
 
 import (
 	"strings"
@@ -11,8 +11,8 @@ import (
 	"github.com/askback/askback/internal/channel/natschan/embed"
 )
 
-// The leader is stopped in the midst of its writes; after its lease another leads; then the first goes on. What it writes
-// is refused.
+// The leader is stopped in the midst of its writes; after its lease another leads; then the first goes on. Its writes are
+// rejected.
 func TestPausedLeader(t *testing.T) {
 	s, err := embed.Start(embed.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0"})
 	if err != nil {

@@ -1,4 +1,4 @@
-package cluster
+package natscluster
 
 import (
 	"bufio"
@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/askback/askback/internal/channel/natschan/embed"
+	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/natstest"
 )
 
@@ -78,7 +79,7 @@ func serveMember(text string) error {
 	return nil
 }
 
-// leadAndWrite leads and writes without a pause, and says how it ended.
+// leadAndWrite leads and writes without a pause, and prints how it ended.
 func leadAndWrite(url string) error {
 	nc, err := nats.Connect(url, nats.MaxReconnects(-1))
 	if err != nil {
@@ -92,7 +93,7 @@ func leadAndWrite(url string) error {
 	go func() {
 		for i := 1; ; i++ {
 			if _, err := l.PutRecord(context.Background(), record("x", i)); err != nil {
-				fmt.Println("deposed:", errors.Is(err, ErrDeposed), err)
+				fmt.Println("deposed:", errors.Is(err, cluster.ErrDeposed), err)
 				return
 			}
 		}
@@ -106,7 +107,7 @@ type process struct {
 	said *bufio.Scanner
 }
 
-// run starts a child and waits until it has said something.
+// run starts a child and waits for its first line.
 func run(t *testing.T, variable, value, want string) *process {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -158,8 +159,8 @@ func dial(t *testing.T, url string) *nats.Conn {
 	return nc
 }
 
-// The server is killed again and again while a leader writes and another process's watch follows. What was written is
-// there; the watch converges; the leader leads on if it can renew its lease in time.
+// The server is killed again and again while a leader writes and another process's watch follows. No acknowledged write is
+// lost; the watch converges; the leader goes on if it can renew its lease in time.
 func TestServerKilled(t *testing.T) {
 	at := fmt.Sprintf("%s 127.0.0.1:%d", t.TempDir(), natstest.FreePort(t))
 	url := "nats://" + strings.Fields(at)[1]
@@ -205,8 +206,8 @@ func TestServerKilled(t *testing.T) {
 	t.Logf("%d writes", last)
 }
 
-// Of three servers, the one that leads the bucket is killed, again and again. Nimbus leads again as soon as NATS has
-// elected another; no write that was acknowledged is lost; who watches sees it, also through the server that was killed.
+// In a cluster of three, the server that leads the bucket is killed, again and again. Nimbus leads again as soon as NATS has
+// elected another; no acknowledged write is lost; a watch sees them all, also through the server that was killed.
 func TestMemberKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts three servers, and waits for elections")
@@ -272,7 +273,7 @@ func TestMemberKilled(t *testing.T) {
 			}
 			if _, err := l.PutRecord(ctx, record("x", want)); err == nil {
 				break
-			} else if !errors.Is(err, ErrDeposed) {
+			} else if !errors.Is(err, cluster.ErrDeposed) {
 				t.Fatal(err)
 			}
 		}
