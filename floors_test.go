@@ -25,7 +25,8 @@ var house = []string{
 	"internal/channel", "internal/checkpoint", "internal/recovery", "internal/strategies", "internal/task", "internal/sim",
 	"internal/cluster/schedule", "internal/cluster", "internal/cluster/artefact", "internal/cluster/auth",
 	"internal/cluster/nimbus/core", "internal/cluster/nimbus", "internal/cluster/supervisor", "internal/cluster/worker",
-	"internal/cluster/client", "internal/inject", "internal/slogzap", ".", "faults", "cli", "journal", "internal/settings", "internal", "bench", "cmd", "examples",
+	"internal/cluster/client", "internal/inject", "internal/slogzap", ".", "faults", "cli", "connect/journal",
+	"internal/settings", "internal", "bench", "cmd", "examples",
 }
 
 // machines decide and do not act: time reaches them as a tick, chance as a seed, and the rest as an event. Their
@@ -40,7 +41,7 @@ var notForMachines = []string{"context", "crypto/rand", "io/fs", "math/rand", "m
 
 // natsUsers are the places where NATS may be imported, besides tests.
 var natsUsers = []string{
-	"internal/channel/natschan", "internal/checkpoint/natslog", "spout/jetspout", "bolt/jetsink", "journal", "bench",
+	"internal/channel/natschan", "internal/checkpoint/natslog", "connect/jetstream", "connect/journal", "bench",
 	"internal/cluster", "cmd", "internal/natstest", "internal/clustertest/hostile",
 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/askback/askback"
-	"github.com/askback/askback/bolt/sqlsink"
+	"github.com/askback/askback/connect/postgres"
 	"github.com/askback/askback/internal/pgtest"
 	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
@@ -34,10 +34,10 @@ func TestSQL(t *testing.T) {
 
 			const numbers = 30_000
 			squares(t, numbers, pg, func(b *topology.Builder) *topology.Node {
-				return b.Bolt("out", sqlsink.New(sqlsink.Config{
+				return b.Bolt("out", postgres.Bolt(postgres.Config{
 					Open:    func() (*sql.DB, error) { return sql.Open("pgx", pg.DSN()) },
 					Table:   "squares",
-					Columns: sqlsink.Columns("n", "square"),
+					Columns: postgres.Columns("n", "square"),
 					Batch:   200,
 					Hold:    test.hold,
 				})).Tick(20 * time.Millisecond)
