@@ -11,14 +11,15 @@ import (
 	"github.com/askback/askback/bolt"
 )
 
-// A Config says where rows go. Bolt's factory validates it when a task begins.
+// A Config describes where rows go. It is validated when the topology is built, and when a task begins.
 type Config struct {
 	// Open opens the database. Each incarnation of a task calls it, uses one connection, and closes what it got. The
 	// sink never sees the data source name, so no error and no log of it can show a password. Required.
 	Open func() (*sql.DB, error)
 	// Table takes the rows, "words" or "schema.words", in exactly this spelling. It must exist. Required.
 	Table string
-	// Columns are what is written of a tuple. Other columns of the table get their default. Required.
+	// Columns name what is written of a tuple or value. Other columns of the table get their default. Bolt requires them;
+	// Sink takes one for each exported field of its type by default.
 	Columns []Column
 	// Key names those of the columns that have a unique index, and are NOT NULL. A row whose key is there already is
 	// updated. Without a key every tuple is a row of its own.
@@ -40,20 +41,12 @@ type Config struct {
 	Patience time.Duration
 }
 
-// A Column takes a field of each tuple.
+// A Column takes a field of each tuple or value.
 type Column struct {
-	Name  string
-	Field string // default: called like the column
-}
-
-// Bolt returns the factory of a sink that writes tuples as rows, each exactly once:
-//
-//	b.Bolt("out", postgres.Bolt(postgres.Config{Open: open, Table: "words", Columns: postgres.Columns("word", "n")})).Shuffle("count")
-func Bolt(c Config) func() bolt.Bolt {
-	if c.Hold {
-		return func() bolt.Bolt { return &held{Config: c} }
-	}
-	return func() bolt.Bolt { return &sink{Config: c} }
+	Name string
+	// Field is the field of a tuple, by default the one that is called like the column; or the field of a struct, by
+	// default the one whose column has that name.
+	Field string
 }
 
 // Columns returns columns that are called like their fields.
@@ -88,7 +81,7 @@ func (c *Config) normalize() error {
 	case c.Table == "":
 		return errors.New("postgres: Config.Table is missing")
 	case len(c.Columns) == 0:
-		return fmt.Errorf("postgres: table %s: Config.Columns is missing: say which fields go where", c.Table)
+		return fmt.Errorf("postgres: table %s: Config.Columns is missing: name the columns and their fields", c.Table)
 	case c.Held == c.Table:
 		return fmt.Errorf("postgres: table %s: Config.Held is the same table: rows that are held need one of their own", c.Table)
 	case c.Batch < 0 || c.Patience < 0:
@@ -99,12 +92,6 @@ func (c *Config) normalize() error {
 		most = (maxParameters - len(heldBy)) / (1 + len(c.Columns)) // a held row has a number too
 	}
 	c.Batch = min(c.Batch, max(1, most))
-	c.Columns = slices.Clone(c.Columns)
-	for i := range c.Columns {
-		if c.Columns[i].Field == "" {
-			c.Columns[i].Field = c.Columns[i].Name
-		}
-	}
 	for _, key := range c.Key {
 		if c.column(key) < 0 {
 			return fmt.Errorf("postgres: table %s: key %q is none of the columns", c.Table, key)
@@ -170,3 +157,26 @@ func table(name string) string {
 
 // quote makes any name an identifier.
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// verify refuses settings that cannot work, and a strategy under which rows would be lost or doubled.
+func (c Config) verify(s bolt.Strategy) error {
+	if err := c.normalize(); err != nil {
+		return err
+	}
+	switch {
+	case c.Hold && !s.Snapshots:
+		return fmt.Errorf("postgres: table %s: Config.Hold writes rows together with snapshots, and strategy %q takes none of bolts: choose another strategy", c.Table, s.Name)
+	case !c.Hold && !s.Snapshots:
+		return fmt.Errorf("postgres: table %s: after a failure under strategy %q a message id may mean another tuple, whose row would be skipped: choose another strategy", c.Table, s.Name)
+	case !c.Hold && (s.RollsBack || !s.ExactlyOnce):
+		return fmt.Errorf("postgres: table %s: after a failure under strategy %q a message id may mean another tuple, whose row would be skipped: set Config.Hold", c.Table, s.Name)
+	}
+	return nil
+}
+
+// probe returns a statement that changes nothing. It fails if the table is not there, lacks a column or the key's index, or
+// must not be written.
+func (c *Config) probe() string {
+	nulls := strings.TrimSuffix(strings.Repeat("NULL, ", len(c.Columns)), ", ")
+	return "EXPLAIN INSERT INTO " + table(c.Table) + " (" + strings.Join(c.names(), ", ") + ") VALUES (" + nulls + ")" + c.update()
+}

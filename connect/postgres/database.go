@@ -20,12 +20,15 @@ type database struct {
 	db   *sql.DB
 	conn *sql.Conn // nil after an error
 
+	// refused is why this incarnation must not write, although the position was read: it is of an earlier run.
+	refused error
+
 	step func(doing string) // tests stop here, where a process may be killed
 }
 
-// retry repeats f, with growing pauses, for as long as patience while its error may pass.
-func (d *database) retry(f func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), d.patience)
+// retry repeats f, with growing pauses, for as long as patience while its error may pass. It stops when ctx ends.
+func (d *database) retry(ctx context.Context, f func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, d.patience)
 	defer cancel()
 	pause := 10 * time.Millisecond
 	for {
@@ -86,21 +89,28 @@ func (d *database) close() error {
 
 // claim makes this incarnation the one that may write, and returns the position. It waits for a transaction of an
 // earlier one that is about to commit: both write the same row.
-func (d *database) claim(ctx context.Context) (position string, err error) {
-	if err := d.create(ctx, d.positions, "topology text, task text, incarnation bigint NOT NULL, position text NOT NULL, PRIMARY KEY (topology, task)"); err != nil {
+//
+// The position of an earlier run is refused by the first incarnation of this one, which leaves a mark for all that
+// follow: they could not tell it from their own. The mark does not count for a restored incarnation, which has a snapshot and
+// so is of the run that wrote the position. It goes when the user deletes the position.
+func (d *database) claim(ctx context.Context, restored bool) (position string, err error) {
+	d.refused = nil
+	if err := d.create(ctx, d.positions, "topology text, task text, incarnation bigint NOT NULL, position text NOT NULL, "+
+		"refused boolean NOT NULL DEFAULT false, PRIMARY KEY (topology, task)"); err != nil {
 		return "", err
 	}
 	d.doing("claim")
 	var by int64
-	before := d.conn.QueryRowContext(ctx, "SELECT incarnation, position FROM "+d.positions+" WHERE topology = $1 AND task = $2",
+	var marked bool
+	before := d.conn.QueryRowContext(ctx, "SELECT incarnation, position, refused FROM "+d.positions+" WHERE topology = $1 AND task = $2",
 		d.task.Topology, d.task.Alias.String())
-	switch err := before.Scan(&by, &position); {
+	switch err := before.Scan(&by, &position, &marked); {
 	case errors.Is(err, sql.ErrNoRows):
 	case err != nil:
 		return "", err
-	case d.task.Incarnation == 1 && position != "":
-		return "", fmt.Errorf("%w: %s has rows of an earlier run of %s at %q: delete the topology's positions, and its rows, or choose another name",
-			bolt.ErrOutputExists, d.positions, d.task.Topology, position)
+	case position == "" || restored || d.task.Incarnation > 1 && !marked:
+	default:
+		return position, d.refuse(ctx, position)
 	}
 	err = d.conn.QueryRowContext(ctx, "INSERT INTO "+d.positions+" AS p (topology, task, incarnation, position) VALUES ($1, $2, $3, '') "+
 		"ON CONFLICT (topology, task) DO UPDATE SET incarnation = EXCLUDED.incarnation WHERE p.incarnation <= EXCLUDED.incarnation RETURNING position",
@@ -111,6 +121,23 @@ func (d *database) claim(ctx context.Context) (position string, err error) {
 	return position, err
 }
 
+// refuse refuses the position of an earlier run: at once in the first incarnation, and with the first row in one that may
+// yet be restored.
+func (d *database) refuse(ctx context.Context, position string) error {
+	d.refused = bolt.Permanent(fmt.Errorf("postgres: task %v: %w: %s has rows of an earlier run of %s at %q: delete the topology's positions, and its rows, or choose another name",
+		d.task.Alias, bolt.ErrOutputExists, d.positions, d.task.Topology, position))
+	if d.task.Incarnation > 1 {
+		return nil
+	}
+	d.doing("refuse")
+	_, err := d.conn.ExecContext(ctx, "UPDATE "+d.positions+" SET refused = true WHERE topology = $1 AND task = $2 AND position = $3",
+		d.task.Topology, d.task.Alias.String(), position)
+	if err != nil {
+		return err // tried again, so that no later incarnation finds the position without the mark
+	}
+	return d.refused
+}
+
 // create creates a table unless it is there. Its name is quoted.
 func (d *database) create(ctx context.Context, name, columns string) error {
 	var there bool
@@ -119,13 +146,9 @@ func (d *database) create(ctx context.Context, name, columns string) error {
 	}
 	d.doing("create " + name)
 	_, err := d.conn.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+name+" ("+columns+")")
-	var state interface{ SQLState() string }
-	if !errors.As(err, &state) {
-		return err
-	}
-	switch state.SQLState() {
+	switch sqlState(err) {
 	case "23505", "42P07", "42710":
-		return errAgain{err} // two tasks created it at the same time; PostgreSQL tells one of them so, in one of three ways
+		return errAgain{err} // two tasks created it at the same time; PostgreSQL reports that to one of them, in one of three ways
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/msgid"
@@ -21,31 +22,50 @@ var (
 	ErrLost = errors.New("postgres: rows that were committed are gone")
 )
 
-// A RejectedError says which tuple the database refuses.
+// A RejectedError names a row that the database refuses.
 type RejectedError struct {
 	Table string
-	ID    msgid.ID
-	Err   error
+	ID    msgid.ID // of the tuple; of a typed sink the number of the value, with the task as source and target
+	Row   string   // its values, shortened for reading
+	Err   error    // what the database answered
 }
 
-// Error names the table and the tuple.
+// Error names the table, the tuple and its row.
 func (e *RejectedError) Error() string {
-	return fmt.Sprintf("postgres: table %s refuses tuple %v: %v", e.Table, e.ID, e.Err)
+	if e.ID.Channel.Source == e.ID.Channel.Target {
+		return fmt.Sprintf("postgres: table %s refuses row %s, value %d of task %v: %v", e.Table, e.Row, e.ID.Seq, e.ID.Channel.Target, e.Err)
+	}
+	return fmt.Sprintf("postgres: table %s refuses tuple %v with row %s: %v", e.Table, e.ID, e.Row, e.Err)
 }
 
-// Unwrap returns what the database said.
+// Unwrap returns the database's answer.
 func (e *RejectedError) Unwrap() error { return e.Err }
 
-// in says where an error happened.
+// in names where an error happened, and marks it as an outage or as permanent if it is one. A RejectedError stays as it is.
 func (c *Config) in(task bolt.Task, err error) error {
 	var rejected *RejectedError
-	switch {
-	case errors.As(err, &rejected) && c.Batch > 1:
-		return fmt.Errorf("%w; with a Batch of 1 it would go to the dead letters", err)
-	case errors.As(err, &rejected):
+	if errors.As(err, &rejected) {
 		return err
 	}
-	return fmt.Errorf("task %v, table %s: %w", task.Alias, c.Table, err)
+	err = fmt.Errorf("postgres: task %v, table %s: %w", task.Alias, c.Table, err)
+	switch {
+	case again(err), denied(err):
+		return bolt.Outage(err)
+	case errors.Is(err, bolt.ErrOutputExists), errors.Is(err, ErrLost):
+		return bolt.Permanent(err)
+	case missing(err):
+		return bolt.Permanent(fmt.Errorf("%w: create it, or correct the Config", err))
+	}
+	return err
+}
+
+// whole marks the refusal of a row as permanent where it comes too late for the row alone to fail.
+func (c *Config) whole(err error) error {
+	var rejected *RejectedError
+	if !errors.As(err, &rejected) || bolt.IsPermanent(err) {
+		return err
+	}
+	return bolt.Permanent(err)
 }
 
 // errAgain marks an error that the same transaction may not meet again.
@@ -53,23 +73,50 @@ type errAgain struct{ error }
 
 func (e errAgain) Unwrap() error { return e.error }
 
-// again reports whether to try the same transaction again: the connection is lost, the server restarts or is full,
-// or other transactions were in the way.
+// sqlState returns the SQLSTATE of a database's error, "" if it is none.
+func sqlState(err error) string {
+	var state interface{ SQLState() string }
+	if errors.As(err, &state) && len(state.SQLState()) == 5 {
+		return state.SQLState()
+	}
+	return ""
+}
+
+// again reports whether to try the same transaction again: the connection is lost, the server restarts, is full or only
+// read at the moment, or other transactions were in the way.
 func again(err error) bool {
 	var marked errAgain
 	var network net.Error
-	var state interface{ SQLState() string }
 	switch {
 	case errors.As(err, &marked), errors.As(err, &network), errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded):
 		return true
-	case errors.As(err, &state) && len(state.SQLState()) == 5:
-		switch code := state.SQLState(); code[:2] {
-		case "08", "40", "53", "57": // connection, rollback, resources, intervention
-			return true
-		default:
-			return code == "55P03" || code == "25P03" // lock not available; idle in transaction for too long
-		}
+	}
+	code := sqlState(err)
+	if code == "" {
+		return false
+	}
+	switch code[:2] {
+	case "08", "40", "53", "57", "58": // connection, rollback, resources, intervention, system
+		return true
+	}
+	return code == "55P03" || code == "25P03" || code == "25006" // lock not available; idle for too long; read-only
+}
+
+// denied reports whether a permission is missing, which an administrator may grant meanwhile.
+func denied(err error) bool {
+	code := sqlState(err)
+	return code == "42501" || strings.HasPrefix(code, "28")
+}
+
+// missing reports whether the database lacks what the Config names: the table, a column, the key's index, the database.
+func missing(err error) bool {
+	switch sqlState(err) {
+	case "42P01", "42703", "42P10", "3D000", "3F000":
+		return true
 	}
 	return false
 }
+
+// notTheRow reports whether an error of a statement has nothing to do with the row that it writes.
+func notTheRow(err error) bool { return again(err) || denied(err) || missing(err) }

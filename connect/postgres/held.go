@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"github.com/askback/askback/bolt"
-	"github.com/askback/askback/tuple"
+	"github.com/askback/askback/msgid"
 )
 
-// held is the bolt of one task that holds its rows back. It writes them to a table beside the target as they come; Snapshot
-// ends a batch, and Commit moves it.
+// held holds the rows of one task back. It writes them to a table beside the target as they come; Snapshot ends a batch, and
+// Commit moves it. It is the core of both forms of the sink with Config.Hold.
 //
 //	target               held                            gathered
 //	… batches 1 to 6     batch 7, closed by a snapshot   batch 8, its end
@@ -31,9 +31,9 @@ type held struct {
 	moved  int64  // the last batch in the target
 	closed batches
 	n      int64 // how many rows the open batch has, held or gathered; it is the one after closed
-	ready  bool  // what no snapshot covers is removed
+	ready  bool  // rows that no snapshot covers are removed
 
-	broken error // as in sink
+	broken error // as in direct
 }
 
 // batches is what a snapshot holds, as JSON: those that it closed and that were not in the target yet. As a rule it is
@@ -49,17 +49,25 @@ var heldBy = []string{"askback_topology", "askback_task", "askback_batch"}
 
 const heldNumber = "askback_row"
 
-// Prepare opens the database and learns which batch was the last. It fences what earlier incarnations may still be
-// about to do.
-func (s *held) Prepare(ctx bolt.Context) (err error) {
+// prepare opens the database and reads which batch was the last. It fences earlier incarnations that may still be about to
+// write.
+func (s *held) prepare(ctx bolt.Context) error {
 	if err := s.normalize(); err != nil {
-		return err
+		return bolt.Permanent(err)
 	}
-	s.task, s.rows.of, s.table = ctx.Task(), &s.Config, table(s.Held)
+	s.task, s.of, s.table = ctx.Task(), &s.Config, table(s.Held)
 	s.db.open, s.db.patience, s.db.positions, s.db.task = s.Open, s.Patience, table(s.Positions), s.task
+	return s.claim(false)
+}
+
+// claim makes this incarnation the one that writes; see database.claim.
+func (s *held) claim(restored bool) error {
 	var position string
-	err = s.db.retry(func(ctx context.Context) (err error) {
-		if position, err = s.db.claim(ctx); err != nil {
+	err := s.db.retry(context.Background(), func(ctx context.Context) (err error) {
+		if position, err = s.db.claim(ctx, restored); err != nil {
+			return err
+		}
+		if _, err = s.db.conn.ExecContext(ctx, s.probe()); err != nil {
 			return err
 		}
 		return s.db.create(ctx, s.table, s.definition())
@@ -68,12 +76,16 @@ func (s *held) Prepare(ctx bolt.Context) (err error) {
 		return s.in(s.task, err)
 	}
 	if s.moved, err = parseBatch(position); err != nil {
-		return fmt.Errorf("postgres: table %s is at %q for %v: it was written without Config.Hold, which must not change in a run", s.Positions, position, s.task.Alias)
+		return bolt.Permanent(fmt.Errorf("postgres: table %s is at %q for %v: it was written without Config.Hold, which must not change in a run",
+			s.Positions, position, s.task.Alias))
 	}
 	return nil
 }
 
-// definition returns the columns of the table of rows that are held. It takes the target's checks, so that a row is refused
+// Verify refuses settings that cannot work, and a strategy under which no row would ever reach the table.
+func (s *held) Verify(of bolt.Strategy) error { return s.Config.verify(of) }
+
+// definition returns the columns of the table of rows that are held. It has the target's checks, so that a row is refused
 // when its tuple is known, and not only by Commit.
 func (s *held) definition() string {
 	var b strings.Builder
@@ -87,16 +99,24 @@ func (s *held) definition() string {
 func (s *held) Restore(data []byte) error {
 	var b batches
 	if err := json.Unmarshal(data, &b); err != nil || b.After < 0 || b.Last < b.After || b.Rows < 0 {
-		return fmt.Errorf("postgres: restore %v: the snapshot %.100q is of no sink with Config.Hold: it must not change in a run", s.task.Alias, data)
+		return bolt.Permanent(fmt.Errorf("postgres: restore %v: the snapshot %.100q is of no sink with Config.Hold: it must not change in a run", s.task.Alias, data))
+	}
+	if s.db.refused != nil { // the position is this run's all the same: it has a snapshot
+		if err := s.claim(true); err != nil {
+			return err
+		}
 	}
 	s.closed, s.ready = b, false
-	return s.begin()
+	return s.begin(context.Background())
 }
 
 // begin makes sure, once, that the database is where the snapshot left it, or the Commit after it, and removes the rows
 // that no snapshot covers. It comes after Restore, or before the first tuple if there is nothing to restore.
-func (s *held) begin() error {
-	if s.ready || s.broken != nil {
+func (s *held) begin(ctx context.Context) error {
+	switch {
+	case s.db.refused != nil:
+		return s.db.refused
+	case s.ready || s.broken != nil:
 		return s.broken
 	}
 	switch s.moved {
@@ -106,7 +126,7 @@ func (s *held) begin() error {
 	default:
 		return s.elsewhere()
 	}
-	err := s.db.retry(func(ctx context.Context) error {
+	err := s.db.retry(ctx, func(ctx context.Context) error {
 		return s.db.advance(ctx, batch(s.moved), batch(s.moved), func(tx transaction) error {
 			return tx.exec("DELETE FROM "+s.table+s.mine(">"), s.task.Topology, s.task.Alias.String(), s.closed.Last)
 		})
@@ -118,37 +138,43 @@ func (s *held) begin() error {
 	return nil
 }
 
-// elsewhere says that the database and the snapshot do not fit.
+// elsewhere is the error of a database and a snapshot that do not fit.
 func (s *held) elsewhere() error {
 	if s.moved < s.closed.After {
-		return fmt.Errorf("%w: table %s has %d batches of %v, and the snapshot counts on %d: was it put back to an older state?",
-			ErrLost, s.Positions, s.moved, s.task.Alias, s.closed.After)
+		return bolt.Permanent(fmt.Errorf("%w: table %s has %d batches of %v, and the snapshot counts on %d: was it put back to an older state?",
+			ErrLost, s.Positions, s.moved, s.task.Alias, s.closed.After))
 	}
-	return fmt.Errorf("%w: table %s has %d batches of %v, and its log only %d: delete the topology's positions, and its rows, or choose another name",
-		bolt.ErrOutputExists, s.Positions, s.moved, s.task.Alias, s.closed.Last)
+	return bolt.Permanent(fmt.Errorf("%w: table %s has %d batches of %v, and its log only %d: delete the topology's positions, and its rows, or choose another name",
+		bolt.ErrOutputExists, s.Positions, s.moved, s.task.Alias, s.closed.Last))
 }
 
-// Execute gathers a row, and holds what is gathered when it is enough.
-func (s *held) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
-	if err := s.read(t, s.n+1); err != nil { // first, so that a bad tuple is one on a replay too
-		return err
-	}
-	if s.broken = s.begin(); s.broken != nil {
+// take gathers the row that was read, and holds what is gathered when it is enough.
+func (s *held) take(ctx context.Context, id msgid.ID) error {
+	if s.broken != nil {
 		return nil
 	}
-	s.add(t.ID())
+	if err := s.begin(ctx); bolt.IsOutage(err) || bolt.IsPermanent(err) || ctx.Err() != nil {
+		return err
+	} else if err != nil {
+		s.broken = err
+		return nil
+	}
+	s.add(id)
 	s.n++
 	if len(s.ids) < s.Batch {
 		return nil
 	}
-	err := s.flush()
+	err := s.flush(ctx)
 	var rejected *RejectedError
-	if s.Batch == 1 && errors.As(err, &rejected) {
+	switch {
+	case err == nil || bolt.IsOutage(err) || ctx.Err() != nil:
+		return err
+	case errors.As(err, &rejected) && s.Batch == 1:
 		s.n--
 		s.rows.clear()
 		return err
 	}
-	s.broken = err
+	s.broken = s.whole(err)
 	return nil
 }
 
@@ -157,13 +183,13 @@ func (s *held) Tick(context.Context, time.Time, bolt.Emitter) error { return nil
 
 // flush writes what is gathered to the table of rows that are held. Repeated after its answer was lost, it finds them
 // there.
-func (s *held) flush() error {
+func (s *held) flush(ctx context.Context) error {
 	if s.broken != nil || len(s.ids) == 0 {
 		return s.broken
 	}
 	each := append([]string{heldNumber}, s.names()...)
 	into := func(n int) string { return insert(s.table, heldBy, each, n) + " ON CONFLICT DO NOTHING" }
-	err := s.write(&s.db, batch(s.moved), batch(s.moved), into, s.task.Topology, s.task.Alias.String(), s.closed.Last+1)
+	err := s.write(ctx, &s.db, batch(s.moved), batch(s.moved), into, s.task.Topology, s.task.Alias.String(), s.closed.Last+1)
 	if err != nil {
 		return s.in(s.task, err)
 	}
@@ -173,10 +199,10 @@ func (s *held) flush() error {
 
 // Snapshot closes the open batch, if there is anything in it.
 func (s *held) Snapshot() ([]byte, error) {
-	if err := s.begin(); err != nil {
+	if err := s.begin(context.Background()); err != nil {
 		return nil, err
 	}
-	if err := s.flush(); err != nil {
+	if err := s.whole(s.flush(context.Background())); err != nil {
 		return nil, err
 	}
 	if s.n > 0 {
@@ -192,7 +218,7 @@ func (s *held) Commit() error {
 	if s.moved == s.closed.Last {
 		return nil
 	}
-	err := s.db.retry(func(ctx context.Context) error {
+	err := s.db.retry(context.Background(), func(ctx context.Context) error {
 		return s.db.advance(ctx, batch(s.moved), batch(s.closed.Last), s.move)
 	})
 	if err != nil {
@@ -215,11 +241,11 @@ func (s *held) move(tx transaction) error {
 	who := []any{s.task.Topology, s.task.Alias.String(), s.closed.Last}
 	err := tx.exec("INSERT INTO "+table(s.Table)+" ("+columns+") SELECT "+distinct+columns+" FROM "+s.table+mine+" ORDER BY "+order+s.update(), who...)
 	if err != nil {
-		if again(err) {
+		if notTheRow(err) {
 			return err
 		}
-		return fmt.Errorf("it refuses rows that the checkpoint has: %w: they stand in %s, with %s = '%v' and %s <= %d: put right what is in their way, and start again",
-			err, s.table, heldBy[1], s.task.Alias, heldBy[2], s.closed.Last)
+		return bolt.Permanent(fmt.Errorf("it refuses rows that the checkpoint has: %w: they stand in %s, with %s = '%v' and %s <= %d: put right what is in their way, and start again",
+			err, s.table, heldBy[1], s.task.Alias, heldBy[2], s.closed.Last))
 	}
 	n, err := tx.count("DELETE FROM "+s.table+mine, who...)
 	if err == nil && n != s.closed.Rows {
@@ -234,7 +260,7 @@ func (s *held) mine(compare string) string {
 	return fmt.Sprintf(" WHERE %s = $1 AND %s = $2 AND %s %s $3", heldBy[0], heldBy[1], heldBy[2], compare)
 }
 
-// Close lets go of the database. What is held stays for the next incarnation to judge.
+// Close lets go of the database. Rows that are held stay for the next incarnation to judge.
 func (s *held) Close() error { return s.db.close() }
 
 // batch returns the position of a task whose last batch in the target is n. At the beginning it is "", as for any sink.

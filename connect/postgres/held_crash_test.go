@@ -17,22 +17,22 @@ import (
 // with the incarnation, so a row that is taken for another is seen.
 func TestHeldCrashes(t *testing.T) {
 	w := newWorld(t)
-	for name, end := range map[string]func(*play, *held){
+	for name, end := range map[string]func(*play, *heldBolt){
 		// The process dies. Its transaction is rolled back.
-		"process": func(*play, *held) { panic(died{}) },
+		"process": func(*play, *heldBolt) { panic(died{}) },
 		// The server ends the session. The sink tries again.
-		"session": func(p *play, _ *held) {
+		"session": func(p *play, _ *heldBolt) {
 			p.w.exec(p.t, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'held'")
 		},
 		// The process is paused, its successor runs to the end, and then it goes on, until it dies.
-		"pause": func(p *play, _ *held) {
+		"pause": func(p *play, _ *heldBolt) {
 			for p.run() {
 			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for at := 1; ; at++ {
-				p := newPlay(t, w, uint64(at), func(p *play, s *held, step int) {
+				p := newPlay(t, w, uint64(at), func(p *play, s *heldBolt, step int) {
 					if step == at {
 						end(p, s)
 					}
@@ -54,7 +54,7 @@ func TestHeldCrashes(t *testing.T) {
 	t.Run("process, again and again", func(t *testing.T) {
 		seed := uint64(time.Now().UnixNano())
 		for i := range uint64(20) {
-			p := newPlay(t, w, seed+i, func(p *play, s *held, step int) {
+			p := newPlay(t, w, seed+i, func(p *play, s *heldBolt, step int) {
 				if p.chance.IntN(20) == 0 {
 					panic(died{})
 				}
@@ -76,7 +76,7 @@ type play struct {
 	w      *world
 	c      Config
 	chance *rand.Rand
-	at     func(p *play, s *held, step int)
+	at     func(p *play, s *heldBolt, step int)
 	step   int
 
 	incarnation msgid.Incarnation // the newest
@@ -85,7 +85,7 @@ type play struct {
 	want        []string          // the rows that are before it
 }
 
-func newPlay(t *testing.T, w *world, seed uint64, at func(*play, *held, int)) *play {
+func newPlay(t *testing.T, w *world, seed uint64, at func(*play, *heldBolt, int)) *play {
 	c := holding(w.table(t, "n bigint, word text"))
 	c.Batch, c.Patience = 2, 2*time.Second
 	c.Open = func() (*sql.DB, error) { return sql.Open("pgx", w.pg.DSN()+" application_name=held") }
@@ -96,7 +96,7 @@ func newPlay(t *testing.T, w *world, seed uint64, at func(*play, *held, int)) *p
 func (p *play) run() (again bool) {
 	p.incarnation++
 	mine := p.incarnation
-	s := Bolt(p.c)().(*held)
+	s := Bolt(p.c)().(*heldBolt)
 	doing := func(string) {
 		p.step++
 		p.at(p, s, p.step)
@@ -158,7 +158,7 @@ func (p *play) shuffled() [][]int {
 }
 
 // row gives the sink a number, marked with the incarnation.
-func (p *play) row(s *held, n int) string {
+func (p *play) row(s *heldBolt, n int) string {
 	mark := fmt.Sprintf("by-%d", s.task.Incarnation)
 	row(p.t, s, n, int64(n), mark)
 	return fmt.Sprint(n, " ", mark)

@@ -2,10 +2,13 @@ package postgres
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
+	"time"
 
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/tuple"
@@ -16,40 +19,41 @@ type rows struct {
 	of     *Config
 	ids    []msgid.ID
 	values []any // row after row, all of one length
-	fields []int // which field of a tuple goes to each column
-	row    []any // of the tuple that was read last
+	row    []any // that was read last
 }
 
-// read makes row the values of a tuple, behind what comes before them.
-func (r *rows) read(t tuple.Tuple, before ...any) error {
-	if r.fields == nil {
-		fields := make([]int, len(r.of.Columns))
+// fields are which field of a tuple goes to each column; nil: it is not known yet.
+type fields []int
+
+// read makes the row of r the values of a tuple, behind those in before.
+func (f *fields) read(r *rows, t tuple.Tuple, before ...any) error {
+	if *f == nil {
+		found := make(fields, len(r.of.Columns))
 		for i, col := range r.of.Columns {
-			if fields[i] = t.Fields().Index(col.Field); fields[i] < 0 {
-				return fmt.Errorf("postgres: table %s: column %q takes field %q, and there is none in (%v)", r.of.Table, col.Name, col.Field, t.Fields())
+			name := col.Field
+			if name == "" {
+				name = col.Name
+			}
+			if found[i] = t.Fields().Index(name); found[i] < 0 {
+				return fmt.Errorf("postgres: table %s: column %q takes field %q, and there is none in (%v)", r.of.Table, col.Name, name, t.Fields())
 			}
 		}
-		r.fields = fields
+		*f = found
 	}
 	r.row = append(r.row[:0], before...)
-	for _, f := range r.fields {
-		v, err := column(t.Any(f))
-		if err != nil {
-			return fmt.Errorf("postgres: table %s: tuple %v: %w", r.of.Table, t.ID(), err)
+	for _, i := range *f {
+		v := t.Any(i)
+		switch v.(type) {
+		case []any, map[string]any:
+			b, err := json.Marshal(v)
+			if err != nil {
+				return fmt.Errorf("postgres: table %s: tuple %v: %w", r.of.Table, t.ID(), err)
+			}
+			v = string(b)
 		}
 		r.row = append(r.row, v)
 	}
 	return t.Err()
-}
-
-// column returns a field's value as a driver takes it: lists and maps are JSON.
-func column(v any) (any, error) {
-	switch v.(type) {
-	case []any, map[string]any:
-		b, err := json.Marshal(v)
-		return string(b), err
-	}
-	return v, nil
 }
 
 // add gathers the row that was read.
@@ -69,29 +73,30 @@ func (r *rows) clear() {
 	r.ids, r.values = r.ids[:0], r.values[:0]
 }
 
-// write writes the rows in a transaction that d moves from one position to another; into says how for n rows, with the
-// values that all of them share. Rows that are refused together are written one by one, to find out which is to blame.
-// There may be none: the server may take keys for equal that differ as bytes.
-func (r *rows) write(d *database, from, to string, into func(n int) string, shared ...any) error {
+// write writes the rows in a transaction that d moves from one position to another; into returns the statement for n rows, with
+// the values that all of them share. Rows that are refused together are written one by one, to find the one that is to
+// blame. There may be none: the server may take keys for equal that differ as bytes.
+func (r *rows) write(ctx context.Context, d *database, from, to string, into func(n int) string, shared ...any) error {
 	together := func(tx transaction) error {
 		return tx.exec(into(len(r.ids)), append(shared[:len(shared):len(shared)], r.values...)...)
 	}
 	alone := func(tx transaction) error {
 		width := len(r.values) / len(r.ids)
 		for i, id := range r.ids {
-			err := tx.exec(into(1), append(shared[:len(shared):len(shared)], r.values[i*width:(i+1)*width]...)...)
+			row := r.values[i*width : (i+1)*width]
+			err := tx.exec(into(1), append(shared[:len(shared):len(shared)], row...)...)
 			switch {
-			case err != nil && again(err):
+			case err != nil && notTheRow(err):
 				return err
 			case err != nil:
-				return &RejectedError{Table: r.of.Table, ID: id, Err: err}
+				return &RejectedError{Table: r.of.Table, ID: id, Row: summary(row[width-len(r.of.Columns):]), Err: err}
 			}
 		}
 		return nil
 	}
-	return d.retry(func(ctx context.Context) error {
+	return d.retry(ctx, func(ctx context.Context) error {
 		err := d.advance(ctx, from, to, together)
-		if err == nil || again(err) || errors.Is(err, ErrFenced) {
+		if err == nil || notTheRow(err) || errors.Is(err, ErrFenced) {
 			return err
 		}
 		return d.advance(ctx, from, to, alone)
@@ -122,4 +127,54 @@ func insert(table string, shared, each []string, n int) string {
 		b.WriteString(")")
 	}
 	return b.String()
+}
+
+// appendKey appends one value of a key so that different values differ.
+func appendKey(dst []byte, v any) []byte {
+	switch v := v.(type) {
+	case string:
+		return append(binary.AppendUvarint(append(dst, 's'), uint64(len(v))), v...)
+	case []byte:
+		return append(binary.AppendUvarint(append(dst, 'b'), uint64(len(v))), v...)
+	case int64:
+		return binary.AppendVarint(append(dst, 'i'), v)
+	case uint64:
+		return binary.AppendUvarint(append(dst, 'u'), v)
+	case float64:
+		return binary.BigEndian.AppendUint64(append(dst, 'f'), math.Float64bits(v))
+	case time.Time:
+		return binary.BigEndian.AppendUint32(binary.AppendVarint(append(dst, 't'), v.Unix()), uint32(v.Nanosecond()))
+	}
+	text := fmt.Sprintf("%T %v", v, v)
+	return append(binary.AppendUvarint(append(dst, 'v'), uint64(len(text))), text...)
+}
+
+// maxSummary bounds a row in an error, and maxValue one value of it, in bytes.
+const (
+	maxSummary = 512
+	maxValue   = 80
+)
+
+// summary renders a row for an error, shortened.
+func summary(row []any) string {
+	b := []byte{'('}
+	for i, v := range row {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		if len(b) > maxSummary {
+			b = append(b, "…"...)
+			break
+		}
+		switch v := v.(type) {
+		case string:
+			b = fmt.Appendf(b, "%.*q", maxValue, v)
+		case []byte:
+			b = fmt.Appendf(b, "%.*q", maxValue, v)
+		default:
+			text := fmt.Sprint(v)
+			b = append(b, text[:min(len(text), maxValue)]...)
+		}
+	}
+	return string(append(b, ')'))
 }

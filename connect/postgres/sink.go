@@ -2,165 +2,308 @@ package postgres
 
 import (
 	"context"
+	"database/sql/driver"
+	"encoding"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/askback/askback/bolt"
-	"github.com/askback/askback/msgid"
-	"github.com/askback/askback/tuple"
+	"github.com/askback/askback/stream"
 )
 
-// sink is the bolt of one task.
+// Sink returns a typed sink that writes values as rows, each exactly once:
 //
-// Invariant: what is written is position, what is written or gathered is seen, and the rows between are gathered.
-type sink struct {
-	Config
-	rows
-	task bolt.Task
+//	stream.To(totals, "out", postgres.Sink[Total](postgres.Config{Open: open, Table: "totals", Hold: true}))
+//
+// T is a struct. Each exported field goes to the column that its tag names (`db:"name"`; "-" leaves it out), by default to the
+// one that is called like the field in lower case, words separated by underlines (UserID is user_id); those of embedded
+// structs are among them. With Config.Columns only the columns that it names are written. Booleans, numbers, strings, bytes,
+// times, types with a method Value (driver.Valuer) or MarshalText, and pointers to them are written as they are, a nil pointer
+// as NULL, and all others as JSON.
+//
+// Without Config.Hold the sink recognizes a value that is written already by its number: it counts the values that come to the
+// task. A row that the database refuses fails the task then, whatever Batch is; with Config.Hold and a Batch of 1 the
+// value fails by itself.
+func Sink[T any](c Config) stream.Sink[T] { return sink[T]{c} }
 
-	db       database
-	position string                      // as the database has it: the text of a msgid.Set
-	seen     map[msgid.Channel]msgid.Seq // the last tuple of each input, written or gathered
+type sink[T any] struct{ Config }
 
-	keys map[string]int // the rows gathered by their key, if there is one
-	key  []byte
-
-	// broken is why nothing can be written any more. From then on tuples are taken and forgotten: no snapshot covers
-	// them, since Snapshot fails, and the restored task gets them again. An error from Execute would instead send
-	// one that may be without fault to the dead letters.
-	broken error
+// New returns the writer of one task.
+func (s sink[T]) New() stream.Writer[T] {
+	if s.Hold {
+		return &heldWriter[T]{held: held{Config: s.Config}}
+	}
+	return &directWriter[T]{counted: counted{direct: direct{Config: s.Config, numbered: true}}}
 }
 
-// Prepare opens the database and learns the position. It fences what earlier incarnations may still be about to do.
-func (s *sink) Prepare(ctx bolt.Context) (err error) {
-	if err := s.normalize(); err != nil {
+// directWriter is one task's part of a sink that writes rows as they come.
+type directWriter[T any] struct {
+	counted
+	values values[T]
+}
+
+// Prepare derives the columns, opens the database and reads the position.
+func (w *directWriter[T]) Prepare(ctx bolt.Context) error {
+	if err := w.values.derive(&w.Config); err != nil {
+		return bolt.Permanent(err)
+	}
+	w.count.task = ctx.Task().Alias
+	return w.prepare(ctx)
+}
+
+// Verify refuses a type that has no columns, settings that cannot work, and a strategy under which rows would be lost.
+func (w *directWriter[T]) Verify(s bolt.Strategy) error { return verifyType[T](w.Config, s) }
+
+// Write gathers a row, and writes what is gathered when it is enough.
+func (w *directWriter[T]) Write(ctx context.Context, v T) error {
+	if err := w.values.read(&w.rows, v); err != nil { // first: a bad value has no number on a replay either
 		return err
 	}
-	s.task, s.rows.of = ctx.Task(), &s.Config
-	s.db = database{open: s.Open, patience: s.Patience, positions: table(s.Positions), task: s.task}
-	err = s.db.retry(func(ctx context.Context) (err error) {
-		s.position, err = s.db.claim(ctx)
+	if err := w.take(ctx, w.count.next()); err != nil {
 		return err
-	})
-	if err != nil {
-		return s.in(s.task, err)
 	}
-	written, err := msgid.ParseSet(s.position)
-	if err != nil {
-		return fmt.Errorf("postgres: table %s holds no position of %v: %w", s.Positions, s.task.Alias, err)
-	}
-	s.seen = make(map[msgid.Channel]msgid.Seq)
-	for ch, ranges := range written.All() {
-		s.seen[ch] = ranges[len(ranges)-1].Last
-	}
-	if len(s.Key) > 0 {
-		s.keys = make(map[string]int)
-	}
+	w.count.n++
 	return nil
 }
 
-// Restore checks that the database has what the snapshot counts on.
-func (s *sink) Restore(data []byte) error {
-	counted, err := msgid.ParseSet(string(data))
-	if err != nil {
-		return fmt.Errorf("postgres: restore %v: %w", s.task.Alias, err)
-	}
-	written, err := msgid.ParseSet(s.position)
-	if err != nil {
-		return fmt.Errorf("postgres: restore %v: %w", s.task.Alias, err)
-	}
-	if lost := counted.Minus(written); !lost.Empty() {
-		return fmt.Errorf("%w: table %s is at %q for %v and lacks %v: was it put back to an older state?",
-			ErrLost, s.Positions, s.position, s.task.Alias, lost)
-	}
-	return nil
+// heldWriter is one task's part of a sink that holds its rows back.
+type heldWriter[T any] struct {
+	held
+	values values[T]
+	count  counter // of values since the task began; for errors
 }
 
-// Execute gathers a row, and writes what is gathered when it is enough. It skips what an earlier incarnation wrote.
-func (s *sink) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
-	if err := s.read(t); err != nil { // first, so that a bad tuple is one on a replay too
+// Prepare derives the columns, opens the database and reads which batch was the last.
+func (w *heldWriter[T]) Prepare(ctx bolt.Context) error {
+	if err := w.values.derive(&w.Config); err != nil {
+		return bolt.Permanent(err)
+	}
+	w.count.task = ctx.Task().Alias
+	return w.prepare(ctx)
+}
+
+// Verify refuses a type that has no columns, settings that cannot work, and a strategy under which no row would reach the
+// table.
+func (w *heldWriter[T]) Verify(s bolt.Strategy) error { return verifyType[T](w.Config, s) }
+
+// Write gathers a row, and holds what is gathered when it is enough.
+func (w *heldWriter[T]) Write(ctx context.Context, v T) error {
+	if err := w.values.read(&w.rows, v, w.n+1); err != nil {
 		return err
 	}
-	id := t.ID()
-	before := s.seen[id.Channel]
-	if s.broken != nil || id.Seq <= before {
+	id := w.count.next()
+	w.count.n++
+	return w.take(ctx, id)
+}
+
+func verifyType[T any](c Config, s bolt.Strategy) error {
+	if err := new(values[T]).derive(&c); err != nil {
+		return err
+	}
+	return c.verify(s)
+}
+
+// values makes rows of values of type T. A value is copied to one place whose fields the columns read.
+type values[T any] struct {
+	place   *T
+	columns []func() (any, error)
+}
+
+// derive finds the field of each column, and the columns if the Config names none.
+func (f *values[T]) derive(c *Config) error {
+	typ := reflect.TypeFor[T]()
+	refuse := func(format string, args ...any) error {
+		return fmt.Errorf("postgres: table %s: values of type %v cannot be rows: %w", c.Table, typ, fmt.Errorf(format, args...))
+	}
+	if typ.Kind() != reflect.Struct {
+		return refuse("it is no struct")
+	}
+	f.place = new(T)
+	found, err := columnsOf(reflect.ValueOf(f.place).Elem())
+	if err != nil {
+		return refuse("%w", err)
+	}
+	if len(c.Columns) == 0 {
+		for _, col := range found {
+			c.Columns = append(c.Columns, Column{Name: col.name, Field: col.field})
+			f.columns = append(f.columns, col.get)
+		}
+		if len(found) == 0 {
+			return refuse("it has no exported field")
+		}
 		return nil
 	}
-	s.gather(t, id)
-	s.seen[id.Channel] = id.Seq
-	if len(s.ids) < s.Batch {
-		return nil
+	c.Columns = slices.Clone(c.Columns)
+	for i, want := range c.Columns {
+		at := slices.IndexFunc(found, func(col typedColumn) bool {
+			return want.Field != "" && col.field == want.Field || want.Field == "" && col.name == want.Name
+		})
+		switch {
+		case at < 0 && want.Field != "":
+			return refuse("column %q takes field %q, and there is no such exported field", want.Name, want.Field)
+		case at < 0:
+			return refuse("column %q is that of no exported field: name its field in Config.Columns, or in a tag `db:%q`", want.Name, want.Name)
+		}
+		c.Columns[i].Field = found[at].field
+		f.columns = append(f.columns, found[at].get)
 	}
-	err := s.flush()
-	var rejected *RejectedError
-	if s.Batch == 1 && errors.As(err, &rejected) {
-		s.seen[id.Channel] = before
-		s.forget()
-		return err
-	}
-	s.broken = err
 	return nil
 }
 
-// Tick writes what is gathered.
-func (s *sink) Tick(context.Context, time.Time, bolt.Emitter) error { return s.flush() }
+// read makes the row of r the fields of a value, behind those in before.
+func (f *values[T]) read(r *rows, v T, before ...any) error {
+	*f.place = v
+	r.row = append(r.row[:0], before...)
+	for i, get := range f.columns {
+		x, err := get()
+		if err != nil {
+			return fmt.Errorf("postgres: table %s: column %q: %w", r.of.Table, r.of.Columns[i].Name, err)
+		}
+		r.row = append(r.row, x)
+	}
+	return nil
+}
 
-// Finish writes what is gathered.
-func (s *sink) Finish(context.Context, bolt.Emitter) error { return s.flush() }
+// A typedColumn is a field of a struct.
+type typedColumn struct {
+	name, field string
+	get         func() (any, error) // may be kept: it copies bytes
+}
 
-// Snapshot writes what is gathered: what a snapshot covers is not consumed again.
-func (s *sink) Snapshot() ([]byte, error) {
-	if err := s.flush(); err != nil {
+// columnsOf returns the columns of the struct at a place.
+func columnsOf(v reflect.Value) (columns []typedColumn, err error) {
+	for f := range v.Type().Fields() {
+		at, tag := v.FieldByIndex(f.Index), f.Tag.Get("db")
+		switch {
+		case tag == "-":
+			continue
+		case f.Anonymous && tag == "" && f.Type.Kind() == reflect.Struct && valueOf(at) == nil:
+			inner, err := columnsOf(at)
+			if err != nil {
+				return nil, err
+			}
+			columns = append(columns, inner...)
+			continue
+		case !f.IsExported():
+			continue
+		case tag == "":
+			tag = snake(f.Name)
+		}
+		get := valueOf(at)
+		if get == nil {
+			if get, err = jsonOf(at); err != nil {
+				return nil, fmt.Errorf("field %s of type %v has neither a form of SQL nor of JSON: leave it out by the tag `db:\"-\"`", f.Name, f.Type)
+			}
+		}
+		columns = append(columns, typedColumn{name: tag, field: f.Name, get: get})
+	}
+	return columns, nil
+}
+
+// valueOf returns a function that reads a value as a driver takes it, nil if drivers do not take its type.
+func valueOf(v reflect.Value) func() (any, error) {
+	if v.CanInterface() {
+		switch p := v.Addr().Interface().(type) {
+		case *time.Time:
+			return func() (any, error) { return *p, nil }
+		case driver.Valuer: // method of the value with such a method, or of a pointer to it
+			return func() (any, error) {
+				x, err := p.Value()
+				return keepable(x), err
+			}
+		case encoding.TextMarshaler:
+			return func() (any, error) {
+				b, err := p.MarshalText()
+				return string(b), err
+			}
+		}
+		if _, ok := v.Interface().(driver.Valuer); ok {
+			return func() (any, error) {
+				if v.IsNil() {
+					return nil, nil
+				}
+				x, err := v.Interface().(driver.Valuer).Value()
+				return keepable(x), err
+			}
+		}
+	}
+	switch v.Kind() {
+	case reflect.String:
+		return func() (any, error) { return v.String(), nil }
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return func() (any, error) { return v.Int(), nil }
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return func() (any, error) { return v.Uint(), nil }
+	case reflect.Float32, reflect.Float64:
+		return func() (any, error) { return v.Float(), nil }
+	case reflect.Bool:
+		return func() (any, error) { return v.Bool(), nil }
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			return func() (any, error) { return slices.Clone(v.Bytes()), nil }
+		}
+	case reflect.Pointer:
+		place := reflect.New(v.Type().Elem()).Elem()
+		if get := valueOf(place); get != nil {
+			return func() (any, error) {
+				if v.IsNil() {
+					return nil, nil
+				}
+				place.Set(v.Elem())
+				return get()
+			}
+		}
+	}
+	return nil
+}
+
+// keepable copies bytes, which may be a view.
+func keepable(v driver.Value) any {
+	if b, ok := v.([]byte); ok {
+		return slices.Clone(b)
+	}
+	return v
+}
+
+// jsonOf returns a function that reads a value as JSON.
+func jsonOf(v reflect.Value) (func() (any, error), error) {
+	if !v.CanInterface() {
+		return nil, errors.New("not exported")
+	}
+	var unsupported *json.UnsupportedTypeError
+	if _, err := json.Marshal(reflect.Zero(v.Type()).Interface()); errors.As(err, &unsupported) {
 		return nil, err
 	}
-	return []byte(s.position), nil
+	return func() (any, error) {
+		b, err := json.Marshal(v.Interface())
+		return string(b), err
+	}, nil
 }
 
-// Close lets go of the database. What is gathered is dropped; a restored task gets it again.
-func (s *sink) Close() error { return s.db.close() }
-
-// gather adds the row. One statement cannot update a row twice, so of two rows with the same key the later stays.
-func (s *sink) gather(t tuple.Tuple, id msgid.ID) {
-	if s.keys != nil {
-		s.key = s.key[:0]
-		for _, name := range s.Key {
-			s.key = append(s.key, t.Raw(s.fields[s.column(name)])...)
+// snake returns a Go name in lower case with underlines between its words: UserID is user_id, HTTPCode http_code.
+func snake(name string) string {
+	var b strings.Builder
+	runes := []rune(name)
+	for i, r := range runes {
+		if i > 0 && unicode.IsUpper(r) && (!unicode.IsUpper(runes[i-1]) && runes[i-1] != '_' || i+1 < len(runes) && unicode.IsLower(runes[i+1])) {
+			b.WriteByte('_')
 		}
-		if i, ok := s.keys[string(s.key)]; ok {
-			s.replace(i, id)
-			return
-		}
-		s.keys[string(s.key)] = len(s.ids)
+		b.WriteRune(unicode.ToLower(r))
 	}
-	s.add(id)
+	return b.String()
 }
 
-// forget drops what is gathered.
-func (s *sink) forget() {
-	s.rows.clear()
-	clear(s.keys)
-}
-
-// flush writes what is gathered, in one transaction with the position after it.
-func (s *sink) flush() error {
-	if s.broken != nil || len(s.ids) == 0 {
-		return s.broken
-	}
-	next := s.reached()
-	if err := s.write(&s.db, s.position, next, s.insert); err != nil {
-		return s.in(s.task, err)
-	}
-	s.position = next
-	s.forget()
-	return nil
-}
-
-// reached returns the position after what is gathered.
-func (s *sink) reached() string {
-	var set msgid.Set
-	for ch, seq := range s.seen {
-		set.Advance(ch, seq)
-	}
-	return set.String()
-}
+var (
+	_ bolt.Ticker      = (*directWriter[struct{}])(nil)
+	_ bolt.Finisher    = (*directWriter[struct{}])(nil)
+	_ bolt.Snapshotter = (*directWriter[struct{}])(nil)
+	_ bolt.Verifier    = (*directWriter[struct{}])(nil)
+	_ bolt.Committer   = (*heldWriter[struct{}])(nil)
+	_ bolt.Verifier    = (*heldWriter[struct{}])(nil)
+)

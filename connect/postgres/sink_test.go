@@ -5,383 +5,207 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
+	"math/big"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib"
-	"go.uber.org/goleak"
-
 	"github.com/askback/askback/bolt"
-	"github.com/askback/askback/bolt/bolttest"
-	"github.com/askback/askback/internal/pgtest"
 	"github.com/askback/askback/msgid"
-	"github.com/askback/askback/tuple"
+	"github.com/askback/askback/stream"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+type word struct {
+	N    int64
+	Word []byte
+}
 
-// TestSink tells the stories of one sink on one server.
-func TestSink(t *testing.T) {
+// TestTypedSink tells the stories of one typed sink on one server.
+func TestTypedSink(t *testing.T) {
 	w := newWorld(t)
+	begin := func(t *testing.T, c Config, incarnation msgid.Incarnation) *directWriter[word] {
+		t.Helper()
+		s := Sink[word](c).New().(*directWriter[word])
+		t.Cleanup(func() { _ = s.Close() })
+		check(t, s.Prepare(contextOf(incarnation)))
+		return s
+	}
+	write := func(t *testing.T, s stream.Writer[word], words ...string) {
+		t.Helper()
+		buf := make([]byte, 0, 100)
+		for i, text := range words {
+			buf = append(buf[:0], text...) // a view
+			check(t, s.Write(context.Background(), word{int64(i), buf}))
+		}
+	}
+	typed := func(t *testing.T, columns string) Config {
+		c := w.table(t, columns)
+		c.Columns = nil
+		return c
+	}
+	has := func(t *testing.T, c Config, want string) {
+		t.Helper()
+		c.Columns = Columns("n", "word")
+		w.has(t, c, want)
+	}
 
 	t.Run("a restored task skips what is written", func(t *testing.T) {
-		c := w.table(t, "n bigint, word text")
-		one := w.task(t, c, 1)
-		row(t, one, 1, int64(1), "to")
-		row(t, one, 2, int64(2), "be")
-		data, err := one.Snapshot()
+		c := typed(t, "n bigint, word text")
+		one := begin(t, c, 1)
+		write(t, one, "to", "be")
+		first, err := one.Snapshot()
 		check(t, err)
-		row(t, one, 3, int64(3), "or")
+		check(t, one.Write(context.Background(), word{2, []byte("or")}))
 		check(t, one.Tick(context.Background(), time.Time{}, nil)) // written, but no snapshot covers it
-		row(t, one, 4, int64(4), "not")                            // gathered only
+		check(t, one.Write(context.Background(), word{3, []byte("not")}))
 		check(t, one.Close())
 
-		two := w.task(t, c, 2)
-		check(t, two.Restore(data))
-		row(t, two, 3, int64(3), "or")
-		row(t, two, 4, int64(4), "not")
+		two := begin(t, c, 2)
+		check(t, two.Restore(first))
+		second, err := two.Snapshot() // behind the database
+		check(t, errors.Join(err, two.Close()))
+		three := begin(t, c, 3)
+		check(t, three.Restore(second))
+		check(t, three.Write(context.Background(), word{2, []byte("or")}))
+		check(t, three.Write(context.Background(), word{3, []byte("not")}))
+		check(t, three.Finish(context.Background(), nil))
+		has(t, c, "0 to, 1 be, 2 or, 3 not")
+	})
+
+	t.Run("without a snapshot it begins with the first value", func(t *testing.T) {
+		c := typed(t, "n bigint, word text")
+		one := begin(t, c, 1)
+		write(t, one, "to", "be")
+		check(t, one.Tick(context.Background(), time.Time{}, nil))
+		two := begin(t, c, 2)
+		write(t, two, "to", "be", "or")
 		check(t, two.Finish(context.Background(), nil))
-		w.has(t, c, "1 to, 2 be, 3 or, 4 not")
-	})
-
-	// What Hold is for. One was merged into the input before two, and after the rollback behind it.
-	t.Run("a rollback that merges inputs in another order is not survived", func(t *testing.T) {
-		c := w.table(t, "n bigint, word text")
-		s := w.task(t, c, 1)
-		row(t, s, 1, int64(1), "x")
-		check(t, s.Tick(context.Background(), time.Time{}, nil))
-		s = w.task(t, c, 2)
-		row(t, s, 1, int64(2), "x")
-		row(t, s, 2, int64(1), "x")
-		check(t, s.Finish(context.Background(), nil))
-		w.has(t, c, "1 x, 1 x")
-	})
-
-	t.Run("each kind of value", func(t *testing.T) {
-		c := w.table(t, "a bigint, b text, c double precision, d boolean, e timestamptz, f jsonb, g bytea, h text")
-		c.Columns = Columns("a", "b", "c", "d", "e", "f", "g", "h")
-		s := w.task(t, c, 1)
-		row(t, s, 1, int64(-5), "it's", 1.5, true, time.Unix(0, 0), map[string]any{"x": []any{1, "y"}}, []byte("\x00\xff"), nil)
-		err := s.Finish(context.Background(), nil)
-		if err == nil || !strings.Contains(err.Error(), "fake.0>sink.0#1") {
-			t.Fatalf("bytes that are no text: error %v, want one that names the tuple", err)
-		}
-		s = w.task(t, c, 2)
-		row(t, s, 1, int64(-5), "it's", 1.5, true, time.Unix(0, 0), map[string]any{"x": []any{1, "y"}}, "bytes", nil)
-		check(t, s.Finish(context.Background(), nil))
-		var got string
-		check(t, w.db.QueryRow("SELECT row(a, b, c, d, extract(epoch FROM e)::int, f, convert_from(g, 'UTF8'), h)::text FROM "+table(c.Table)).Scan(&got))
-		if want := `(-5,it's,1.5,t,0,"{""x"": [1, ""y""]}",bytes,)`; got != want {
-			t.Errorf("the row is %s, want %s", got, want)
-		}
+		has(t, c, "0 to, 1 be, 2 or")
 	})
 
 	t.Run("a key is updated, twice in one batch too", func(t *testing.T) {
-		c := w.table(t, "n bigint, word text PRIMARY KEY")
+		c := typed(t, "n bigint, word text PRIMARY KEY")
 		c.Key = []string{"word"}
-		s := w.task(t, c, 1)
-		for i, word := range []string{"to", "be", "to", "to"} {
-			row(t, s, i+1, int64(i), word)
-		}
-		check(t, s.Tick(context.Background(), time.Time{}, nil))
-		row(t, s, 5, int64(9), "be")
+		s := begin(t, c, 1)
+		write(t, s, "to", "be", "to")
 		check(t, s.Finish(context.Background(), nil))
-		w.has(t, c, "3 to, 9 be")
+		has(t, c, "1 be, 2 to")
 	})
 
-	t.Run("keys that only the server takes for equal", func(t *testing.T) {
-		c := w.table(t, "n double precision PRIMARY KEY, word text")
-		c.Key = []string{"n"}
-		s := w.task(t, c, 1)
-		row(t, s, 1, int64(1), "integer")
-		row(t, s, 2, 1.0, "float")
-		check(t, s.Finish(context.Background(), nil))
-		w.has(t, c, "1 float")
-	})
-
-	t.Run("a paused predecessor writes nothing", func(t *testing.T) {
-		c := w.table(t, "n bigint, word text")
-		zombie := w.task(t, c, 1)
-		row(t, zombie, 1, int64(1), "gathered before the pause")
-		heir := w.task(t, c, 2)
-		row(t, heir, 1, int64(1), "mine")
-		check(t, heir.Tick(context.Background(), time.Time{}, nil))
-		row(t, zombie, 2, int64(2), "gathered after")
-		if _, err := zombie.Snapshot(); !errors.Is(err, ErrFenced) || !strings.Contains(err.Error(), "incarnation 1 has been replaced by 2") {
-			t.Errorf("the zombie gets %v, want %v", err, ErrFenced)
-		}
-		if err := prepare(t, c, 1); err == nil {
-			t.Error("an older incarnation takes over")
-		}
-		row(t, heir, 2, int64(2), "mine")
-		check(t, heir.Finish(context.Background(), nil))
-		w.has(t, c, "1 mine, 2 mine")
-	})
-
-	t.Run("a predecessor in the middle of its transaction is waited for", func(t *testing.T) {
-		c := w.table(t, "n bigint, word text")
-		one := w.task(t, c, 1)
-		row(t, one, 1, int64(1), "old")
-		claimed := make(chan *sink, 1)
-		err := one.db.advance(t.Context(), "", one.reached(), func(tx transaction) error {
-			go func() {
-				s := Bolt(c)().(*sink)
-				if err := s.Prepare(contextOf(2)); err != nil {
-					t.Error(err)
-				}
-				claimed <- s
-			}()
-			time.Sleep(50 * time.Millisecond)
-			return tx.exec(one.insert(1), one.values...)
-		})
-		check(t, err)
-		two := <-claimed
-		defer two.Close()
-		row(t, two, 1, int64(1), "new")
-		row(t, two, 2, int64(2), "new")
-		check(t, two.Finish(context.Background(), nil))
-		w.has(t, c, "1 old, 2 new")
-	})
-
-	t.Run("an answer to a commit that is lost", func(t *testing.T) {
-		c := w.table(t, "n bigint, word text")
-		s := w.task(t, c, 1)
-		row(t, s, 1, int64(1), "once")
-		check(t, s.db.advance(t.Context(), "", s.reached(), func(tx transaction) error { return tx.exec(s.insert(1), s.values...) }))
-		check(t, s.flush()) // as if the answer had not come
-		row(t, s, 2, int64(2), "next")
-		check(t, s.Finish(context.Background(), nil))
-		w.has(t, c, "1 once, 2 next")
-	})
-
-	t.Run("a refused row stops the task, and nothing is skipped", func(t *testing.T) {
-		c := w.table(t, "n bigint CHECK (n <> 3), word text")
-		c.Batch = 4
-		s := w.task(t, c, 1)
-		for i := 1; i <= 6; i++ {
-			row(t, s, i, int64(i), "x")
-		}
-		_, err := s.Snapshot()
-		var rejected *RejectedError
-		if !errors.As(err, &rejected) || rejected.ID.Seq != 3 || !strings.Contains(err.Error(), c.Table+" refuses tuple fake.0>sink.0#3") {
-			t.Errorf("error %v, want one that names the table and tuple 3", err)
-		}
-		w.has(t, c, "")
-	})
-
-	t.Run("a refused row of a batch of its own fails by itself", func(t *testing.T) {
-		c := w.table(t, "n bigint CHECK (n <> 2), word text")
+	t.Run("a refused row fails the task, however small the batch", func(t *testing.T) {
+		c := typed(t, "n bigint CHECK (n <> 1), word text")
 		c.Batch = 1
-		s := w.task(t, c, 1)
-		row(t, s, 1, int64(1), "x")
-		for range 2 { // a retry must not take it for written
-			var rejected *RejectedError
-			if err := s.Execute(context.Background(), numbered(t, 2, int64(2), "x"), nil); !errors.As(err, &rejected) {
-				t.Errorf("error %v, want %T", err, rejected)
-			}
+		s := begin(t, c, 1)
+		write(t, s, "to", "be", "or")
+		_, err := s.Snapshot()
+		if !bolt.IsPermanent(err) || !strings.Contains(err.Error(), `refuses row (1, "be"), value 2 of task sink.0`) {
+			t.Errorf("error %v, want one that names the row", err)
 		}
-		row(t, s, 3, int64(3), "x")
+		has(t, c, "0 to")
+	})
+
+	t.Run("held rows appear when their snapshot is committed", func(t *testing.T) {
+		c := holding(typed(t, "n bigint CHECK (n <> 1), word text"))
+		c.Batch = 1
+		s := Sink[word](c).New().(*heldWriter[word])
+		defer s.Close()
+		check(t, s.Prepare(contextOf(1)))
+		check(t, s.Write(context.Background(), word{0, []byte("to")}))
+		var rejected *RejectedError
+		if err := s.Write(context.Background(), word{1, []byte("be")}); !errors.As(err, &rejected) || bolt.IsPermanent(err) {
+			t.Errorf("error %v, want the value's own", err)
+		}
+		check(t, s.Write(context.Background(), word{2, []byte("or")}))
+		_, err := s.Snapshot()
+		check(t, err)
+		has(t, c, "")
+		check(t, s.Commit())
+		has(t, c, "0 to, 2 or")
+	})
+
+	t.Run("each kind of field", func(t *testing.T) {
+		type level string
+		type base struct{ ID int32 }
+		type every struct {
+			base
+			Level  level
+			X      float32
+			OK     bool
+			When   time.Time
+			Raw    []byte `db:"bytes"`
+			Tags   []string
+			Maybe  *int
+			Null   sql.NullString
+			Some   *string
+			From   netip.Addr
+			Big    *big.Int
+			Hidden chan int `db:"-"`
+			secret int
+		}
+		c := w.table(t, "id int, level text, x real, ok boolean, \"when\" timestamptz, bytes bytea, tags jsonb, maybe int, \"null\" text, \"some\" text, \"from\" inet, big numeric")
+		c.Columns = nil
+		s := Sink[every](c).New().(*directWriter[every])
+		defer s.Close()
+		check(t, s.Prepare(contextOf(1)))
+		some := "it's"
+		check(t, s.Write(context.Background(), every{base: base{7}, Level: "warn", X: 1.5, OK: true, When: time.Unix(0, 0), Raw: []byte("b"), Tags: []string{"x"},
+			Some: &some, From: netip.MustParseAddr("10.0.0.1"), Big: big.NewInt(9), secret: 1}))
 		check(t, s.Finish(context.Background(), nil))
-		w.has(t, c, "1 x, 3 x")
-	})
-
-	t.Run("a tuple without the field fails by itself", func(t *testing.T) {
-		c := w.table(t, "n bigint, word text")
-		c.Columns = []Column{{"n", "a"}, {"word", "nothing"}}
-		err := w.task(t, c, 1).Execute(context.Background(), numbered(t, 1, int64(1), "x"), nil)
-		if err == nil || !strings.Contains(err.Error(), `column "word" takes field "nothing", and there is none in (a, b)`) {
-			t.Errorf("error %v", err)
+		var got string
+		check(t, w.db.QueryRow(`SELECT row(id, level, x, ok, extract(epoch FROM "when")::int, convert_from(bytes, 'UTF8'), tags, maybe, "null", "some", "from", big)::text FROM `+table(c.Table)).Scan(&got))
+		if want := `(7,warn,1.5,t,0,b,"[""x""]",,,it's,10.0.0.1,9)`; got != want {
+			t.Errorf("the row is %s, want %s", got, want)
 		}
-	})
-
-	t.Run("an earlier run", func(t *testing.T) {
-		c := w.table(t, "n bigint, word text")
-		s := w.task(t, c, 1)
-		row(t, s, 1, int64(1), "x")
-		check(t, s.Finish(context.Background(), nil))
-		if err := prepare(t, c, 1); !errors.Is(err, bolt.ErrOutputExists) {
-			t.Errorf("error %v, want %v", err, bolt.ErrOutputExists)
-		}
-	})
-
-	t.Run("a database that has gone back", func(t *testing.T) {
-		c := w.table(t, "n bigint, word text")
-		if err := w.task(t, c, 2).Restore([]byte("fake.0>sink.0#1-7")); !errors.Is(err, ErrLost) {
-			t.Errorf("error %v, want %v", err, ErrLost)
-		}
-	})
-
-	t.Run("names are quoted", func(t *testing.T) {
-		c := w.table(t, `"select" bigint, "a""b; DROP TABLE x" text`)
-		c.Columns = []Column{{"select", "a"}, {`a"b; DROP TABLE x`, "b"}}
-		c.Table, c.Positions = "public."+c.Table, `Positions "of" mine`
-		s := w.task(t, c, 1)
-		row(t, s, 1, int64(1), "x")
-		check(t, s.Finish(context.Background(), nil))
-		w.has(t, c, "1 x")
 	})
 }
 
-// TestServerDown: a server that is away for a moment is waited for, one that stays away makes the task fail, and
-// its successor goes on. What was committed is not written again.
-func TestServerDown(t *testing.T) {
-	w := newWorld(t)
-	c := w.table(t, "n bigint, word text")
-	one := w.task(t, c, 1)
-	row(t, one, 1, int64(1), "x")
-	check(t, one.Tick(context.Background(), time.Time{}, nil))
-
-	row(t, one, 2, int64(2), "x")
-	w.pg.Kill()
-	back := make(chan struct{})
-	go func() {
-		defer close(back)
-		time.Sleep(100 * time.Millisecond)
-		w.pg.Again()
-	}()
-	check(t, one.Tick(context.Background(), time.Time{}, nil))
-	<-back
-
-	row(t, one, 3, int64(3), "x")
-	w.pg.Kill()
-	one.db.patience = 200 * time.Millisecond
-	if _, err := one.Snapshot(); err == nil || !strings.Contains(err.Error(), "given up after 200ms") {
-		t.Errorf("without a server: error %v", err)
+// Columns follow from the type, or are chosen from it.
+func TestDerive(t *testing.T) {
+	type order struct {
+		UserID   int
+		HTTPCode int
+		Item     string `db:"item_name"`
+		Skip     func() `db:"-"`
 	}
-	w.pg.Again()
-	two := w.task(t, c, 2)
-	for i := 1; i <= 4; i++ {
-		row(t, two, i, int64(i), "x")
+	names := func(columns []Column) (list []string) {
+		for _, c := range columns {
+			list = append(list, c.Name+"="+c.Field)
+		}
+		return list
 	}
-	check(t, two.Finish(context.Background(), nil))
-	w.has(t, c, "1 x, 2 x, 3 x, 4 x")
-}
-
-func TestConfig(t *testing.T) {
-	open := func() (*sql.DB, error) { return nil, errors.New("no such database") }
-	for says, c := range map[string]Config{
-		"Config.Open is missing":                  {Table: "t"},
-		"Config.Table is missing":                 {Open: open},
-		"Config.Columns is missing":               {Open: open, Table: "t"},
-		"Config.Held is the same table":           {Open: open, Table: "t", Held: "t", Columns: Columns("a")},
-		"neither may be negative":                 {Open: open, Table: "t", Columns: Columns("a"), Batch: -1},
-		`key "b" is none of the columns`:          {Open: open, Table: "t", Columns: Columns("a"), Key: []string{"b"}},
-		"task sink.0, table t: open: no such dat": {Open: open, Table: "t", Columns: Columns("a")},
+	for _, test := range []struct {
+		given []Column
+		want  []string
+	}{
+		{nil, []string{"user_id=UserID", "http_code=HTTPCode", "item_name=Item"}},
+		{[]Column{{Name: "item_name"}, {Name: "buyer", Field: "UserID"}}, []string{"item_name=Item", "buyer=UserID"}},
 	} {
-		if err := Bolt(c)().(*sink).Prepare(contextOf(1)); err == nil || !strings.Contains(err.Error(), says) {
+		c := Config{Table: "t", Columns: test.given}
+		if check(t, new(values[order]).derive(&c)); !slices.Equal(names(c.Columns), test.want) {
+			t.Errorf("the columns are %v, want %v", names(c.Columns), test.want)
+		}
+	}
+
+	open := func() (*sql.DB, error) { return nil, errors.New("none") }
+	refused := func(err error, says string) {
+		t.Helper()
+		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("error %v, want one that says %s", err, says)
 		}
 	}
-	c := Config{Open: open, Table: "t", Columns: Columns("a", "b"), Batch: 1 << 20}
-	if check(t, c.normalize()); c.Batch != 32767 {
-		t.Errorf("a batch has %d rows of two values, and one statement takes 32767", c.Batch)
-	}
-	c = Config{Open: open, Table: "t", Columns: Columns("a", "b"), Batch: 1 << 20, Hold: true}
-	if check(t, c.normalize()); c.Batch != 21844 {
-		t.Errorf("a batch has %d rows of two values and a number, and one statement takes 21844 and whose they are", c.Batch)
-	}
-}
-
-// world is a server, with a table for each story.
-type world struct {
-	pg *pgtest.Server
-	db *sql.DB
-	n  int
-}
-
-func newWorld(t *testing.T) *world {
-	pg := pgtest.Start(t)
-	db, err := sql.Open("pgx", pg.DSN())
-	check(t, err)
-	t.Cleanup(func() { _ = db.Close() })
-	return &world{pg: pg, db: db}
-}
-
-// table makes a table for columns a, b … of the tuples.
-func (w *world) table(t *testing.T, columns string) Config {
-	t.Helper()
-	w.n++
-	c := Config{
-		Open:      func() (*sql.DB, error) { return sql.Open("pgx", w.pg.DSN()) },
-		Table:     fmt.Sprintf("Story %d", w.n),
-		Columns:   []Column{{"n", "a"}, {"word", "b"}},
-		Positions: fmt.Sprintf("positions_%d", w.n),
-	}
-	var err error
-	for range 100 { // the server may still be starting
-		if _, err = w.db.Exec("CREATE TABLE " + quote(c.Table) + " (" + columns + ")"); err == nil {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	check(t, err)
-	return c
-}
-
-// has expects the rows of a table, in the order of their first column.
-func (w *world) has(t *testing.T, c Config, want string) {
-	t.Helper()
-	rows, err := w.db.Query(fmt.Sprintf("SELECT %s FROM %s ORDER BY 1", strings.Join(c.names(), ", "), table(c.Table)))
-	check(t, err)
-	defer rows.Close()
-	var got []string
-	for rows.Next() {
-		var n, word string
-		check(t, rows.Scan(&n, &word))
-		got = append(got, n+" "+word)
-	}
-	if check(t, rows.Err()); strings.Join(got, ", ") != want {
-		t.Errorf("the rows are %q, want %q", got, want)
-	}
-}
-
-func (w *world) task(t *testing.T, c Config, incarnation msgid.Incarnation) *sink {
-	t.Helper()
-	s := Bolt(c)().(*sink)
-	t.Cleanup(func() { _ = s.Close() })
-	check(t, s.Prepare(contextOf(incarnation)))
-	return s
-}
-
-func prepare(t *testing.T, c Config, incarnation msgid.Incarnation) error {
-	s := Bolt(c)().(interface {
-		bolt.Preparer
-		io.Closer
-	})
-	return errors.Join(s.Prepare(contextOf(incarnation)), s.Close())
-}
-
-func contextOf(incarnation msgid.Incarnation) bolt.Context {
-	ctx := bolttest.NewContext("sink", 0, 1)
-	ctx.Who.Incarnation = incarnation
-	return ctx
-}
-
-func row(t *testing.T, s bolt.Bolt, seq int, values ...any) {
-	t.Helper()
-	check(t, s.Execute(context.Background(), numbered(t, seq, values...), nil))
-}
-
-// numbered returns a tuple with fields a, b … that came as number seq of a channel.
-func numbered(t *testing.T, seq int, values ...any) tuple.Tuple {
-	t.Helper()
-	fields, err := tuple.NewFields([]string{"a", "b", "c", "d", "e", "f", "g", "h"}[:len(values)]...)
-	check(t, err)
-	plain, err := tuple.New(fields, values...)
-	check(t, err)
-	ch := msgid.Channel{Source: msgid.Alias{Operator: "fake"}, Target: msgid.Alias{Operator: "sink"}}
-	var cursor tuple.Cursor
-	cursor.Reset(plain.Encoded(), tuple.Origin{Channel: &ch, First: msgid.Seq(seq), Fields: fields})
-	_, err = cursor.Next()
-	check(t, err)
-	return cursor.Tuple()
-}
-
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
+	backtrack := bolt.Strategy{Name: "backtrack", ExactlyOnce: true, Snapshots: true}
+	for _, hold := range []bool{false, true} {
+		c := Config{Open: open, Table: "t", Hold: hold}
+		refused(Sink[int](c).New().(bolt.Verifier).Verify(backtrack), "values of type int cannot be rows: it is no struct")
+		refused(Sink[struct{ n int }](c).New().(bolt.Preparer).Prepare(contextOf(1)), "it has no exported field")
+		refused(Sink[struct{ C chan int }](c).New().(bolt.Preparer).Prepare(contextOf(1)), "field C of type chan int has neither a form of SQL nor of JSON")
+		c.Columns = Columns("price")
+		refused(Sink[order](c).New().(bolt.Verifier).Verify(backtrack), fmt.Sprintf("column %q is that of no exported field", "price"))
+		c.Columns = []Column{{"price", "Price"}}
+		refused(Sink[order](c).New().(bolt.Verifier).Verify(backtrack), `takes field "Price", and there is no such exported field`)
+		c.Columns = Columns("user_id")
+		check(t, Sink[order](c).New().(bolt.Verifier).Verify(backtrack))
 	}
 }
