@@ -42,7 +42,7 @@ func BenchmarkRead(b *testing.B) {
 			}
 			out := &nowhere{}
 			out.row = tuple.NewRow(fields, out)
-			s := open(b, jetstream.Spout(nc, "s").Ends().Lines().Take(jetstream.Data), 0, 1)
+			s := open(b, jetstream.Spout(nc, "s", jetstream.Data).Ends().Lines(), 0, 1)
 			b.ReportAllocs()
 			b.ResetTimer()
 			for err = nil; err != io.EOF; {

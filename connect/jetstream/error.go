@@ -29,19 +29,19 @@ func (e *MissingError) Error() string {
 		"or begin the topology anew without its log", e.Stream, e.From, e.To)
 }
 
-// A RejectedError says which message the stream does not take.
+// A RejectedError names the message that the stream does not take.
 type RejectedError struct {
 	Stream, Subject string
-	ID              string // of the tuple
+	ID              string // "tuple" and its message id, or "value" and its number of a typed sink
 	Err             error
 }
 
 // Error names the stream, the tuple and, where there is one, the remedy.
 func (e *RejectedError) Error() string {
-	return fmt.Sprintf("jetstream: stream %s does not take tuple %s on subject %s: %v%s", e.Stream, e.ID, e.Subject, e.Err, remedy(e.Err))
+	return fmt.Sprintf("jetstream: stream %s does not take %s on subject %s: %v%s", e.Stream, e.ID, e.Subject, e.Err, remedy(e.Err))
 }
 
-// Unwrap returns what the server or the client said.
+// Unwrap returns the error of the server or the client.
 func (e *RejectedError) Unwrap() error { return e.Err }
 
 // Codes of the server's errors that the client library has no name for.

@@ -30,7 +30,7 @@ func Example() {
 		}
 	}
 
-	source := jetstream.Spout(nc, "ORDERS").Subjects("orders.eu").Ends().Take(jetstream.Seq, jetstream.Data)
+	source := jetstream.Spout(nc, "ORDERS", jetstream.Seq, jetstream.Data).Subjects("orders.eu").Ends()
 	// b.Spout("orders", source).Fields("seq", "order")
 
 	s := source.New()

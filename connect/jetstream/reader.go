@@ -16,6 +16,7 @@ import (
 type message struct {
 	subject string
 	data    []byte
+	header  nats.Header
 	seq     uint64
 	time    time.Time
 }
@@ -52,7 +53,7 @@ const (
 // silence, a hole in the consumer's own numbers, a server that has forgotten it. So nothing is missed or repeated.
 // The client library's ordered consumer does likewise, but starts a goroutine and a large buffer for each pull.
 type reader struct {
-	*Source
+	*input
 	span    span
 	next    uint64 // everything before has been handed over
 	bytes   int    // the most that one pull asks for
@@ -63,10 +64,10 @@ type reader struct {
 	done chan struct{}
 }
 
-func startReader(s *Source, sp span, next uint64) *reader {
+func startReader(in *input, sp span, next uint64) *reader {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &reader{
-		Source: s, span: sp, next: next, bytes: pullBytes,
+		input: in, span: sp, next: next, bytes: pullBytes,
 		batches: make(chan batch, 1), stop: stop, done: make(chan struct{}),
 	}
 	go r.run(ctx)
@@ -334,7 +335,7 @@ func (c *consumer) take(ctx context.Context, m *nats.Msg) error {
 	}
 	c.seen = seq
 	if !c.ends || seq <= c.span.end {
-		c.gathered = append(c.gathered, message{subject: m.Subject, data: m.Data, seq: seq, time: about.Timestamp})
+		c.gathered = append(c.gathered, message{subject: m.Subject, data: m.Data, header: m.Header, seq: seq, time: about.Timestamp})
 		c.size += len(m.Data) + len(m.Subject) + 64
 	}
 	if c.size >= handBytes || c.ends && seq >= c.span.end {

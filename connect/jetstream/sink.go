@@ -2,8 +2,10 @@ package jetstream
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -14,12 +16,128 @@ import (
 
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/msgid"
+	"github.com/askback/askback/stream"
 	"github.com/askback/askback/tuple"
 )
 
-// sink is the bolt of one task.
+// Bolt returns the factory of a sink that publishes tuples to a stream. The function makes the message of a tuple, and the
+// same for the same tuple; its Data may be a view. If it reads the tuple wrongly, the tuple fails. See Encoded and Field for
+// ready-made ones.
 //
-// Invariant: what was consumed and is not pending has been acknowledged.
+//	b.Bolt("out", jetstream.Bolt(jetstream.SinkConfig{Conn: nc, Stream: "WORDS", Subject: "words.counted"}, jetstream.Field("word"))).Shuffle("count")
+//
+// Make a new one for each run.
+func Bolt(c SinkConfig, message func(t tuple.Tuple) Message) func() bolt.Bolt {
+	run := &run{}
+	return func() bolt.Bolt { return &rowWriter{sink: sink{SinkConfig: c, run: run}, message: message} }
+}
+
+// Encoded makes a message of a whole tuple, as msgpack.
+func Encoded(t tuple.Tuple) Message { return Message{Data: t.Encoded()} }
+
+// Field returns a function that makes a message of a string or binary field.
+func Field(name string) func(t tuple.Tuple) Message {
+	return func(t tuple.Tuple) Message { return Message{Data: t.Field(name).Bytes()} }
+}
+
+// Sink returns a typed sink that publishes values to a stream. The function makes the message of a value, and the same for the
+// same value; its Data may be a view.
+//
+//	stream.To(orders, "out", jetstream.Sink(c, func(o Order) jetstream.Message {
+//		return jetstream.Message{Subject: "orders." + o.Country, Data: o.JSON, ID: o.Number}
+//	}))
+//
+// A message that has an ID of its own is dropped by the stream if it took one with that ID within its duplicate window,
+// whoever sent it. For others the sink makes an id of the value's number: it counts the values that come to the task.
+//
+// Make a new one for each run.
+func Sink[T any](c SinkConfig, message func(v T) Message) stream.Sink[T] {
+	return &typedSink[T]{SinkConfig: c, run: &run{}, message: message}
+}
+
+type typedSink[T any] struct {
+	SinkConfig
+	run     *run
+	message func(v T) Message
+}
+
+// New returns the writer of one task.
+func (s *typedSink[T]) New() stream.Writer[T] {
+	return &writer[T]{sink: sink{SinkConfig: s.SinkConfig, run: s.run}, message: s.message}
+}
+
+// rowWriter is the bolt of one task.
+type rowWriter struct {
+	sink
+	message func(t tuple.Tuple) Message
+}
+
+// Prepare checks that the stream is there and fit.
+func (w *rowWriter) Prepare(ctx bolt.Context) error { return w.prepare(ctx, w.message != nil) }
+
+// Verify refuses settings that cannot work, and a strategy under which messages would be dropped.
+func (w *rowWriter) Verify(s bolt.Strategy) error { return w.verify(s, w.message != nil) }
+
+// Execute publishes a tuple, and waits while too much is without an acknowledgement.
+func (w *rowWriter) Execute(ctx context.Context, t tuple.Tuple, _ bolt.Emitter) error {
+	m := w.message(t)
+	if err := t.Err(); err != nil {
+		return err
+	}
+	return w.publish(ctx, t.ID(), m)
+}
+
+// Snapshot waits until everything that it covers is acknowledged: that is not consumed again. It has nothing to keep.
+func (w *rowWriter) Snapshot() ([]byte, error) { return nil, w.flush(context.Background()) }
+
+// Restore has nothing to restore.
+func (w *rowWriter) Restore([]byte) error { return nil }
+
+// writer is one task's part of a typed sink. Its values have no message ids, so it numbers them: the task itself stands for
+// the channel.
+type writer[T any] struct {
+	sink
+	message func(v T) Message
+	n       msgid.Seq // values that were taken
+}
+
+// Prepare checks that the stream is there and fit.
+func (w *writer[T]) Prepare(ctx bolt.Context) error { return w.prepare(ctx, w.message != nil) }
+
+// Verify refuses settings that cannot work, and a strategy under which messages would be dropped.
+func (w *writer[T]) Verify(s bolt.Strategy) error { return w.verify(s, w.message != nil) }
+
+// Write publishes a value, and waits while too much is without an acknowledgement.
+func (w *writer[T]) Write(ctx context.Context, v T) error {
+	alias := w.task.Alias
+	if err := w.publish(ctx, msgid.ID{Channel: msgid.Channel{Source: alias, Target: alias}, Seq: w.n + 1}, w.message(v)); err != nil {
+		return err
+	}
+	w.n++
+	return nil
+}
+
+// Snapshot waits until everything that it covers is acknowledged, and returns the number of values.
+func (w *writer[T]) Snapshot() ([]byte, error) {
+	if err := w.flush(context.Background()); err != nil {
+		return nil, err
+	}
+	return binary.AppendUvarint(nil, uint64(w.n)), nil
+}
+
+// Restore counts on from the snapshot.
+func (w *writer[T]) Restore(data []byte) error {
+	n, width := binary.Uvarint(data)
+	if width != len(data) || width == 0 {
+		return bolt.Permanent(fmt.Errorf("jetstream: restore %v: the snapshot %.40x is of no typed sink", w.task.Alias, data))
+	}
+	w.n = msgid.Seq(n)
+	return nil
+}
+
+// sink publishes the messages of one task. It is the core of both forms.
+//
+// Invariant: a message that was taken and is not pending has been acknowledged.
 type sink struct {
 	SinkConfig
 	run  *run
@@ -29,9 +147,8 @@ type sink struct {
 	pending []outgoing // in the order of their tuples
 	heard   time.Time  // when the sink began to wait, or the last acknowledgement came: Patience counts from here
 
-	// broken is why nothing can be published any more. From then on tuples are taken and forgotten: no snapshot covers
-	// them, since Snapshot fails, and the restored task gets them again. An error from Execute would instead send
-	// one that may be without fault to the dead letters.
+	// broken is why nothing can be published any more, through no fault of the tuple at hand. From then on tuples are taken and
+	// forgotten: no snapshot covers them, since Snapshot fails, and the restored task gets them again.
 	broken error
 }
 
@@ -43,6 +160,7 @@ type outgoing struct {
 	fail  <-chan error
 	unset error // why it could not even be sent
 	again bool  // it was sent before, so it may be there
+	given bool  // its message id is not the sink's
 }
 
 // A run is what the tasks of one factory, and all their incarnations in this process, share.
@@ -86,10 +204,23 @@ const (
 	resendAfter = 2 * time.Second // an acknowledgement that has not come by then may be lost
 )
 
-// Prepare checks that the stream is there and fit.
-func (s *sink) Prepare(ctx bolt.Context) (err error) {
+var errMessage = errors.New("jetstream: the function that makes messages is nil: give one")
+
+// verify is for Verify; made reports whether there is a function that makes messages.
+func (s *sink) verify(of bolt.Strategy, made bool) error {
+	if !made {
+		return errMessage
+	}
+	return s.SinkConfig.verify(of)
+}
+
+// prepare checks that the stream is there and fit.
+func (s *sink) prepare(ctx bolt.Context, made bool) (err error) {
+	if !made {
+		return bolt.Permanent(errMessage)
+	}
 	if err := s.normalize(); err != nil {
-		return err
+		return bolt.Permanent(err)
 	}
 	s.task = ctx.Task()
 	if err := s.run.refusal(s.task.Alias); err != nil {
@@ -105,9 +236,11 @@ func (s *sink) Prepare(ctx bolt.Context) (err error) {
 		case err == nil:
 			return nil
 		case errors.Is(err, jetstream.ErrStreamNotFound):
-			return fmt.Errorf("jetstream: stream %s: %w: create it first", s.Stream, err)
-		case errors.Is(err, ErrUnfit), errors.Is(err, nats.ErrConnectionClosed), time.Now().After(end):
-			return fmt.Errorf("jetstream: stream %s: %w%s", s.Stream, err, remedy(err))
+			return bolt.Permanent(fmt.Errorf("jetstream: stream %s: %w: create it first", s.Stream, err))
+		case errors.Is(err, ErrUnfit), errors.Is(err, nats.ErrConnectionClosed):
+			return bolt.Permanent(fmt.Errorf("jetstream: stream %s: %w%s", s.Stream, err, remedy(err)))
+		case time.Now().After(end):
+			return bolt.Outage(fmt.Errorf("jetstream: stream %s: %w%s", s.Stream, err, remedy(err)))
 		}
 		time.Sleep(pause)
 	}
@@ -137,16 +270,28 @@ func (s *sink) check() error {
 	return err
 }
 
-// Execute publishes a tuple, and waits while too much is without an acknowledgement.
-func (s *sink) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
-	subject, payload, err := s.message(t)
-	if err != nil || s.broken != nil {
-		return err
+// publish publishes the message of a tuple, and waits while too much is without an acknowledgement.
+func (s *sink) publish(ctx context.Context, id msgid.ID, msg Message) error {
+	if msg.Subject == "" {
+		msg.Subject = s.Subject
 	}
-	m := outgoing{id: t.ID(), Msg: &nats.Msg{Subject: subject, Data: slices.Clone(payload), Header: nats.Header{
-		jetstream.ExpectedStreamHeader: []string{s.Stream},
-	}}}
-	if !s.AtLeastOnce {
+	if !publishable(msg.Subject) { // first, so that a bad tuple is one on a replay too
+		return fmt.Errorf("jetstream: stream %s: %s: nothing can be published to subject %.80q", s.Stream, named(id), msg.Subject)
+	}
+	if s.broken != nil {
+		return nil
+	}
+	m := outgoing{id: id, given: msg.ID != "", Msg: &nats.Msg{Subject: msg.Subject, Data: slices.Clone(msg.Data), Header: maps.Clone(msg.Header)}}
+	if m.Header == nil {
+		m.Header = nats.Header{}
+	}
+	m.Header[jetstream.ExpectedStreamHeader] = []string{s.Stream}
+	switch {
+	case m.given:
+		m.Header[jetstream.MsgIDHeader] = []string{msg.ID}
+	case s.AtLeastOnce:
+		delete(m.Header, jetstream.MsgIDHeader)
+	default:
 		m.Header[jetstream.MsgIDHeader] = []string{s.messageID(m)}
 	}
 	s.send(&m)
@@ -154,12 +299,15 @@ func (s *sink) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 		return s.rejected(m, m.unset) // it is this tuple's fault, and nothing was sent
 	}
 	s.pending = append(s.pending, m)
-	err = s.settle(s.InFlight - 1)
-	if err != nil && s.InFlight == 1 {
+	err := s.settle(ctx, s.InFlight-1)
+	switch {
+	case err == nil || bolt.IsOutage(err) || bolt.IsPermanent(err) || ctx.Err() != nil:
+		return err
+	case s.InFlight == 1:
 		s.pending = s.pending[:0]
 		return err
 	}
-	s.broken = err
+	s.broken = bolt.Permanent(err)
 	return nil
 }
 
@@ -176,19 +324,19 @@ func (s *sink) messageID(m outgoing) string {
 }
 
 // Finish waits for the last acknowledgements.
-func (s *sink) Finish(context.Context, bolt.Emitter) error { return s.flush() }
+func (s *sink) Finish(ctx context.Context, _ bolt.Emitter) error { return s.flush(ctx) }
 
-// Snapshot waits until everything that it covers is acknowledged: that is not consumed again. It has nothing to keep.
-func (s *sink) Snapshot() ([]byte, error) { return nil, s.flush() }
-
-// Restore has nothing to restore.
-func (s *sink) Restore([]byte) error { return nil }
-
-func (s *sink) flush() error {
-	if s.broken == nil {
-		s.broken = s.settle(0)
+// flush waits until nothing is pending. A message that the stream refuses is found too late for its tuple alone to fail.
+func (s *sink) flush(ctx context.Context) error {
+	if s.broken != nil {
+		return s.broken
 	}
-	return s.broken
+	err := s.settle(ctx, 0)
+	if err != nil && !bolt.IsOutage(err) && ctx.Err() == nil {
+		s.broken = bolt.Permanent(err)
+		return s.broken
+	}
+	return err
 }
 
 // once leaves the tries to the sink, which keeps the order.
@@ -204,32 +352,53 @@ func (s *sink) send(m *outgoing) {
 }
 
 // settle takes acknowledgements, in order, and waits until at most so many messages are without. A failure, or
-// silence, has all that is pending sent again, after a pause.
-func (s *sink) settle(most int) error {
+// silence, has all that is pending sent again, after a pause. It returns an outage when Patience has passed, and ctx's error
+// when that has ended.
+func (s *sink) settle(ctx context.Context, most int) error {
 	s.heard = time.Now()
 	pause := minPause
 	for len(s.pending) > 0 {
-		acked, err := s.next(len(s.pending) > most)
+		acked, err := s.next(ctx, len(s.pending) > most)
 		switch {
 		case err == nil && !acked:
 			return nil
 		case err == nil:
 			pause = minPause
 			continue
-		case !again(err) || errors.Is(err, bolt.ErrOutputExists):
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, bolt.ErrOutputExists), errors.Is(err, nats.ErrConnectionClosed):
+			return bolt.Permanent(s.rejected(s.pending[0], err))
+		case !again(err):
 			return s.rejected(s.pending[0], err)
 		case time.Since(s.heard) > s.Patience:
-			return s.rejected(s.pending[0], fmt.Errorf("given up after %v: %w", s.Patience, err))
+			return bolt.Outage(s.rejected(s.pending[0], fmt.Errorf("given up after %v: %w", s.Patience, err)))
 		}
-		time.Sleep(pause)
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
 		pause = min(2*pause, maxPause)
-		s.resend()
+		if err := s.resend(ctx); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
+// sleep waits, unless ctx ends before.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // next looks at the oldest message, and waits for its acknowledgement if it must.
-func (s *sink) next(wait bool) (acked bool, err error) {
+func (s *sink) next(ctx context.Context, wait bool) (acked bool, err error) {
 	m := &s.pending[0]
 	if m.unset != nil {
 		return false, m.unset
@@ -253,16 +422,18 @@ func (s *sink) next(wait bool) (acked bool, err error) {
 		return false, err
 	case <-timer.C:
 		return false, nats.ErrTimeout
+	case <-ctx.Done():
+		return false, ctx.Err()
 	}
 }
 
 // acknowledged takes the oldest message off. In the first incarnation nothing that is sent for the first time can
 // be there.
 func (s *sink) acknowledged(ack *jetstream.PubAck) error {
-	if m := s.pending[0]; ack.Duplicate && !m.again && s.task.Incarnation == 1 {
+	if m := s.pending[0]; ack.Duplicate && !m.again && !m.given && s.task.Incarnation == 1 {
 		err := fmt.Errorf("%w: the stream has the same message of an earlier run of %s: wait until its duplicate window has passed, or choose another name",
 			bolt.ErrOutputExists, s.task.Topology)
-		s.run.refuse(s.task.Alias, s.rejected(m, err))
+		s.run.refuse(s.task.Alias, bolt.Permanent(s.rejected(m, err)))
 		return err
 	}
 	s.pending[0] = outgoing{}
@@ -272,9 +443,11 @@ func (s *sink) acknowledged(ack *jetstream.PubAck) error {
 }
 
 // resend sends what is pending, in order, once the connection is there. One that is away would only gather it.
-func (s *sink) resend() {
+func (s *sink) resend(ctx context.Context) error {
 	for !s.Conn.IsConnected() && !s.Conn.IsClosed() && time.Since(s.heard) <= s.Patience {
-		time.Sleep(minPause)
+		if err := sleep(ctx, minPause); err != nil {
+			return err
+		}
 	}
 	var failed error
 	for i := range s.pending {
@@ -287,8 +460,23 @@ func (s *sink) resend() {
 			m.ack, m.fail, m.unset = nil, nil, failed // not before those that come first
 		}
 	}
+	return nil
 }
 
 func (s *sink) rejected(m outgoing, err error) error {
-	return &RejectedError{Stream: s.Stream, Subject: m.Subject, ID: m.id.String(), Err: err}
+	return &RejectedError{Stream: s.Stream, Subject: m.Subject, ID: named(m.id), Err: err}
 }
+
+// named renders the id of a tuple, or the number of a value, for errors.
+func named(id msgid.ID) string {
+	if id.Channel.Source == id.Channel.Target {
+		return fmt.Sprintf("value %d of task %v", id.Seq, id.Channel.Target)
+	}
+	return fmt.Sprintf("tuple %v", id)
+}
+
+var (
+	_ bolt.Snapshotter = (*writer[int])(nil)
+	_ bolt.Finisher    = (*writer[int])(nil)
+	_ bolt.Verifier    = (*writer[int])(nil)
+)

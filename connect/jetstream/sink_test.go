@@ -38,7 +38,7 @@ func TestSink(t *testing.T) {
 		check(t, err)
 		publish(t, one, 2, "be")
 		publish(t, one, 3, "or") // published, but no snapshot covers them
-		check(t, one.settle(0))
+		check(t, one.settle(t.Context(), 0))
 
 		two := begin(t, c, 2)
 		check(t, two.Restore(data))
@@ -89,19 +89,17 @@ func TestSink(t *testing.T) {
 
 	t.Run("the whole tuple, and a subject of its own", func(t *testing.T) {
 		c := newStream(t, nc, js, nil)
-		c.Field = ""
 		whole := numbered(t, 1, "x")
-		s := begin(t, c, 1)
+		s := beginWith(t, c, Encoded, 1)
 		check(t, s.Execute(context.Background(), whole, nil))
 		check(t, s.Finish(context.Background(), nil))
 		has(t, js, c, string(whole.Encoded()))
 
 		subject := c.Subject
 		c.Subject = ""
-		c.Message = func(t tuple.Tuple) (string, []byte) { return subject + t.String(0), t.Bytes(0) }
-		s = begin(t, c, 2)
+		s = beginWith(t, c, func(t tuple.Tuple) Message { return Message{Subject: subject + t.String(0), Data: t.Bytes(0)} }, 2)
 		publish(t, s, 2, ".y")
-		if err := s.Execute(context.Background(), numbered(t, 3, " z"), nil); err == nil || !strings.Contains(err.Error(), "fake.0>sink.0#3: nothing can be published") {
+		if err := s.Execute(context.Background(), numbered(t, 3, " z"), nil); err == nil || !strings.Contains(err.Error(), "tuple fake.0>sink.0#3: nothing can be published") {
 			t.Errorf("a subject with a space: %v", err)
 		}
 		check(t, s.Finish(context.Background(), nil))
@@ -114,14 +112,14 @@ func TestSink(t *testing.T) {
 		publish(t, s, 1, "a")
 		check(t, s.Finish(context.Background(), nil))
 
-		factory := Bolt(c)
-		s = factory().(*sink)
+		factory := Bolt(c, Field("a"))
+		s = factory().(*rowWriter)
 		check(t, s.Prepare(taskContext(1)))
 		publish(t, s, 1, "a")
 		if _, err := s.Snapshot(); !errors.Is(err, bolt.ErrOutputExists) || !strings.Contains(err.Error(), "wait until its duplicate window") {
 			t.Errorf("error %v, want %v", err, bolt.ErrOutputExists)
 		}
-		if err := factory().(*sink).Prepare(taskContext(2)); !errors.Is(err, bolt.ErrOutputExists) {
+		if err := factory().(*rowWriter).Prepare(taskContext(2)); !errors.Is(err, bolt.ErrOutputExists) {
 			t.Errorf("the next incarnation: error %v, want %v", err, bolt.ErrOutputExists)
 		}
 	})
@@ -178,10 +176,9 @@ func TestSink(t *testing.T) {
 
 	t.Run("a subject that no stream has, and one that another has", func(t *testing.T) {
 		c, other := newStream(t, nc, js, nil), newStream(t, nc, js, nil)
-		c.Subject, c.Field, c.Patience = "", "", 300*time.Millisecond
+		c.Subject, c.Patience = "", 300*time.Millisecond
 		for subject, says := range map[string]string{"nobody": "add it to the stream's subjects", other.Subject: "another stream's"} {
-			c.Message = func(tuple.Tuple) (string, []byte) { return subject, nil }
-			s := begin(t, c, 1)
+			s := beginWith(t, c, func(tuple.Tuple) Message { return Message{Subject: subject} }, 1)
 			publish(t, s, 1, "a")
 			if _, err := s.Snapshot(); err == nil || !strings.Contains(err.Error(), says) {
 				t.Errorf("%s: error %v, want one that says %q", subject, err, says)
@@ -198,8 +195,6 @@ func TestPrepareRefuses(t *testing.T) {
 	for says, edit := range map[string]func(*SinkConfig){
 		"Conn is missing":                   func(c *SinkConfig) { c.Conn = nil },
 		"is not the name of a stream":       func(c *SinkConfig) { c.Stream = "a.b" },
-		"give one":                          func(c *SinkConfig) { c.Subject = "" },
-		"choose one":                        func(c *SinkConfig) { c.Message = func(tuple.Tuple) (string, []byte) { return "", nil } },
 		"nothing can be published":          func(c *SinkConfig) { c.Subject = "words.*" },
 		"may be negative":                   func(c *SinkConfig) { c.InFlight = -1 },
 		"stream not found: create it first": func(c *SinkConfig) { c.Stream = "nothing" },
@@ -209,7 +204,7 @@ func TestPrepareRefuses(t *testing.T) {
 	} {
 		c := good
 		edit(&c)
-		if err := Bolt(c)().(*sink).Prepare(taskContext(1)); err == nil || !strings.Contains(err.Error(), says) {
+		if err := Bolt(c, Encoded)().(*rowWriter).Prepare(taskContext(1)); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("error %v, want one that says %q", err, says)
 		}
 	}
@@ -259,7 +254,7 @@ func TestServerGone(t *testing.T) {
 	c.Patience = 300 * time.Millisecond
 	s := begin(t, c, 1)
 	publish(t, s, 1, "a")
-	check(t, s.flush())
+	check(t, s.flush(t.Context()))
 	server.Kill()
 	publish(t, s, 2, "b")
 	start := time.Now()
@@ -289,13 +284,19 @@ func newStream(t *testing.T, nc *nats.Conn, js jetstream.JetStream, edit func(*j
 	}
 	_, err := js.CreateStream(t.Context(), c)
 	check(t, err)
-	return SinkConfig{Conn: nc, Stream: name, Subject: name, Field: "a"}
+	return SinkConfig{Conn: nc, Stream: name, Subject: name}
 }
 
 // begin returns a sink that is prepared.
-func begin(t *testing.T, c SinkConfig, incarnation msgid.Incarnation) *sink {
+func begin(t *testing.T, c SinkConfig, incarnation msgid.Incarnation) *rowWriter {
 	t.Helper()
-	s := Bolt(c)().(*sink)
+	return beginWith(t, c, Field("a"), incarnation)
+}
+
+// beginWith is begin with another function that makes messages.
+func beginWith(t *testing.T, c SinkConfig, message func(tuple.Tuple) Message, incarnation msgid.Incarnation) *rowWriter {
+	t.Helper()
+	s := Bolt(c, message)().(*rowWriter)
 	check(t, s.Prepare(taskContext(incarnation)))
 	return s
 }
@@ -306,7 +307,7 @@ func taskContext(incarnation msgid.Incarnation) bolt.Context {
 	return ctx
 }
 
-func publish(t *testing.T, s *sink, seq int, value string) {
+func publish(t *testing.T, s *rowWriter, seq int, value string) {
 	t.Helper()
 	check(t, s.Execute(context.Background(), numbered(t, seq, value), nil))
 }

@@ -76,8 +76,8 @@ func TestColumns(t *testing.T) {
 func TestEndsAndFollows(t *testing.T) {
 	nc, js := fixture(t, nil)
 	publish(t, js, "s.a", 1, 5000)
-	ends := open(t, jetstream.Spout(nc, "s").Ends().Take(jetstream.Data), 0, 1)
-	follows := open(t, jetstream.Spout(nc, "s").Take(jetstream.Data), 0, 1)
+	ends := open(t, jetstream.Spout(nc, "s", jetstream.Data).Ends(), 0, 1)
+	follows := open(t, jetstream.Spout(nc, "s", jetstream.Data), 0, 1)
 	publish(t, js, "s.a", 5001, 6000)
 	out := bolttest.NewEmitter("data")
 	if err := read(t, ends, out, -1); err != io.EOF {
@@ -99,7 +99,7 @@ func TestEmptyStreamEnds(t *testing.T) {
 	nc, js := fixture(t, nil)
 	for range 2 {
 		out := bolttest.NewEmitter("data")
-		if err := read(t, open(t, jetstream.Spout(nc, "s").Subjects("s.b").Ends().Take(jetstream.Data), 0, 1), out, -1); err != io.EOF {
+		if err := read(t, open(t, jetstream.Spout(nc, "s", jetstream.Data).Subjects("s.b").Ends(), 0, 1), out, -1); err != io.EOF {
 			t.Fatal(err)
 		}
 		wantNumbers(t, out, nil)
@@ -113,7 +113,7 @@ func TestSubjects(t *testing.T) {
 		publish(t, js, []string{"s.a", "s.b.x", "s.c"}[i%3], i, i)
 	}
 	out := bolttest.NewEmitter("data")
-	s := open(t, jetstream.Spout(nc, "s").Subjects("s.a", "s.b.*").Ends().Take(jetstream.Data), 0, 1)
+	s := open(t, jetstream.Spout(nc, "s", jetstream.Data).Subjects("s.a", "s.b.*").Ends(), 0, 1)
 	if err := read(t, s, out, -1); err != io.EOF {
 		t.Fatal(err)
 	}
@@ -134,18 +134,18 @@ func TestStart(t *testing.T) {
 	time.Sleep(20 * time.Millisecond)
 	publish(t, js, "s.a", 11, 20)
 	for _, c := range []struct {
-		source *jetstream.Source
+		source *jetstream.Source[spout.Spout]
 		from   int
 	}{
-		{jetstream.Spout(nc, "s"), 1},
-		{jetstream.Spout(nc, "s").From(5), 5},
-		{jetstream.Spout(nc, "s").Since(at), 11},
-		{jetstream.Spout(nc, "s").Since(at.Add(-time.Hour)), 1},
-		{jetstream.Spout(nc, "s").Since(at.Add(time.Hour)), 21},
-		{jetstream.Spout(nc, "s").From(100), 21},
+		{jetstream.Spout(nc, "s", jetstream.Data), 1},
+		{jetstream.Spout(nc, "s", jetstream.Data).From(5), 5},
+		{jetstream.Spout(nc, "s", jetstream.Data).Since(at), 11},
+		{jetstream.Spout(nc, "s", jetstream.Data).Since(at.Add(-time.Hour)), 1},
+		{jetstream.Spout(nc, "s", jetstream.Data).Since(at.Add(time.Hour)), 21},
+		{jetstream.Spout(nc, "s", jetstream.Data).From(100), 21},
 	} {
 		out := bolttest.NewEmitter("data")
-		if err := read(t, open(t, c.source.Ends().Take(jetstream.Data), 0, 1), out, -1); err != io.EOF {
+		if err := read(t, open(t, c.source.Ends(), 0, 1), out, -1); err != io.EOF {
 			t.Fatal(err)
 		}
 		wantNumbers(t, out, sequence(c.from, 20))
@@ -159,7 +159,7 @@ func TestTasks(t *testing.T) {
 		publish(t, js, "s."+strconv.Itoa(i%17), i, i)
 	}
 	for _, bySubject := range []bool{false, true} {
-		source := jetstream.Spout(nc, "s").Ends().Take(jetstream.Data)
+		source := jetstream.Spout(nc, "s", jetstream.Data).Ends()
 		if bySubject {
 			source.BySubject()
 		}
@@ -206,7 +206,7 @@ func TestReplay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	source := func() *jetstream.Source { return jetstream.Spout(nc, "s").Ends().Lines().Take(jetstream.Data) }
+	source := func() *jetstream.Source[spout.Spout] { return jetstream.Spout(nc, "s", jetstream.Data).Ends().Lines() }
 	s, out := open(t, source(), 0, 1), bolttest.NewEmitter("data")
 	for range 20 {
 		if err := read(t, s, out, len(out.Encoded(""))+1+random.IntN(n/20)); err == io.EOF {
@@ -266,7 +266,7 @@ func TestSeekRefuses(t *testing.T) {
 func TestMissing(t *testing.T) {
 	nc, js := fixture(t, nil)
 	publish(t, js, "s.a", 1, 100)
-	source := func() *jetstream.Source { return jetstream.Spout(nc, "s").Take(jetstream.Data) }
+	source := func() *jetstream.Source[spout.Spout] { return jetstream.Spout(nc, "s", jetstream.Data) }
 	s := open(t, source(), 0, 1)
 	early := s.Position(nil)
 	out := bolttest.NewEmitter("data")
@@ -319,7 +319,7 @@ func TestMissing(t *testing.T) {
 func TestOvertaken(t *testing.T) {
 	nc, js := fixture(t, func(c *natsjs.StreamConfig) { c.MaxMsgs = 10_000 })
 	publish(t, js, "s.a", 1, 10_000)
-	s, out := open(t, jetstream.Spout(nc, "s").Take(jetstream.Data), 0, 1), bolttest.NewEmitter("data")
+	s, out := open(t, jetstream.Spout(nc, "s", jetstream.Data), 0, 1), bolttest.NewEmitter("data")
 	if err := read(t, s, out, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +339,7 @@ func TestOvertaken(t *testing.T) {
 func TestQuietSubject(t *testing.T) {
 	nc, js := fixture(t, func(c *natsjs.StreamConfig) { c.MaxMsgs = 100 })
 	publish(t, js, "s.a", 1, 1)
-	source := func() *jetstream.Source { return jetstream.Spout(nc, "s").Subjects("s.a").Take(jetstream.Data) }
+	source := func() *jetstream.Source[spout.Spout] { return jetstream.Spout(nc, "s", jetstream.Data).Subjects("s.a") }
 	s, out := open(t, source(), 0, 1), bolttest.NewEmitter("data")
 	if err := read(t, s, out, 1); err != nil {
 		t.Fatal(err)
@@ -361,7 +361,7 @@ func TestQuietSubject(t *testing.T) {
 func TestDeletedMessages(t *testing.T) {
 	nc, js := fixture(t, nil)
 	publish(t, js, "s.a", 1, 10)
-	s, out := open(t, jetstream.Spout(nc, "s").Ends().Take(jetstream.Data), 0, 1), bolttest.NewEmitter("data")
+	s, out := open(t, jetstream.Spout(nc, "s", jetstream.Data).Ends(), 0, 1), bolttest.NewEmitter("data")
 	stream, err := js.Stream(t.Context(), "s")
 	if err != nil {
 		t.Fatal(err)
@@ -385,7 +385,7 @@ func TestServerRestarts(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), natsjs.StreamConfig{Name: "s", Subjects: []string{"s.>"}}); err != nil {
 		t.Fatal(err)
 	}
-	s, out := open(t, jetstream.Spout(nc, "s").Take(jetstream.Data), 0, 1), bolttest.NewEmitter("data")
+	s, out := open(t, jetstream.Spout(nc, "s", jetstream.Data), 0, 1), bolttest.NewEmitter("data")
 	for i := range 3 {
 		publish(t, js, "s.a", i*1000+1, i*1000+1000)
 		if err := read(t, s, out, i*1000+500); err != nil {
@@ -420,7 +420,7 @@ func TestLargeMessages(t *testing.T) {
 		}
 	}
 	out := bolttest.NewEmitter("seq")
-	if err := read(t, open(t, jetstream.Spout(nc, "s").Ends().Take(jetstream.Seq), 0, 1), out, -1); err != io.EOF {
+	if err := read(t, open(t, jetstream.Spout(nc, "s", jetstream.Seq).Ends(), 0, 1), out, -1); err != io.EOF {
 		t.Fatal(err)
 	}
 	if len(out.Rows("")) != 5 {
@@ -438,7 +438,7 @@ func TestOpenRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for says, source := range map[string]*jetstream.Source{
+	for says, source := range map[string]*jetstream.Source[spout.Spout]{
 		"connection":           jetstream.Spout(nil, "s"),
 		"not the name":         jetstream.Spout(nc, "s.>"),
 		"stream not found":     jetstream.Spout(nc, "nothing"),
@@ -446,8 +446,7 @@ func TestOpenRefuses(t *testing.T) {
 		"max_msgs_per_subject": jetstream.Spout(nc, "newest"),
 		"subject":              jetstream.Spout(nc, "s").Subjects("a.>.b"),
 		"choose one":           jetstream.Spout(nc, "s").From(1).Since(time.Now()),
-		"column":               jetstream.Spout(nc, "s").Take(),
-		"no column 9":          jetstream.Spout(nc, "s").Take(9),
+		"no column 9":          jetstream.Spout(nc, "s", 9),
 	} {
 		task := source.New()
 		err := task.(spout.Opener).Open(bolttest.NewContext("in", 0, 1))
@@ -471,7 +470,7 @@ func TestConsumers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, out := open(t, jetstream.Spout(nc, "s").Take(jetstream.Data), 0, 1), bolttest.NewEmitter("data")
+	s, out := open(t, jetstream.Spout(nc, "s", jetstream.Data), 0, 1), bolttest.NewEmitter("data")
 	if err := read(t, s, out, 10_000); err != nil {
 		t.Fatal(err)
 	}

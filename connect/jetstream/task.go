@@ -9,14 +9,17 @@ import (
 	"io"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/tuple"
 )
 
-// task is the spout of one task. Messages reach it through its reader, so Next never waits for the network.
+// task reads one task's part of the input. It is the core of the typed source and of the spout. Messages reach it through its
+// reader, so Next never waits for the network.
 type task struct {
-	*Source
+	*input
 	index, parallel int
 	span            span
 
@@ -24,12 +27,20 @@ type task struct {
 	offset int    // where in its data, with Lines
 	reader *reader
 	batch  batch // its messages before next have been emitted
+
+	// Of a call of Next; see scan.
+	room    int    // bytes that it may still emit, about
+	found   bool   // it has found something
+	why     error  // why it ends
+	present bool   // text is to be emitted, of the first message of the batch
+	text    []byte // its data, or a line of it
+	after   int    // where in its data the next line begins
 }
 
 // Open learns what is read, and which part of it is this task's.
 func (t *task) Open(ctx bolt.Context) (err error) {
 	t.index, t.parallel = ctx.Task().Alias.Index, max(ctx.Task().Parallel, 1)
-	if t.span, err = t.Source.open(); err != nil {
+	if t.span, err = t.input.open(); err != nil {
 		return err
 	}
 	t.next = t.span.start
@@ -39,36 +50,63 @@ func (t *task) Open(ctx bolt.Context) (err error) {
 // batchBytes is what one call of Next emits, about: a frame's worth, so that the cost of a call vanishes.
 const batchBytes = 16 << 10
 
-// Next emits what has come and belongs to this task.
-func (t *task) Next(_ context.Context, out spout.Emitter) error {
-	if t.parallel == 0 {
-		return errors.New("jetstream: Next before Open")
+// begin prepares a call of Next, in which scan finds one message or line after the other.
+func (t *task) begin() { t.room, t.found, t.why, t.present = batchBytes, false, nil, false }
+
+// scan goes to the next message or line that has come and belongs to this task. It returns false when Next is to return
+// t.why.
+//
+// The position stays before it until the following call, so that a message which could not be emitted is not passed.
+func (t *task) scan() bool {
+	if t.present {
+		t.take()
 	}
-	emitted := false
-	for room := batchBytes; room > 0; {
+	for t.room > 0 {
 		if len(t.batch.messages) == 0 {
 			err := t.load()
-			if emitted && (errors.Is(err, spout.ErrIdle) || errors.Is(err, io.EOF)) {
-				return nil // the next call says it again, having emitted nothing
-			} else if err != nil {
-				return err
-			}
-			continue
+			switch {
+			case err == nil:
+				continue
+			case !t.found || !errors.Is(err, spout.ErrIdle) && !errors.Is(err, io.EOF):
+				t.why = err
+			} // else the next call returns it again, having emitted nothing
+			return false
 		}
 		m := &t.batch.messages[0]
-		if !t.mine(m, t.index, t.parallel) {
+		switch rest := m.data[t.offset:]; {
+		case !t.mine(m, t.index, t.parallel):
 			t.pass(m)
-			room -= 16
-			continue
+			t.room -= 16
+		case !t.lines:
+			t.text, t.present, t.found = m.data, true, true
+			return true
+		case len(rest) == 0:
+			t.pass(m)
+			t.room -= 16
+		default:
+			t.text, t.after = rest, len(m.data)
+			if i := bytes.IndexByte(rest, '\n'); i >= 0 {
+				t.text, t.after = rest[:i], t.offset+i+1
+			}
+			if len(t.text) > 0 {
+				t.present, t.found = true, true
+				return true
+			}
+			t.offset = t.after
 		}
-		n, err := t.emit(m, room, out)
-		if err != nil {
-			return fmt.Errorf("emit message %d of stream %s: %w", m.seq, t.stream, err)
-		}
-		emitted = emitted || n > 0
-		room -= n + 16
 	}
-	return nil
+	return false
+}
+
+// take takes what scan has found.
+func (t *task) take() {
+	t.present = false
+	t.room -= len(t.text) + 16
+	if t.lines {
+		t.offset = t.after
+	} else {
+		t.pass(&t.batch.messages[0])
+	}
 }
 
 // pass goes on to what follows a message.
@@ -79,8 +117,11 @@ func (t *task) pass(m *message) {
 
 // load takes the next batch, if it has come.
 func (t *task) load() error {
+	if t.parallel == 0 {
+		return errors.New("jetstream: Next before Open")
+	}
 	if t.reader == nil && !t.ended() {
-		t.reader = startReader(t.Source, t.span, t.next)
+		t.reader = startReader(t.input, t.span, t.next)
 	}
 	if t.batch.upTo >= t.next {
 		t.next, t.offset, t.batch.upTo = t.batch.upTo+1, 0, 0
@@ -94,64 +135,16 @@ func (t *task) load() error {
 		return spout.ErrIdle
 	}
 	if t.batch.err != nil {
-		return t.batch.err
+		return bolt.Permanent(t.batch.err)
 	}
 	if t.offset > 0 && (len(t.batch.messages) == 0 || t.batch.messages[0].seq != t.next || t.offset > len(t.batch.messages[0].data)) {
-		return &MissingError{Stream: t.stream, From: t.next, To: t.next} // it was in the middle of that message
+		return bolt.Permanent(&MissingError{Stream: t.stream, From: t.next, To: t.next}) // it was in the middle of that message
 	}
 	return nil
 }
 
 // ended reports whether all has been emitted.
 func (t *task) ended() bool { return t.ends && t.next > t.span.end }
-
-// emit emits a message, or the next of its lines, and returns how many bytes that was.
-func (t *task) emit(m *message, room int, out spout.Emitter) (size int, err error) {
-	if !t.lines {
-		if err := t.row(out, m, m.data); err != nil {
-			return 0, err
-		}
-		t.pass(m)
-		return len(m.data), nil
-	}
-	for size < room {
-		rest := m.data[t.offset:]
-		if len(rest) == 0 {
-			t.pass(m)
-			return size, nil
-		}
-		line, after := rest, len(m.data)
-		if i := bytes.IndexByte(rest, '\n'); i >= 0 {
-			line, after = rest[:i], t.offset+i+1
-		}
-		if len(line) > 0 {
-			if err := t.row(out, m, line); err != nil {
-				return size, fmt.Errorf("line at byte %d: %w", t.offset, err)
-			}
-			size += len(line) + 16
-		}
-		t.offset = after // only now: the position stays before a line that was not emitted
-	}
-	return size, nil
-}
-
-// row emits one tuple.
-func (t *task) row(out spout.Emitter, m *message, data []byte) error {
-	r := out.Row()
-	for _, c := range t.columns {
-		switch c {
-		case Subject:
-			r.String(m.subject)
-		case Data:
-			r.Bytes(data)
-		case Seq:
-			r.Uint(m.seq)
-		case Time:
-			r.Time(m.time)
-		}
-	}
-	return r.Emit()
-}
 
 // Progress is in sequence numbers.
 func (t *task) Progress() (done, total int64) {
@@ -234,3 +227,44 @@ var (
 	_ spout.Progresser = (*task)(nil)
 	_ io.Closer        = (*task)(nil)
 )
+
+// messageReader is a task's reader of typed messages.
+type messageReader struct{ task }
+
+// Next emits what has come and belongs to this task.
+func (r *messageReader) Next(_ context.Context, out func(Message)) error {
+	r.begin()
+	for r.scan() {
+		m := &r.batch.messages[0]
+		out(Message{Subject: m.subject, Data: r.text, Header: m.header, ID: m.header.Get(nats.MsgIdHdr), Seq: m.seq, Time: m.time})
+	}
+	return r.why
+}
+
+// rowReader is a task's spout of rows.
+type rowReader struct{ task }
+
+// Next emits what has come and belongs to this task.
+func (r *rowReader) Next(_ context.Context, out spout.Emitter) error {
+	r.begin()
+	for r.scan() {
+		m, row := &r.batch.messages[0], out.Row()
+		for _, c := range r.columns {
+			switch c {
+			case Subject:
+				row.String(m.subject)
+			case Data:
+				row.Bytes(r.text)
+			case Seq:
+				row.Uint(m.seq)
+			case Time:
+				row.Time(m.time)
+			}
+		}
+		if err := row.Emit(); err != nil {
+			r.present = false
+			return fmt.Errorf("emit message %d of stream %s: at byte %d: %w", m.seq, r.stream, r.offset, err)
+		}
+	}
+	return r.why
+}

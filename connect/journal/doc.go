@@ -23,7 +23,7 @@
 //	go server.Serve(ctx)
 //	err = j.Listen("clicks.raw.>")
 //
-//	b.Spout("clicks", jetstream.Spout(nc, "clicks").Lines().Take(jetstream.Data)).Fields("click")
+//	b.Spout("clicks", jetstream.Spout(nc, "clicks", jetstream.Data).Lines()).Fields("click")
 //
 // From a shell:
 //

@@ -59,7 +59,7 @@ func Example() {
 
 	got := bolt.NewCollector()
 	b := topology.New("clicks")
-	b.Spout("clicks", jetstream.Spout(nc, j.Stream()).Lines().Ends().Take(jetstream.Data)).Fields("click")
+	b.Spout("clicks", jetstream.Spout(nc, j.Stream(), jetstream.Data).Lines().Ends()).Fields("click")
 	b.Bolt("result", got.New).Global("clicks")
 	if _, err := askback.Run(ctx, b, askback.WithServer(url)); err != nil {
 		log.Fatal(err)

@@ -222,7 +222,7 @@ type follower struct {
 func follow(t *testing.T, nc *nats.Conn) *follower {
 	t.Helper()
 	f := &follower{
-		spout: jetstream.Spout(nc, "lines").Take(jetstream.Subject, jetstream.Data).New(),
+		spout: jetstream.Spout(nc, "lines", jetstream.Subject, jetstream.Data).New(),
 		out:   bolttest.NewEmitter("subject", "data"), want: make(chan int, 1), ended: make(chan error, 1),
 	}
 	var err error

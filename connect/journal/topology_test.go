@@ -55,7 +55,7 @@ func TestTopology(t *testing.T) {
 		seed := uint64(time.Now().UnixNano())
 		result := bolt.NewCollector()
 		b := topology.New("words")
-		b.Spout("lines", jetstream.Spout(nc, "words").Lines().Ends().Take(jetstream.Data)).Parallel(parallel).Fields("word")
+		b.Spout("lines", jetstream.Spout(nc, "words", jetstream.Data).Lines().Ends()).Parallel(parallel).Fields("word")
 		b.Bolt("count", func() bolt.Bolt { return &words.Count{} }).Parallel(2).GroupBy("lines", "word").Fields("word", "n")
 		b.Bolt("result", result.New).Global("count")
 		report, err := askback.Run(t.Context(), b, askback.WithServer(server.URL()), faults.Kill(6, seed))

@@ -40,11 +40,11 @@ func published(t *testing.T, numbers int64, c jetstream.SinkConfig, opts ...askb
 	stream, err := js.CreateStream(t.Context(), natsjs.StreamConfig{Name: "squares", Subjects: []string{"squares.>"}})
 	must(t, err)
 	c.Conn, c.Stream = nc, "squares"
-	c.Message = func(t tuple.Tuple) (subject string, payload []byte) {
-		return "squares." + strconv.FormatInt(t.Int(0), 10), strconv.AppendInt(nil, t.Int(1), 10)
+	message := func(t tuple.Tuple) jetstream.Message {
+		return jetstream.Message{Subject: "squares." + strconv.FormatInt(t.Int(0), 10), Data: strconv.AppendInt(nil, t.Int(1), 10)}
 	}
 	squares(t, numbers, server, func(b *topology.Builder) *topology.Node {
-		return b.Bolt("out", jetstream.Bolt(c)).Retry(100, 100*time.Millisecond)
+		return b.Bolt("out", jetstream.Bolt(c, message)).Retry(100, 100*time.Millisecond)
 	}, opts...)
 
 	info, err := stream.Info(t.Context(), natsjs.WithSubjectFilter("squares.>"))
