@@ -25,7 +25,7 @@ var house = []string{
 	"internal/channel", "internal/checkpoint", "internal/recovery", "internal/strategies", "internal/task", "internal/sim",
 	"internal/cluster/schedule", "internal/cluster", "internal/cluster/natscluster", "internal/cluster/artefact", "internal/cluster/auth",
 	"internal/cluster/nimbus/core", "internal/cluster/nimbus", "internal/cluster/supervisor", "internal/cluster/worker",
-	"internal/cluster/client", "internal/cluster/view", "internal/inject", "internal/slogzap", ".", "faults", "cli", "journal",
+	"internal/cluster/client", "internal/cluster/view", "internal/inject", "internal/slogzap", ".", "faults", "cli", "connect/journal",
 	"internal/settings", "internal", "bench", "cmd", "examples",
 }
 
@@ -41,7 +41,7 @@ var notForMachines = []string{"context", "crypto/rand", "io/fs", "math/rand", "m
 
 // natsUsers are the places where NATS may be imported, besides tests.
 var natsUsers = []string{
-	"internal/channel/natschan", "internal/checkpoint/natslog", "spout/jetspout", "bolt/jetsink", "journal", "bench",
+	"internal/channel/natschan", "internal/checkpoint/natslog", "connect/jetstream", "connect/journal", "bench",
 	"internal/cluster/natscluster", "internal/cluster/artefact", "internal/cluster/auth", "internal/cluster/nimbus",
 	"internal/cluster/supervisor", "internal/cluster/worker", "internal/cluster/client", "internal/cluster/standin", "cmd", "internal/natstest",
 	"internal/clustertest/hostile",

@@ -5,10 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	natsjs "github.com/nats-io/nats.go/jetstream"
 
 	"github.com/askback/askback"
-	"github.com/askback/askback/bolt/jetsink"
+	"github.com/askback/askback/connect/jetstream"
 	"github.com/askback/askback/internal/natstest"
 	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
@@ -19,35 +19,35 @@ import (
 // message id always means the same tuple.
 func TestJetStream(t *testing.T) {
 	t.Run("backtrack", func(t *testing.T) {
-		if n, of := published(t, 30_000, jetsink.Config{InFlight: 100}, askback.WithStrategy(strategy.Backtrack)); n != of {
+		if n, of := published(t, 30_000, jetstream.SinkConfig{InFlight: 100}, askback.WithStrategy(strategy.Backtrack)); n != of {
 			t.Errorf("%d messages of %d numbers: some are there twice", n, of)
 		}
 	})
 	t.Run("barrier", func(t *testing.T) {
-		published(t, 30_000, jetsink.Config{InFlight: 100}, askback.WithStrategy(strategy.Barrier))
+		published(t, 30_000, jetstream.SinkConfig{InFlight: 100}, askback.WithStrategy(strategy.Barrier))
 	})
 	t.Run("acker", func(t *testing.T) {
-		published(t, 10_000, jetsink.Config{AtLeastOnce: true},
+		published(t, 10_000, jetstream.SinkConfig{AtLeastOnce: true},
 			askback.WithStrategy(strategy.Acker), askback.WithMessageTimeout(time.Second), askback.WithMaxPending(2000))
 	})
 }
 
 // published publishes the squares of numbers, each on a subject of its own. It checks that none is missing or wrong, and
 // returns how many messages there are.
-func published(t *testing.T, numbers int64, c jetsink.Config, opts ...askback.Option) (messages, subjects int64) {
+func published(t *testing.T, numbers int64, c jetstream.SinkConfig, opts ...askback.Option) (messages, subjects int64) {
 	server := natstest.Start(t)
 	nc, js := server.Connect()
-	stream, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "squares", Subjects: []string{"squares.>"}})
+	stream, err := js.CreateStream(t.Context(), natsjs.StreamConfig{Name: "squares", Subjects: []string{"squares.>"}})
 	must(t, err)
 	c.Conn, c.Stream = nc, "squares"
-	c.Message = func(t tuple.Tuple) (subject string, payload []byte) {
-		return "squares." + strconv.FormatInt(t.Int(0), 10), strconv.AppendInt(nil, t.Int(1), 10)
+	message := func(t tuple.Tuple) jetstream.Message {
+		return jetstream.Message{Subject: "squares." + strconv.FormatInt(t.Int(0), 10), Data: strconv.AppendInt(nil, t.Int(1), 10)}
 	}
 	squares(t, numbers, server, func(b *topology.Builder) *topology.Node {
-		return b.Bolt("out", jetsink.New(c)).Retry(100, 100*time.Millisecond)
+		return b.Bolt("out", jetstream.Bolt(c, message)).Retry(100, 100*time.Millisecond)
 	}, opts...)
 
-	info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter("squares.>"))
+	info, err := stream.Info(t.Context(), natsjs.WithSubjectFilter("squares.>"))
 	must(t, err)
 	if n := int64(len(info.State.Subjects)); n != numbers {
 		t.Errorf("the stream has %d numbers, want %d", n, numbers)

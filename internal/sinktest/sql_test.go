@@ -2,13 +2,16 @@ package sinktest_test
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/askback/askback"
-	"github.com/askback/askback/bolt/sqlsink"
+	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/connect/postgres"
 	"github.com/askback/askback/internal/pgtest"
+	"github.com/askback/askback/spout"
 	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 )
@@ -34,10 +37,10 @@ func TestSQL(t *testing.T) {
 
 			const numbers = 30_000
 			squares(t, numbers, pg, func(b *topology.Builder) *topology.Node {
-				return b.Bolt("out", sqlsink.New(sqlsink.Config{
+				return b.Bolt("out", postgres.Bolt(postgres.Config{
 					Open:    func() (*sql.DB, error) { return sql.Open("pgx", pg.DSN()) },
 					Table:   "squares",
-					Columns: sqlsink.Columns("n", "square"),
+					Columns: postgres.Columns("n", "square"),
 					Batch:   200,
 					Hold:    test.hold,
 				})).Tick(20 * time.Millisecond)
@@ -57,5 +60,51 @@ func TestSQL(t *testing.T) {
 				t.Errorf("%d rows are still held", left)
 			}
 		})
+	}
+}
+
+// A table is emptied, and the positions of the run that filled it are kept: another run would take each row for written. It
+// is refused, and so is each that goes on from its log, until the positions are deleted.
+func TestSQLAfresh(t *testing.T) {
+	pg := pgtest.Start(t)
+	db, err := sql.Open("pgx", pg.DSN())
+	must(t, err)
+	defer db.Close()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if _, err = db.Exec("CREATE TABLE squares (n bigint)"); err == nil || time.Now().After(deadline) {
+			break
+		}
+	}
+	must(t, err)
+	run := func(dir string) error {
+		b := topology.New("squares")
+		b.Spout("numbers", spout.Slice(1, 2, 3)).Fields("n")
+		b.Bolt("out", postgres.Bolt(postgres.Config{
+			Open:    func() (*sql.DB, error) { return sql.Open("pgx", pg.DSN()) },
+			Table:   "squares",
+			Columns: postgres.Columns("n"),
+		})).Shuffle("numbers")
+		_, err := askback.Run(t.Context(), b, askback.WithDir(dir))
+		return err
+	}
+	rows := func() (n int) {
+		must(t, db.QueryRow("SELECT count(*) FROM squares").Scan(&n))
+		return n
+	}
+
+	must(t, run(t.TempDir()))
+	_, err = db.Exec("TRUNCATE squares")
+	must(t, err)
+	dir := t.TempDir()
+	for try := range 3 {
+		if err := run(dir); !errors.Is(err, bolt.ErrOutputExists) {
+			t.Errorf("run %d: error %v and %d rows, want %v", try+1, err, rows(), bolt.ErrOutputExists)
+		}
+	}
+	_, err = db.Exec("DELETE FROM askback_positions")
+	must(t, err)
+	must(t, run(dir))
+	if n := rows(); n != 3 {
+		t.Errorf("the repaired run has written %d rows", n)
 	}
 }
