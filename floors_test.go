@@ -49,7 +49,7 @@ var natsUsers = []string{
 var testKits = []string{"faults", "cli", "bolt/bolttest"}
 
 // usesTestKits are the programs and examples that show faults.
-var usesTestKits = []string{"cli", "examples", "bench"}
+var usesTestKits = []string{"cli", "examples", "internal/wordcheck"}
 
 // Imports run downward only.
 func TestImportFloors(t *testing.T) {

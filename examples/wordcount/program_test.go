@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/natstest"
+	"github.com/askback/askback/internal/wordcheck"
 )
 
 // TestMain lets the test binary be the program and a NATS server: processes of their own can be killed.
@@ -98,7 +99,7 @@ func (p *program) until(kills int) bool {
 }
 
 // result is what the program said in JSON. It must have ended with the status.
-func (p *program) result(status int) (o outcome, story string) {
+func (p *program) result(status int) (o wordcheck.Outcome, story string) {
 	p.t.Helper()
 	got, story := p.end()
 	if got != status {
@@ -114,7 +115,7 @@ func (p *program) result(status int) (o outcome, story string) {
 }
 
 // exactly checks that nothing was lost and nothing duplicated, and that the counts are those of the text.
-func (p *program) exactly(kills int, out string, want string) (outcome, string) {
+func (p *program) exactly(kills int, out string, want string) (wordcheck.Outcome, string) {
 	p.t.Helper()
 	o, story := p.result(0)
 	if o.Lost == nil || *o.Lost != 0 || *o.Duplicated != 0 || o.Kills < kills || o.Recoveries < kills || o.Missed != o.Replayed {

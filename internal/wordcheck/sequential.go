@@ -1,4 +1,4 @@
-package main
+package wordcheck
 
 import (
 	"compress/gzip"
