@@ -26,7 +26,9 @@ type benchFlags struct {
 	rate       string
 	fault      string
 	repeat     int
-	json, html string
+	json       bool
+	jsonFile   string
+	html       string
 	peers      string
 	detect     time.Duration
 }
@@ -70,7 +72,7 @@ Only ratios within one report say something about the strategies. The rest is ab
   askback bench --strategies none,backtrack --repeat 10    is the difference real?
   askback bench --workload relay --rate 20000 --duration 80s --fault freeze-sink@5s:60s --strategies acker,backtrack
   askback bench --workload wordcount --fault task@5s --peers storm,flink --html report.html
-  askback bench --workload hops --hops 16 --parallel 1 --json result.json`,
+  askback bench --workload hops --hops 16 --parallel 1 --json-file result.json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -90,7 +92,8 @@ Only ratios within one report say something about the strategies. The rest is ab
 	fl.Uint64Var(&f.spec.Seed, "seed", 1, "chooses the task that is killed, and random keys")
 	fl.StringVar(&f.peers, "peers", "", "Storm and Flink beside us: storm, flink or both; needs Java 17 and Maven")
 	fl.DurationVar(&f.detect, "detect", 500*time.Millisecond, "how long a dead task of a peer goes unnoticed, as in a cluster; ours is found at once")
-	fl.StringVar(&f.json, "json", "", `file for all figures as JSON; "-" prints them instead of the table`)
+	fl.BoolVar(&f.json, "json", false, "print all figures as JSON instead of the table")
+	fl.StringVar(&f.jsonFile, "json-file", "", "file for all figures as JSON, beside what is printed")
 	fl.StringVar(&f.html, "html", "", "file for the report as a page")
 	return c
 }
@@ -185,8 +188,8 @@ func (f *benchFlags) parse() (err error) {
 	if f.spec.Warmup < 0 {
 		return fmt.Errorf("--warmup %v: want 0 or more", f.spec.Warmup)
 	}
-	for _, name := range []string{f.json, f.html} {
-		if name == "" || name == "-" {
+	for _, name := range []string{f.jsonFile, f.html} {
+		if name == "" {
 			continue
 		}
 		file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o644)
@@ -215,16 +218,16 @@ func (f *benchFlags) write(r *report.Report, out io.Writer) error {
 		return errors.Join(write(file), file.Close())
 	}
 	var errs []error
-	if f.html != "" { // first, since whoever reads the table may stop reading
+	if f.html != "" { // before the table, which a pager may stop reading
 		errs = append(errs, save(f.html, r.WriteHTML))
 	}
-	switch f.json {
-	case "-":
+	if f.jsonFile != "" {
+		errs = append(errs, save(f.jsonFile, r.Encode))
+	}
+	if f.json {
 		errs = append(errs, r.Encode(out))
-	case "":
+	} else {
 		errs = append(errs, r.WriteTable(out))
-	default:
-		errs = append(errs, save(f.json, r.Encode), r.WriteTable(out))
 	}
 	return errors.Join(errs...)
 }
