@@ -164,7 +164,7 @@ func TestMainCommand(t *testing.T) {
 			cmd := program(t, c.program, strings.Fields(c.args)...)
 			temp := t.TempDir()
 			cmd.Env = append(cmd.Env, "TMPDIR="+temp)
-			out, _ := cmd.CombinedOutput() // the status says it
+			out, _ := cmd.CombinedOutput() // the exit status is checked
 			if status := cmd.ProcessState.ExitCode(); status != c.status || !strings.Contains(string(out), c.says) || strings.Contains(string(out), "goroutine ") {
 				t.Errorf("exit status %d, want %d and %q:\n%s", status, c.status, c.says, out)
 			}
@@ -175,7 +175,7 @@ func TestMainCommand(t *testing.T) {
 	}
 }
 
-// The JSON is one line on standard output, in one naming style, and says what the operators did.
+// The JSON is one line on standard output, in one naming style, with the figures of each operator.
 func TestJSON(t *testing.T) {
 	c := program(t, "own", "--json", "--kill", "3", "--seed", "5", "--drop")
 	var out, story bytes.Buffer
@@ -208,7 +208,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// A run that the user ends says how to go on.
+// A run that the user interrupts ends with a hint how to go on.
 func TestInterrupted(t *testing.T) {
 	c := program(t, "endless", "--dir", filepath.Join(t.TempDir(), "store"))
 	out, err := c.StdoutPipe()
@@ -224,7 +224,7 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("%q, %v", line, err)
 	}
 	_ = c.Process.Signal(syscall.SIGTERM)
-	_ = c.Wait() // the status says it
+	_ = c.Wait() // the exit status is checked
 	if got := complaints.String(); c.ProcessState.ExitCode() != 130 || got != "endless: interrupted; run the same command again to go on from here\n" {
 		t.Errorf("exit status %d:\n%s", c.ProcessState.ExitCode(), got)
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/askback/askback/internal/report"
 )
 
-// benchFlags are what the command line of bench says.
+// benchFlags are the command line of bench.
 type benchFlags struct {
 	spec       bench.Spec
 	strategies string
@@ -58,14 +58,14 @@ Faults, at a moment after the warm-up:
 Latency is counted from the moment when a tuple was due by --rate, so a pause is not left out of it. With --rate max
 there is no such moment: then it is mostly the time that tuples spend in queues.
 
-The table tells of the time before the fault: results a second, the ratio to the first strategy, latency, processor
+The table is about the time before the fault: results a second, the ratio to the first strategy, latency, processor
 time for each result, memory without the input, NATS messages and which part of them carried data, and of the whole
-run the results lost and counted twice. Then it tells of the fault, in ms since it: when it was detected, when the
+run the results lost and counted twice. A second table is about the fault, in ms since it: when it was detected, when the
 last sink that had stopped went on, when results came at nine tenths of their rate, and when they were as fresh as
 before; how old the oldest result was; tuples that restored tasks missed, that were replayed, processed again, and
 sent again in all; and how many tasks that were not killed stopped or restarted. The median of all runs is shown.
 
-Only ratios within one report say something about the strategies. The rest is about the machine.`,
+Compare ratios within one report only; absolute figures depend on the machine.`,
 		Example: `  askback bench                                            word count, all strategies
   askback bench --workload wordcount --fault task@5s --html report.html
   askback bench --workload relay --rate 100000 --fault worker@5s
@@ -232,7 +232,7 @@ func (f *benchFlags) write(r *report.Report, out io.Writer) error {
 	return errors.Join(errs...)
 }
 
-// A ticker tells how a comparison goes: a line for each measurement, and on a terminal one that moves.
+// A ticker shows how a comparison goes: a line for each measurement, and on a terminal one that moves.
 type ticker struct {
 	out   io.Writer
 	live  bool

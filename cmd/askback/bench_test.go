@@ -97,7 +97,7 @@ func TestBenchInterrupted(t *testing.T) {
 	}
 }
 
-// What cannot be measured is said at once, with what could be.
+// A comparison that is impossible fails at once, and its error names the choices.
 func TestBenchErrors(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"--workload word", "wordcount"},

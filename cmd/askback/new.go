@@ -47,7 +47,7 @@ names another.`,
 			if m.Checkout == "" {
 				fmt.Fprintln(cmd.OutOrStdout(), "  go mod tidy")
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "  go test ./...\n  go run . --kill 3\n\nREADME.md tells how to run it on a cluster.\n")
+			fmt.Fprintf(cmd.OutOrStdout(), "  go test ./...\n  go run . --kill 3\n\nREADME.md shows how to run it on a cluster.\n")
 			return nil
 		},
 	}

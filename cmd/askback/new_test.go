@@ -56,7 +56,7 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// What is there is left alone, and a name that cannot be a topology's is refused.
+// Existing files are left alone, and a name that no topology can have is rejected.
 func TestNewRefuses(t *testing.T) {
 	full := t.TempDir()
 	if err := os.WriteFile(filepath.Join(full, "mine"), []byte("mine"), 0o600); err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/askback/askback/strategy"
 )
 
-// simFlags are what the command line of sim says.
+// simFlags are the command line of sim.
 type simFlags struct {
 	first, seeds uint64
 	shape        string

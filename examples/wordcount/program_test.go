@@ -58,7 +58,7 @@ func start(t *testing.T, args ...string) *program {
 			fmt.Fprintln(&p.story, s.Text())
 			select {
 			case p.lines <- s.Text():
-			default: // nobody follows
+			default: // the test does not follow
 			}
 		}
 	}()
@@ -73,7 +73,7 @@ func (p *program) kill() {
 	_ = p.Wait()
 }
 
-// end waits until the program ends, and returns its exit status and all it told.
+// end waits until the program ends, and returns its exit status and its story.
 func (p *program) end() (status int, story string) {
 	p.t.Helper()
 	select {
@@ -86,7 +86,7 @@ func (p *program) end() (status int, story string) {
 	return p.ProcessState.ExitCode(), p.story.String()
 }
 
-// until reads the story until it has told of n more kills. It reports whether it did before the end.
+// until reads the story up to the line of the n-th further kill. It reports whether that came before the end.
 func (p *program) until(kills int) bool {
 	for line := range p.lines {
 		if strings.HasPrefix(line, "killed") {
@@ -129,7 +129,7 @@ func (p *program) exactly(kills int, out string, want string) (wordcheck.Outcome
 	return o, story
 }
 
-// newSeed returns the seed of a test, which is told when it fails.
+// newSeed returns the seed of a test, which is logged if the test fails.
 func newSeed(t *testing.T) uint64 {
 	seed := uint64(time.Now().UnixNano())
 	t.Cleanup(func() {
@@ -319,7 +319,7 @@ func TestAnyBytes(t *testing.T) {
 	start(t, args("-kill", 3, "-seed", seed, "-out", out, all)...).exactly(3, out, count(everything, 1))
 }
 
-// What cannot be done is said in one line that names it.
+// A command that cannot be carried out ends with one line that names the reason.
 func TestRefused(t *testing.T) {
 	dir := t.TempDir()
 	file := write(t, filepath.Join(dir, "a.txt"), []byte("a word"))

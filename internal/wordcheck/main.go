@@ -36,7 +36,7 @@ In a cluster ("askback submit wordcount -- -out DIR path ...") nothing is killed
 Flags:
 `
 
-// settings are what the command line says.
+// settings are the command line.
 type settings struct {
 	paths     []string
 	kills     int
@@ -90,7 +90,7 @@ func Main(count Topology) {
 func parse(args []string) (*settings, error) {
 	s := &settings{}
 	f := flag.NewFlagSet("wordcount", flag.ContinueOnError)
-	f.SetOutput(io.Discard) // what is wrong is said once, by main
+	f.SetOutput(io.Discard) // Main prints the error
 	f.IntVar(&s.kills, "kill", 3, "how many running tasks to kill, spread over the input")
 	f.BoolVar(&s.pairs, "pairs", false, "kill a task together with one of its sources, each time")
 	f.Uint64Var(&s.seed, "seed", 0, "seed that chooses the tasks to kill (default: the time)")

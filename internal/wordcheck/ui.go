@@ -17,12 +17,12 @@ import (
 	"github.com/askback/askback/topology"
 )
 
-// A ui tells what happens: a progress bar on the terminal, and a line for each event. With -json the story goes
+// A ui shows the run: a progress bar on the terminal, and a line for each event. With -json the story goes
 // to standard error, so that standard output holds nothing but the line of JSON.
 type ui struct {
 	mu      sync.Mutex
 	out     io.Writer
-	bar     *progressbar.ProgressBar // nil if nobody is looking
+	bar     *progressbar.ProgressBar // nil unless standard error is a terminal
 	resumed bool
 	began   time.Time
 }
