@@ -41,6 +41,16 @@ func TestMain(m *testing.M) {
 			return nil
 		})).Global("numbers")
 		cli.Main(b)
+	case "buggy":
+		b := topology.New("buggy")
+		b.Spout("numbers", spout.Slice("one", "two", "three")).Fields("word")
+		b.Bolt("length", bolt.Func(func(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
+			if t.String(0) == "two" {
+				return errors.New("two is one too many")
+			}
+			return nil
+		})).Shuffle("numbers")
+		cli.Main(b)
 	case "clash":
 		cli.Program{
 			Flags: func(f *flag.FlagSet) { f.String("dir", "", "") },
@@ -205,6 +215,22 @@ func TestJSON(t *testing.T) {
 	}
 	if !strings.Contains(story.String(), "\nLOST ") {
 		t.Errorf("the story does not end with the loss:\n%s", story.String())
+	}
+}
+
+// A tuple that cannot be processed ends the program with an error that names it, and with what can be done.
+func TestFails(t *testing.T) {
+	c := program(t, "buggy", "--json", "--dir", filepath.Join(t.TempDir(), "store"))
+	var out, complaints bytes.Buffer
+	c.Stdout, c.Stderr = &out, &complaints
+	_ = c.Run() // the exit status is checked
+	for _, part := range []string{`buggy: `, `operator "length", task length.0 could not process tuple numbers.0>length.0#2 {word: "two"}: two is one too many`, "\nbuggy: nothing is lost"} {
+		if !strings.Contains(complaints.String(), part) {
+			t.Errorf("%q is not in\n%s", part, complaints.String())
+		}
+	}
+	if c.ProcessState.ExitCode() != 1 || !strings.Contains(out.String(), `"error":"`) || strings.Contains(complaints.String(), "complete") {
+		t.Errorf("exit status %d:\n%s%s", c.ProcessState.ExitCode(), complaints.String(), out.String())
 	}
 }
 
