@@ -15,8 +15,8 @@ type Result struct {
 	Hash      uint64   `json:"hash"`      // of all that happened: two runs of a scenario have the same
 	Trace     string   `json:"trace"`     // the last things that happened, of a violation
 
-	Steps   uint64 `json:"steps"` // that the run took
-	Time    uint64 `json:"time_ms"`  // ms of the world's time
+	Steps   uint64 `json:"steps"`   // that the run took
+	Time    uint64 `json:"time_ms"` // ms of the world's time
 	Starts  int    `json:"starts"`
 	Crashes int    `json:"crashes"`
 	Zombies int    `json:"zombies"`
