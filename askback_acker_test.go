@@ -16,7 +16,7 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// Under strategy acker every tuple of the spout gets to the sink, whoever is killed; some get there twice.
+// Under strategy acker every tuple of the spout arrives at the sink although tasks are killed; some arrive twice.
 func TestAckerRunKills(t *testing.T) {
 	const n = 20_000
 	seed := uint64(time.Now().UnixNano())
@@ -54,7 +54,7 @@ func TestAckerRunKills(t *testing.T) {
 	}
 }
 
-// told is a spout that is told what became of its tuples.
+// told is a spout that notes which of its tuples were acknowledged and which failed.
 type told struct {
 	spout.Spout
 	ledger *ledger
@@ -85,7 +85,7 @@ func (s told) Fail(n uint64) {
 	s.ledger.failed[n]++
 }
 
-// A spout hears once of each tuple that it is processed, and of one that was lost with its bolt that it failed before.
+// A spout receives one Ack for each tuple, and before it a Fail for a tuple that was lost with its bolt.
 func TestAckerTellsSpout(t *testing.T) {
 	const n, fatal = 1000, 500
 	heard := &ledger{acked: map[uint64]int{}, failed: map[uint64]int{}}
@@ -113,7 +113,7 @@ func TestAckerTellsSpout(t *testing.T) {
 	}
 }
 
-// What a stopped program had not processed is processed by the next one, and hardly anything else again.
+// A run goes on with the tuples that a stopped one had not processed, and repeats hardly any others.
 func TestAckerResume(t *testing.T) {
 	const n = 20_000
 	dir := t.TempDir()

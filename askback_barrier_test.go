@@ -43,7 +43,7 @@ func TestBarrierKills(t *testing.T) {
 	}
 }
 
-// What a sink commits is seen outside once, although tasks are killed after they have staged it.
+// The outside sees each batch of a committing sink once, although tasks are killed after they have staged it.
 func TestBarrierHeldOutput(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	const n = 60_000

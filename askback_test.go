@@ -259,7 +259,7 @@ func TestRunFails(t *testing.T) {
 	}
 }
 
-// Longest keeps the longest word of each first letter, and tells them when its input ends.
+// longest keeps the longest word of each first letter, and emits them when its input ends.
 type longest struct{ words [26]string }
 
 func (l *longest) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {

@@ -10,7 +10,7 @@
 //   - A restored task asks its sources for exactly the tuples that it missed, and no other task stops: the strategy
 //     strategy.Backtrack. Package strategy has others to compare it with; strategy.None restores nothing.
 //   - The log keeps what tasks are restored from, in NATS JetStream. A Durability is what the log survives.
-//   - A Report says how a run went, recovery by recovery, and how many tuples were lost by declaration.
+//   - A Report is the account of a run, recovery by recovery, and how many tuples were lost by declaration.
 //
 // # A complete program
 //

@@ -44,7 +44,7 @@ func Example() {
 	// Output: to be or not to be after 2 kills
 }
 
-// What is wrong with a topology is told before anything is started.
+// Run returns everything that is wrong with a topology before it starts anything.
 func ExampleRun_wrong() {
 	b := topology.New("wrong")
 	b.Spout("lines", spout.Slice("a")).Fields("line")

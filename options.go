@@ -11,7 +11,7 @@ import (
 	"github.com/askback/askback/strategy"
 )
 
-// An Option sets something of a run. What is wrong with an option's value is an error of Run, which names the option.
+// An Option sets something of a run. Run rejects a value that makes no sense with an error that names the option.
 type Option func(*config)
 
 // A Durability is what a run's log survives.

@@ -75,7 +75,7 @@ func TestNoCommandLine(t *testing.T) {
 	}
 }
 
-// What a program may import says nothing of packages that it may not.
+// No exported identifier of a package for programs mentions a type of a package that they cannot import.
 func TestPublicAPI(t *testing.T) {
 	dirs := public(t)
 	if len(dirs) > mostPublic {

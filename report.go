@@ -10,7 +10,7 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// A Report says how a run went. It is a copy, safe to keep.
+// A Report is the account of a run. It is a copy, safe to keep.
 type Report struct {
 	Plan       *topology.Plan
 	Strategy   strategy.Strategy
@@ -21,7 +21,7 @@ type Report struct {
 	Tasks      []TaskInfo // in the order of the plan
 
 	// LostMessages counts messages that were lost on the way: there was no connection, writing to it failed, or a task
-	// did not take them. What was in them was asked for and sent again, unless the strategy promises less.
+	// did not take them. Their tuples were asked for and sent again, unless the strategy promises less.
 	LostMessages uint64
 	Reconnects   uint64 // connections to the server that broke and were replaced
 }
@@ -86,7 +86,7 @@ func (c *Counts) Add(other Counts) {
 	c.Snapshots += other.Snapshots
 }
 
-// A Progress says how far a run is.
+// A Progress is how far a run is.
 type Progress struct {
 	Done, Total int64 // of all spouts, in their unit; Total is 0 if they do not know
 	Resumed     int64 // how much of Done an earlier run had done
@@ -135,7 +135,7 @@ type TaskInfo struct {
 	Err         error  // why it failed last
 }
 
-// A Recovery says how a task was restored. Its phases follow one another.
+// A Recovery is the account of how a task was restored. Its phases follow one another.
 type Recovery struct {
 	Alias       msgid.Alias
 	Cause       error // why the last incarnation ended
@@ -162,7 +162,7 @@ type GivenUp struct {
 	Tuple  tuple.Tuple // safe to keep
 }
 
-// An EventKind says what happened to a connection.
+// An EventKind is a kind of event.
 type EventKind uint8
 
 // The kinds of event.

@@ -7,7 +7,7 @@ import (
 	"github.com/askback/askback/internal/report"
 )
 
-// A record is all that was told of one measurement, by one process, or by two if the first was killed.
+// A record is all messages of one measurement, of one process, or of two if the first was killed.
 type record struct {
 	begin    *begin
 	samples  []*Sample
@@ -19,7 +19,7 @@ type record struct {
 	end      *end
 }
 
-// add takes what a process told.
+// add takes a message of a process.
 func (r *record) add(m *message) {
 	switch {
 	case m.Begin != nil:
@@ -83,7 +83,7 @@ const (
 	pointEvery  = 50_000
 	noticeable  = 30_000 // a shorter pause is none
 	disturbance = 100_000
-	blind       = 200_000 // samples further apart: there was nobody to take them
+	blind       = 200_000 // samples further apart: no process was there to take them
 )
 
 // resultsAt returns how many results had arrived at a moment.
@@ -168,7 +168,7 @@ func (r *record) run(s *Spec) *report.Run {
 
 func ms(us int64) float64 { return float64(us) / 1000 }
 
-// recovery says what happened around the fault.
+// recovery returns the figures around the fault.
 func (r *record) recovery(s *Spec, until int64) *report.Recovery {
 	at := r.fault.At
 	rec := &report.Recovery{At: float64(at) / 1e6, Victims: r.fault.Victims, Tasks: len(r.begin.Tasks)}
@@ -197,7 +197,7 @@ func (r *record) recovery(s *Spec, until int64) *report.Recovery {
 	}
 	if e := r.end; e != nil {
 		rec.Resent = e.Resent
-		if r.killed != nil { // a process that resumes tells of no single recoveries
+		if r.killed != nil { // a process that resumes reports no single recoveries
 			rec.Missed, rec.Replayed = e.Missed, e.Replayed
 		}
 	}

@@ -120,7 +120,7 @@ func TestAnalyseTwoProcesses(t *testing.T) {
 	}
 }
 
-// What is lost and what counts twice is found out, whether the strategy restores its sinks or not.
+// The verdict counts lost and doubled tuples, whether the strategy restores its sinks or not.
 func TestVerdict(t *testing.T) {
 	for _, c := range []struct {
 		name             string
@@ -141,7 +141,7 @@ func TestVerdict(t *testing.T) {
 			}
 		}, 0, 0},
 		{"restored without a snapshot", true, func(a *arrivals) { a.begin() }, 1000, 0},
-		{"a new task that nobody restores", false, func(a *arrivals) { a.begin() }, 0, 0},
+		{"a new task that is not restored", false, func(a *arrivals) { a.begin() }, 0, 0},
 		{"three of them twice", false, func(a *arrivals) { a.arrive(7); a.arrive(7); a.arrive(8) }, 0, 3},
 		{"two never came", false, func(a *arrivals) { a.seen.blocks[0][0] &^= 3; a.count -= 2 }, 2, 0},
 	} {

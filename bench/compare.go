@@ -24,7 +24,7 @@ type Comparison struct {
 	Measurer, Server []string
 	// Others measure what is not ours, after each round of strategies.
 	Others []func(ctx context.Context, repeat int) *report.Run
-	// OnStart is told of each measurement before it begins, OnSample now and then how it goes, OnRun what it came to.
+	// OnStart is called before each measurement, OnSample now and then during it, OnRun with its result.
 	// They must not be nil.
 	OnStart  func(name string, repeat int)
 	OnSample func(at time.Duration, rate float64)
@@ -92,7 +92,7 @@ func (c *Comparison) Run(ctx context.Context) (*report.Report, error) {
 	return rep, nil
 }
 
-// measure makes one measurement. What goes wrong is in the run.
+// measure makes one measurement. Errors are in the run.
 func (c *Comparison) measure(ctx context.Context, s *Spec) *report.Run {
 	r := new(record)
 	err := c.record(ctx, s, r)
@@ -158,7 +158,7 @@ func (c *Comparison) record(ctx context.Context, s *Spec, r *record) (err error)
 				continue
 			}
 			p.kill()
-			for m := range p.messages { // what it told before
+			for m := range p.messages { // its messages from before
 				r.add(&m)
 			}
 			r.detected = append(r.detected, time.Since(zero).Microseconds())
@@ -177,7 +177,7 @@ func (c *Comparison) record(ctx context.Context, s *Spec, r *record) (err error)
 	}
 }
 
-// resume tells the process that follows a killed one what had been done.
+// resume returns what the process that follows a killed one must know.
 func (r *record) resume(s *Spec) *Resume {
 	next := &Resume{Due: r.begin.Due}
 	last := r.last()

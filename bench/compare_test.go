@@ -76,7 +76,7 @@ func TestFaults(t *testing.T) {
 				t.Errorf("%d tuples were sent again, though nothing was lost", rec.Resent)
 			}
 			if s.Fault.Kind != FreezeSink && rec.Detected == nil {
-				t.Error("nobody noticed")
+				t.Error("the runtime did not notice")
 			}
 			if slices.Contains([]string{KillWorker, KillNATS, FreezeSink}, s.Fault.Kind) && (rec.Resumed == nil || *rec.Resumed == 0 && s.Fault.Kind != FreezeSink) {
 				t.Error("results did not stop and come again")

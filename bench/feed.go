@@ -17,8 +17,8 @@ func (m *meter) feed(emit func(n int64, out spout.Emitter) error) spout.Source {
 	return spout.Func(func() spout.Spout { return &feed{m: m, emit: emit} })
 }
 
-// A feed is a spout that keeps to the meter's schedule and tells it what it emits. What could not be emitted when it
-// was due is caught up with, so that no pause is left out of a latency.
+// A feed is a spout that keeps to the meter's schedule and reports each emission to it. It catches up with tuples that
+// could not be emitted when they were due, so that no pause is left out of a latency.
 type feed struct {
 	m         *meter
 	emit      func(n int64, out spout.Emitter) error

@@ -21,13 +21,13 @@ const (
 	sampleEvery = 10 * time.Millisecond
 	// lead is between the start of the tasks and the first tuple.
 	lead = 50 * time.Millisecond
-	// Patience is how long a run may take to end when its sources have ended. A strategy that finds out by a timeout
-	// of half a minute that something was lost needs as much.
+	// Patience is how long a run may take to end when its sources have ended. A strategy that notices a loss
+	// by a timeout of half a minute needs as much.
 	Patience = 90 * time.Second
 )
 
-// Measure carries out one measurement in this process, and writes what happens to out, a line of JSON each. It is
-// what the processes do that Compare starts. A measurement that ctx ends is not an error.
+// Measure carries out one measurement in this process, and writes messages about it to out, a line of JSON each.
+// Processes that Compare starts do this. A measurement that ctx ends is not an error.
 func Measure(ctx context.Context, s *Spec, out io.Writer) error {
 	st, err := s.contender()
 	if err != nil {
@@ -41,7 +41,7 @@ func Measure(ctx context.Context, s *Spec, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	debug.FreeOSMemory() // what preparing took is not the run's
+	debug.FreeOSMemory() // the memory of the preparation is not the run's
 	m := &measurement{job: job, spec: s, out: json.NewEncoder(out), input: resident()}
 	return m.run(ctx, st.Strategy)
 }
@@ -68,7 +68,7 @@ func (m *measurement) tell(msg message) {
 	}
 }
 
-// since returns a moment as all times are told: in µs since the measurement began.
+// since returns a moment as messages have it: in µs since the measurement began.
 func (m *measurement) since(t time.Time) int64 { return t.Sub(m.zero).Microseconds() }
 
 func (m *measurement) run(ctx context.Context, st strategy.Strategy) error {

@@ -2,7 +2,7 @@ package bench
 
 import "time"
 
-// A message is what a measuring process tells the one that has started it: one line of JSON on standard output.
+// A message goes from a measuring process to the one that has started it: one line of JSON on standard output.
 type message struct {
 	Begin    *begin    `json:",omitempty"`
 	Sample   *Sample   `json:",omitempty"`
@@ -13,7 +13,7 @@ type message struct {
 	End      *end      `json:",omitempty"`
 }
 
-// begin is told when the sources are about to start.
+// begin is sent when the sources are about to start.
 type begin struct {
 	Due   time.Time // of number 0; the measurement begins after the warm-up
 	Keeps bool      // the strategy restores what the bolts had
@@ -25,7 +25,7 @@ type begin struct {
 type Sample struct {
 	At       int64    // µs since the measurement began
 	Results  int64    // that have arrived, each counted once
-	Arrived  int64    // with repeats, where they can be told
+	Arrived  int64    // with repeats, where they can be recognised
 	Sinks    []int64  // Results by sink task
 	Sources  []int64  // calls by source task
 	Work     []uint64 // of each task: tuples consumed and emitted
@@ -44,8 +44,8 @@ type steady struct {
 	Data, Control, Replay, Log traffic
 }
 
-// Latency tells how old results were when they arrived, in µs, from the moment when they were due: waiting that a
-// pause causes is in it.
+// Latency is how old results were when they arrived, in µs, from the moment when they were due: waiting that a pause
+// causes is in it.
 type Latency struct {
 	Timed                int64 // how many were timed
 	P50, P99, P999, Most int64
@@ -53,16 +53,16 @@ type Latency struct {
 
 type traffic struct{ Messages, Bytes uint64 }
 
-// injected is told when a fault has been done.
+// injected is sent when a fault has been done.
 type injected struct {
 	At      int64 // µs
 	Victims []string
 }
 
-// detected is told when the runtime has noticed that something is wrong.
+// detected is sent when the runtime has noticed that something is wrong.
 type detected struct{ At int64 }
 
-// regained is told when a task has caught up.
+// regained is sent when a task has caught up.
 type regained struct {
 	At                                        int64
 	Task                                      string

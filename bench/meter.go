@@ -12,11 +12,11 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// A meter stands beside a running topology. Its sources tell it what they emit, its sinks what arrives, and it knows
-// when each tuple was due. It outlives tasks that are killed, but not the process.
+// A meter stands beside a running topology. Its sources report each emission to it, its sinks each arrival, and it
+// computes when each tuple was due. It outlives tasks that are killed, but not the process.
 //
-// Tuples are numbered: of s sources, source j emits the numbers j, j+s, j+2s …, so a number tells both its source and
-// the moment when it was due.
+// Tuples are numbered: of s sources, source j emits the numbers j, j+s, j+2s …, so a number determines both its
+// source and the moment when it was due.
 type meter struct {
 	due      time.Time // when number 0 is due
 	stop     time.Time // when sources without a rate have emitted enough
@@ -24,7 +24,7 @@ type meter struct {
 	restores bool      // the strategy restores what a bolt had
 	resumed  bool      // an earlier process has done a part
 
-	// Of each block of numbers one is timed: all would cost more than what is measured.
+	// One number of each block is timed: timing all would cost more than the work that is measured.
 	block, blockMask int64
 	timeAll          bool // few arrive, so all are timed
 	// Sinks show their counters to others every so many tuples: showing costs as much as counting.
@@ -42,7 +42,7 @@ type meter struct {
 // timed is how many numbers a second are timed at the least, if there are as many.
 const timed = 4000
 
-// newMeter is told how many sources and sinks there are, and what a run looks like.
+// newMeter returns a meter for a run with this many sources and sinks.
 func newMeter(spec *Spec, sources, sinks int, restores bool) *meter {
 	m := &meter{
 		rate: spec.Rate, restores: restores, resumed: spec.Resume != nil,
@@ -147,9 +147,9 @@ func (m *meter) latency() Latency {
 // blockSize is the block of numbers of which one is timed when there is no rate.
 const blockSize = 1024
 
-// emitted is what the meter knows of one source.
+// emitted is the account of one source.
 type emitted struct {
-	from   int64        // where a source begins that nobody restores: an earlier process had emitted the rest
+	from   int64        // where a source begins that the strategy does not restore: an earlier process had emitted the rest
 	n      atomic.Int64 // the most calls that any incarnation made
 	end    atomic.Int64 // how many calls it makes in all, plus one; 0: not decided yet
 	births [4096]struct{ block, at atomic.Int64 }
@@ -171,8 +171,8 @@ func (e *emitted) born(n int64) (at time.Time, ok bool) {
 	return time.Unix(0, b.at.Load()), true
 }
 
-// arrivals is what the meter knows of one sink task. Its count and print are what the task has in its state: a
-// strategy that restores tasks sets them back with it. What has arrived is never taken back.
+// arrivals is the account of one sink task. Its count and print are part of the task's state: a strategy that restores
+// tasks sets them back with it. The other counters only grow.
 type arrivals struct {
 	m            *meter
 	count, print uint64
@@ -184,8 +184,8 @@ type arrivals struct {
 	all          atomic.Uint64 // with repeats
 }
 
-// begin is for Prepare: an incarnation begins with nothing, unless nobody restores it. Then it goes on from where
-// the last one ended, since what has arrived has arrived.
+// begin is for Prepare: an incarnation begins with nothing, unless the strategy does not restore it. Then it goes
+// on from where the last one ended, since results that have arrived stay.
 func (a *arrivals) begin() {
 	if a.done = false; a.m.restores {
 		a.count, a.print = 0, 0
@@ -209,7 +209,7 @@ func (a *arrivals) arrive(n int64) {
 	}
 }
 
-// tick notes a tuple without a number. What a restored task counts again is not new.
+// tick notes a tuple without a number. A tuple that a restored task counts again is not new.
 func (a *arrivals) tick() {
 	a.wait()
 	if a.count++; a.count&a.m.showMask == 0 && a.count > a.distinct {
@@ -218,7 +218,7 @@ func (a *arrivals) tick() {
 	}
 }
 
-// time times a number that did not arrive by arrive. What a restored task sees again is not timed again.
+// time times a number that did not arrive by arrive. A number that a restored task receives again is not timed again.
 func (a *arrivals) time(n int64) {
 	if a.count >= a.distinct {
 		a.m.record(n)
@@ -268,7 +268,7 @@ func (a *arrivals) restore(data []byte) error {
 	return nil
 }
 
-// mix scatters a number, so that the sum over a set tells the set.
+// mix scatters a number, so that the sum over a set identifies the set.
 func mix(n uint64) uint64 {
 	n += 0x9e3779b97f4a7c15
 	n = (n ^ n>>30) * 0xbf58476d1ce4e5b9
@@ -320,12 +320,12 @@ func (s *seenSet) len() (n int64) {
 	return n
 }
 
-// A verdict says how a run's results compare with those of a plain sequential program.
+// A verdict compares a run's results with those of a plain sequential program.
 type verdict struct {
 	Expected, Lost, Duplicated int64
 }
 
-// checkNumbers compares what arrived with what was emitted; yields says which numbers have a result.
+// checkNumbers compares what arrived with what was emitted; yields reports which numbers have a result.
 func (m *meter) checkNumbers(prior *Resume, yields func(n int64) bool) (v verdict, err error) {
 	var all seenSet
 	var count, print, wantPrint uint64
@@ -349,7 +349,7 @@ func (m *meter) checkNumbers(prior *Resume, yields func(n int64) bool) (v verdic
 			}
 		}
 	}
-	if !m.restores { // what arrived counts, whoever has forgotten it
+	if !m.restores { // results that arrived count, even if a task has lost its state
 		arrived, distinct := int64(count), all.len()
 		if prior != nil {
 			arrived, distinct = arrived+prior.Arrived, distinct+prior.Distinct
@@ -372,7 +372,7 @@ func (m *meter) checkNumbers(prior *Resume, yields func(n int64) bool) (v verdic
 	return v, nil
 }
 
-// compare tells two counts of the same keys apart.
+// compare returns how two counts of the same keys differ.
 func compare[K comparable](got, want map[K]int64) (v verdict) {
 	for k, n := range want {
 		v.Expected += n

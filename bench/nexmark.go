@@ -86,7 +86,7 @@ func nexmark(q query) func(s *Spec, restores bool) (*job, error) {
 
 // bids generates bids after Nexmark's model: of 50 events 3 open an auction and 46 are bids, half of which go to the
 // newest "hot" auction; most bidders are among the newest, too; prices are spread evenly over six decimal powers; a
-// bid has about 100 bytes. What is random is drawn beforehand.
+// bid has about 100 bytes. All random numbers are drawn beforehand.
 type bids struct{ drawn [1 << 14]drawnBid }
 
 type drawnBid struct {

@@ -90,7 +90,7 @@ func (c *Comparison) serve(dir, listen string) (*process, string, error) {
 // interrupt asks a process to end with what it has.
 func (p *process) interrupt() { _ = p.input.Close() }
 
-// kill is kill -9. Of a process that measures, what it has told is still to be read before it is gone.
+// kill is kill -9. A process that measures counts as gone when its messages are read.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	if p.messages == nil {
@@ -109,7 +109,7 @@ func (p *process) stop() {
 		select {
 		case <-p.gone:
 			return
-		case _, ok := <-messages: // nobody wants them any more
+		case _, ok := <-messages: // they are not needed any more
 			if !ok {
 				messages = nil
 			}
@@ -119,7 +119,7 @@ func (p *process) stop() {
 	}
 }
 
-// ended says what was wrong with a process that has ended.
+// ended returns the error of a process that has ended.
 func (p *process) ended(finished bool) error {
 	<-p.gone
 	if finished {

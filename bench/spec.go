@@ -11,7 +11,7 @@ import (
 	"github.com/askback/askback/topology"
 )
 
-// A Spec says what one measurement is: one workload, under one strategy, with one fault.
+// A Spec describes one measurement: one workload, under one strategy, with one fault.
 type Spec struct {
 	Workload string
 	Strategy string // a name that Contenders lists
@@ -35,7 +35,7 @@ type Spec struct {
 	mode topology.Pessimism
 }
 
-// Resume tells a process what the one before it had done.
+// Resume is what the killed process before had done.
 type Resume struct {
 	Due      time.Time // when number 0 was due
 	From     []int64   // what each source had emitted, for strategies that do not restore sources

@@ -124,7 +124,7 @@ func (s *textSpout) Progress() (done, total int64) { return int64(s.n), int64(s.
 func (t *Text) WriteTo(w io.Writer) (n int64, err error) {
 	b := bufio.NewWriterSize(w, 1<<20)
 	for i := range t.Len() {
-		_, _ = b.Write(t.Line(i)) // Flush tells of an error
+		_, _ = b.Write(t.Line(i)) // Flush returns its error
 		_ = b.WriteByte('\n')
 	}
 	return t.Bytes, b.Flush()

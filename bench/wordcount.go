@@ -11,7 +11,7 @@ import (
 )
 
 // WordCount is the topology lines → split → count → total. The total receives one tuple per distinct word when
-// the input ends; found is told each.
+// the input ends, and calls found with it.
 func WordCount(lines spout.Source, parallel int, mode topology.Pessimism, found func(word []byte, n int64)) *topology.Builder {
 	b := topology.New("wordcount")
 	b.Spout("lines", lines).Fields("line")

@@ -26,7 +26,7 @@ type job struct {
 	*meter
 	topology *topology.Builder
 	sink     string // the operator at which results arrive
-	filters  bool   // few results arrive, so the source tells the throughput
+	filters  bool   // few results arrive, so the source counts the throughput
 	// check compares the results with those of a plain sequential program.
 	check func(prior *Resume) (verdict, error)
 }
@@ -133,7 +133,7 @@ func (k *taker) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error 
 	return nil
 }
 
-// A sink tells the meter what arrives. What it has counted is its state.
+// A sink reports each arrival to the meter. Its counts are its state.
 type sink struct {
 	m *meter
 	*arrivals

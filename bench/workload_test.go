@@ -17,7 +17,7 @@ func short(workload, strategy string) *Spec {
 	}
 }
 
-// measured runs a measurement in this process and returns what it told.
+// measured runs a measurement in this process and returns its messages.
 func measured(t *testing.T, s *Spec) (told []message, last end) {
 	t.Helper()
 	var out bytes.Buffer
@@ -85,7 +85,7 @@ func TestContenders(t *testing.T) {
 	}
 }
 
-// A rate that nobody can keep up with is given up a while after the end, and what was emitted is what counts.
+// A run at a rate that is too high ends a while after its time, and is judged by the tuples that were emitted.
 func TestRateTooHigh(t *testing.T) {
 	s := short("relay", "backtrack")
 	s.Rate, s.Duration = 50e6, 100*time.Millisecond

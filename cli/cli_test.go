@@ -41,6 +41,16 @@ func TestMain(m *testing.M) {
 			return nil
 		})).Global("numbers")
 		cli.Main(b)
+	case "buggy":
+		b := topology.New("buggy")
+		b.Spout("numbers", spout.Slice("one", "two", "three")).Fields("word")
+		b.Bolt("length", bolt.Func(func(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
+			if t.String(0) == "two" {
+				return errors.New("two is one too many")
+			}
+			return nil
+		})).Shuffle("numbers")
+		cli.Main(b)
 	case "clash":
 		cli.Program{
 			Flags: func(f *flag.FlagSet) { f.String("dir", "", "") },
@@ -164,7 +174,7 @@ func TestMainCommand(t *testing.T) {
 			cmd := program(t, c.program, strings.Fields(c.args)...)
 			temp := t.TempDir()
 			cmd.Env = append(cmd.Env, "TMPDIR="+temp)
-			out, _ := cmd.CombinedOutput() // the status says it
+			out, _ := cmd.CombinedOutput() // the exit status is checked
 			if status := cmd.ProcessState.ExitCode(); status != c.status || !strings.Contains(string(out), c.says) || strings.Contains(string(out), "goroutine ") {
 				t.Errorf("exit status %d, want %d and %q:\n%s", status, c.status, c.says, out)
 			}
@@ -175,7 +185,7 @@ func TestMainCommand(t *testing.T) {
 	}
 }
 
-// The JSON is one line on standard output, in one naming style, and says what the operators did.
+// The JSON is one line on standard output, in one naming style, with the figures of each operator.
 func TestJSON(t *testing.T) {
 	c := program(t, "own", "--json", "--kill", "3", "--seed", "5", "--drop")
 	var out, story bytes.Buffer
@@ -208,7 +218,23 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// A run that the user ends says how to go on.
+// A tuple that cannot be processed ends the program with an error that names it, and with what can be done.
+func TestFails(t *testing.T) {
+	c := program(t, "buggy", "--json", "--dir", filepath.Join(t.TempDir(), "store"))
+	var out, complaints bytes.Buffer
+	c.Stdout, c.Stderr = &out, &complaints
+	_ = c.Run() // the exit status is checked
+	for _, part := range []string{`buggy: `, `operator "length", task length.0 could not process tuple numbers.0>length.0#2 {word: "two"}: two is one too many`, "\nbuggy: nothing is lost"} {
+		if !strings.Contains(complaints.String(), part) {
+			t.Errorf("%q is not in\n%s", part, complaints.String())
+		}
+	}
+	if c.ProcessState.ExitCode() != 1 || !strings.Contains(out.String(), `"error":"`) || strings.Contains(complaints.String(), "complete") {
+		t.Errorf("exit status %d:\n%s%s", c.ProcessState.ExitCode(), complaints.String(), out.String())
+	}
+}
+
+// A run that the user interrupts ends with a hint how to go on.
 func TestInterrupted(t *testing.T) {
 	c := program(t, "endless", "--dir", filepath.Join(t.TempDir(), "store"))
 	out, err := c.StdoutPipe()
@@ -224,7 +250,7 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("%q, %v", line, err)
 	}
 	_ = c.Process.Signal(syscall.SIGTERM)
-	_ = c.Wait() // the status says it
+	_ = c.Wait() // the exit status is checked
 	if got := complaints.String(); c.ProcessState.ExitCode() != 130 || got != "endless: interrupted; run the same command again to go on from here\n" {
 		t.Errorf("exit status %d:\n%s", c.ProcessState.ExitCode(), got)
 	}

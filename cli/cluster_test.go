@@ -24,7 +24,7 @@ import (
 	"github.com/askback/askback/internal/recovery"
 )
 
-// A program says what its topology is, with what its arguments change of it.
+// A program describes its topology as its arguments make it.
 func TestDescribe(t *testing.T) {
 	for _, args := range [][]string{nil, {"--strategy", "barrier"}} {
 		out, err := as("describe", args...).Output()
@@ -59,7 +59,7 @@ func TestNoWorker(t *testing.T) {
 	}
 }
 
-// A program is a worker, with what it is told on a file descriptor, until SIGTERM.
+// A program is a worker, by the launch on its file descriptor, until SIGTERM.
 func TestWorker(t *testing.T) {
 	server, nc := connected(t)
 	b := squares(20_000)

@@ -59,7 +59,7 @@ var secretName = regexp.MustCompile(`(?i)passw|passphrase|pwd$|secret|token|cred
 func (e *environment) checkSecrets() error {
 	for i, name := range e.names {
 		if secretName.MatchString(name) && name != "PWD" && name != "OLDPWD" || hasPassword(e.values[i]) {
-			return wrong("--env %s looks like a secret, and everybody who may describe the topology can read what it is submitted with: put it into a file on the hosts of the workers, and submit the file's name", name)
+			return wrong("--env %s looks like a secret, and all users who may describe the topology can read the environment and arguments it is submitted with: put it into a file on the hosts of the workers, and submit the file's name", name)
 		}
 	}
 	return nil

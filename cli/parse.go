@@ -71,7 +71,7 @@ func (p *Program) parse(args []string) (*line, error) {
 	if err != nil || len(l.env.names) == 0 {
 		return l, err
 	}
-	// Defaults of the program's own flags may come from the environment, so the flags are read again with what --env says.
+	// Defaults of the program's own flags may come from the environment, so the flags are read again with the variables of --env.
 	if err := l.env.apply(); err != nil {
 		return nil, err
 	}

@@ -87,7 +87,7 @@ func (p *Program) main(ctx context.Context, args []string, out, complaints io.Wr
 	return exitFailed
 }
 
-// dispatch does what the command line says.
+// dispatch carries out the command line.
 func (p *Program) dispatch(ctx context.Context, args []string, out, complaints io.Writer) error {
 	if p.Build == nil {
 		return errors.New("cli: the program has no Build: it must return the topology")

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/askback/askback"
+	"github.com/askback/askback/bolt"
 )
 
 // errInterrupted is why a run ended that the user ended.
@@ -48,6 +49,9 @@ func (p *Program) run(ctx context.Context, l *line, out, complaints io.Writer) e
 	case interrupted:
 		return errInterrupted
 	case err != nil:
+		if tuple := (*bolt.TupleError)(nil); errors.As(err, &tuple) && (l.dir != "" || l.keep) {
+			err = fmt.Errorf("%w\nnothing is lost: repair the program and run the same command again, which goes on at that tuple", err)
+		}
 		return err
 	}
 	s.summary(t.Name(), report)

@@ -26,7 +26,7 @@ const aboutSubmit = `Uploads this program to a cluster, which then runs it in wo
 The program's arguments there stand behind --; of the flags that every program has only --strategy and --env count. The
 program is run here with these arguments to describe its topology, and each worker must build the same one: nothing that
 the topology depends on may differ from host to host. The environment does not reach workers; --env sets single
-variables there. Arguments and --env are recorded, and everybody who may describe the topology can read them.
+variables there. Arguments and --env are recorded, and all users who may describe the topology can read them.
 
 Outside loopback, TLS and credentials are required: see "askback auth init".
 `
@@ -35,7 +35,7 @@ const submitExamples = `  %[1]s submit --workers 2
   %[1]s submit --name nightly --server tls://nats.example:4222 --creds me.creds --ca ca.pem -- --strategy barrier
 `
 
-// A submission is what the command line of submit says.
+// A submission is the command line of submit.
 type submission struct {
 	conn natscluster.Connection
 	what client.Submission
@@ -88,7 +88,7 @@ func (p *Program) submit(ctx context.Context, args []string, out, complaints io.
 	}
 	for _, a := range s.what.Args {
 		if _, value, _ := strings.Cut(a, "="); hasPassword(a) || hasPassword(value) {
-			fmt.Fprintf(complaints, "%s: warning: an argument holds a URL with a password, which everybody who may describe the topology can read: put it into a file on the hosts of the workers\n", p.Name)
+			fmt.Fprintf(complaints, "%s: warning: an argument holds a URL with a password, which all users who may describe the topology can read: put it into a file on the hosts of the workers\n", p.Name)
 			break
 		}
 	}

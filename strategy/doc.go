@@ -1,4 +1,4 @@
-// Package strategy names the recovery strategies and says what each of them promises. A Strategy is a value: a program
+// Package strategy names the recovery strategies and their guarantees. A Strategy is a value: a program
 // passes one to askback.WithStrategy, and a command line reads one with Named.
 //
 //	askback.Run(ctx, t, askback.WithStrategy(strategy.Barrier))

@@ -26,7 +26,7 @@ const (
 	None
 )
 
-// A Guarantee says how often a tuple counts, whatever fails.
+// A Guarantee is how often a tuple counts, whatever fails.
 type Guarantee uint8
 
 // The guarantees.

@@ -34,7 +34,7 @@ var (
 //go:embed pom.xml */pom.xml */src
 var programs embed.FS
 
-// Dir returns where the programs are built unless told otherwise: a folder for each version of them in the user's cache.
+// Dir returns where the programs are built by default: a folder for each version of them in the user's cache.
 func Dir() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -50,7 +50,7 @@ func Dir() (string, error) {
 }
 
 // Build compiles a system's program in a folder (empty: that of Dir), and leaves there all that it needs to run. It
-// does nothing if that has been done before. It says on standard error what it does, since it may take minutes.
+// does nothing if that has been done before. It reports its steps on standard error, since it may take minutes.
 func Build(ctx context.Context, system, dir string) error {
 	dir, err := known(system, dir)
 	if err != nil {
@@ -90,7 +90,7 @@ func known(system, dir string) (string, error) {
 	return filepath.Abs(dir)
 }
 
-// built returns the file that says that a system's program is ready.
+// built returns the file that marks a system's program as ready.
 func built(system, dir string) string { return filepath.Join(dir, system, "target", "built") }
 
 func unpack(dir string) error {
@@ -116,7 +116,7 @@ func eachProgramFile(do func(name string, data []byte) error) error {
 	})
 }
 
-// lastLines returns the end of what a program said, which is where it says what went wrong.
+// lastLines returns the end of the output of a program, which is where it names the error.
 func lastLines(said []byte) []byte {
 	const most = 4 << 10
 	said = bytes.TrimSpace(said)

@@ -12,13 +12,13 @@
 //		System: peers.Storm, Dir: dir, Workload: "relay", Mode: "acked", Duration: 10 * time.Second,
 //	}, nil)
 //
-// A Spec says what the systems have in common and what each can be told besides. What a system cannot tell is nil in
-// a Result and never a guess.
+// A Spec has the settings that the systems share and those of each. A figure that a system cannot report is nil in a
+// Result and never a guess.
 //
 // # Caveats
 //
-// Figures of such a run depend on the machine. Every place in which the comparison is unfair, to whom, and what had to
-// be set for it, is in README.md beside this file.
+// Figures of such a run depend on the machine. README.md beside this file lists every place in which the comparison is
+// unfair, to which system, and which settings it needed.
 //
 // Java 17 or newer and Maven must be installed, and the first build downloads some 200 MB from Maven's repositories.
 package peers

@@ -80,15 +80,15 @@ type Result struct {
 	P999 *float64 `json:"latency_p999_us,omitempty"`
 	Max  *float64 `json:"latency_max_us,omitempty"`
 
-	// TimedOut counts tuples of sources that nobody acknowledged in time, and which are emitted again. Many of them
+	// TimedOut counts tuples of sources that were not acknowledged in time and are emitted again. Many of them
 	// without a kill mean that MaxPending is more than the machine can do within Detect.
 	TimedOut int64 `json:"timed_out,omitempty"`
 
 	Recovery *Recovery `json:"recovery,omitempty"` // only with a kill
 }
 
-// A Recovery is what became of a killed task. Times are milliseconds since the kill. What the system does not tell,
-// or what had not come about when the run ended, is nil.
+// A Recovery is what became of a killed task. Times are milliseconds since the kill. A figure
+// that the system does not report, or that was not reached before the run ended, is nil.
 type Recovery struct {
 	Detect      *float64 `json:"detect_ms,omitempty"`       // the system stopped the first task for it
 	Resume      *float64 `json:"resume_ms,omitempty"`       // the first output after the task was back
@@ -106,8 +106,8 @@ var opened = map[string][]string{
 	Flink: {"java.base/java.lang", "java.base/java.util", "java.base/java.nio", "java.base/java.time"},
 }
 
-// Run runs a system's program to its end and returns the result. onSample, which may be nil, is told how far it has
-// come; Run calls it, and not from elsewhere.
+// Run runs a system's program to its end and returns the result. Run calls onSample, which may be nil, with its
+// progress, on the goroutine of the caller.
 func Run(ctx context.Context, spec Spec, onSample func(Sample)) (Result, error) {
 	dir, err := known(spec.System, spec.Dir)
 	if err != nil {
@@ -245,7 +245,7 @@ func parse(line []byte, into any) error {
 	return nil
 }
 
-// A tail keeps the end of what is written to it: a log may be long, and its end says why the program ended.
+// A tail keeps the end of what is written to it: a log may be long, and its end names the error.
 type tail struct{ end []byte }
 
 func (t *tail) Write(p []byte) (int, error) {

@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// What the program prints becomes samples and a result; what it does not print stays nil.
+// Lines that the program prints become samples and a result; figures that it does not print stay nil.
 func TestRun(t *testing.T) {
 	dir := fake(t, Storm, `
 echo '{"t":0.000,"tuples":0,"reprocessed":0,"cpu_ms":0}'
@@ -41,7 +41,7 @@ echo '{"system":"storm","version":"2.8.3","workload":"relay","mode":"acked","gua
 	}
 }
 
-// The program is told all of the Spec, and nothing that the other system alone understands.
+// The program receives all of the Spec, and no setting of the other system.
 func TestRunArguments(t *testing.T) {
 	spec := Spec{System: Flink, Dir: "/d", Workload: "wordcount", Input: "/text", Parallel: 3, Rate: 5e6,
 		KillAt: 2500 * time.Millisecond, Detect: 500 * time.Millisecond, BufferTimeout: -1, NoCheckpoints: true, JVM: []string{"-XX:+UseParallelGC"}}
@@ -60,7 +60,7 @@ func TestRunArguments(t *testing.T) {
 	}
 }
 
-// An error names what is missing or what the program said last, and so what to do.
+// An error names the missing part or the last output of the program, and so the remedy.
 func TestRunErrors(t *testing.T) {
 	for _, test := range []struct{ name, script, want string }{
 		{"no number", `echo 'Picked up options'`, `it printed "Picked up options"`},

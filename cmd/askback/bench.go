@@ -19,14 +19,16 @@ import (
 	"github.com/askback/askback/internal/report"
 )
 
-// benchFlags are what the command line of bench says.
+// benchFlags are the command line of bench.
 type benchFlags struct {
 	spec       bench.Spec
 	strategies string
 	rate       string
 	fault      string
 	repeat     int
-	json, html string
+	json       bool
+	jsonFile   string
+	html       string
 	peers      string
 	detect     time.Duration
 }
@@ -56,21 +58,21 @@ Faults, at a moment after the warm-up:
 Latency is counted from the moment when a tuple was due by --rate, so a pause is not left out of it. With --rate max
 there is no such moment: then it is mostly the time that tuples spend in queues.
 
-The table tells of the time before the fault: results a second, the ratio to the first strategy, latency, processor
+The table is about the time before the fault: results a second, the ratio to the first strategy, latency, processor
 time for each result, memory without the input, NATS messages and which part of them carried data, and of the whole
-run the results lost and counted twice. Then it tells of the fault, in ms since it: when it was detected, when the
+run the results lost and counted twice. A second table is about the fault, in ms since it: when it was detected, when the
 last sink that had stopped went on, when results came at nine tenths of their rate, and when they were as fresh as
 before; how old the oldest result was; tuples that restored tasks missed, that were replayed, processed again, and
 sent again in all; and how many tasks that were not killed stopped or restarted. The median of all runs is shown.
 
-Only ratios within one report say something about the strategies. The rest is about the machine.`,
+Compare ratios within one report only; absolute figures depend on the machine.`,
 		Example: `  askback bench                                            word count, all strategies
   askback bench --workload wordcount --fault task@5s --html report.html
   askback bench --workload relay --rate 100000 --fault worker@5s
   askback bench --strategies none,backtrack --repeat 10    is the difference real?
   askback bench --workload relay --rate 20000 --duration 80s --fault freeze-sink@5s:60s --strategies acker,backtrack
   askback bench --workload wordcount --fault task@5s --peers storm,flink --html report.html
-  askback bench --workload hops --hops 16 --parallel 1 --json result.json`,
+  askback bench --workload hops --hops 16 --parallel 1 --json-file result.json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -90,7 +92,8 @@ Only ratios within one report say something about the strategies. The rest is ab
 	fl.Uint64Var(&f.spec.Seed, "seed", 1, "chooses the task that is killed, and random keys")
 	fl.StringVar(&f.peers, "peers", "", "Storm and Flink beside us: storm, flink or both; needs Java 17 and Maven")
 	fl.DurationVar(&f.detect, "detect", 500*time.Millisecond, "how long a dead task of a peer goes unnoticed, as in a cluster; ours is found at once")
-	fl.StringVar(&f.json, "json", "", `file for all figures as JSON; "-" prints them instead of the table`)
+	fl.BoolVar(&f.json, "json", false, "print all figures as JSON instead of the table")
+	fl.StringVar(&f.jsonFile, "json-file", "", "file for all figures as JSON, beside what is printed")
 	fl.StringVar(&f.html, "html", "", "file for the report as a page")
 	return c
 }
@@ -185,8 +188,8 @@ func (f *benchFlags) parse() (err error) {
 	if f.spec.Warmup < 0 {
 		return fmt.Errorf("--warmup %v: want 0 or more", f.spec.Warmup)
 	}
-	for _, name := range []string{f.json, f.html} {
-		if name == "" || name == "-" {
+	for _, name := range []string{f.jsonFile, f.html} {
+		if name == "" {
 			continue
 		}
 		file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o644)
@@ -215,21 +218,21 @@ func (f *benchFlags) write(r *report.Report, out io.Writer) error {
 		return errors.Join(write(file), file.Close())
 	}
 	var errs []error
-	if f.html != "" { // first, since whoever reads the table may stop reading
+	if f.html != "" { // before the table, which a pager may stop reading
 		errs = append(errs, save(f.html, r.WriteHTML))
 	}
-	switch f.json {
-	case "-":
+	if f.jsonFile != "" {
+		errs = append(errs, save(f.jsonFile, r.Encode))
+	}
+	if f.json {
 		errs = append(errs, r.Encode(out))
-	case "":
+	} else {
 		errs = append(errs, r.WriteTable(out))
-	default:
-		errs = append(errs, save(f.json, r.Encode), r.WriteTable(out))
 	}
 	return errors.Join(errs...)
 }
 
-// A ticker tells how a comparison goes: a line for each measurement, and on a terminal one that moves.
+// A ticker shows how a comparison goes: a line for each measurement, and on a terminal one that moves.
 type ticker struct {
 	out   io.Writer
 	live  bool

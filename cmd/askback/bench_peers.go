@@ -101,7 +101,7 @@ func textFile(limit int64) (name string, err error) {
 	return file.Name(), errors.Join(err, file.Close())
 }
 
-// shortest is the shortest time, in seconds, over which a rate says something.
+// shortest is the shortest time, in seconds, over which a rate is meaningful.
 const shortest = 0.05
 
 // measure runs the peer once.
@@ -138,7 +138,7 @@ func (r *rival) measure(ctx context.Context, repeat int) *report.Run {
 		}
 		return *us / 1000
 	}
-	if got.P50 != nil && r.spec.KillAt == 0 { // it is not told apart from what comes after a fault
+	if got.P50 != nil && r.spec.KillAt == 0 { // it includes the time after a fault
 		run.Latency = &report.Latency{P50: ms(got.P50), P99: ms(got.P99), P999: ms(got.P999), Max: ms(got.Max)}
 	}
 	if rec := got.Recovery; rec != nil {

@@ -44,7 +44,7 @@ func TestBench(t *testing.T) {
 	dir := t.TempDir()
 	json, html := filepath.Join(dir, "report.json"), filepath.Join(dir, "report.html")
 	out, progress, err := compared(t.Context(), "bench", "--workload", "relay", "--strategies", "none,backtrack", "--rate", "20000",
-		"--warmup", "100ms", "--duration", "600ms", "--fault", "task@300ms", "--repeat", "2", "--json", json, "--html", html)
+		"--warmup", "100ms", "--duration", "600ms", "--fault", "task@300ms", "--repeat", "2", "--json-file", json, "--html", html)
 	if err != nil {
 		t.Fatal(err, progress)
 	}
@@ -97,7 +97,7 @@ func TestBenchInterrupted(t *testing.T) {
 	}
 }
 
-// What cannot be measured is said at once, with what could be.
+// A comparison that is impossible fails at once, and its error names the choices.
 func TestBenchErrors(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"--workload word", "wordcount"},
@@ -121,5 +121,17 @@ func TestBenchErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want something with %q", c.args, err, c.want)
 		}
+	}
+}
+
+// With --json the figures are printed in place of the table.
+func TestBenchJSON(t *testing.T) {
+	out, progress, err := compared(t.Context(), "bench", "--workload", "relay", "--strategies", "none", "--rate", "20000",
+		"--warmup", "100ms", "--duration", "300ms", "--json")
+	if err != nil {
+		t.Fatal(err, progress)
+	}
+	if r, err := report.Decode(strings.NewReader(out)); err != nil || len(r.Runs) != 1 || r.Runs[0].Throughput == 0 {
+		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -56,7 +56,7 @@ A topology is a Go program of its own, which runs by itself on one machine ("ask
   askback list
 
 Commands that ask a cluster find it by --server, --creds, --ca and --prefix, or by the environment (ASKBACK_SERVER and so
-on), or by a file that --config names. All of them print JSON with --json. "askback completion --help" tells how a shell
+on), or by a file that --config names. All of them print JSON with --json. "askback completion --help" shows how a shell
 learns to complete commands and names of topologies.
 
 ` + exitHelp,

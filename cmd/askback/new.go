@@ -2,14 +2,19 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -31,7 +36,7 @@ Where askback itself was built from a checkout, or is called inside of one, the 
 names another.`,
 		Example: "  askback new wordstream && cd wordstream && go test ./... && go run .",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := newModule(args[0], replace)
+			m, err := newModule(cmd.Context(), args[0], replace)
 			if err != nil {
 				return err
 			}
@@ -42,7 +47,7 @@ names another.`,
 			if m.Checkout == "" {
 				fmt.Fprintln(cmd.OutOrStdout(), "  go mod tidy")
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "  go test ./...\n  go run . --kill 3\n\nREADME.md tells how to run it on a cluster.\n")
+			fmt.Fprintf(cmd.OutOrStdout(), "  go test ./...\n  go run . --kill 3\n\nREADME.md shows how to run it on a cluster.\n")
 			return nil
 		},
 	}
@@ -66,7 +71,7 @@ type module struct {
 // errNotEmpty: there is something where the module is to be.
 var errNotEmpty = errors.New("is not empty: choose another directory, nothing was written")
 
-func newModule(dir, checkout string) (*module, error) {
+func newModule(ctx context.Context, dir, checkout string) (*module, error) {
 	m := &module{dir: dir, Name: filepath.Base(filepath.Clean(dir)), Checkout: checkout}
 	if m.Name == "." || m.Name == ".." {
 		here, err := filepath.Abs(dir)
@@ -98,7 +103,7 @@ func newModule(dir, checkout string) (*module, error) {
 	if m.Checkout, err = filepath.Abs(m.Checkout); err != nil {
 		return nil, err
 	}
-	return m, m.readCheckout()
+	return m, m.readCheckout(ctx)
 }
 
 // findCheckout returns the checkout that this program was built from, or that it is called in; "" if there is none.
@@ -130,30 +135,57 @@ func ourMod(dir string) (string, error) {
 	return string(text), nil
 }
 
-// readCheckout takes over what our module requires, so that the new one builds as it is, without asking anybody.
-func (m *module) readCheckout() error {
+// readCheckout takes over the versions of the modules that the new one needs of those that ours requires, so that it
+// builds as it is, without a download.
+func (m *module) readCheckout(ctx context.Context) error {
 	text, err := ourMod(m.Checkout)
 	if err != nil {
 		return usage(err)
 	}
-	var b strings.Builder
-	block := ""
 	for line := range strings.Lines(text) {
-		words := strings.Fields(line)
-		switch {
-		case len(words) == 0:
-		case words[0] == ")":
-			block = ""
-		case len(words) == 2 && words[1] == "(":
-			block = words[0]
-		case words[0] == "go":
+		if words := strings.Fields(line); len(words) == 2 && words[0] == "go" {
 			m.Go = words[1]
-		case block == "require":
-			fmt.Fprintf(&b, "\t%s %s // indirect\n", words[0], words[1])
 		}
 	}
-	m.Require = b.String()
+	packages, err := skeletonImports()
+	if err != nil {
+		return err
+	}
+	list := exec.CommandContext(ctx, "go", append([]string{"list", "-deps", "-f", "{{with .Module}}{{.Path}} {{.Version}}{{end}}"}, packages...)...)
+	list.Dir, list.Env = m.Checkout, append(os.Environ(), "GOWORK=off")
+	var complaint bytes.Buffer
+	list.Stderr = &complaint
+	out, err := list.Output()
+	if err != nil {
+		return fmt.Errorf("find what %s requires: go list: %w: %s", m.Checkout, err, bytes.TrimSpace(complaint.Bytes()))
+	}
+	required := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		if words := strings.Fields(line); len(words) == 2 { // our own has no version
+			required["\t"+words[0]+" "+words[1]+" // indirect\n"] = true
+		}
+	}
+	m.Require = strings.Join(slices.Sorted(maps.Keys(required)), "")
 	return nil
+}
+
+// ourPackage matches an import of one of our packages.
+var ourPackage = regexp.MustCompile(`"(` + regexp.QuoteMeta(ourModule) + `[^"]*)"`)
+
+// skeletonImports lists our packages that the new module imports.
+func skeletonImports() (packages []string, err error) {
+	err = fs.WalkDir(skeleton, "skeleton", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := skeleton.ReadFile(path)
+		for _, match := range ourPackage.FindAllStringSubmatch(string(text), -1) {
+			packages = append(packages, match[1])
+		}
+		return err
+	})
+	slices.Sort(packages)
+	return slices.Compact(packages), err
 }
 
 // write writes the files.
@@ -173,7 +205,11 @@ func (m *module) write() error {
 		}
 		var b bytes.Buffer
 		err = page.Execute(&b, m)
-		files[strings.TrimSuffix(filepath.Base(path), ".tmpl")] = b.Bytes()
+		name := strings.TrimSuffix(filepath.Base(path), ".tmpl")
+		if name == "gitignore" { // go:embed leaves out files that begin with a dot
+			name = ".gitignore"
+		}
+		files[name] = b.Bytes()
 		return err
 	})
 	if err != nil {

@@ -29,6 +29,15 @@ func TestNew(t *testing.T) {
 	if got := goes("run", ".", "--plan"); !strings.Contains(got, "word-stream") || !strings.Contains(got, "count") {
 		t.Errorf("the plan is\n%s", got)
 	}
+	mod := read(t, filepath.Join(dir, "go.mod"))
+	for _, tool := range []string{"honnef.co", "benchstat", "golang.org/x/perf", "rapid", "goleak", "cobra", "pgx"} {
+		if strings.Contains(mod, tool) {
+			t.Errorf("go.mod requires %s, which the program does not need:\n%s", tool, mod)
+		}
+	}
+	if ignored := read(t, filepath.Join(dir, ".gitignore")); !strings.Contains(ignored, "/word-stream\n") {
+		t.Errorf(".gitignore is\n%s", ignored)
+	}
 	if testing.Short() {
 		return
 	}
@@ -38,7 +47,16 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// What is there is left alone, and a name that cannot be a topology's is refused.
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// Existing files are left alone, and a name that no topology can have is rejected.
 func TestNewRefuses(t *testing.T) {
 	full := t.TempDir()
 	if err := os.WriteFile(filepath.Join(full, "mine"), []byte("mine"), 0o600); err != nil {

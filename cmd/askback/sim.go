@@ -15,7 +15,7 @@ import (
 	"github.com/askback/askback/strategy"
 )
 
-// simFlags are what the command line of sim says.
+// simFlags are the command line of sim.
 type simFlags struct {
 	first, seeds uint64
 	shape        string
@@ -51,7 +51,7 @@ A harness proves nothing until it catches planted bugs: --bug breaks one rule of
   askback sim --shape diamond --faults crash,drop
   askback sim --bug early_release             see it caught
   askback sim --first 4711 --seeds 1          one schedule again
-  askback sim --scenario '{"Seed":4711,…}'    a scenario that was printed
+  askback sim --scenario '{"seed":4711,…}'    a scenario that was printed
   askback sim --list                          shapes, faults and bugs`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.OutOrStdout(), cmd.ErrOrStderr()) },

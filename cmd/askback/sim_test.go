@@ -43,7 +43,7 @@ func TestSim(t *testing.T) {
 // A violation is printed with its scenario, and a smaller one; the exit status is not 0.
 func TestSimViolation(t *testing.T) {
 	out, err := execute("sim", "--seeds", "10", "--bug", "no_determinants", "--shrink", "20")
-	if !errors.Is(err, errViolated) || !strings.Contains(out, "violated: ") || !strings.Contains(out, `"Bug":"no_determinants"`) {
+	if !errors.Is(err, errViolated) || !strings.Contains(out, "violated: ") || !strings.Contains(out, `"bug":"no_determinants"`) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

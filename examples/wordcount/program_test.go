@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/natstest"
+	"github.com/askback/askback/internal/wordcheck"
 )
 
 // TestMain lets the test binary be the program and a NATS server: processes of their own can be killed.
@@ -57,7 +58,7 @@ func start(t *testing.T, args ...string) *program {
 			fmt.Fprintln(&p.story, s.Text())
 			select {
 			case p.lines <- s.Text():
-			default: // nobody follows
+			default: // the test does not follow
 			}
 		}
 	}()
@@ -72,7 +73,7 @@ func (p *program) kill() {
 	_ = p.Wait()
 }
 
-// end waits until the program ends, and returns its exit status and all it told.
+// end waits until the program ends, and returns its exit status and its story.
 func (p *program) end() (status int, story string) {
 	p.t.Helper()
 	select {
@@ -85,7 +86,7 @@ func (p *program) end() (status int, story string) {
 	return p.ProcessState.ExitCode(), p.story.String()
 }
 
-// until reads the story until it has told of n more kills. It reports whether it did before the end.
+// until reads the story up to the line of the n-th further kill. It reports whether that came before the end.
 func (p *program) until(kills int) bool {
 	for line := range p.lines {
 		if strings.HasPrefix(line, "killed") {
@@ -98,7 +99,7 @@ func (p *program) until(kills int) bool {
 }
 
 // result is what the program said in JSON. It must have ended with the status.
-func (p *program) result(status int) (o outcome, story string) {
+func (p *program) result(status int) (o wordcheck.Outcome, story string) {
 	p.t.Helper()
 	got, story := p.end()
 	if got != status {
@@ -114,7 +115,7 @@ func (p *program) result(status int) (o outcome, story string) {
 }
 
 // exactly checks that nothing was lost and nothing duplicated, and that the counts are those of the text.
-func (p *program) exactly(kills int, out string, want string) (outcome, string) {
+func (p *program) exactly(kills int, out string, want string) (wordcheck.Outcome, string) {
 	p.t.Helper()
 	o, story := p.result(0)
 	if o.Lost == nil || *o.Lost != 0 || *o.Duplicated != 0 || o.Kills < kills || o.Recoveries < kills || o.Missed != o.Replayed {
@@ -128,7 +129,7 @@ func (p *program) exactly(kills int, out string, want string) (outcome, string) 
 	return o, story
 }
 
-// newSeed returns the seed of a test, which is told when it fails.
+// newSeed returns the seed of a test, which is logged if the test fails.
 func newSeed(t *testing.T) uint64 {
 	seed := uint64(time.Now().UnixNano())
 	t.Cleanup(func() {
@@ -318,7 +319,7 @@ func TestAnyBytes(t *testing.T) {
 	start(t, args("-kill", 3, "-seed", seed, "-out", out, all)...).exactly(3, out, count(everything, 1))
 }
 
-// What cannot be done is said in one line that names it.
+// A command that cannot be carried out ends with one line that names the reason.
 func TestRefused(t *testing.T) {
 	dir := t.TempDir()
 	file := write(t, filepath.Join(dir, "a.txt"), []byte("a word"))

@@ -23,8 +23,8 @@ type Chaos struct {
 	killed int
 	tasks  int
 	asked  int // kills requested; while it is above killed the spouts pause
-	// A task that is being restored may need more of the spouts before it can be killed again: what a run that is
-	// resumed had read beyond its spouts' snapshots.
+	// A task that is being restored may need more input before it can be killed again: the input that the earlier run
+	// had read beyond its spouts' snapshots.
 	starved bool
 	heldAt  time.Time // since when the end of the input is held although a task may need it
 }

@@ -144,18 +144,18 @@ type Status struct {
 // Counters count what happened in this incarnation. All count tuples (and marks in the stream) unless they say
 // otherwise.
 type Counters struct {
-	Consumed   uint64
-	Emitted    uint64
-	Duplicates uint64 // dropped: already received (T1)
-	Rejected   uint64 // frames and signals of an older incarnation, of another plan, or out of bounds (T4)
-	Lost       uint64 // given up, by a strategy that does
-	Missed     uint64 // asked for, for the first time
-	Replayed   uint64 // received on the replay subject
-	Resent     uint64 // sent on the replay subject
-	Asks       uint64 // ASK signals sent
-	Overflow   uint64 // frames dropped because the bounded buffer of frames that came out of order was full
-	Snapshots  uint64
-	Appends    uint64
+	Consumed   uint64 `json:"consumed"`
+	Emitted    uint64 `json:"emitted"`
+	Duplicates uint64 `json:"duplicates"` // dropped: already received (T1)
+	Rejected   uint64 `json:"rejected"`   // frames and signals of an older incarnation, of another plan, or out of bounds (T4)
+	Lost       uint64 `json:"lost"`       // given up, by a strategy that does
+	Missed     uint64 `json:"missed"`     // asked for, for the first time
+	Replayed   uint64 `json:"replayed"`   // received on the replay subject
+	Resent     uint64 `json:"resent"`     // sent on the replay subject
+	Asks       uint64 `json:"asks"`       // ASK signals sent
+	Overflow   uint64 `json:"overflow"`   // frames dropped because the bounded buffer of frames that came out of order was full
+	Snapshots  uint64 `json:"snapshots"`
+	Appends    uint64 `json:"appends"`
 }
 
 // Add adds other to c.

@@ -2,7 +2,7 @@
 //
 // The nouns:
 //
-//   - A Report is one comparison: the machine, the settings, and its runs. It is what askback bench --json writes.
+//   - A Report is one comparison: the machine, the settings, and its runs. It is what askback bench --json prints.
 //   - A Run is one measurement of one strategy, or of another system, in a process of its own.
 //   - A Summary is the median of the runs of one strategy, figure by figure.
 //   - A Recovery is what happened around the fault.

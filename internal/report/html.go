@@ -43,7 +43,7 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	}{r, r.title(), r.heading(), r.faultHeading(), r.footer(), r.costs(all), r.faults(all), r.Claims(), r.troubles(), template.JS(data)})
 }
 
-// title says what the page shows.
+// title returns the title of the page.
 func (r *Report) title() string {
 	then := map[string]string{
 		"task": ", and one task is killed", "tasks": ", and a task and one of its sources are killed", "worker": ", and the process is killed",

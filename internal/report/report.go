@@ -12,7 +12,7 @@ import (
 // Format is the version of the JSON form. It goes up when a field changes its meaning.
 const Format = 1
 
-// A Report is one comparison. Durations are in the unit that the field's name says in JSON.
+// A Report is one comparison. Durations are in the unit that the field's name has in JSON.
 type Report struct {
 	Format   int       `json:"format"`
 	Made     time.Time `json:"made"`
@@ -24,7 +24,7 @@ type Report struct {
 	Interrupted bool   `json:"interrupted,omitempty"`
 }
 
-// A Machine says where the runs were made.
+// A Machine is where the runs were made.
 type Machine struct {
 	OS     string `json:"os"`
 	Arch   string `json:"arch"`
@@ -34,7 +34,7 @@ type Machine struct {
 	Go     string `json:"go"`
 }
 
-// Settings say what all runs have in common.
+// Settings are what all runs have in common.
 type Settings struct {
 	Workload string  `json:"workload"`
 	About    string  `json:"about"`
@@ -59,7 +59,7 @@ type Run struct {
 	Guarantee string `json:"guarantee"`
 	Repeat    int    `json:"repeat"`                // 1 is the first
 	Error     string `json:"error,omitempty"`       // why there is less than there should be
-	Cut       bool   `json:"interrupted,omitempty"` // somebody ended it
+	Cut       bool   `json:"interrupted,omitempty"` // the user ended it
 
 	// The steady time: from the end of the warm-up until the fault, or until the sources ended.
 	Seconds    float64   `json:"seconds"`
@@ -67,7 +67,7 @@ type Run struct {
 	Throughput float64   `json:"throughput"`              // results a second
 	CPU        float64   `json:"cpu_ns_each,omitempty"`   // processor time for each result, of the whole process
 	Memory     int64     `json:"memory_bytes,omitempty"`  // the most resident at once
-	Input      int64     `json:"input_bytes,omitempty"`   // of it, what was there before the run began, such as a text
+	Input      int64     `json:"input_bytes,omitempty"`   // the part of it from before the run began, such as a text
 	Latency    *Latency  `json:"latency,omitempty"`       // nil if it was not measured
 	Messages   *Messages `json:"nats_messages,omitempty"` // nil for systems without NATS
 
@@ -83,7 +83,7 @@ type Latency struct {
 	P99  float64 `json:"p99_ms"`
 	P999 float64 `json:"p999_ms"`
 	Max  float64 `json:"max_ms"`
-	// Queued says that sources emitted as fast as they could, so that this is mostly the time spent in queues.
+	// Queued reports that sources emitted as fast as they could, so that this is mostly the time spent in queues.
 	Queued bool `json:"queued,omitempty"`
 }
 
@@ -181,7 +181,7 @@ type Summary struct {
 	High float64 // and of the fastest
 }
 
-// Key tells systems and strategies apart.
+// Key identifies system and strategy.
 func (r *Run) Key() string {
 	if r.Ours() {
 		return r.Name

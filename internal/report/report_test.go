@@ -46,7 +46,7 @@ func drawn() *Report {
 	}
 }
 
-// What is written as JSON can be read again, and another format is refused.
+// A report written as JSON can be read again, and another format is rejected.
 func TestJSON(t *testing.T) {
 	r := drawn()
 	var b bytes.Buffer
@@ -84,7 +84,7 @@ func TestSummaries(t *testing.T) {
 	if a := all[1]; a.Errs != 1 || a.Runs != 0 || a.Error == "" {
 		t.Errorf("%+v", a)
 	}
-	// What never came back counts as later than all.
+	// A recovery that was never reached counts as later than all.
 	r := drawn()
 	r.Runs[0].Recovery.Regained = nil
 	if s := r.Summaries()[0]; s.Recovery.Regained != nil {
@@ -92,7 +92,7 @@ func TestSummaries(t *testing.T) {
 	}
 }
 
-// The table says what falls short of the claims.
+// The table names the claims that do not hold.
 func TestTable(t *testing.T) {
 	r := drawn()
 	var b strings.Builder

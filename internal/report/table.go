@@ -8,8 +8,8 @@ import (
 	"text/tabwriter"
 )
 
-// WriteTable prints the summaries for a terminal: what each strategy costs, what happened around the fault, and what
-// falls short of the project's own claims.
+// WriteTable prints the summaries for a terminal: the cost of each strategy, its recovery from the fault, and the
+// project's own claims that do not hold.
 func (r *Report) WriteTable(w io.Writer) error {
 	all := r.Summaries()
 	fmt.Fprintf(w, "%s\n\n", r.heading())
@@ -37,7 +37,7 @@ func (r *Report) WriteTable(w io.Writer) error {
 	return err
 }
 
-// heading says what was measured.
+// heading names workload, rate and duration.
 func (r *Report) heading() string {
 	s := &r.Settings
 	return fmt.Sprintf("%s · %s · %d %s · fault %s · %d %s of each", s.Workload, s.rate(), s.Parallel,
@@ -110,7 +110,7 @@ func writeRows(w io.Writer, rows [][]string) error {
 	return t.Flush()
 }
 
-// troubles says what went wrong with runs.
+// troubles returns the errors of runs.
 func (r *Report) troubles() (lines []string) {
 	for _, run := range r.Runs {
 		switch {
@@ -123,7 +123,7 @@ func (r *Report) troubles() (lines []string) {
 	return lines
 }
 
-// footer says where the figures come from.
+// footer names the machine and the commit.
 func (r *Report) footer() string {
 	m := r.Machine
 	text := fmt.Sprintf("%s/%s, %d cores", m.OS, m.Arch, m.Cores)
@@ -171,7 +171,7 @@ func (c Claim) Reached() bool {
 	return c.Value >= c.Must
 }
 
-// String says how the claim stands.
+// String returns the claim with its value and whether it holds.
 func (c Claim) String() string {
 	verdict, sign := "reached", "≥"
 	if c.Most {
@@ -227,7 +227,7 @@ func (r *Report) Claims() (claims []Claim) {
 	}
 	kind, _, _ := strings.Cut(r.Settings.Fault, "@")
 	if o := by["barrier"]; kind == "task" && o != nil && o.Recovery != nil && o.Recovery.Regained != nil && b.Recovery != nil && b.Recovery.Regained != nil {
-		// Less than the 10 ms between two samples cannot be told.
+		// Less than the 10 ms between two samples cannot be measured.
 		claims = append(claims, Claim{What: "barrier ÷ backtrack, time until output is back at its rate", Value: *o.Recovery.Regained / max(10, *b.Recovery.Regained), Must: 5, Goal: 20})
 	}
 	if kind == "freeze-sink" && b.Recovery != nil && b.Outcome != nil {

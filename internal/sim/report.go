@@ -13,25 +13,25 @@ import (
 
 // A Report adds up the results of many scenarios.
 type Report struct {
-	Total    Tally
-	Shapes   []Tally   // in the order of Shapes, those that were run
-	Failures []*Result // violations: the first few, by seed
+	Total    Tally     `json:"total"`
+	Shapes   []Tally   `json:"shapes"`   // in the order of Shapes, those that were run
+	Failures []*Result `json:"failures"` // violations: the first few, by seed
 }
 
 // A Tally counts what happened in some runs.
 type Tally struct {
-	Name       string
-	Schedules  int
-	Violations int
-	Refused    int // rightly, after something destructive
-	Crashes    int
-	Zombies    int
-	Fenced     int
-	Cuts       int
-	Losses     int // of the log, while its tasks lived
-	Steps      uint64
-	Time       uint64 // ms of the worlds' time
-	Counters   recovery.Counters
+	Name       string            `json:"name"`
+	Schedules  int               `json:"schedules"`
+	Violations int               `json:"violations"`
+	Refused    int               `json:"refused"` // rightly, after something destructive
+	Crashes    int               `json:"crashes"`
+	Zombies    int               `json:"zombies"`
+	Fenced     int               `json:"fenced"`
+	Cuts       int               `json:"cuts"`
+	Losses     int               `json:"losses"` // of the log, while its tasks lived
+	Steps      uint64            `json:"steps"`
+	Time       uint64            `json:"time_ms"` // ms of the worlds' time
+	Counters   recovery.Counters `json:"counters"`
 }
 
 // maxFailures is how many failures a report keeps.

@@ -8,24 +8,24 @@ import (
 
 // A Result is what became of a scenario.
 type Result struct {
-	Scenario  Scenario
-	Violation string // which invariant was violated, and how; "" if none
-	Invariant string // its name, as in "I2"
-	Refused   string // which task rightly refused to go on, and why
-	Hash      uint64 // of all that happened: two runs of a scenario have the same
-	Trace     string // the last things that happened, of a violation
+	Scenario  Scenario `json:"scenario"`
+	Violation string   `json:"violation"` // which invariant was violated, and how; "" if none
+	Invariant string   `json:"invariant"` // its name, as in "I2"
+	Refused   string   `json:"refused"`   // which task rightly refused to go on, and why
+	Hash      uint64   `json:"hash"`      // of all that happened: two runs of a scenario have the same
+	Trace     string   `json:"trace"`     // the last things that happened, of a violation
 
-	Steps   uint64 // that the run took
-	Time    uint64 // ms of the world's time
-	Starts  int
-	Crashes int
-	Zombies int
-	Fenced  int
-	Cuts    int
-	Losses  int // of the log, while its tasks lived
+	Steps   uint64 `json:"steps"`   // that the run took
+	Time    uint64 `json:"time_ms"` // ms of the world's time
+	Starts  int    `json:"starts"`
+	Crashes int    `json:"crashes"`
+	Zombies int    `json:"zombies"`
+	Fenced  int    `json:"fenced"`
+	Cuts    int    `json:"cuts"`
+	Losses  int    `json:"losses"` // of the log, while its tasks lived
 
-	Counters recovery.Counters // of all incarnations
-	Consumed uint64            // tuples by the last incarnations
+	Counters recovery.Counters `json:"counters"` // of all incarnations
+	Consumed uint64            `json:"consumed"` // tuples by the last incarnations
 }
 
 // over reports whether the run has come to an end before its time.

@@ -17,14 +17,14 @@ import (
 // A Scenario says all that a run depends on: the same scenario runs the same way, to the last message. ScenarioOf
 // chooses one.
 type Scenario struct {
-	Seed     uint64
-	Shape    string
-	Strategy string // see package strategy
-	Faults   Faults
-	Bug      Bug `json:",omitempty"` // none, but in tests of tests
-	Steps    int // how many steps faults may happen in; then the topology must come to its end
-	Tuples   int // how many tuples each spout task emits
-	Settings Settings
+	Seed     uint64   `json:"seed"`
+	Shape    string   `json:"shape"`
+	Strategy string   `json:"strategy"` // see package strategy
+	Faults   Faults   `json:"faults"`
+	Bug      Bug      `json:"bug,omitempty"` // none, but in tests of tests
+	Steps    int      `json:"steps"`         // how many steps faults may happen in; then the topology must come to its end
+	Tuples   int      `json:"tuples"`        // how many tuples each spout task emits
+	Settings Settings `json:"settings"`
 }
 
 // A Bug is a broken rule: one of a strategy's, or one of these.
@@ -48,19 +48,24 @@ func bugs[B ~string](of []B) (list []Bug) {
 
 // Settings are chosen small, so that windows, bounds and cuts of frames matter.
 type Settings struct {
-	FaultRate  int // scheduled faults in a thousand steps
-	FrameSize  int // bytes; see task.Config
-	MaxRecord  int // bytes, of the task log
-	SyncLag    int // how many of the log's newest records a power cut may take
-	SmallState int // bytes; see task.Config
+	FaultRate  int `json:"fault_rate"`  // scheduled faults in a thousand steps
+	FrameSize  int `json:"frame_size"`  // bytes; see task.Config
+	MaxRecord  int `json:"max_record"`  // bytes, of the task log
+	SyncLag    int `json:"sync_lag"`    // how many of the log's newest records a power cut may take
+	SmallState int `json:"small_state"` // bytes; see task.Config
 
 	// See recovery.Config: bytes, and milliseconds.
-	Window, SoftBound, HardBound int
-	SnapshotEvery                int
-	RetryEvery, RetryMax         int
-	MarkEvery, MarkMax           int
-	AckWindow                    int `json:",omitempty"` // tuples
-	MaxPending, MessageTimeout   int `json:",omitempty"` // 0: the default
+	Window         int `json:"window"`
+	SoftBound      int `json:"soft_bound"`
+	HardBound      int `json:"hard_bound"`
+	SnapshotEvery  int `json:"snapshot_every"`
+	RetryEvery     int `json:"retry_every"`
+	RetryMax       int `json:"retry_max"`
+	MarkEvery      int `json:"mark_every"`
+	MarkMax        int `json:"mark_max"`
+	AckWindow      int `json:"ack_window,omitempty"`  // tuples
+	MaxPending     int `json:"max_pending,omitempty"` // 0: the default
+	MessageTimeout int `json:"message_timeout,omitempty"`
 }
 
 func (s *Settings) machine() recovery.Config {

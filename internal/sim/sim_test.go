@@ -151,7 +151,7 @@ func TestScenarioErrors(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	for _, text := range []string{"", "{", `{"Seed":1}`, `{"Nonsense":1}`, `{"Faults":"gravity"}`} {
+	for _, text := range []string{"", "{", `{"seed":1}`, `{"nonsense":1}`, `{"faults":"gravity"}`} {
 		if _, err := ParseScenario(text); err == nil {
 			t.Errorf("%q: no error", text)
 		}

@@ -59,7 +59,7 @@ func (c core) Write(e zapcore.Entry, fields []zapcore.Field) error {
 // Sync implements zapcore.Core. A handler keeps nothing back.
 func (core) Sync() error { return nil }
 
-// attrs converts fields. What follows a namespace is in a group of that name.
+// attrs converts fields. Fields behind a namespace are in a group of that name.
 func attrs(fields []zapcore.Field) (all []slog.Attr) {
 	for i, f := range fields {
 		switch f.Type {

@@ -13,7 +13,7 @@ func Is(c byte) bool { return classify(uint64(c)) != 0 }
 
 // Of returns the words of a line, as views of it.
 //
-// It looks at 64 bytes at a time: one bit for each says whether it belongs to a word, and words begin and end where
+// It looks at 64 bytes at a time: one bit for each is set if it belongs to a word, and words begin and end where
 // bits change. Asking byte by byte costs two mispredicted branches a word, which is most of the time.
 func Of(line []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {

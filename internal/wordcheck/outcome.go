@@ -1,4 +1,4 @@
-package main
+package wordcheck
 
 import (
 	"bufio"
@@ -14,8 +14,8 @@ import (
 	"github.com/askback/askback/strategy"
 )
 
-// An outcome is what a run came to; -json prints it.
-type outcome struct {
+// An Outcome is what a run came to; -json prints it.
+type Outcome struct {
 	Words          int64             `json:"words"`
 	Distinct       int               `json:"distinct"`
 	Lost           *int64            `json:"lost"`       // words counted too few times; null if not verified
@@ -35,9 +35,9 @@ type outcome struct {
 	RecoveryMax    float64           `json:"recovery_max_ms"`
 }
 
-func summarize(s *settings, r *askback.Report, counts map[string]int64) *outcome {
+func summarize(s *settings, r *askback.Report, counts map[string]int64) *Outcome {
 	total := r.Totals()
-	o := &outcome{
+	o := &Outcome{
 		Distinct: len(counts), Kills: r.Kills, Recoveries: len(r.Recoveries), Missed: total.Missed, Replayed: total.Replayed,
 		Seconds: r.Elapsed.Seconds(), Strategy: r.Strategy, Resumed: r.Resumed, Seed: s.seed,
 	}
@@ -53,7 +53,7 @@ func summarize(s *settings, r *askback.Report, counts map[string]int64) *outcome
 }
 
 // compare notes what was counted too few or too many times.
-func (o *outcome) compare(got, want map[string]int64) {
+func (o *Outcome) compare(got, want map[string]int64) {
 	var lost, duplicated int64
 	for word, n := range want {
 		lost += max(0, n-got[word])
@@ -64,10 +64,10 @@ func (o *outcome) compare(got, want map[string]int64) {
 	o.Lost, o.Duplicated = &lost, &duplicated
 }
 
-func (o *outcome) wrong() bool { return o.Lost != nil && (*o.Lost != 0 || *o.Duplicated != 0) }
+func (o *Outcome) wrong() bool { return o.Lost != nil && (*o.Lost != 0 || *o.Duplicated != 0) }
 
 // counts returns the result as a map. The topology has ended.
-func (r *Result) counts() map[string]int64 {
+func (r *result) counts() map[string]int64 {
 	counts := make(map[string]int64, r.n.Len())
 	maps.Insert(counts, r.n.All())
 	return counts

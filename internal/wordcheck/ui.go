@@ -1,4 +1,4 @@
-package main
+package wordcheck
 
 import (
 	"fmt"
@@ -14,19 +14,20 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/strategy"
+	"github.com/askback/askback/topology"
 )
 
-// A ui tells what happens: a progress bar on the terminal, and a line for each event. With -json the story goes
+// A ui shows the run: a progress bar on the terminal, and a line for each event. With -json the story goes
 // to standard error, so that standard output holds nothing but the line of JSON.
 type ui struct {
 	mu      sync.Mutex
 	out     io.Writer
-	bar     *progressbar.ProgressBar // nil if nobody is looking
+	bar     *progressbar.ProgressBar // nil unless standard error is a terminal
 	resumed bool
 	began   time.Time
 }
 
-func newUI(s *settings, files int, bytes int64) *ui {
+func newUI(s *settings, plan *topology.Plan, files int, bytes int64) *ui {
 	u := &ui{out: os.Stdout, began: time.Now()}
 	if s.json {
 		u.out = os.Stderr
@@ -35,7 +36,7 @@ func newUI(s *settings, files int, bytes int64) *ui {
 	if s.server != "" {
 		where = "NATS at " + s.server
 	}
-	u.line("askback", "%s · wordcount: 4 operators, %d tasks, %d channels · %s", where, 2+2*s.parallel, s.parallel*(s.parallel+2), s.strategy)
+	u.line("askback", "%s · %s: %d operators, %d tasks, %d channels · %s", where, plan.Name, len(plan.Operators), len(plan.Tasks), len(plan.Channels), s.strategy)
 	u.line("reading", "%s files, %s MB", grouped(files), grouped(bytes/1e6))
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		u.bar = progressbar.NewOptions64(max(bytes, 1),
@@ -104,7 +105,7 @@ func (u *ui) finish() {
 }
 
 // result prints the most frequent words and the verdict.
-func (u *ui) result(o *outcome, r *askback.Report, counts map[string]int64) {
+func (u *ui) result(o *Outcome, r *askback.Report, counts map[string]int64) {
 	var top strings.Builder
 	for i, w := range mostFrequent(counts, 20) {
 		if i%5 == 0 && i > 0 {

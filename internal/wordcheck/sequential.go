@@ -1,4 +1,4 @@
-package main
+package wordcheck
 
 import (
 	"compress/gzip"
@@ -13,7 +13,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// isWord says which bytes words are made of: A word is a maximal run of them.
+// isWord holds the bytes that words are made of: a word is a maximal run of them.
 var isWord = func() (is [256]bool) {
 	for c := range is {
 		is[c] = '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '_'

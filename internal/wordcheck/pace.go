@@ -1,4 +1,4 @@
-package main
+package wordcheck
 
 import (
 	"context"
@@ -42,7 +42,7 @@ func (p *pace) Next(ctx context.Context, out spout.Emitter) error {
 	return p.Spout.Next(ctx, &p.out)
 }
 
-// Hurry implements spout.Pacer: what was emitted before is emitted again as fast as can be.
+// Hurry implements spout.Pacer: tuples that were emitted before are emitted again at full speed.
 func (p *pace) Hurry(on bool) {
 	p.hurry, p.begun, p.out.n = on, time.Time{}, 0
 }
