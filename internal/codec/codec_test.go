@@ -514,8 +514,18 @@ func TestFieldsComeAndGo(t *testing.T) {
 		t.Errorf("%+v, %v", array, err)
 	}
 
-	// A map whose keys are not all text.
+	// An entry of a map has nothing of the one before.
 	var k keeper
+	if err := tuple.NewRow(must(tuple.NewFields("value")), &k).Begin().Any(map[string]any{"a": map[string]int{"X": 1, "Y": 2}, "b": map[string]int{"X": 3}}).Emit(); err != nil {
+		t.Fatal(err)
+	}
+	var places map[string]place
+	entries := at(t, k.b, "value")
+	if err := must(must(Of[map[string]place]()).Bind(entries.Fields())).Decode(entries, &places); err != nil || !reflect.DeepEqual(places, map[string]place{"a": {1, 2}, "b": {3, 0}}) {
+		t.Errorf("%+v, %v", places, err)
+	}
+
+	// A map whose keys are not all text.
 	if err := tuple.NewRow(must(tuple.NewFields("value")), &k).Begin().Any(map[any]any{1: 2, "Name": "z", nil: []int{1}}).Emit(); err != nil {
 		t.Fatal(err)
 	}
@@ -523,6 +533,17 @@ func TestFieldsComeAndGo(t *testing.T) {
 	var p *newer
 	if err := must(must(Of[*newer]()).Bind(odd.Fields())).Decode(odd, &p); err != nil || !reflect.DeepEqual(p, &newer{Name: "z"}) {
 		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+// Decode sets all of a value, the fields that are not carried included.
+func TestNothingIsLeftOfTheValueBefore(t *testing.T) {
+	type partly struct {
+		A    int
+		Left string `askback:"-"`
+	}
+	if got := back(t, partly{A: 1, Left: "not carried"}, partly{2, "old"}); got != (partly{A: 1}) {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -128,6 +128,26 @@ func oneValue[K any](t *testing.T, keys ...K) {
 	}
 }
 
+func TestKeysOfEqualNumbers(t *testing.T) {
+	type numbers struct {
+		A float64
+		B float32
+	}
+	k := must(KeyOf[numbers]())
+	minus := math.Copysign(0, -1)
+	if !bytes.Equal(k.Append(nil, &numbers{minus, float32(minus)}), k.Append(nil, &numbers{})) {
+		t.Error("-0 and 0 are different keys")
+	}
+	odd := math.Float64frombits(0xfff8000000000123)
+	if !bytes.Equal(k.Append(nil, &numbers{odd, float32(odd)}), k.Append(nil, &numbers{math.NaN(), float32(math.NaN())})) {
+		t.Error("two NaNs are different keys")
+	}
+	single := must(KeyOf[float64]())
+	if zero := 0.0; !bytes.Equal(single.Append(nil, &minus), single.Append(nil, &zero)) {
+		t.Error("-0 and 0 are different keys")
+	}
+}
+
 func TestKeyOfRefuses(t *testing.T) {
 	type part struct {
 		List []int
