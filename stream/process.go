@@ -26,8 +26,8 @@ import (
 //		stream.OnKeyed(stream.KeyBy(orders, Order.ID), (*Join).Order),
 //		stream.OnKeyed(stream.KeyBy(payments, Payment.OrderID), (*Join).Payment))
 //
-// What a processor keeps from call to call must be in a State (OpenState), in a map of package state, or in what it stores
-// as a bolt.Snapshotter; fields of its own are empty again in a restored task. Its methods must be deterministic: time and
+// What a processor keeps from call to call must be in a State (OpenState), in a map of package state, whose name no other
+// step may use, or in what it stores as a bolt.Snapshotter; fields of its own are empty again in a restored task. Its methods must be deterministic: time and
 // chance come from the Context. If P has a method Open(*Context) error, it is called before everything else.
 //
 // One goroutine calls all methods of a processor. An error fails the topology unless the step declares another policy.
