@@ -58,7 +58,7 @@ var pure = map[string][]string{
 
 // testKits are for tests, which may import them from any floor. Other code may not, but for the places in
 // usesTestKits.
-var testKits = []string{"faults", "cli", "bolt/bolttest"}
+var testKits = []string{"faults", "cli", "bolt/bolttest", "internal/cluster/standin"}
 
 // usesTestKits are the programs and examples that show faults.
 var usesTestKits = []string{"cli", "examples", "internal/wordcheck"}

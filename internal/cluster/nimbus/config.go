@@ -16,26 +16,26 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// ErrConfig: a setting that cannot be. The message names it.
+// ErrConfig occurs when a setting is invalid. The message names it.
 var ErrConfig = errors.New("nimbus: bad setting")
 
-// A Config says how a nimbus works. Its zero value leads an open cluster on the NATS server of this machine.
+// A Config holds the settings of a nimbus. Its zero value leads an open cluster on the NATS server of this machine.
 type Config struct {
 	Connection natscluster.Connection
-	// Name is what others call this nimbus; default the host's name, a dash and the process id.
+	// Name of this nimbus, unique in the cluster; default the host's name, a dash and the process id.
 	Name string
 	// Detection is after how long without a heartbeat a supervisor and its workers are given up; default
 	// cluster.Detection. Less than a second would take a busy machine for a dead one, and is refused.
 	Detection time.Duration
 	// Lease is for how long nimbus leads without renewing; default 2 s. Another takes over after that.
 	Lease time.Duration
-	// StopWait is what supervisors give a worker to end by itself; default 5 s. A topology's log outlives it.
+	// StopWait is how long supervisors wait for a worker to end; default 5 s. A topology's log is deleted later.
 	StopWait time.Duration
 	// Replicas of the bucket, of artefacts and of task logs: 0 is three where the NATS cluster has them, else one.
 	Replicas int
-	// Durability is what the servers' disk settings promise; default natslog.Process.
+	// Durability is the promise of the servers' disk settings; default natslog.Process.
 	Durability natslog.Durability
-	// Trust says whose artefacts may run; the zero value is an open cluster: everybody's.
+	// Trust lists the signers whose artefacts may run; the zero value, for an open cluster, accepts all.
 	Trust artefact.Trust
 	// Issuer gives workers their permissions; nil in an open cluster.
 	Issuer Issuer
@@ -84,13 +84,13 @@ func (c *Config) check() error {
 	return nil
 }
 
-// grace is how long a topology's workers must be quiet after its end. It exceeds the lease, too: so a leader that was
-// paused cannot delete what its successor has made.
+// grace is how long a topology's workers must be silent after its end before its log is deleted. It exceeds the lease, so
+// that a leader that was paused cannot delete the log that its successor has made.
 func (c *Config) grace() time.Duration {
 	return c.StopWait + max(c.Detection, 2*c.Lease)
 }
 
-// ownName returns a name that says where this process is.
+// ownName returns a name made of the host's and the process id.
 func ownName() string {
 	host, _ := os.Hostname()
 	name := []byte(strings.SplitN(host, ".", 2)[0])

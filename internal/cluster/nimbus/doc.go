@@ -8,27 +8,27 @@
 //
 // # The nouns
 //
-// Several nimbuses may run; the one that holds the lease leads, for a term. A term has one loop, which knows and decides
-// everything, by package core: so requests that race have one outcome. A write is in force when the bucket has it, and
-// the bucket takes it only from the newest epoch.
+// Several nimbuses may run; the one that holds the lease leads, for a term. A term has one loop, which makes all decisions,
+// by package core: so concurrent requests have one outcome. A write is in force when the bucket has it, and the bucket
+// accepts it only from the newest epoch.
 //
 //	heartbeats, requests, time ──> loop ──core──> writes ──> bucket ──> supervisors
 //	                           ^  │
-//	                 results ──┘  └──> what takes long: programs to verify, logs to make, workers to ask
+//	                 results ──┘  └──> asynchronous: programs to verify, logs to make, requests to workers
 //
-// # What is lost with it
+// # Failure
 //
-// Nothing that runs. While nobody leads, no request is answered and no task of a lost worker moves. The next leader
+// Running topologies go on. While no nimbus leads, no request is answered and no task of a lost worker moves. The next leader
 // reads the records, gives everybody the detection time to be heard, and goes on.
 //
 // # Goroutines
 //
-// Run waits for all of them. Of a term: the loop; keepLogs, which makes and deletes task logs; one for each thing that
-// takes long, at most 16; one that waits for the lease to be over. The client library reads the connection, and calls
-// the handlers of heartbeats and requests, which only give the loop something to do.
+// Run waits for all of them. A term has the loop; keepLogs, which makes and deletes task logs; one for each asynchronous
+// operation, at most 16; one that waits for the end of the lease. The client library reads the connection, and calls the
+// handlers of heartbeats and requests, which only enqueue work for the loop.
 //
 // # Caveats
 //
-// If the bucket is lost, so is what was decided: the cluster starts over from nothing, and supervisors stop what runs.
+// If the bucket is lost, so are all decisions: the cluster starts over from nothing, and supervisors stop all workers.
 // Keep it on three servers.
 package nimbus

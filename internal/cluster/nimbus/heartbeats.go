@@ -12,7 +12,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// subscribeHeartbeats begins to listen to heartbeats. The returned function ends it.
+// subscribeHeartbeats subscribes to all heartbeats. The returned function unsubscribes.
 func (t *term) subscribeHeartbeats() (stop func(), err error) {
 	var subs []*nats.Subscription
 	stop = func() {
@@ -37,7 +37,7 @@ func (t *term) subscribeHeartbeats() (stop func(), err error) {
 	return stop, nil
 }
 
-// onHostHeartbeat takes what a supervisor says of itself; what somebody says of another is dropped.
+// onHostHeartbeat enqueues a supervisor's heartbeat. It drops one whose subject is another supervisor's.
 func (t *term) onHostHeartbeat(m *nats.Msg) {
 	at, b := time.Now(), &cluster.HostHeartbeat{}
 	if natscluster.FromStream(m) || json.Unmarshal(m.Data, b) != nil || !msgid.ValidName(b.Name) || m.Subject != t.subjects.HostHeartbeat(b.Name) {
@@ -46,7 +46,7 @@ func (t *term) onHostHeartbeat(m *nats.Msg) {
 	t.enqueueHeartbeat(m.Subject, func() { t.core.HostHeartbeat(at, b) })
 }
 
-// onWorkerHeartbeat takes what a worker says of itself.
+// onWorkerHeartbeat enqueues a worker's heartbeat. It drops one whose subject is another worker's.
 func (t *term) onWorkerHeartbeat(m *nats.Msg) {
 	at, b := time.Now(), &cluster.Heartbeat{}
 	if natscluster.FromStream(m) || json.Unmarshal(m.Data, b) != nil || b.Slot.Check() != nil || m.Subject != t.subjects.WorkerHeartbeat(b.Slot) {
@@ -55,12 +55,12 @@ func (t *term) onWorkerHeartbeat(m *nats.Msg) {
 	t.enqueueHeartbeat(m.Subject, func() { t.core.WorkerHeartbeat(at, b) })
 }
 
-// heartbeatQueue are heartbeats that wait for the loop: the newest of each subject, so that nobody who floods his takes the room of
-// others.
+// A heartbeatQueue holds heartbeats for the loop. Only the newest of each subject is queued, so a flood crowds out no other
+// worker.
 type heartbeatQueue struct {
 	mu       sync.Mutex
 	latest   map[string]func()
-	subjects chan string // subjects; what finds it full is missed
+	subjects chan string // in the order of arrival; when it is full, a heartbeat is dropped
 }
 
 func newHeartbeatQueue() *heartbeatQueue {
@@ -82,7 +82,7 @@ func (s *heartbeatQueue) put(subject string, beat func()) bool {
 	return true
 }
 
-// take returns the newest heartbeat of a subject that was next in order.
+// take returns the newest heartbeat of a subject.
 func (s *heartbeatQueue) take(subject string) (beat func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

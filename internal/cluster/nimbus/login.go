@@ -12,12 +12,12 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// An Issuer gives a worker's key the permissions that its tasks need, for a time. It does not block.
+// An Issuer issues a JWT with the permissions of a worker's tasks, for a time. It does not block.
 type Issuer interface {
 	IssueWorker(key string, slot cluster.WorkerSlot, tasks []msgid.Alias, from cluster.Instance, ttl time.Duration) (jwt string, err error)
 }
 
-// login gives a supervisor permissions for a worker that is placed with it.
+// login issues a JWT to a supervisor, for a worker that is placed with it.
 func (t *term) login(_ context.Context, who sender, q *cluster.LoginRequest) (*cluster.LoginReply, error) {
 	if q.Slot.Supervisor != who[0] {
 		return nil, t.denied(fmt.Sprintf("supervisor %s asked for a login of %.200q", who[0], q.Slot.String()))
@@ -25,7 +25,7 @@ func (t *term) login(_ context.Context, who sender, q *cluster.LoginRequest) (*c
 	return t.issue(q)
 }
 
-// renew gives a worker its permissions for another while.
+// renew issues another JWT to a worker.
 func (t *term) renew(_ context.Context, who sender, q *cluster.LoginRequest) (*cluster.LoginReply, error) {
 	if string(q.Slot.Instance) != who[0] || q.Slot.Supervisor != who[1] || strconv.Itoa(q.Slot.Number) != who[2] {
 		return nil, t.denied(fmt.Sprintf("worker %s/%s %s asked for a login of %.200q", who[1], who[2], who[0], q.Slot.String()))

@@ -15,21 +15,21 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// Task logs are made and deleted by nimbus alone, workers have no right to. One that vanishes under a topology, because
-// a store was wiped, is made anew: its tasks then write fresh snapshots and go on.
+// Only nimbus makes and deletes task logs; workers lack the permission. A log that vanishes, because a store was wiped, is
+// made anew: its tasks then write fresh snapshots and go on.
 
-// Times of the care for task logs.
+// Intervals and timeouts of keepLogs.
 const (
 	logsEvery  = time.Second
 	sweepEvery = 10 * time.Second // for logs of no topology
 	logTimeout = 5 * time.Second
 )
 
-// logOwnerKey is the stream's metadata that says which cluster a log is of. Only those are ever deleted unasked: a local run
-// on the same servers has logs of the same form.
+// logOwnerKey is the key of a stream's metadata that names the cluster of a log. Only logs with it are deleted as orphans: a
+// local run on the same servers has logs of the same form.
 const logOwnerKey = "askback.cluster"
 
-// keepLogs sees that each topology has its log, and no other.
+// keepLogs makes missing task logs and deletes orphans.
 func (t *term) keepLogs(ctx context.Context) {
 	for swept := (time.Time{}); pause(ctx, logsEvery); {
 		if time.Since(swept) >= sweepEvery {
@@ -47,7 +47,7 @@ func (t *term) keepLogs(ctx context.Context) {
 	}
 }
 
-// logs asks the loop which logs must be there, and which can be deleted.
+// logs returns, from the loop, the records whose logs must exist, and the instances whose logs can be deleted.
 func (t *term) logs(ctx context.Context) (records []*cluster.Record, over []cluster.Instance) {
 	told := make(chan struct{})
 	t.enqueueWait(ctx, func(context.Context) {
@@ -62,7 +62,7 @@ func (t *term) logs(ctx context.Context) (records []*cluster.Record, over []clus
 	}
 }
 
-// restoreLogs makes those logs anew that are gone.
+// restoreLogs makes missing logs anew.
 func (t *term) restoreLogs(ctx context.Context, records []*cluster.Record) error {
 	if len(records) == 0 {
 		return nil
@@ -102,7 +102,7 @@ func (t *term) streams(ctx context.Context) (map[string]bool, error) {
 	return names, nil
 }
 
-// gone asks once more for a log that was not in the list.
+// gone checks once more for a log that was missing in the list.
 func (t *term) gone(ctx context.Context, i cluster.Instance) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()
@@ -139,7 +139,7 @@ func (t *term) makeLog(ctx context.Context, i cluster.Instance, d natslog.Durabi
 	return nil
 }
 
-// replicas returns how many the bucket has: what the cluster could give it, it can give a log.
+// replicas returns the number of replicas of the bucket, which logs get too.
 func (t *term) replicas(ctx context.Context) (int, error) {
 	if t.cfg.Replicas > 0 {
 		return t.cfg.Replicas, nil
@@ -151,7 +151,7 @@ func (t *term) replicas(ctx context.Context) (int, error) {
 	return bucket.CachedInfo().Config.Replicas, nil
 }
 
-// sweep tells the loop which logs there are.
+// sweep passes the list of existing logs to the loop.
 func (t *term) sweep(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()
@@ -170,7 +170,7 @@ func (t *term) sweep(ctx context.Context) error {
 	return nil
 }
 
-// deleteLog deletes the log of a topology that is over.
+// deleteLog deletes the log of a topology that has ended.
 func (t *term) deleteLog(ctx context.Context, i cluster.Instance) {
 	limited, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()

@@ -31,11 +31,11 @@ func New(cfg Config) (*Nimbus, error) {
 	return &Nimbus{cfg: cfg, log: cfg.Log.With(zap.String("nimbus", cfg.Name)), subjects: cfg.Connection.Subjects()}, nil
 }
 
-// Name returns what others call this nimbus.
+// Name returns the name of this nimbus.
 func (n *Nimbus) Name() string { return n.cfg.Name }
 
-// Run leads whenever no other does, until ctx ends (it returns nil). What it began has ended when it returns; what
-// runs in the cluster goes on. It waits for NATS for as long as it takes; credentials that cannot be used are an error.
+// Run leads whenever no other does, until ctx ends (it returns nil). All its goroutines have ended when it returns; running
+// topologies go on. It waits for NATS for as long as it takes; invalid credentials are an error.
 func (n *Nimbus) Run(ctx context.Context) error {
 	user, err := n.cfg.Connection.User()
 	if err != nil {
@@ -65,7 +65,7 @@ func (n *Nimbus) Run(ctx context.Context) error {
 	return nil
 }
 
-// connect connects as soon as there is a server. It returns nothing if ctx ends before.
+// connect connects as soon as there is a server. It returns nil without an error if ctx ends before.
 func (n *Nimbus) connect(ctx context.Context, user *natscluster.User) (*nats.Conn, error) {
 	for said := false; ; {
 		nc, err := n.cfg.Connection.Connect("nimbus "+n.cfg.Name, user, nats.ErrorHandler(n.onError))
@@ -84,7 +84,7 @@ func (n *Nimbus) connect(ctx context.Context, user *natscluster.User) (*nats.Con
 	}
 }
 
-// onError is told of what goes wrong without anybody waiting for it, such as a denied publish.
+// onError logs asynchronous errors of the connection, such as a denied publish.
 func (n *Nimbus) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	on := ""
 	if sub != nil {
@@ -93,7 +93,7 @@ func (n *Nimbus) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	n.log.Warn("NATS", zap.String("subject", on), zap.Error(err))
 }
 
-// lead waits until it leads, and leads until that is over.
+// lead waits for the lease, and leads until its term ends.
 func (n *Nimbus) lead(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, events *natscluster.EventQueue) error {
 	if err := natscluster.Setup(ctx, nc, n.subjects, n.cfg.Replicas); err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"github.com/askback/askback/internal/cluster/nimbus/core"
 )
 
-// commit writes what a request was decided to, does what follows at once, and returns the record as it then stands.
+// commit writes a decision, and the decisions that follow at once, and returns the record after them.
 func (t *term) commit(ctx context.Context, w *core.Write, r *cluster.Record, err error) (*cluster.Record, error) {
 	if err != nil {
 		return nil, err
@@ -107,14 +107,14 @@ func (t *term) restart(ctx context.Context, _ sender, q *cluster.RestartRequest,
 	})
 }
 
-// runAsyncFor does what takes long, or answers that there is too much of it.
+// runAsyncFor is runAsync for a request, which is refused when too many operations are under way.
 func (t *term) runAsyncFor(r reply, do func()) {
 	if !t.runAsync(do) {
 		r.send(nil, errBusy)
 	}
 }
 
-// join takes a supervisor into the cluster.
+// join adds a supervisor to the cluster.
 func (t *term) join(ctx context.Context, who sender, h *cluster.Host) (*cluster.JoinReply, error) {
 	if h.Name != who[0] {
 		return nil, t.denied(fmt.Sprintf("supervisor %s asked to join as %.80q", who[0], h.Name))
@@ -148,7 +148,7 @@ func (t *term) remove(ctx context.Context, _ sender, q *cluster.NameRequest) (*c
 	return h, nil
 }
 
-// denied tells that somebody asked as somebody else.
+// denied publishes that a client has sent a request in another's name, and returns the refusal.
 func (t *term) denied(text string) error {
 	t.publish(cluster.Event{Kind: cluster.Denied, Text: text})
 	return &cluster.RequestError{Code: cluster.CodeConflict, Text: text + ": each asks for itself"}

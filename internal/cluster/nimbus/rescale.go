@@ -11,9 +11,8 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// rescale begins to give a topology other numbers of tasks. Nimbus does not run programs: a worker says what its own would
-// be. The log that it will need is made before anything is decided; if nothing is, it is found and deleted as that of no
-// topology.
+// rescale begins to give a topology other numbers of tasks. Nimbus does not run programs: a worker computes the new Spec.
+// The new instance's log is made before the decision; without a decision it is deleted as an orphan.
 func (t *term) rescale(ctx context.Context, q *cluster.RebalanceRequest, r reply) {
 	slot, parallel, record, err := t.core.CheckRescale(time.Now(), q)
 	if err != nil || record != nil {
@@ -34,7 +33,7 @@ func (t *term) rescale(ctx context.Context, q *cluster.RebalanceRequest, r reply
 	})
 }
 
-// prepareRescale asks a worker what its program would be, and makes the log of the instance that it is to be.
+// prepareRescale requests the new Spec from a worker, and makes the log of the new instance.
 func (t *term) prepareRescale(ctx context.Context, name string, slot cluster.WorkerSlot, parallel map[string]int, d natslog.Durability) (*cluster.Spec, cluster.Instance, error) {
 	limited, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()

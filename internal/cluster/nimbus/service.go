@@ -26,8 +26,8 @@ const (
 
 // serve begins to answer requests. The returned function ends it.
 //
-// There is no queue group: of all nimbuses only the leader listens. A leader that was stopped in its tracks still
-// counts as a listener, and must not be given a part of the requests.
+// There is no queue group, for only the leader subscribes. A paused leader is still a subscriber, and must not receive a part
+// of the requests in place of its successor.
 func (t *term) serve() (stop func(), err error) {
 	service, err := micro.AddService(t.nc, micro.Config{
 		Name: "askback-nimbus", Version: cluster.Runtime + ".0.0", Description: "leads an Askback cluster",
@@ -47,7 +47,7 @@ func (t *term) serve() (stop func(), err error) {
 	return stop, nil
 }
 
-// An endpoint is where one kind of request arrives.
+// An endpoint is the subject and the handler of one kind of request.
 type endpoint struct {
 	name, subject string
 	handler       micro.Handler
@@ -75,20 +75,20 @@ func (t *term) endpoints() []endpoint {
 	}
 }
 
-// A sender says who asks, as the server has let him: the parts of the subject that name him.
+// A sender is the part of a subject that names the sender. The server lets no other client publish there.
 type sender []string
 
-// senderOf returns who asks on a subject "P.api.host.S.verb" or "P.api.worker.I.S.N.verb".
+// senderOf returns the sender of a subject "P.api.host.S.verb" or "P.api.worker.I.S.N.verb".
 func senderOf(subject string) sender {
 	parts := strings.Split(subject, ".")
 	return parts[3 : len(parts)-1]
 }
 
-// A reply is answered once. It does not answer by way of micro.Request, which belongs to its handler's goroutine: the
-// loop answers later.
+// A reply is the address of an answer. It does not use micro.Request, which belongs to its handler's goroutine, for the loop
+// answers later.
 type reply struct {
 	nc  *nats.Conn
-	to  string // "": nobody wants to know
+	to  string // "": no answer is expected
 	log *zap.Logger
 }
 
@@ -119,13 +119,13 @@ func (r reply) send(value any, err error) {
 // oneLine makes a text fit for a header.
 func oneLine(text string) string { return strings.NewReplacer("\r", " ", "\n", " ").Replace(text) }
 
-// forged reports whether a request is not what it seems: the server does not check where answers are asked to go, and
-// nimbus may publish where others may not.
+// forged reports whether a request misuses nimbus: the server does not check its reply subject, and nimbus may publish
+// where the sender may not. Or JetStream has sent the request from a stream.
 func forged(req micro.Request) bool {
 	return req.Reply() != "" && !natscluster.ValidReply(req.Reply()) || natscluster.FromStream(&nats.Msg{Header: nats.Header(req.Headers())})
 }
 
-// handle returns a handler that reads a question, and has the loop decide about it.
+// handle returns a handler that decodes a request and enqueues its decision.
 func handle[Q any](t *term, most int, decide func(ctx context.Context, who sender, q *Q, r reply)) micro.Handler {
 	return micro.HandlerFunc(func(req micro.Request) {
 		if forged(req) {
@@ -153,7 +153,7 @@ func handle[Q any](t *term, most int, decide func(ctx context.Context, who sende
 
 var errBusy = &cluster.RequestError{Code: cluster.CodeUnavailable, Text: "nimbus is busy: try again in a moment"}
 
-// answering makes one that decides at once.
+// answering makes a decision that answers at once.
 func answering[Q, A any](decide func(ctx context.Context, who sender, q *Q) (A, error)) func(context.Context, sender, *Q, reply) {
 	return func(ctx context.Context, who sender, q *Q, r reply) {
 		answer, err := decide(ctx, who, q)
@@ -175,5 +175,5 @@ func read(data []byte, most int, into any) error {
 	return nil
 }
 
-// requestTimeout limits what a request has others do.
+// requestTimeout bounds requests of nimbus to workers and to NATS on behalf of a request.
 const requestTimeout = 2 * time.Second

@@ -20,7 +20,7 @@ import (
 // prepareTimeout limits the preparation of a submission: reading a gigabyte, and making a stream with replicas.
 const prepareTimeout = time.Minute
 
-// submit prepares a submission aside, then writes it. Those who ask for the same meanwhile get the same answer.
+// submit prepares a submission asynchronously, then writes it. A repeated request meanwhile gets the same answer.
 func (t *term) submit(ctx context.Context, _ sender, q *cluster.SubmitRequest, r reply) {
 	s, first, record, err := t.core.Admit(q)
 	if err != nil || record != nil {
@@ -44,7 +44,7 @@ func (t *term) submit(ctx context.Context, _ sender, q *cluster.SubmitRequest, r
 	}
 }
 
-// prepare makes all that a topology needs to run, and undoes it if something is missing.
+// prepare verifies the program and makes the log.
 func (t *term) prepare(ctx context.Context, s *core.Submission) error {
 	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
@@ -74,7 +74,7 @@ func (t *term) submitted(ctx context.Context, s *core.Submission, err error) {
 	t.answer(s, t.core.Record(s.Request.Spec.Name), nil)
 }
 
-// reject gives a submission up. Its log, if it has one, is found and deleted as that of no topology.
+// reject gives a submission up. Its log, if there is one, is deleted as an orphan.
 func (t *term) reject(s *core.Submission, err error) {
 	t.core.Reject(s)
 	t.core.LogsFound(time.Now(), []cluster.Instance{s.Instance})
@@ -92,7 +92,7 @@ func (t *term) answer(s *core.Submission, record *cluster.Record, err error) {
 	delete(t.waiting, s)
 }
 
-// verifyArtefact refuses a program that is not there, is not what it was, or comes from somebody who is not trusted.
+// verifyArtefact refuses a program that is missing, damaged, or signed by an untrusted user.
 func (t *term) verifyArtefact(ctx context.Context, q *cluster.SubmitRequest) error {
 	trust := t.cfg.Trust
 	trust.Now = time.Now()
@@ -108,7 +108,7 @@ func (t *term) verifyArtefact(ctx context.Context, q *cluster.SubmitRequest) err
 	return unavailable(err)
 }
 
-// unavailable makes an error one after which the same may be asked again.
+// unavailable makes an error a refusal after which the request may be repeated.
 func unavailable(err error) error {
 	if err == nil {
 		return nil
@@ -116,7 +116,7 @@ func unavailable(err error) error {
 	return &cluster.RequestError{Code: cluster.CodeUnavailable, Text: err.Error()}
 }
 
-// submitter says who signed an artefact.
+// submitter returns the name of the user who signed an artefact.
 func submitter(a *cluster.Artefact) string {
 	if claims, err := jwt.DecodeUserClaims(a.Proof); err == nil && claims.Subject == a.Signer && claims.Name != "" {
 		return claims.Name
@@ -124,13 +124,13 @@ func submitter(a *cluster.Artefact) string {
 	return a.Signer
 }
 
-// verified are the digests of programs that were read and found right: each is read once, then only looked for.
+// verified holds the digests of programs that have been verified: each is read once, afterwards only looked up.
 type verified struct {
 	mu   sync.Mutex
-	seen map[string]string // by digest: which object it was
+	seen map[string]string // by digest: the id of the object
 }
 
-// maxVerified bounds how many are remembered.
+// maxVerified bounds the number of remembered digests.
 const maxVerified = 1000
 
 func (v *verified) check(ctx context.Context, nc *nats.Conn, p natscluster.Subjects, a cluster.Artefact) error {

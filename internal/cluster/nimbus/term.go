@@ -16,8 +16,8 @@ import (
 	"github.com/askback/askback/internal/cluster/nimbus/core"
 )
 
-// A term is one time of leading. One goroutine, its loop, knows and decides everything: so requests that race have one
-// outcome. What takes long is done by others, whose results come back as steps of the loop.
+// A term is one time of leading. One goroutine, its loop, makes all decisions: so concurrent requests have one outcome.
+// Other goroutines do slow operations, whose results come back as steps of the loop.
 type term struct {
 	*Nimbus
 	nc     *nats.Conn
@@ -26,8 +26,8 @@ type term struct {
 	events publisher
 	core   *core.Core
 
-	steps             chan step       // requests, and results of what took long; who finds it full is told to try again
-	heartbeats        *heartbeatQueue // what is heard; what finds no room is counted as missed
+	steps             chan step       // requests, and results of asynchronous operations; when it is full, requests are refused
+	heartbeats        *heartbeatQueue // when it is full, heartbeats are dropped and counted
 	droppedHeartbeats atomic.Uint64   // heartbeats
 	asyncSlots        chan struct{}   // one for each thing that may take long at a time
 	ended             chan struct{}   // closed when the loop has ended
@@ -35,16 +35,16 @@ type term struct {
 	group             sync.WaitGroup
 
 	writeAfter time.Time                    // until when nothing more is decided, after a write was refused
-	waiting    map[*core.Submission][]reply // who waits for a submission
+	waiting    map[*core.Submission][]reply // answers that wait for a submission
 }
 
-// A step is done by the loop.
+// A step is executed by the loop.
 type step func(ctx context.Context)
 
-// A publisher keeps events.
+// A publisher publishes events.
 type publisher interface{ Publish(cluster.Event) }
 
-// Bounds of what waits for the loop.
+// Bounds of the loop's queues.
 const (
 	maxSteps      = 256
 	maxHeartbeats = 8192 // of as many workers and supervisors
@@ -66,7 +66,7 @@ func newTerm(n *Nimbus, nc *nats.Conn, js jetstream.JetStream, bucket cluster.Wr
 	}
 }
 
-// run leads until ctx ends (it returns nil), or somebody else may lead.
+// run leads until ctx ends (it returns nil), or another nimbus may lead.
 func (t *term) run(ctx context.Context, over <-chan struct{}) error {
 	ctx, t.depose = context.WithCancelCause(ctx)
 	defer t.depose(nil)
@@ -109,7 +109,7 @@ func (t *term) cause(ctx context.Context) error {
 	return nil
 }
 
-// loop does one thing after another.
+// loop executes steps, heartbeats and ticks, one after another.
 func (t *term) loop(ctx context.Context) {
 	connection := t.nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING)
 	defer t.nc.RemoveStatusListener(connection)
@@ -132,7 +132,7 @@ func (t *term) loop(ctx context.Context) {
 			t.onTick(ctx)
 		}
 	}
-	// Who has just been too late asks the next leader.
+	// Requests that came too late are refused, and sent again to the next leader.
 	for s := range t.waiting {
 		t.answer(s, nil, errTermOver)
 	}
@@ -146,7 +146,7 @@ func (t *term) loop(ctx context.Context) {
 	}
 }
 
-// onTick decides, after all that has been heard.
+// onTick takes all queued heartbeats, then decides.
 func (t *term) onTick(ctx context.Context) {
 	for range len(t.heartbeats.subjects) {
 		t.heartbeats.take(<-t.heartbeats.subjects)()
@@ -157,7 +157,7 @@ func (t *term) onTick(ctx context.Context) {
 	t.decide(ctx)
 }
 
-// load reads what is written.
+// load reads records and hosts.
 func (t *term) load(ctx context.Context) error {
 	records, err := t.bucket.Records(ctx)
 	if err != nil {
@@ -171,7 +171,7 @@ func (t *term) load(ctx context.Context) error {
 	return nil
 }
 
-// decide writes what follows from what is known.
+// decide writes the decisions that are due.
 func (t *term) decide(ctx context.Context) {
 	for ctx.Err() == nil && !time.Now().Before(t.writeAfter) {
 		writes := t.core.Decide(time.Now())
@@ -181,21 +181,21 @@ func (t *term) decide(ctx context.Context) {
 		}
 		for i := range writes {
 			if err := t.write(ctx, &writes[i]); err != nil {
-				t.writeAfter = time.Now().Add(writeRetryAfter) // the same will be decided again
+				t.writeAfter = time.Now().Add(writeRetryAfter) // the decision will be made again
 				return
 			}
 		}
 	}
 }
 
-// errAsleep: the process, or the whole machine, has been stopped for longer than the lease holds.
+// errAsleep occurs when the process, or the whole machine, was stopped for longer than the lease.
 var errAsleep = errors.New("nimbus: asleep for longer than the lease")
 
 // errTermOver: nothing can be decided any more. The next leader will.
 var errTermOver = &cluster.RequestError{Code: cluster.CodeUnavailable, Text: "this nimbus no longer leads: another will answer"}
 
-// write puts a decision into the bucket. It goes on for as long as the term does: so afterwards it is in force, or it
-// was refused and is not, or the term is over and the next leader will read what it was.
+// write puts a decision into the bucket. It goes on for as long as the term does: so afterwards the decision is in force, or
+// rejected, or the term is over and the next leader will read the outcome.
 func (t *term) write(ctx context.Context, w *core.Write) error {
 	if ctx.Err() != nil {
 		return errTermOver
@@ -215,7 +215,7 @@ func (t *term) write(ctx context.Context, w *core.Write) error {
 	return nil
 }
 
-// notWritten says what a failed write means.
+// notWritten returns the refusal for a failed write. If its outcome is unknown, the term ends.
 func (t *term) notWritten(ctx context.Context, err error) error {
 	if ctx.Err() != nil || errors.Is(err, cluster.ErrDeposed) || errors.Is(err, cluster.ErrUnknown) {
 		t.depose(err)
@@ -248,7 +248,7 @@ func (t *term) enqueue(do step) bool {
 	}
 }
 
-// enqueueWait is later for what must not be forgotten while the term goes on.
+// enqueueWait is enqueue for steps that must not be lost while the term goes on: it waits for room.
 func (t *term) enqueueWait(ctx context.Context, do step) {
 	select {
 	case t.steps <- do:
@@ -256,7 +256,7 @@ func (t *term) enqueueWait(ctx context.Context, do step) {
 	}
 }
 
-// runAsync does what takes long, unless too much of that is under way.
+// runAsync calls a slow function on a goroutine of its own. It reports false, and does not, when maxAsync are under way.
 func (t *term) runAsync(do func()) bool {
 	select {
 	case t.asyncSlots <- struct{}{}:
