@@ -22,7 +22,7 @@ const module = "github.com/askback/askback"
 var house = []string{
 	"msgid", "strategy", "internal/wire", "tuple", "state", "internal/natstest", "internal/pgtest", "internal/position", "bolt",
 	"internal/words", "spout", "topology", "internal/codec", "stream", "connect",
-	"internal/channel", "internal/checkpoint", "internal/recovery", "internal/strategies", "internal/task", "internal/sim",
+	"internal/channel", "internal/checkpoint", "internal/recovery", "internal/strategies", "internal/task", "internal/sim", "stream/streamtest",
 	"internal/cluster/schedule", "internal/cluster", "internal/cluster/artefact", "internal/cluster/auth",
 	"internal/cluster/nimbus/core", "internal/cluster/nimbus", "internal/cluster/supervisor", "internal/cluster/worker",
 	"internal/cluster/client", "internal/inject", "internal/slogzap", ".", "faults", "cli", "journal", "internal/settings", "internal", "bench", "cmd", "examples",
@@ -46,7 +46,7 @@ var natsUsers = []string{
 
 // testKits are for tests, which may import them from any floor. Other code may not, but for the places in
 // usesTestKits.
-var testKits = []string{"faults", "cli", "bolt/bolttest"}
+var testKits = []string{"faults", "cli", "bolt/bolttest", "stream/streamtest"}
 
 // usesTestKits are the programs and examples that show faults.
 var usesTestKits = []string{"cli", "examples", "bench"}
