@@ -22,7 +22,7 @@ const module = "github.com/askback/askback"
 var house = []string{
 	"msgid", "strategy", "internal/wire", "tuple", "state", "internal/natstest", "internal/pgtest", "internal/position", "bolt",
 	"internal/words", "spout", "topology", "internal/codec", "stream", "connect",
-	"internal/channel", "internal/checkpoint", "internal/recovery", "internal/strategies", "internal/task", "internal/sim",
+	"internal/channel", "internal/checkpoint", "internal/recovery", "internal/strategies", "internal/task", "internal/sim", "stream/streamtest",
 	"internal/cluster/schedule", "internal/cluster", "internal/cluster/natscluster", "internal/cluster/artefact", "internal/cluster/auth",
 	"internal/cluster/nimbus/core", "internal/cluster/nimbus", "internal/cluster/supervisor", "internal/cluster/worker",
 	"internal/cluster/client", "internal/cluster/view", "internal/inject", "internal/slogzap", ".", "faults", "cli", "connect/journal",
@@ -58,7 +58,7 @@ var pure = map[string][]string{
 
 // testKits are for tests, which may import them from any floor. Other code may not, but for the places in
 // usesTestKits.
-var testKits = []string{"faults", "cli", "bolt/bolttest", "internal/cluster/standin"}
+var testKits = []string{"faults", "cli", "bolt/bolttest", "internal/cluster/standin", "stream/streamtest"}
 
 // usesTestKits are the programs and examples that show faults.
 var usesTestKits = []string{"cli", "examples", "internal/wordcheck"}

@@ -21,8 +21,15 @@ type TupleError struct {
 	Err   error // the cause: what Execute returned, or a *PanicError
 }
 
-// Error names operator, task, message id, tuple and cause.
+// Error names operator, task, message id, tuple and cause, as far as they are known: an operator that begins the error leaves
+// operator, task and id to the runtime.
 func (e *TupleError) Error() string {
+	if e.Alias.Operator == "" {
+		if e.Step == "" {
+			return fmt.Sprintf("could not process tuple %s: %v", e.Tuple, e.Err)
+		}
+		return fmt.Sprintf("step %q could not process tuple %s: %v", e.Step, e.Tuple, e.Err)
+	}
 	step, id := "", ""
 	if e.Step != "" {
 		step = fmt.Sprintf(", step %q", e.Step)

@@ -81,13 +81,10 @@ func (o *operator) read(out *output) bool {
 
 // compile makes the operators of a topology's steps.
 func compile(t *Topology) *topology.Builder {
-	c := &compiler{t: t, of: make(map[*node]*operator)}
+	c := operatorsOf(t)
 	b := topology.New(t.name)
 	for _, err := range t.problems {
 		b.Reject(err)
-	}
-	for _, n := range t.nodes {
-		c.place(n)
 	}
 	for _, n := range t.nodes {
 		c.connect(n)
@@ -105,6 +102,15 @@ func compile(t *Topology) *topology.Builder {
 		o.declare(b)
 	}
 	return b
+}
+
+// operatorsOf places the steps of a topology.
+func operatorsOf(t *Topology) *compiler {
+	c := &compiler{t: t, of: make(map[*node]*operator)}
+	for _, n := range t.nodes {
+		c.place(n)
+	}
+	return c
 }
 
 type compiler struct {

@@ -137,14 +137,11 @@ func (x *instance) fail(n *node, err error, value string) {
 		x.err = fmt.Errorf("step %q: %w", n.name, err)
 		return
 	}
-	e := &bolt.TupleError{Tuple: value, Err: err}
-	if len(x.op.nodes) > 1 {
-		e.Step = n.name
+	if n == x.op.nodes[0] { // the policy is that of the first step, and the runtime names operator and tuple
+		x.err = err
+		return
 	}
-	x.err = e
-	if n != x.op.nodes[0] || bolt.IsPermanent(err) { // the policy is that of the first step
-		x.err = bolt.Permanent(e)
-	}
+	x.err = bolt.Permanent(&bolt.TupleError{Step: n.name, Tuple: value, Err: err})
 }
 
 // Execute implements bolt.Bolt.
@@ -186,7 +183,7 @@ func (x *instance) input(in *channelIn, f *tuple.Fields) (func(tuple.Tuple) erro
 	for _, r := range in.readers {
 		pushes = append(pushes, x.port(r.node)[r.port])
 	}
-	typ := in.readers[0].node.ports[in.readers[0].port].typ
+	typ := in.stream.from.typ // that of dead letters has a form of its own
 	return typ.take(f, typ.fan(pushes))
 }
 
