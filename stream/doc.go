@@ -1,2 +1,60 @@
-// Package stream is the typed way to write a topology.
+// Package stream is the typed way to write a topology, and the way in for most programs. Package topology, with its spouts,
+// bolts and rows, is the layer underneath.
+//
+// The nouns:
+//
+//   - A Topology collects steps. askback.Run, and package cli, run it.
+//   - A Stream is the output of a step: values of one type on their way to the steps that read it.
+//   - A Source reads replayable input, a Sink has an effect outside. Packages below connect hold some.
+//   - A Keyed is a stream by key: the values with equal keys come to the same task.
+//   - Fusion makes consecutive steps one operator: calls of functions, with nothing encoded between them.
+//
+// A complete program, but for its error handling:
+//
+//	t := stream.New("wordcount")
+//	lines := stream.From(t, "lines", files.Lines("**/*.go"))
+//	words := stream.FlatMap(lines, "split", func(l files.Line, out func([]byte)) {
+//		for w := range bytes.FieldsSeq(l.Text) {
+//			out(w)
+//		}
+//	})
+//	counts := stream.KeyBy(words, func(w []byte) []byte { return w }).Count("count").Parallel(2)
+//	stream.To(counts.Global(), "out", files.Sink[stream.Entry[[]byte, int64]]("words.txt", files.Single()))
+//	report, err := askback.Run(ctx, t)
+//
+// # Steps
+//
+//	From                              reads a source
+//	Map, Filter, FlatMap              compute
+//	TryMap, TryFlatMap                compute, and may fail or wait
+//	KeyBy … Count, Reduce, Aggregate  fold the values of each key; Every puts results out meanwhile
+//	Process                           state, several inputs (On, OnKeyed), ticks (OnTick), the end (OnEnd), side outputs (Tag)
+//	Merge                             several streams of one type as one
+//	To                                ends in a sink
+//
+// Parallel, Isolate, Retry and Drop are methods of the stream that a step returns; Rebalance, Broadcast and Global say how
+// the readers of a stream share its values.
+//
+// # Fusion
+//
+// A step is fused with the one that it reads if both have as many tasks and nothing is regrouped between them. The printed
+// plan (--plan) names the fused steps. Isolate keeps a step apart. A step with Retry, Drop or DeadLetters begins an operator
+// of its own, so that repeating a failed call repeats no other step.
+//
+// # Values
+//
+// Between operators a value travels as a tuple: the exported fields of a struct by name, or one field "value". Types that
+// cannot be encoded are reported when the topology is built, with the path to the field and the remedy. A []byte in a value is
+// a view, valid during the call; a string may be kept.
+//
+// # Failures
+//
+// An error of a step fails the topology with a *bolt.TupleError, which names step, task and value. Nothing is acknowledged for
+// the value and nothing is lost: the repaired program goes on from the log at that very value. Drop and DeadLetters declare
+// otherwise, for one step, and are counted. An error made by bolt.Outage is the outside's: the task is restarted until it is over.
+//
+// # The user's duties
+//
+// Functions are deterministic, since a restored task repeats them: time and chance come from a Process's Context. They do not
+// change what they close over, since several tasks call them at once. What a Process keeps is in a State, not in its fields.
 package stream
