@@ -142,14 +142,12 @@ func (c *compiler) parallel(n *node) int {
 	if n.parallel > 0 {
 		return n.parallel
 	}
-	for _, p := range n.ports {
-		for _, e := range p.edges {
-			from := c.of[e.from.node]
-			if e.grouping == global || from == nil {
-				return 1
-			}
-			return from.parallel
-		}
+	if len(n.ports) == 0 || len(n.ports[0].edges) == 0 {
+		return 1
+	}
+	e := n.ports[0].edges[0]
+	if from := c.of[e.from.node]; from != nil && e.grouping != global {
+		return from.parallel
 	}
 	return 1
 }

@@ -38,7 +38,7 @@ func TestHeldCrashes(t *testing.T) {
 					}
 				})
 				if name == "pause" {
-					p.c.Patience = 500 * time.Millisecond // its successor may wait for half of that
+					p.c.Patience = 1500 * time.Millisecond // its successor may wait for half of that
 				}
 				for p.run() {
 				}

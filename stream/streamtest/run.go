@@ -209,10 +209,10 @@ func (h *Harness) anyDown(s *slot) bool {
 
 // covered reports whether a snapshot covers all that was processed, in a run that rests.
 func (h *Harness) covered() bool {
+	if slices.ContainsFunc(h.tasks, func(s *slot) bool { return s.live == nil }) {
+		return true // and the run rests: an outage lasts
+	}
 	for _, s := range h.tasks {
-		if s.live == nil {
-			return true // and the run rests: an outage lasts
-		}
 		st := s.live.core.Status()
 		switch {
 		case s.live.core.Done():
