@@ -26,12 +26,20 @@ func TestSim(t *testing.T) {
 	if err != nil || json.Unmarshal([]byte(out), &report) != nil || report.Total.Schedules != 20 {
 		t.Errorf("%v\n%s", err, out)
 	}
-	out, err = execute("sim", "--seeds", "20", "--shape", "diamond", "--faults", "crash,drop", "--strategy", "backtrack")
-	if err != nil || !strings.Contains(out, "diamond         20") || strings.Contains(out, "merge") {
+	out, err = execute("sim", "--seeds", "20", "--shape", "diamond", "--form", "rows", "--faults", "crash,drop", "--strategy", "backtrack")
+	if err != nil || !strings.Contains(out, "diamond  rows         20") || strings.Contains(out, "merge") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	out, err = execute("sim", "--seeds", "4", "--form", "isolated", "--shape", "long_chain")
+	if err != nil || !strings.Contains(out, "long_chain  isolated  ") || strings.Contains(out, " fused ") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	out, err = execute("sim", "--scenario", sim.ScenarioOf(7).String())
 	if err != nil || !strings.Contains(out, "1 schedules") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	out, err = execute("sim", "--help")
+	if err != nil || !strings.Contains(out, "partial_key") || !strings.Contains(out, "chained_state") || !strings.Contains(out, "--form") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	out, err = execute("sim", "--list")
@@ -50,7 +58,7 @@ func TestSimViolation(t *testing.T) {
 
 func TestSimRefusesFlags(t *testing.T) {
 	for _, args := range [][]string{
-		{"--shape", "moebius"}, {"--bug", "heisenbug"}, {"--faults", "gravity"}, {"--scenario", "{"}, {"--strategy", "hope"}, {"more"},
+		{"--shape", "moebius"}, {"--bug", "heisenbug"}, {"--faults", "gravity"}, {"--scenario", "{"}, {"--strategy", "hope"}, {"--form", "verse"}, {"more"},
 	} {
 		if _, err := execute(append([]string{"sim"}, args...)...); err == nil || errors.Is(err, errViolated) {
 			t.Errorf("%v: %v", args, err)

@@ -9,9 +9,7 @@ import (
 // Strategy ack loses nothing, whatever fails; and what the sinks' state tells of is complete too.
 func TestAck(t *testing.T) {
 	report, err := Sweep(1, scaled(800), 1, func(seed uint64) Scenario {
-		s := ScenarioOf(seed)
-		s.Strategy = "ack"
-		return s.Chosen()
+		return under("ack", seed)
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -34,9 +32,7 @@ func TestAckPlantedBugs(t *testing.T) {
 	} {
 		t.Run(string(c.bug), func(t *testing.T) {
 			for seed := uint64(1); seed <= c.within; seed++ {
-				s := ScenarioOf(seed)
-				s.Strategy = "ack"
-				s = s.Chosen()
+				s := under("ack", seed)
 				with := s
 				with.Bug = Bug(c.bug)
 				r, err := Run(with)

@@ -27,7 +27,7 @@ func TestBarrierBugs(t *testing.T) {
 	} {
 		t.Run(string(c.bug), func(t *testing.T) {
 			for seed := uint64(1); seed <= c.within; seed++ {
-				s := Scenario{Seed: seed, Shape: ScenarioOf(seed).Shape, Strategy: "barrier"}.Chosen()
+				s := under("barrier", seed)
 				if c.where != nil {
 					c.where(&s)
 				}
@@ -53,9 +53,7 @@ func TestBarrierBugs(t *testing.T) {
 
 // TestBarrierSweep: no schedule violates the guarantee, and all kinds of fault that the strategy survives happen.
 func TestBarrierSweep(t *testing.T) {
-	choose := func(seed uint64) Scenario {
-		return Scenario{Seed: seed, Shape: ScenarioOf(seed).Shape, Strategy: "barrier"}.Chosen()
-	}
+	choose := func(seed uint64) Scenario { return under("barrier", seed) }
 	report, err := Sweep(*origin, scaled(800), 1, choose, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +70,7 @@ func TestBarrierSweep(t *testing.T) {
 // TestBarrierRollsBackAll: when one task crashes and nothing else goes wrong, every task starts once more, and no more.
 func TestBarrierRollsBackAll(t *testing.T) {
 	for seed := range scaled(200) {
-		s := Scenario{Seed: seed, Shape: ScenarioOf(seed).Shape, Strategy: "barrier"}.Chosen()
+		s := under("barrier", seed)
 		s.Faults = 0
 		w, err := newWorld(s)
 		if err != nil {

@@ -24,7 +24,7 @@ func TestPlantedBugs(t *testing.T) {
 		{backtrack.DuplicateAccepted, 50, nil},
 		{backtrack.NoRefusal, 200, func(s *Scenario) { s.Faults = Damage | Regress | Crash }},
 		{backtrack.ChecksumIgnored, 50, func(s *Scenario) { s.Shape, s.Faults = "secret", Crash }},
-		{LocalUnrecorded, 20, func(s *Scenario) { s.Shape = "local" }},
+		{LocalUnrecorded, 20, func(s *Scenario) { s.Shape, s.Form = "local", Rows }},
 		{PurgeTooEarly, 300, func(s *Scenario) {
 			s.Faults, s.Settings.FaultRate = Cut, 2
 			s.Settings.SyncLag, s.Settings.SnapshotEvery = 400, 4

@@ -30,11 +30,12 @@ const (
 	Poison                        // tuples that cannot be processed, always or now and then
 	Panic                         // operators panic
 	Clock                         // the wall clock jumps
+	Outage                        // steps of typed shapes report that something outside is not available
 	AllFaults  Faults = 1<<iota - 1
 )
 
 var faultNames = [...]string{"drop", "duplicate", "reorder", "corrupt", "late", "crash", "pair", "restoring", "zombie",
-	"lost_answer", "cut", "damage", "vanish", "regress", "full", "partition", "slow", "poison", "panic", "clock"}
+	"lost_answer", "cut", "damage", "vanish", "regress", "full", "partition", "slow", "poison", "panic", "clock", "outage"}
 
 // destructive faults take from the log what it has acknowledged as safe. A task may refuse to go on after them.
 const destructive = Damage | Vanish | Regress

@@ -50,8 +50,7 @@ func (t *twin) follow(outs []*topology.Channel, item []byte) (int, error) {
 
 // gotBy returns what the target of a channel has consumed, in order.
 func (w *World) gotBy(ch *topology.Channel) (got [][]byte) {
-	past, _ := operatorOf(w.slots[ch.Target.Number].current).state()
-	for _, m := range past {
+	for _, m := range historyOf(w.slots[ch.Target.Number].current) {
 		if m.kind == tupleMoment && m.port == ch.In {
 			got = append(got, m.data)
 		}

@@ -20,13 +20,32 @@ import (
 // A logic is what an operator computes. It must follow from the fold and from what it is given, so that the oracle
 // can compute it again. Every tuple of a simulation has the fields root, value and pad.
 type logic struct {
-	tuple  func(f *fold, in input, out tuple.Emitter)
-	tick   func(f *fold, now int64, out tuple.Emitter)
-	finish func(f *fold, out tuple.Emitter)
+	tuple  func(f *fold, in input, out output)
+	tick   func(f *fold, now int64, out output)
+	finish func(f *fold, out output)
 
-	keyed  bool // state is kept in state.Map, else in a Snapshotter
-	commit bool // a transactional sink
+	keyed  bool          // state is kept in state.Map, else in a Snapshotter
+	commit bool          // a transactional sink
+	every  time.Duration // of tick, in typed shapes
 }
+
+// An output takes what a logic emits.
+type output interface {
+	emit(root string, value uint64)
+	direct(root string, value uint64, target int) // to a task that the logic names
+	on(stream string) output
+}
+
+// rows emits a logic's output as rows.
+type rows struct{ tuple.Emitter }
+
+func (r rows) emit(root string, value uint64) { emit(r.Emitter, root, value) }
+
+func (r rows) direct(root string, value uint64, target int) {
+	_ = r.Row().String(root).Uint(value).Bytes(nil).To(target).Emit()
+}
+
+func (r rows) on(stream string) output { return rows{r.On(stream)} }
 
 // input is a tuple as a logic sees it.
 type input struct {
@@ -63,12 +82,16 @@ func hashOf(s string) uint64 { return uint64(crc32.ChecksumIEEE([]byte(s))) }
 
 // emit emits a tuple whose length follows from its root.
 func emit(out tuple.Emitter, root string, value uint64) {
+	_ = out.Row().String(root).Uint(value).Bytes(make([]byte, padding(root))).Emit() // the emission remembers errors
+}
+
+// padding is how long the third field of a tuple is.
+func padding(root string) int {
 	h := hashOf(root)
-	n := h % 40
 	if h%61 == 0 {
-		n = 700 // larger than some frames
+		return 700 // larger than some frames
 	}
-	_ = out.Row().String(root).Uint(value).Bytes(make([]byte, n)).Emit() // the emission remembers errors
+	return int(h % 40)
 }
 
 // operator runs a logic in a task, and records its history.
@@ -83,10 +106,37 @@ type operator struct {
 	past history
 	maps *maps // if keyed
 
-	// Of a transactional sink: what came since the last Snapshot, and what that closed, as batch number batch.
+	batches
+}
+
+// batches are what a transactional sink keeps: what came since the last Snapshot, and what that closed, as batch number
+// batch.
+type batches struct {
 	staged, closed history
 	batch          uint64
 	committed      bool
+}
+
+// close closes what is staged, and appends all to a snapshot.
+func (s *batches) close(b []byte) []byte {
+	if s.committed {
+		s.closed, s.committed = nil, false
+		s.batch++
+	}
+	s.closed = append(s.closed, s.staged...) // what an abandoned snapshot had closed is still here
+	s.staged = nil
+	return s.closed.append(binary.AppendUvarint(b, s.batch))
+}
+
+// read reads what close has appended.
+func (s *batches) read(b []byte) (rest []byte, err error) {
+	n, k := binary.Uvarint(b)
+	if k <= 0 {
+		return nil, errHistory
+	}
+	s.batch = n
+	s.closed, rest, err = readHistory(b[k:])
+	return rest, err
 }
 
 // newOperator returns the bolt of one task, with the optional methods that its logic has.
@@ -143,14 +193,14 @@ var errPoison = errors.New("sim: poison")
 
 // Execute implements bolt.Bolt.
 func (o *operator) Execute(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
-	port, seq := o.port(t), uint64(t.ID().Seq)
+	port, seq := portOf(o.plan, t.ID()), uint64(t.ID().Seq)
 	in := input{root: t.String(0), port: port}
 	if o.logic != morgue {
 		in.value = t.Uint(1)
 	}
-	poison := o.world.poisons(o.plan, t.ID(), in.root)
+	poison := o.plan.Operator.Retry.Times > 0 && o.world.poisons(o.plan.Operator.Name, t.ID(), in.root)
 	if poison && in.value%2 == 0 {
-		return errPoison
+		return o.world.poisoned(t.ID())
 	}
 	o.world.panics(o.alias)
 	o.begin()
@@ -160,10 +210,10 @@ func (o *operator) Execute(_ context.Context, t tuple.Tuple, out bolt.Emitter) e
 	in.rand = func() uint64 { return o.note(randMoment, o.ctx.Rand()) }
 	in.luck = func() uint64 { return o.note(luckMoment, o.world.luck.Uint64()) }
 	met := len(o.past)
-	o.logic.tuple(&o.fold, in, out)
+	o.logic.tuple(&o.fold, in, rows{out})
 	if poison { // it fails at the end: what it emitted and drew must leave no trace, its state it takes back itself
 		o.past, o.fold = o.past[:met-1], before
-		return errPoison
+		return o.world.poisoned(t.ID())
 	}
 	o.save()
 	if o.plan.Sink() {
@@ -175,10 +225,10 @@ func (o *operator) Execute(_ context.Context, t tuple.Tuple, out bolt.Emitter) e
 	return nil
 }
 
-func (o *operator) port(t tuple.Tuple) int {
-	id := t.ID().Channel
-	for i, ch := range o.plan.In {
-		if ch.ID == id {
+// portOf returns by which input a tuple has come.
+func portOf(t *topology.Task, id msgid.ID) int {
+	for i, ch := range t.In {
+		if ch.ID == id.Channel {
 			return i
 		}
 	}
@@ -195,7 +245,7 @@ func (o *operator) Tick(_ context.Context, now time.Time, out bolt.Emitter) erro
 	o.begin()
 	o.meet(moment{kind: tickMoment, value: uint64(now.UnixNano())})
 	if o.logic.tick != nil {
-		o.logic.tick(&o.fold, now.UnixNano(), out)
+		o.logic.tick(&o.fold, now.UnixNano(), rows{out})
 	}
 	o.save()
 	return nil
@@ -206,7 +256,7 @@ func (o *operator) Finish(_ context.Context, out bolt.Emitter) error {
 	o.begin()
 	o.meet(moment{kind: finishMoment})
 	if o.logic.finish != nil {
-		o.logic.finish(&o.fold, out)
+		o.logic.finish(&o.fold, rows{out})
 	}
 	o.save()
 	return nil
@@ -233,28 +283,30 @@ func (f *fold) append(b []byte) []byte {
 	return b
 }
 
+// row returns the operator, whatever optional interfaces it has.
+func (o *operator) row() *operator { return o }
+
 type finishing struct{ *operator }
 
 // snapshotting is an operator whose state is stored whole.
 type snapshotting struct{ *operator }
 
 func (s snapshotting) Snapshot() ([]byte, error) {
-	if s.committed {
-		s.closed, s.committed = nil, false
-		s.batch++
-	}
-	s.closed = append(s.closed, s.staged...) // what an abandoned snapshot had closed is still here
-	s.staged = nil
-	b := s.past.append(nil)
-	b = binary.AppendUvarint(b, s.batch)
-	b = s.closed.append(b)
-	return s.fold.append(b), nil
+	return s.fold.append(s.batches.close(s.past.append(nil))), nil
 }
 
 func (s snapshotting) Restore(b []byte) (err error) {
 	if s.past, b, err = readHistory(b); err != nil {
 		return err
 	}
+	if b, err = s.batches.read(b); err != nil {
+		return err
+	}
+	return s.fold.read(b)
+}
+
+// read reads what append has appended.
+func (f *fold) read(b []byte) (err error) {
 	next := func() uint64 {
 		v, k := binary.Uvarint(b)
 		if k <= 0 {
@@ -264,11 +316,7 @@ func (s snapshotting) Restore(b []byte) (err error) {
 		b = b[k:]
 		return v
 	}
-	s.batch = next()
-	if s.closed, b, err = readHistory(b); err != nil {
-		return err
-	}
-	s.fold.sum, s.fold.n = next(), next()
+	f.sum, f.n = next(), next()
 	keys := &list{}
 	for len(b) > 0 && err == nil {
 		n := next()
@@ -279,7 +327,7 @@ func (s snapshotting) Restore(b []byte) (err error) {
 		b = b[n:]
 		keys.add(key, next())
 	}
-	s.fold.keys = keys
+	f.keys = keys
 	return err
 }
 
@@ -308,6 +356,17 @@ func (l *list) add(key string, n uint64) uint64 {
 	l.keys, l.n = append(l.keys, key), append(l.n, n)
 	return n
 }
+
+func (l *list) get(key string) uint64 {
+	for i, k := range l.keys {
+		if k == key {
+			return l.n[i]
+		}
+	}
+	return 0
+}
+
+func (l *list) set(key string, n uint64) { l.add(key, n-l.get(key)) }
 
 func (l *list) all(yield func(string, uint64)) {
 	for i, k := range l.keys {

@@ -41,6 +41,7 @@ func (w *World) judge() {
 		}
 	}
 	w.judgeChannels(items)
+	w.judgeDead()
 	w.judgeRoots(1, 1, w.consumed())
 	w.judgeRetained()
 }
@@ -82,20 +83,31 @@ func (w *World) judgeRoots(least, most int, count map[string]int) {
 func (w *World) consumed() map[string]int {
 	count := map[string]int{}
 	for _, s := range w.slots {
-		if !s.task.Sink() || s.task.Operator.Spout != nil || s.task.Operator.System {
-			continue
-		}
-		past, _ := operatorOf(s.current).state()
-		for _, m := range past {
-			if m.kind == tupleMoment {
-				count[rootIn(m.data)]++
+		switch o := s.current.core.Operator().(type) {
+		case recording:
+			for _, part := range o.recorded().parts {
+				if wr, ok := part.(*writer); ok {
+					for _, m := range wr.written {
+						count[string(m.data)]++
+					}
+				}
+			}
+		case interface{ row() *operator }:
+			if !s.task.Sink() {
+				continue
+			}
+			past, _ := o.row().state()
+			for _, m := range past {
+				if m.kind == tupleMoment {
+					count[rootIn(m.data)]++
+				}
 			}
 		}
 	}
 	return count
 }
 
-func (w *World) emittedBy(s *slot) uint64 { return s.current.core.Operator().(*source).next }
+func (w *World) emittedBy(s *slot) uint64 { return sourceOf(s.current).next }
 
 func rootIn(encoded []byte) string {
 	var c tuple.Cursor
@@ -106,103 +118,199 @@ func rootIn(encoded []byte) string {
 	return c.Tuple().String(0)
 }
 
-func operatorOf(in *instance) *operator {
+// historyOf returns what the bolt of an instance has met.
+func historyOf(in *instance) (past history) {
 	switch o := in.core.Operator().(type) {
-	case finishing:
-		return o.operator
-	case snapshotting:
-		return o.operator
-	case committing:
-		return o.operator
+	case recording:
+		return o.recorded().history()
+	case interface{ row() *operator }:
+		past, _ = o.row().state()
 	}
-	return nil
+	return past
+}
+
+// A folder folds the history of a bolt again.
+type folder interface {
+	tuple(ch *topology.Channel, data []byte) error
+	tick(now int64) error
+	finish() error
+	// check compares what the bolt keeps, and shows outside, with the fold.
+	check(in *instance, past history) error
+}
+
+// draws are the choices that a fold finds in the history that it folds.
+type draws struct {
+	past history
+	at   int // the moment that is being folded
+	err  error
+}
+
+// of returns what draws the next choice, which must be of that kind.
+func (d *draws) of(kind momentKind) func() uint64 {
+	return func() uint64 {
+		if d.at++; d.at >= len(d.past) || d.past[d.at].kind != kind {
+			d.err = fmt.Errorf("its history lacks a choice at %d", d.at)
+			return 0
+		}
+		return d.past[d.at].value
+	}
 }
 
 // judgeTask folds one task again and fills in what its output channels carried.
 func (w *World) judgeTask(s *slot, items [][][]byte) error {
 	t := w.newTwin(s.task, items)
 	if s.task.Operator.Spout != nil {
-		for n := range w.emittedBy(s) {
-			w.kit.sources[s.task.Operator.Name](s.task.Alias, n, t)
-		}
+		w.repeat(s, t)
 		return t.end(s)
 	}
-	o := operatorOf(s.current)
-	past, state := o.state()
-	l := w.kit.logics[s.task.Operator.Name]
-	f := fold{keys: &list{}, self: s.task.Alias}
-	next := make([]int, len(s.task.In))
-	for i := 0; i < len(past); i++ {
-		m := past[i]
-		draw := func(kind momentKind) func() uint64 {
-			return func() uint64 {
-				if i++; i >= len(past) || past[i].kind != kind {
-					t.err = fmt.Errorf("its history lacks a choice at %d", i)
-					return 0
-				}
-				return past[i].value
+	past := historyOf(s.current)
+	d := &draws{past: past}
+	var f folder
+	if w.typed() {
+		f = w.newGroupFold(s.task, t, d)
+	} else {
+		f = w.newRowFold(s.task, t, d)
+	}
+	next := make([]int, len(s.task.In)) // tuples of each input that were met, or given up
+	var lost []loss
+	skip := func(ch *topology.Channel, to int) error {
+		for k := next[ch.In]; k < to; k++ {
+			item := items[ch.Number][k]
+			if isEnd(item) {
+				continue
 			}
+			id := msgid.ID{Channel: ch.ID, Seq: msgid.Seq(k + 1)}
+			if !w.outside.dead[id] {
+				return fmt.Errorf("%v is missing in its history", id)
+			}
+			lost = append(lost, loss{id, item})
 		}
-		switch m.kind {
+		next[ch.In] = to
+		return nil
+	}
+	for ; d.at < len(past); d.at++ {
+		var err error
+		switch m := past[d.at]; m.kind {
 		case tupleMoment:
-			ch := s.task.In[m.port]
-			carried := items[ch.Number]
-			for k := next[m.port]; k < int(m.seq)-1; k++ {
-				if !w.givenUp(ch, msgid.Seq(k+1)) {
-					return fmt.Errorf("%v#%d is missing in its history, #%d comes next", ch.ID, k+1, m.seq)
+			ch, k := s.task.In[m.port], int(m.seq)
+			switch carried := items[ch.Number]; {
+			case k <= next[m.port]:
+				return fmt.Errorf("%v#%d is in its history again, or too late", ch.ID, k)
+			case ch.Edge.Stream.Name == topology.DeadStream: // see judgeDead
+				w.met[ch.Number] = append(w.met[ch.Number], m.data)
+			case k > len(carried):
+				return fmt.Errorf("%v#%d is in its history, but its source has emitted %d", ch.ID, k, len(carried))
+			case !bytes.Equal(carried[k-1], m.data):
+				return fmt.Errorf("%v#%d is %x in its history, its source has emitted %x", ch.ID, k, m.data, carried[k-1])
+			default:
+				if err := skip(ch, k-1); err != nil {
+					return err
 				}
 			}
-			switch {
-			case int(m.seq) <= next[m.port]:
-				return fmt.Errorf("%v#%d is in its history again, or too late", ch.ID, m.seq)
-			case carried == nil: // dead letters: see judgeDead
-			case int(m.seq) > len(carried):
-				return fmt.Errorf("%v#%d is in its history, but its source has emitted %d", ch.ID, m.seq, len(carried))
-			case !bytes.Equal(carried[m.seq-1], m.data):
-				return fmt.Errorf("%v#%d is %x in its history, its source has emitted %x", ch.ID, m.seq, m.data, carried[m.seq-1])
-			}
-			next[m.port] = int(m.seq)
-			in := input{port: m.port, now: draw(nowMoment), rand: draw(randMoment), luck: draw(luckMoment)}
-			if l != morgue {
-				in.root, in.value = rootIn(m.data), valueIn(m.data)
-			}
-			l.tuple(&f, in, t)
+			next[m.port] = k
+			err = f.tuple(ch, m.data)
 		case tickMoment:
-			if l.tick != nil {
-				l.tick(&f, int64(m.value), t)
-			}
+			err = f.tick(int64(m.value))
 		case finishMoment:
-			if l.finish != nil {
-				l.finish(&f, t)
-			}
+			err = f.finish()
 		default:
-			return fmt.Errorf("its history has a choice too many at %d", i)
+			return fmt.Errorf("its history has a choice too many at %d", d.at)
 		}
-		if t.err != nil {
-			return t.err
-		}
-	}
-	for port, ch := range s.task.In {
-		for k := next[port]; k < len(items[ch.Number]); k++ {
-			if !isEnd(items[ch.Number][k]) && !w.givenUp(ch, msgid.Seq(k+1)) {
-				return fmt.Errorf("%v#%d is missing at the end of its history", ch.ID, k+1)
+		for _, err := range []error{err, d.err, t.err} {
+			if err != nil {
+				return err
 			}
 		}
 	}
-	if want := f.append(nil); !bytes.Equal(want, state) {
-		return fmt.Errorf("its state is %x, the fold of its history gives %x", state, want)
-	}
-	if l.commit {
-		if err := w.judgeEffects(s, o, past); err != nil {
+	for _, ch := range s.task.In {
+		if err := skip(ch, max(next[ch.In], len(items[ch.Number]))); err != nil {
 			return err
 		}
+	}
+	if err := f.check(s.current, past); err != nil {
+		return err
+	}
+	if err := w.judgeLost(s, lost); err != nil {
+		return err
 	}
 	return t.end(s)
 }
 
-// givenUp reports whether a tuple went to the dead letters.
-func (w *World) givenUp(ch *topology.Channel, seq msgid.Seq) bool {
-	return w.outside.dead[msgid.ID{Channel: ch.ID, Seq: seq}]
+// repeat emits again what a spout emitted.
+func (w *World) repeat(s *slot, t *twin) {
+	n := w.emittedBy(s)
+	if !w.typed() {
+		for i := range n {
+			w.kit.sources[s.task.Operator.Name](s.task.Alias, i, t)
+		}
+		return
+	}
+	f := w.newGroupFold(s.task, t, nil)
+	from := f.steps()[0].main
+	for i := range n {
+		f.emit(from, value{item: firstOf(s.task.Alias, i)})
+	}
+	if t.err == nil {
+		t.err = f.err
+	}
+}
+
+// A rowFold folds the history of an operator of a row shape.
+type rowFold struct {
+	w     *World
+	op    *topology.Operator
+	logic *logic
+	fold  fold
+	out   output
+	draws *draws
+}
+
+func (w *World) newRowFold(t *topology.Task, x *twin, d *draws) *rowFold {
+	return &rowFold{w: w, op: t.Operator, logic: w.kit.logics[t.Operator.Name], fold: fold{keys: &list{}, self: t.Alias}, out: rows{x}, draws: d}
+}
+
+func (f *rowFold) tuple(_ *topology.Channel, data []byte) error {
+	in := input{now: f.draws.of(nowMoment), rand: f.draws.of(randMoment), luck: f.draws.of(luckMoment)}
+	if f.logic != morgue {
+		in.root, in.value = rootIn(data), valueIn(data)
+		if f.op.Retry.Times > 0 && f.w.incurable(f.op.Name, in.root) {
+			return fmt.Errorf("it has processed %s, which cannot be", in.root)
+		}
+	}
+	f.logic.tuple(&f.fold, in, f.out)
+	return nil
+}
+
+func (f *rowFold) tick(now int64) error {
+	if f.logic.tick != nil {
+		f.logic.tick(&f.fold, now, f.out)
+	}
+	return nil
+}
+
+func (f *rowFold) finish() error {
+	if f.logic.finish != nil {
+		f.logic.finish(&f.fold, f.out)
+	}
+	return nil
+}
+
+func (f *rowFold) check(in *instance, past history) error {
+	o := in.core.Operator().(interface{ row() *operator }).row()
+	_, state := o.state()
+	if want := f.fold.append(nil); !bytes.Equal(want, state) {
+		return fmt.Errorf("its state is %x, the fold of its history gives %x", state, want)
+	}
+	if !f.logic.commit {
+		return nil
+	}
+	var want history
+	for _, m := range past {
+		if m.kind == tupleMoment {
+			want = append(want, moment{kind: tupleMoment, port: m.port, seq: m.seq})
+		}
+	}
+	return f.w.judgeEffects(o.alias, &o.batches, want)
 }
 
 func valueIn(encoded []byte) uint64 {
@@ -212,19 +320,13 @@ func valueIn(encoded []byte) uint64 {
 	return c.Tuple().Uint(1)
 }
 
-// judgeEffects compares what is visible outside with what the sink consumed: each tuple once, in order.
-func (w *World) judgeEffects(s *slot, o *operator, past history) error {
+// judgeEffects compares what a sink shows outside with what it consumed: each tuple once, in order.
+func (w *World) judgeEffects(sink msgid.Alias, b *batches, want history) error {
 	var seen history
-	for batch := uint64(0); batch <= o.batch; batch++ {
-		seen = append(seen, w.effects[s.task.Alias][batch]...)
+	for batch := uint64(0); batch <= b.batch; batch++ {
+		seen = append(seen, w.effects[sink][batch]...)
 	}
-	var want history
-	for _, m := range past {
-		if m.kind == tupleMoment {
-			want = append(want, m)
-		}
-	}
-	if n := len(o.staged); w.shape.endless && n > 0 {
+	if n := len(b.staged); w.shape.endless && n > 0 {
 		return fmt.Errorf("%d tuples are staged at the end", n)
 	}
 	if !equal(seen, want) {

@@ -14,23 +14,27 @@ import (
 // A Report adds up the results of many scenarios.
 type Report struct {
 	Total    Tally     `json:"total"`
-	Shapes   []Tally   `json:"shapes"`   // in the order of Shapes, those that were run
+	Shapes   []Tally   `json:"shapes"`   // in the order of Shapes and Forms, those that were run
 	Failures []*Result `json:"failures"` // violations: the first few, by seed
 }
 
 // A Tally counts what happened in some runs.
 type Tally struct {
-	Name       string            `json:"name"`
+	Name       string            `json:"name"` // of the shape
+	Form       string            `json:"form"` // rows, fused, isolated or mixed
 	Schedules  int               `json:"schedules"`
 	Violations int               `json:"violations"`
 	Refused    int               `json:"refused"` // rightly, after something destructive
 	Crashes    int               `json:"crashes"`
+	Outages    int               `json:"outages"` // that steps reported
 	Zombies    int               `json:"zombies"`
 	Fenced     int               `json:"fenced"`
 	Cuts       int               `json:"cuts"`
 	Losses     int               `json:"losses"` // of the log, while its tasks lived
 	Steps      uint64            `json:"steps"`
 	Time       uint64            `json:"time_ms"` // ms of the worlds' time
+	Dead       uint64            `json:"dead"`    // tuples given up, as their tasks count them at the end
+	Dropped    uint64            `json:"dropped"`
 	Counters   recovery.Counters `json:"counters"`
 }
 
@@ -39,12 +43,10 @@ const maxFailures = 10
 
 // Add adds a result.
 func (r *Report) Add(x *Result) {
-	i := slices.IndexFunc(r.Shapes, func(t Tally) bool { return t.Name == x.Scenario.Shape })
-	if i < 0 {
-		for i = 0; i < len(r.Shapes) && rank(r.Shapes[i].Name) < rank(x.Scenario.Shape); {
-			i++
-		}
-		r.Shapes = slices.Insert(r.Shapes, i, Tally{Name: x.Scenario.Shape})
+	name, form := x.Scenario.Shape, FormName(x.Scenario.Form)
+	i, known := slices.BinarySearchFunc(r.Shapes, rank(name, form), func(t Tally, at int) int { return cmp.Compare(rank(t.Name, t.Form), at) })
+	if !known {
+		r.Shapes = slices.Insert(r.Shapes, i, Tally{Name: name, Form: form})
 	}
 	r.Shapes[i].add(x)
 	r.Total.add(x)
@@ -55,8 +57,10 @@ func (r *Report) Add(x *Result) {
 	}
 }
 
-func rank(shape string) int {
-	return slices.IndexFunc(Shapes, func(s Shape) bool { return s.Name == shape })
+// rank orders shapes and forms.
+func rank(shape, form string) int {
+	i := slices.IndexFunc(Shapes, func(s Shape) bool { return s.Name == shape })
+	return i*len(Forms) + slices.IndexFunc(Forms, func(f string) bool { return FormName(f) == form })
 }
 
 func (t *Tally) add(x *Result) {
@@ -68,6 +72,9 @@ func (t *Tally) add(x *Result) {
 		t.Refused++
 	}
 	t.Crashes += x.Crashes
+	t.Outages += x.Outages
+	t.Dead += x.Lost.Dead
+	t.Dropped += x.Lost.Dropped
 	t.Zombies += x.Zombies
 	t.Fenced += x.Fenced
 	t.Cuts += x.Cuts
@@ -81,13 +88,13 @@ func (t *Tally) add(x *Result) {
 func (r *Report) String() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "shape\tschedules\tcrashes\tzombies\tfenced\tcuts\tlosses\tconsumed\tasks\tmissed\treplayed\trefused\tviolations\t")
+	fmt.Fprintln(w, "shape\tform\tschedules\tcrashes\toutages\tzombies\tfenced\tcuts\tlosses\tconsumed\tasks\tmissed\treplayed\tgiven up\trefused\tviolations\t")
 	total := r.Total
 	total.Name = "all"
 	for _, t := range append(slices.Clone(r.Shapes), total) {
 		c := &t.Counters
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", t.Name, t.Schedules, t.Crashes, t.Zombies, t.Fenced, t.Cuts, t.Losses,
-			c.Consumed, c.Asks, c.Missed, c.Replayed, t.Refused, t.Violations)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", t.Name, t.Form, t.Schedules, t.Crashes, t.Outages, t.Zombies,
+			t.Fenced, t.Cuts, t.Losses, c.Consumed, c.Asks, c.Missed, c.Replayed, t.Dead+t.Dropped, t.Refused, t.Violations)
 	}
 	w.Flush()
 	return b.String()

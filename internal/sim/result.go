@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/task"
 )
 
 // A Result is what became of a scenario.
@@ -19,12 +20,14 @@ type Result struct {
 	Time    uint64 `json:"time_ms"` // ms of the world's time
 	Starts  int    `json:"starts"`
 	Crashes int    `json:"crashes"`
+	Outages int    `json:"outages"` // reported by steps
 	Zombies int    `json:"zombies"`
 	Fenced  int    `json:"fenced"`
 	Cuts    int    `json:"cuts"`
 	Losses  int    `json:"losses"` // of the log, while its tasks lived
 
 	Counters recovery.Counters `json:"counters"` // of all incarnations
+	Lost     task.Lost         `json:"lost"`     // tuples given up, as the last incarnations count them
 	Consumed uint64            `json:"consumed"` // tuples by the last incarnations
 }
 
@@ -50,6 +53,13 @@ func (r *Result) count(in *instance) { r.Counters.Add(in.core.Status().Counters)
 func (r *Result) finish(w *World) {
 	for _, in := range w.alive {
 		r.count(in)
+	}
+	for _, s := range w.slots {
+		if s.current != nil {
+			lost := s.current.core.Lost()
+			r.Lost.Dead += lost.Dead
+			r.Lost.Dropped += lost.Dropped
+		}
 	}
 	r.Steps, r.Time, r.Hash = w.step, w.now, w.trace.hash
 	if r.Violation != "" {

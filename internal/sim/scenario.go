@@ -19,7 +19,8 @@ import (
 type Scenario struct {
 	Seed     uint64   `json:"seed"`
 	Shape    string   `json:"shape"`
-	Strategy string   `json:"strategy"` // see package strategy
+	Form     string   `json:"form,omitempty"` // how the shape is written: see Forms
+	Strategy string   `json:"strategy"`       // see package strategy
 	Faults   Faults   `json:"faults"`
 	Bug      Bug      `json:"bug,omitempty"` // none, but in tests of tests
 	Steps    int      `json:"steps"`         // how many steps faults may happen in; then the topology must come to its end
@@ -37,7 +38,7 @@ const (
 )
 
 // Bugs lists all bugs that can be planted.
-var Bugs = slices.Concat([]Bug{PurgeTooEarly, LocalUnrecorded}, backtrack.Bugs, bugs(ack.Bugs), AckerBugs, bugs(barrier.Bugs))
+var Bugs = slices.Concat([]Bug{PurgeTooEarly, LocalUnrecorded}, TypedBugs, backtrack.Bugs, bugs(ack.Bugs), AckerBugs, bugs(barrier.Bugs))
 
 func bugs[B ~string](of []B) (list []Bug) {
 	for _, b := range of {
@@ -83,7 +84,7 @@ func ScenarioOf(seed uint64) Scenario {
 	r := rand.New(rand.NewPCG(seed, 1))
 	s := Scenario{Seed: seed, Strategy: "backtrack"}
 	for {
-		shape := &Shapes[r.IntN(len(Shapes))]
+		shape := &Shapes[r.IntN(rowShapes)]
 		if !shape.planted {
 			s.Shape = shape.Name
 			break
@@ -99,7 +100,38 @@ func ScenarioOf(seed uint64) Scenario {
 	case 3, 4:
 		s.Strategy = "barrier"
 	}
-	return s.Chosen()
+	return s.formed().Chosen()
+}
+
+// formed chooses the form by the seed. Some of the typed forms take a shape that has no other.
+func (s Scenario) formed() Scenario {
+	r := rand.New(rand.NewPCG(s.Seed, 8))
+	s.Form = []string{Rows, Rows, Rows, Fused, Fused, Isolated, Mixed}[r.IntN(7)]
+	if s.Form != Rows && r.IntN(4) == 0 {
+		s.Shape = Shapes[rowShapes+r.IntN(len(Shapes)-rowShapes)].Name
+	}
+	return s
+}
+
+// In returns the scenario in another form. A shape without that form makes way for chain.
+func (s Scenario) In(form string) Scenario {
+	if s.Form = form; form == Rows && s.typedOnly() {
+		s.Shape = "chain"
+	}
+	return s
+}
+
+// Of returns the scenario of another shape. A shape that has no form of rows is fused instead.
+func (s Scenario) Of(shape string) Scenario {
+	if s.Shape = shape; s.Form == Rows && s.typedOnly() {
+		s.Form = Fused
+	}
+	return s
+}
+
+func (s Scenario) typedOnly() bool {
+	shape, err := ShapeNamed(s.Shape)
+	return err == nil && shape.build == nil
 }
 
 // Chosen returns s with everything chosen by its seed but shape, strategy and bug.
@@ -109,6 +141,11 @@ func (s Scenario) Chosen() Scenario {
 	s.Tuples = 20 + r.IntN(130)
 	s.Settings = randomSettings(r)
 	s.Faults = randomFaults(r)
+	if s.Form != Rows { // of which most have steps that can fail, and more tasks
+		r := rand.New(rand.NewPCG(s.Seed, 9))
+		s.Tuples = 10 + s.Tuples/3
+		s.Faults |= []Faults{0, Outage, Poison, Outage | Poison}[r.IntN(4)]
+	}
 	switch s.Strategy {
 	case "ack":
 		s.Settings.AckWindow = []int{1, 1, 3, 20, 1000}[r.IntN(5)]
@@ -225,6 +262,15 @@ func (s *Scenario) check() error {
 	case s.Steps < 0 || s.Tuples < 0 || least < 0:
 		return fmt.Errorf("sim: a setting of %v is out of range", *s)
 	}
-	_, err := ShapeNamed(s.Shape)
-	return err
+	shape, err := ShapeNamed(s.Shape)
+	switch {
+	case err != nil:
+		return err
+	case !slices.Contains(Forms, s.Form):
+		_, err := FormNamed(s.Form)
+		return err
+	case s.Form == Rows && shape.build == nil:
+		return fmt.Errorf("sim: shape %s has no form of rows: set Form to fused, isolated or mixed", s.Shape)
+	}
+	return nil
 }

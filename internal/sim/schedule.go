@@ -222,6 +222,7 @@ func (w *World) cut() {
 		w.bury(w.alive[0])
 	}
 	w.power++
+	clear(w.recorded)
 	n := w.store.Cut(w.rand.IntN(w.scenario.Settings.SyncLag + 1))
 	w.event("cut", msgid.Alias{}, 0, fmt.Sprintf("the power fails, the log loses %d records", n))
 	w.result.Cuts++
@@ -395,7 +396,7 @@ func (w *World) complete() bool {
 // itself is stable.
 func (w *World) caughtUp(s *slot) bool {
 	st := s.current.core.Status()
-	if src, ok := s.current.core.Operator().(*source); ok && src.next < w.highest[s.task.Alias] {
+	if src := sourceOf(s.current); src != nil && src.next < w.highest[s.task.Alias] {
 		return false
 	}
 	if st.Retained > 0 || st.Replaying || st.Tentative {
@@ -412,8 +413,8 @@ func (w *World) caughtUp(s *slot) bool {
 
 // quiet is caughtUp for strategies that may lose or double what they number.
 func (w *World) quiet(s *slot) bool {
-	src, ok := s.current.core.Operator().(*source)
-	return w.net.Pending() == 0 && s.current.core.Status().Retained == 0 && (!ok || src.next >= w.highest[s.task.Alias])
+	src := sourceOf(s.current)
+	return w.net.Pending() == 0 && s.current.core.Status().Retained == 0 && (src == nil || src.next >= w.highest[s.task.Alias])
 }
 
 // waiting says what every task waits for.

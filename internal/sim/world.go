@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/channel/memchan"
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/checkpoint/memlog"
@@ -58,6 +59,10 @@ type World struct {
 	trace   trace
 	result  *Result
 	outside
+
+	// For the oracle.
+	losses [][]loss   // by task number: what it gave up
+	met    [][][]byte // by channel: dead letters as they were consumed
 }
 
 // A slot is what the world knows of a task alias, whatever its incarnation.
@@ -76,6 +81,9 @@ type outside struct {
 	highest  map[msgid.Alias]uint64 // how many roots a spout has ever emitted
 	verdicts map[msgid.ID]bool      // whether a tuple has been processed once
 	dead     map[msgid.ID]bool      // given up at least once
+	calls    int                    // that have failed for poison, in typed shapes
+	reasons  map[msgid.ID][]string  // with what the calls for a tuple have failed
+	recorded map[msgid.ID]string    // with what a tuple was given up, as the task log has it
 	arrived  map[string]int         // how often a root reached a sink, over all incarnations
 	effects  map[msgid.Alias]map[uint64]history
 }
@@ -101,12 +109,11 @@ func newWorld(s Scenario) (*World, error) {
 		result: &Result{Scenario: s},
 		outside: outside{
 			highest: map[msgid.Alias]uint64{}, verdicts: map[msgid.ID]bool{}, dead: map[msgid.ID]bool{},
+			reasons: map[msgid.ID][]string{}, recorded: map[msgid.ID]string{},
 			arrived: map[string]int{}, effects: map[msgid.Alias]map[uint64]history{},
 		},
 	}
-	w.kit = &kit{w: w, b: topology.New("sim"), logics: map[string]*logic{}, sources: map[string]func(msgid.Alias, uint64, tuple.Emitter){}}
-	shape.build(w.kit)
-	if w.plan, err = w.kit.b.BuildWith(broken(chosen.Extension, s.Bug), chosen.Described()); err != nil {
+	if err := w.build(); err != nil {
 		return nil, fmt.Errorf("sim: shape %s: %w", s.Shape, err)
 	}
 	w.trace.plan = w.plan
@@ -119,9 +126,34 @@ func newWorld(s Scenario) (*World, error) {
 		w.slots = append(w.slots, &slot{task: t})
 	}
 	w.place = make([]int, len(w.slots))
+	w.losses, w.met = make([][]loss, len(w.slots)), make([][][]byte, len(w.plan.Channels))
 	w.connect()
 	return w, nil
 }
+
+// build builds the shape.
+func (w *World) build() (err error) {
+	w.kit = &kit{w: w, b: topology.New("sim"), logics: map[string]*logic{}, sources: map[string]func(msgid.Alias, uint64, tuple.Emitter){}}
+	x, s := broken(w.strategy.Extension, w.scenario.Bug), w.strategy.Described()
+	if !w.typed() {
+		w.shape.build(w.kit)
+		w.plan, err = w.kit.b.BuildWith(x, s)
+		return err
+	}
+	k := newTyped(w)
+	w.shape.typed(k)
+	if w.plan, err = k.t.Builder().BuildWith(x, s); err != nil {
+		return err
+	}
+	if w.kit.grouped, err = k.resolve(w.plan); err != nil {
+		return err
+	}
+	k.record(w.plan)
+	return nil
+}
+
+// typed reports whether the shape is one of package stream.
+func (w *World) typed() bool { return w.scenario.Form != Rows }
 
 // connect makes a new network; what was on its way in the old one is lost.
 func (w *World) connect() {
@@ -213,7 +245,7 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 	}
 	set := w.scenario.Settings
 	cfg := task.Config{
-		Plan: w.plan, Task: s.task, Strategy: w.factory(), Settings: set.machine(), FrameSize: set.FrameSize, SmallState: set.SmallState,
+		Plan: w.plan, Task: s.task, Strategy: w.witnessed(in, w.factory()), Settings: set.machine(), FrameSize: set.FrameSize, SmallState: set.SmallState,
 		Now:  func() time.Time { return time.UnixMilli(1e12 + int64(w.now) + w.skew) },
 		Rand: w.luck.Uint64,
 		OnLost: func(d task.GivenUp) {
@@ -221,13 +253,16 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 		},
 	}
 	w.move(s.task, &cfg)
+	if w.scenario.Bug == LostForgotten {
+		forgetLost(history)
+	}
 	core, err := task.NewCore(context.Background(), cfg, history, in)
 	if err != nil {
 		return nil, err
 	}
 	in.core = core
 	if s.position != nil {
-		if src, ok := core.Operator().(*source); ok {
+		if src := sourceOf(in); src != nil {
 			if err := src.Seek(s.position); err != nil {
 				return nil, err
 			}
@@ -296,7 +331,7 @@ func (w *World) bury(in *instance) {
 			break
 		}
 	}
-	if src, ok := in.core.Operator().(*source); ok && in.scribe == nil {
+	if src := sourceOf(in); src != nil && in.scribe == nil {
 		s.position = src.Position(nil)
 	}
 }
@@ -325,6 +360,9 @@ func (w *World) ended(in *instance, err error) {
 		w.kill(in, "fenced")
 	case errors.Is(err, errPanic):
 		w.result.Crashes++
+		w.kill(in, err.Error())
+	case errors.Is(err, errOutage):
+		w.result.Outages++
 		w.kill(in, err.Error())
 	case errors.Is(err, checkpoint.ErrGone), errors.Is(err, checkpoint.ErrUnknown):
 		w.kill(in, err.Error())
@@ -401,17 +439,45 @@ func (w *World) emitted(alias msgid.Alias, n uint64) { w.highest[alias] = max(w.
 // lulls is true now and then: a spout has nothing just now.
 func (w *World) lulls() bool { return w.faulty && w.luck.IntN(20) == 0 }
 
-// poisons decides whether a tuple cannot be processed. What could be processed once can be processed again.
-func (w *World) poisons(t *topology.Task, id msgid.ID, root string) bool {
-	if !w.has(Poison) || t.Operator.Retry.Times == 0 || w.verdicts[id] {
+// poisons decides whether a step cannot process a tuple. What could be processed once can be processed again.
+func (w *World) poisons(step string, id msgid.ID, root string) bool {
+	if w.incurable(step, root) {
+		return true
+	}
+	if !w.has(Poison) || w.verdicts[id] {
 		return false
 	}
-	h := hashOf(root + t.Operator.Name)
-	if h%13 == 0 || h%7 == 0 && w.faulty && w.luck.IntN(4) > 0 {
+	if hashOf(root+step)%7 == 0 && w.faulty && w.luck.IntN(4) > 0 {
 		return true
 	}
 	w.verdicts[id] = true
 	return false
+}
+
+// incurable reports whether a step can never process a root.
+func (w *World) incurable(step, root string) bool {
+	return w.has(Poison) && hashOf(root+step)%13 == 0 && w.scenario.Bug != RetryUpstream
+}
+
+// poisoned returns the error of a call that fails for poison: in typed shapes another one for each call.
+func (w *World) poisoned(id msgid.ID) error {
+	err := errPoison
+	if w.typed() {
+		w.calls++
+		err = fmt.Errorf("%w, call %d", errPoison, w.calls)
+	}
+	w.reasons[id] = append(w.reasons[id], err.Error())
+	return err
+}
+
+var errOutage = errors.New("sim: something outside is not available")
+
+// outage returns an error now and then: a step of a typed shape cannot reach something outside.
+func (w *World) outage() error {
+	if w.faulty && w.has(Outage) && w.luck.IntN(150) == 0 {
+		return bolt.Outage(errOutage)
+	}
+	return nil
 }
 
 // panics panics now and then.
@@ -441,11 +507,15 @@ func equal(a, b history) bool {
 		return false
 	}
 	for i := range a {
-		if a[i].port != b[i].port || a[i].seq != b[i].seq {
+		if !same(a[i], b[i]) {
 			return false
 		}
 	}
 	return true
+}
+
+func same(a, b moment) bool {
+	return a.port == b.port && a.seq == b.seq && a.value == b.value && string(a.data) == string(b.data)
 }
 
 // storeFault decides what befalls an operation of the log.
