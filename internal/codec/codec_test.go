@@ -393,9 +393,6 @@ func TestBytesAreThoseOfARow(t *testing.T) {
 	if got := encode(t, c, &v); !bytes.Equal(got, k.b) {
 		t.Errorf("%x, want %x", got, k.b)
 	}
-	type nested struct {
-		M map[string]any
-	}
 	n := tuple.NewRow(must(tuple.NewFields("value")), &k)
 	if err := n.Begin().Any(map[string]any{"Name": "x", "Price": 1.5, "Tags": []string{"a"}, "Data": "d", "Next": map[string]int{"X": 1, "Y": -2}}).Emit(); err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ type (
 	tree   struct{ Children []tree }
 	ping   struct{ Pong *pong }
 	pong   struct{ Ping map[string]ping }
-	hidden struct{ a, B int }
+	hidden struct{ a, B int } // a is there to be refused
 	named  struct {
 		time.Time
 		Zone string
@@ -40,6 +40,8 @@ type (
 		X int `askback:"x2"`
 	}
 )
+
+var _ = hidden{}.a
 
 // refused returns the problems that Of finds with T.
 func refused[T any](t *testing.T) []Problem {
@@ -115,6 +117,7 @@ func TestOfListsAllProblems(t *testing.T) {
 		Meta any
 		c    chan int
 	}
+	_ = part{}.c // it is there to be refused
 	type order struct {
 		Parts []part
 		Done  func()

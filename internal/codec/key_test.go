@@ -158,6 +158,7 @@ func TestKeyOfRefuses(t *testing.T) {
 		r    io.Reader
 		Fine string
 	}
+	_ = part{}.r // it is there to be refused
 	_, err := KeyOf[part]()
 	want := `codec: codec.part cannot be a key:
 	part.List is of type []int: use an array, a string or []byte
