@@ -67,13 +67,7 @@ func Process[P, Out any](name string, new func() P, inputs ...Input[P, Out]) Str
 	if len(n.ports) == 0 {
 		t.reject(name, "reads no stream: give it an input, such as On")
 	}
-	for _, p := range n.ports {
-		for _, e := range p.edges {
-			if e.from.node.t != t {
-				t.reject(name, "reads step %q of another topology", e.from.node.name)
-			}
-		}
-	}
+	n.checkPorts()
 	if new == nil {
 		t.reject(name, "the function that makes its processors is nil")
 		return s
@@ -157,7 +151,6 @@ func OnKeyed[P, K, T, Out any](in Keyed[K, T], f func(p P, c *Context, v T, out 
 
 func inputOf[P, T, Out any](t *Topology, p port, f func(P, *Context, T, func(Out)) error) Input[P, Out] {
 	return Input[P, Out]{t: t, port: p, take: func(x *instance, c *Context, p P, next func(Out)) any {
-		summary := summaryOf[T](c.node)
 		return func(v T) {
 			if x.err != nil {
 				return
@@ -217,7 +210,7 @@ func (t Tag[T]) Emit(c *Context, v T) {
 		to(v)
 		return
 	}
-	c.x.fail(c.node, errUnread{t.tagging.name, c.node.name}, summaryOf[T](c.node)(v))
+	c.x.fail(c.node, errUnread{t.tagging.name, c.node.name}, summary(v))
 }
 
 // side returns the function that takes the values of a side output; nil if nobody reads it.

@@ -22,7 +22,6 @@ func To[T any](in Stream[T], name string, to Sink[T]) *SinkStep[T] {
 	n.make = func(x *instance) []any {
 		w := to.New()
 		x.part(n).writer = w
-		summary := summaryOf[T](n)
 		return []any{func(v T) {
 			if x.err != nil {
 				return

@@ -39,7 +39,6 @@ func TryMap[T, U any](in Stream[T], name string, f func(ctx context.Context, v T
 	s, out := outputOf[U](n)
 	n.make = func(x *instance) []any {
 		next := x.push(out).(func(U))
-		summary := summaryOf[T](n)
 		return []any{func(v T) {
 			if x.err != nil {
 				return
@@ -89,7 +88,6 @@ func TryFlatMap[T, U any](in Stream[T], name string, f func(ctx context.Context,
 	s, out := outputOf[U](n)
 	n.make = func(x *instance) []any {
 		next := x.push(out).(func(U))
-		summary := summaryOf[T](n)
 		return []any{func(v T) {
 			if x.err != nil {
 				return

@@ -117,15 +117,20 @@ func (t *Topology) add(name string, k kind, ports ...port) *node {
 	case slices.ContainsFunc(t.nodes, func(other *node) bool { return other.name == name }):
 		t.reject(name, "is declared twice: give each step a name of its own")
 	}
-	for _, p := range ports {
+	n.checkPorts()
+	t.nodes = append(t.nodes, n)
+	return n
+}
+
+// checkPorts rejects the step if it reads steps of another topology.
+func (n *node) checkPorts() {
+	for _, p := range n.ports {
 		for _, e := range p.edges {
-			if e.from.node.t != t {
-				t.reject(name, "reads step %q of topology %q: a topology cannot read another one's steps", e.from.node.name, e.from.node.t.name)
+			if from := e.from.node; from.t != n.t {
+				n.t.reject(n.name, "reads step %q of topology %q: a topology cannot read another one's steps", from.name, from.t.name)
 			}
 		}
 	}
-	t.nodes = append(t.nodes, n)
-	return n
 }
 
 // policy returns what happens to a value that the step cannot process.

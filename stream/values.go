@@ -151,14 +151,12 @@ func take[T any](f *tuple.Fields, push any) (func(tuple.Tuple) error, error) {
 	}, nil
 }
 
-// summaryOf returns what renders a value for an error of a step. It is called for a value that failed, and may be slow.
-func summaryOf[T any](*node) func(T) string {
-	return func(v T) string {
-		if t, err := encoded(v); err == nil {
-			return t.Summary(maxSummary)
-		}
-		return fmt.Sprintf("%.*v", maxSummary, v)
+// summary renders a value for an error of a step. It is called for a value that failed, and may be slow.
+func summary[T any](v T) string {
+	if t, err := encoded(v); err == nil {
+		return t.Summary(maxSummary)
 	}
+	return fmt.Sprintf("%.*v", maxSummary, v)
 }
 
 // maxSummary bounds the text of a value in an error, in bytes.
