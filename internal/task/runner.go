@@ -125,9 +125,9 @@ func (r *runner) run(ctx context.Context) error {
 			}
 			continue
 		}
-		c.Idle()
+		more := c.Idle()
 		r.publish(r)
-		if c.capture != nil && !c.capture.encoded {
+		if more {
 			continue
 		}
 		if wake := c.Wake(); wake != 0 {

@@ -23,8 +23,9 @@ type capture struct {
 	encoded bool
 	keyed   []byte // once encoded
 	due     bool   // the machine has said Store
-	held    bool   // and that a sink is to wait for Commit
 	last    bool   // nothing of a spout's tuples is pending, and nothing follows
+
+	tentative bool // a sink is to wait for Commit
 }
 
 const (
@@ -32,9 +33,9 @@ const (
 	maxChain    = 64   // increments until a full snapshot is due in any case
 )
 
-// beginCapture freezes the task as it is now.
-func (c *Core) beginCapture(full bool) {
-	c.emit.sealAll(c)
+// freeze begins a snapshot of the task as it is now.
+func (c *Core) freeze(full bool) {
+	c.seal(0)
 	full = full || c.chain == 0 || c.chain >= maxChain || c.store.Size() < c.cfg.SmallState || c.store.WantFull()
 	if full {
 		c.chain = 0
@@ -46,11 +47,11 @@ func (c *Core) beginCapture(full bool) {
 	}
 	c.store.Begin(full)
 	c.capture = &capture{full: full, own: own, last: c.trees != nil && c.trees.pending != nil && c.trees.pending.empty}
-	c.step(recovery.Event{Kind: recovery.Frozen})
+	c.events = append(c.events, recovery.Event{Kind: recovery.Frozen})
 }
 
-// captureSome encodes some of the frozen state. It reports whether there was any.
-func (c *Core) captureSome() bool {
+// encodeSome encodes some of the frozen state. It reports whether there was any.
+func (c *Core) encodeSome() bool {
 	s := c.capture
 	if s == nil || s.encoded {
 		return false
@@ -82,6 +83,15 @@ func (c *Core) storeCapture() {
 	s.own, s.keyed, s.due = nil, nil, false
 }
 
+// commit has a sink make visible what its last stored snapshot closed.
+func (c *Core) commit() {
+	if s, ok := c.bolt.(bolt.Committer); ok {
+		if err := s.Commit(); err != nil {
+			c.fail(fmt.Errorf("commit %v: %w", c.cfg.Task.Alias, err))
+		}
+	}
+}
+
 const coreVersion = 2
 
 // encode returns what the core itself adds to a snapshot: counts, routing cursors, and the operator's position or state.
@@ -90,7 +100,7 @@ func (c *Core) encode() ([]byte, error) {
 	b = binary.AppendUvarint(b, c.lost.Dead)
 	b = binary.AppendUvarint(b, c.lost.Dropped)
 	var state []byte
-	for _, s := range c.emit.streams {
+	for _, s := range c.outputs.streams {
 		for i := range s.routes {
 			state = s.routes[i].router.AppendState(state[:0])
 			b = binary.AppendUvarint(b, uint64(len(state)))
@@ -138,8 +148,8 @@ func (c *Core) restore(h *checkpoint.History) error {
 		return err
 	}
 	c.machine = m
-	c.emit = newEmission(c, h.Incarnation, m.Status().Outputs)
-	c.emit.connect(c.cfg.Task)
+	c.outputs = newOutputs(&c.cfg, h.Incarnation, m.Status().Outputs)
+	c.outputs.settle = c.settle
 	if err := c.makeOperator(); err != nil {
 		return err
 	}
@@ -159,8 +169,8 @@ func (c *Core) restore(h *checkpoint.History) error {
 		}
 	}
 	if c.trees = newTrees(c); c.trees != nil {
-		c.emit.trees = c.trees
-		c.emit.most -= tuple.RootSize
+		c.outputs.trees = c.trees
+		c.outputs.most -= tuple.RootSize
 		if p := c.trees.pending; p != nil {
 			p.position = c.spout.Position(nil)
 		}
@@ -170,6 +180,9 @@ func (c *Core) restore(h *checkpoint.History) error {
 
 func (c *Core) makeOperator() error {
 	op := c.cfg.Task.Operator
+	if op.Tick > 0 {
+		c.tickEvery = max(1, recovery.Tick(op.Tick.Milliseconds()))
+	}
 	if op.Spout != nil {
 		c.spout = op.Spout.New()
 		if s, ok := c.spout.(spout.Opener); ok {
@@ -182,7 +195,7 @@ func (c *Core) makeOperator() error {
 		return fmt.Errorf("task: the factory of operator %q returned nil", op.Name)
 	}
 	if b, ok := c.bolt.(System); ok && op.System {
-		c.system = b.Join(c.cfg.Plan, c.cfg.Settings.Defaulted())
+		c.tickEvery = b.Join(c.cfg.Plan, c.cfg.Settings.Defaulted())
 	}
 	if b, ok := c.bolt.(bolt.Preparer); ok {
 		return b.Prepare(taskContext{c})
@@ -196,7 +209,7 @@ func (c *Core) decode(b []byte) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range c.emit.streams {
+	for _, s := range c.outputs.streams {
 		for i := range s.routes {
 			state, rest, ok := cutPart(b)
 			if !ok {

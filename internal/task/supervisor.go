@@ -284,7 +284,7 @@ func (s *Supervisor) incarnate(ctx context.Context) (caughtUp bool, err error) {
 	if err = r.start(ctx, s.opt.Transport, writer); err == nil {
 		err = guard(alias, func() error { return r.run(calls) })
 		if panicked, ok := err.(*bolt.PanicError); ok {
-			err = r.core.panicked(panicked)
+			err = r.core.Panicked(panicked)
 		}
 	}
 	r.stop()

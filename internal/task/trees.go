@@ -36,11 +36,11 @@ func newTrees(c *Core) *trees {
 	if !ok || t.Operator.Stream(recovery.TreeStream) == nil {
 		return nil
 	}
-	x := &trees{report: c.emit.on(recovery.TreeStream)}
+	x := &trees{report: c.outputs.on(recovery.TreeStream)}
 	if t.Operator.Spout != nil {
 		most, timeout := tracker.Tracking()
 		x.pending = newPending(most, c.cfg.Settings.Defaulted().HardBound, timeout, recovery.RootBase(t.Number, c.incarnation))
-		for _, s := range c.emit.streams {
+		for _, s := range c.outputs.streams {
 			if s != x.report {
 				s.pending = x.pending
 			}
@@ -59,7 +59,7 @@ func (t *trees) turn(c *Core, root uint64) {
 	if t.edges != 0 {
 		t.tell(t.root, t.edges)
 		t.edges = 0
-		c.emit.next(c) // it stays, whatever becomes of the next call
+		c.called() // it stays, whatever becomes of the next call
 	}
 	t.root = root
 }
@@ -79,12 +79,12 @@ func (t *trees) processed(seq msgid.Seq) {
 
 // anchor makes room for an item in the open frame of a channel and writes which root it comes of, if the items before
 // it come of another. The item is an edge of the root.
-func (t *trees) anchor(e *emission, o *outlet, size int) {
+func (t *trees) anchor(e *outputs, o *outputChannel, size int) {
 	if o.root != t.root {
 		size += tuple.RootSize
 	}
 	if !o.builder.Fits(size) {
-		e.seal(o)
+		e.sealChannel(o)
 	}
 	if o.root != t.root {
 		o.root = t.root
@@ -96,7 +96,7 @@ func (t *trees) anchor(e *emission, o *outlet, size int) {
 	}
 	t.call ^= recovery.Edge(o.salt, o.builder.Next())
 	if t.pending != nil {
-		t.pending.went(int(o.port))
+		t.pending.went(int(o.number))
 	}
 }
 
@@ -114,14 +114,14 @@ func (t *trees) again(c *Core) (any bool) {
 		if s, ok := c.spout.(spout.Acker); ok {
 			s.Fail(x.nth)
 		}
-		c.emit.birth = x.birth
+		c.outputs.birth = x.birth
 		t.root = p.begin()
 		for _, port := range x.ports {
-			c.emit.put(&c.emit.outlets[port], x.item)
+			c.outputs.put(&c.outputs.channels[port], x.item)
 		}
 		p.keep(x, c.now)
 		t.sent()
-		c.emit.stamp++
+		c.called()
 	}
 	return any
 }
@@ -133,8 +133,8 @@ func (t *trees) sent() {
 	t.tell(root, edges)
 }
 
-// runTrees is one poll of a spout whose tuples are followed: what must be emitted again comes first.
-func (c *Core) runTrees() (busy bool) {
+// pollFollowed is one poll of a spout whose tuples are followed: what must be emitted again comes first.
+func (c *Core) pollFollowed() (busy bool) {
 	p := c.trees.pending
 	switch {
 	case c.trees.again(c):
@@ -145,7 +145,6 @@ func (c *Core) runTrees() (busy bool) {
 		c.consumed()
 		return false
 	case p.safe:
-		c.work = recovery.Action{}
 		c.end()
 		return true
 	}
@@ -164,13 +163,13 @@ func (t *trees) ended(c *Core) bool {
 	if p.open == 0 && !p.empty {
 		p.empty = true
 		p.polled(0, c.spout.Position(nil))
-		c.step(recovery.Event{Kind: recovery.EndOfInput, Input: recovery.NoInput})
+		c.handle(recovery.Event{Kind: recovery.EndOfInput, Input: recovery.NoInput})
 	}
 	return p.safe
 }
 
-// runAnswers takes a frame of the ledger's answers to a spout.
-func (c *Core) runAnswers() {
+// takeAnswers takes a frame of the ledger's answers to a spout.
+func (c *Core) takeAnswers() {
 	acker, tell := c.spout.(spout.Acker)
 	for {
 		item, err := c.cursor.Next()
@@ -182,7 +181,7 @@ func (c *Core) runAnswers() {
 			c.consumed()
 			return
 		case item == tuple.End:
-			c.step(recovery.Event{Kind: recovery.EndOfInput, Input: c.work.Input})
+			c.handle(recovery.Event{Kind: recovery.EndOfInput, Input: c.work.Input})
 		case item == tuple.Data && c.trees != nil:
 			if nth, ok := c.trees.pending.complete(c.cursor.Tuple().Uint(0)); ok && tell {
 				acker.Ack(nth)
