@@ -27,15 +27,7 @@ type Log struct {
 	sync   syncMarks
 }
 
-var (
-	_ checkpoint.Log      = (*Log)(nil)
-	_ checkpoint.Syncer   = (*Log)(nil)
-	_ checkpoint.Limiter  = (*Log)(nil)
-	_ checkpoint.Tailer   = (*Log)(nil)
-	_ checkpoint.Ranger   = (*Log)(nil)
-	_ checkpoint.Epocher  = (*Log)(nil)
-	_ checkpoint.Reopener = (*Log)(nil)
-)
+var _ checkpoint.Log = (*Log)(nil)
 
 // Open returns the log of a topology. It makes the stream if it does not exist (but see Options.Attach), and otherwise
 // checks that the stream can serve as a log: see ConfigError.
@@ -61,7 +53,7 @@ const expectHeader = "Nats-Expected-Last-Subject-Sequence"
 // headroom is what the header takes of the server's max_payload, generously.
 const headroom = 256
 
-// MaxEntry implements checkpoint.Limiter: the server's max_payload, less the header.
+// MaxEntry implements checkpoint.Log: the server's max_payload, less the header.
 func (l *Log) MaxEntry() int { return max(int(l.nc.MaxPayload())-headroom, 0) }
 
 // Append implements checkpoint.Log. It is one request and its reply.
