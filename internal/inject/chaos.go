@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
 )
@@ -120,8 +120,8 @@ func (c *Chaos) kill(run Run) bool {
 	plan := run.Plan()
 	for n, i := range run.Tasks() {
 		// A restored spout must first emit again the tuples that its targets have: it must not be held meanwhile.
-		starved = starved || i.State == task.Restoring && plan.Tasks[n].Operator.Spout != nil
-		ready = ready && (i.State == task.Running || i.State == task.Finishing || i.State == task.Complete)
+		starved = starved || i.State == executor.Restoring && plan.Tasks[n].Operator.Spout != nil
+		ready = ready && (i.State == executor.Running || i.State == executor.Finishing || i.State == executor.Complete)
 		starved = starved || i.Starved != ""
 	}
 	c.mu.Lock()

@@ -26,7 +26,7 @@ type instance struct {
 	began    uint64 // ms of the world's time
 	ticked   uint64
 
-	scribe  *task.Scribe // nil without a log
+	writer  *task.LogWriter // nil without a log
 	answers []task.Answer
 	era     int
 	writing bool // a record is being written, and waits for the log
@@ -48,7 +48,7 @@ func (in *instance) Send(kind channel.Kind, to msgid.Alias, payload []byte) {
 // Append implements task.Env.
 func (in *instance) Append(record []byte) {
 	in.w.log(line{what: "append", who: in.task.Alias, inc: in.inc, a: uint64(len(record))})
-	in.scribe.Append(in.era, record)
+	in.writer.Append(in.era, record)
 }
 
 // Store implements task.Env.
@@ -62,7 +62,7 @@ func (in *instance) Store(parts [][]byte, full bool) {
 		note = "full"
 	}
 	in.w.log(line{what: "store", who: in.task.Alias, inc: in.inc, a: uint64(size), note: note})
-	in.scribe.Store(in.era, parts, full)
+	in.writer.Store(in.era, parts, full)
 }
 
 // receive takes a message from the network.
@@ -94,13 +94,13 @@ func (in *instance) turn() (busy bool) {
 
 // canWrite reports whether there is something to write to the log.
 func (in *instance) canWrite() bool {
-	return in.scribe != nil && !in.writing && !in.paused && !in.dead && in.scribe.Busy()
+	return in.writer != nil && !in.writing && !in.paused && !in.dead && in.writer.Busy()
 }
 
 // write has one record written.
 func (in *instance) write() {
 	in.writing = true
-	a, err := in.scribe.Step(in.context())
+	a, err := in.writer.Step(in.context())
 	in.writing = false
 	switch {
 	case in.dead:
@@ -127,7 +127,7 @@ func (in *instance) answer() {
 			in.era = a.Era
 			in.core.StoreLost()
 		case a.Era != in.era:
-		case a.Kind == task.OrderAppended:
+		case a.Kind == task.RecordAppended:
 			in.core.Appended()
 		case a.Kind == task.SnapshotStored:
 			in.core.Stored()

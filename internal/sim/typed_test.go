@@ -23,10 +23,6 @@ func TestTypedBugs(t *testing.T) {
 		{LostForgotten, 20, where("drops", Fused, Poison|Crash)},
 		{LostForgotten, 20, where("dead_letters", Rows, Poison|Crash)},
 		{ReasonReplayed, 30, where("dead_steps", Fused, Poison|Crash)},
-		{SpoutGoesOn, 100, func(s *Scenario) {
-			where("source_steps", Fused, Outage)(s)
-			s.Settings.FrameSize, s.Tuples = 30, 150 // what is emitted after the error must be on its way
-		}},
 		{StateApart, 20, where("endless", Fused, Crash)},
 		{PartsSwapped, 20, where("chained_state", Fused, Crash)},
 		{RetryUpstream, 20, where("retried", Fused, Poison)},

@@ -234,7 +234,7 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 		if err != nil {
 			return nil, err
 		}
-		history, in.scribe = h, task.NewScribe(writer)
+		history, in.writer = h, task.NewLogWriter(writer)
 	}
 	in.inc, s.last = history.Incarnation, history.Incarnation
 	w.event("open", s.task.Alias, in.inc, fmt.Sprintf("chain %d orders %d damaged %d", len(history.Chain), len(history.Determinants), history.Damaged))
@@ -331,7 +331,7 @@ func (w *World) bury(in *instance) {
 			break
 		}
 	}
-	if src := sourceOf(in); src != nil && in.scribe == nil {
+	if src := sourceOf(in); src != nil && in.writer == nil {
 		s.position = src.Position(nil)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/askback/askback/internal/channel"
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/recovery/acker/tracking"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/state"
@@ -66,9 +67,9 @@ type Core struct {
 	hurried   bool          // the spout was told to hurry
 	unhurried bool          // it need not, any more
 
-	trees   *trees   // nil unless the strategy follows tuples
-	capture *capture // the snapshot under way
-	chain   int      // snapshots since the last full one, that one included
+	tracker *tracking.Tracker // nil unless the strategy follows tuples
+	capture *capture          // the snapshot under way
+	chain   int               // snapshots since the last full one, that one included
 
 	counters Counters
 	lost     Lost
@@ -91,15 +92,23 @@ type Counters struct {
 	Replayed uint64 // tuples that a spout emitted again, since they were not processed in time
 }
 
+// Add adds the counts of another incarnation.
+func (c *Counters) Add(d Counters) {
+	c.Damaged += d.Damaged
+	c.Foreign += d.Foreign
+	c.Retries += d.Retries
+	c.Replayed += d.Replayed
+}
+
 // NewCore makes the task's operator and brings it to where its history ends. If it cannot, it closes the operator. Start
 // begins its work. The operator's calls get ctx, which the caller ends when the incarnation is stopped or superseded.
 func NewCore(ctx context.Context, cfg Config, history *checkpoint.History, env Env) (*Core, error) {
 	cfg.applyDefaults()
-	c := &Core{cfg: cfg, ctx: ctx, env: env, lost: cfg.lost, store: state.NewStore()}
+	c := &Core{cfg: cfg, ctx: ctx, env: env, lost: cfg.Lost, store: state.NewStore()}
 	restored := false
 	defer func() {
 		if !restored { // the operator may have panicked, and may again
-			_ = guard(cfg.Task.Alias, c.Close)
+			_ = Guard(cfg.Task.Alias, c.Close)
 		}
 	}()
 	if err := c.restore(history); err != nil {
@@ -181,9 +190,6 @@ func (c *Core) Stored() {
 	}
 	tentative := c.capture.tentative
 	c.chain++
-	if c.capture.last {
-		c.trees.pending.safe = true
-	}
 	c.capture = nil
 	if !tentative {
 		c.commit()
@@ -231,11 +237,6 @@ func (c *Core) Wake() recovery.Tick {
 		sooner(c.retry.at)
 	}
 	sooner(c.pollAt)
-	if c.trees != nil && c.trees.pending != nil {
-		if at := c.trees.pending.dueAt(); at != 0 {
-			sooner(max(c.now+1, at))
-		}
-	}
 	if c.tickEvery > 0 && !c.machine.Status().Finished {
 		sooner(max(c.now+1, c.dueAt))
 	}
@@ -250,13 +251,7 @@ func (c *Core) Err() error { return c.err }
 func (c *Core) Done() bool { return c.done }
 
 // Status returns the machine's account of itself, valid until the next call.
-func (c *Core) Status() *recovery.Status {
-	s := c.machine.Status()
-	if c.trees != nil && c.trees.pending != nil {
-		s.Retained += c.trees.pending.bytes
-	}
-	return s
-}
+func (c *Core) Status() *recovery.Status { return c.machine.Status() }
 
 // Counters returns the counts of this incarnation.
 func (c *Core) Counters() Counters { return c.counters }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 
 	"go.uber.org/zap"
@@ -65,6 +66,16 @@ func (c *Core) tupleError(t tuple.Tuple, err error) *bolt.TupleError {
 	return e
 }
 
+// Guard calls f, and returns a panic of it as a *bolt.PanicError.
+func Guard(alias msgid.Alias, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &bolt.PanicError{Alias: alias, Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return f()
+}
+
 // Panicked names the tuple in the error of a panic, if Execute was running.
 func (c *Core) Panicked(p *bolt.PanicError) error {
 	if c.work.Kind != recovery.Deliver || c.bolt == nil {
@@ -103,8 +114,8 @@ func (c *Core) giveUp(t tuple.Tuple, reason string, err error) {
 		c.lost.Dropped++
 	}
 	c.determinants.done()
-	if c.trees != nil {
-		c.trees.processed(id.Seq) // to emit it again would not help
+	if c.tracker != nil {
+		c.tracker.Executed(id.Seq)
 	}
 	if n := c.lost.Dead + c.lost.Dropped; n <= 10 || n&(n-1) == 0 { // a log line for each of a million helps nobody
 		c.cfg.Log.Warn("tuple given up", zap.String("id", id.String()), zap.Uint64("given up so far", n), zap.Error(err))

@@ -5,6 +5,7 @@ import (
 
 	"github.com/askback/askback/internal/channel"
 	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/recovery/acker/tracking"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
@@ -31,8 +32,8 @@ type outputs struct {
 
 	settle func(*topology.Router) // gives a router that asks for it the targets that are local
 
-	trees   *trees // nil unless the strategy follows tuples
-	scratch []byte // for roots
+	tracker *tracking.Tracker // nil unless the strategy follows tuples
+	scratch []byte            // for roots
 }
 
 // A stream is the emitter of one stream, and the sink of its rows.
@@ -41,8 +42,7 @@ type stream struct {
 	name   string
 	row    *tuple.Row
 	routes []route
-	// pending is set for the streams of a spout whose tuples are followed.
-	pending *pending
+	roots  bool // its tuples are roots of trees, which the tracker follows
 }
 
 type route struct {
@@ -62,7 +62,7 @@ type outputChannel struct {
 	mark     channel.Place
 
 	// Of trees: which root the last items of the open frame come of, now and at the mark.
-	system   bool // it is the strategy's own: nothing on it belongs to a tree
+	followed bool
 	root     uint64
 	markRoot uint64
 	salt     uint64 // of its edges
@@ -83,8 +83,6 @@ func newOutputs(cfg *Config, inc msgid.Incarnation, at []recovery.Position) *out
 	for i, ch := range t.Out {
 		o.channels[i] = outputChannel{
 			number:  recovery.Output(i),
-			system:  ch.Source.Operator.System || ch.Target.Operator.System,
-			salt:    recovery.EdgeSalt(ch.Number, inc),
 			builder: channel.NewBuilder(cfg.Plan.Version, ch.Number, inc, at[i].Seq+1, at[i].Sum, cfg.FrameSize),
 		}
 	}
@@ -103,6 +101,19 @@ func newOutputs(cfg *Config, inc msgid.Incarnation, at []recovery.Position) *out
 	}
 	o.main = o.on("")
 	return o
+}
+
+// follow has the tracker follow what a task emits, but for what it emits for the strategy itself.
+func (o *outputs) follow(t *topology.Task, inc msgid.Incarnation, tracker *tracking.Tracker) {
+	o.tracker = tracker
+	o.most -= tuple.RootSize
+	for i, ch := range t.Out {
+		o.channels[i].followed = !ch.Source.Operator.System && !ch.Target.Operator.System
+		o.channels[i].salt = tracking.EdgeSalt(ch.Number, inc)
+	}
+	for _, s := range o.streams {
+		s.roots = t.Operator.Spout != nil && s.name != tracking.Stream
+	}
 }
 
 // on returns the emitter of a stream; for a stream that is not declared, one that fails and says so.
@@ -140,8 +151,8 @@ func (s *stream) Take(r *tuple.Row) error {
 	if len(item) > o.most {
 		return o.refuse(s.tooLarge(len(item)))
 	}
-	if s.pending != nil { // it is the root of a tree
-		o.trees.root = s.pending.begin()
+	if s.roots {
+		o.tracker.Begin()
 	}
 	for i := range s.routes {
 		rt := &s.routes[i]
@@ -166,9 +177,8 @@ func (s *stream) Take(r *tuple.Row) error {
 			o.put(rt.outs[k], item)
 		}
 	}
-	if s.pending != nil {
-		s.pending.add(item, o.birth, o.now)
-		o.trees.sent()
+	if s.roots {
+		o.tracker.Emitted(item, o.birth, o.now)
 	}
 	return nil
 }
@@ -185,8 +195,8 @@ func (o *outputs) put(ch *outputChannel, item []byte) {
 		ch.mark = ch.builder.Mark()
 		ch.markRoot = ch.root
 	}
-	if o.trees != nil && !ch.system {
-		o.trees.anchor(o, ch, len(item))
+	if ch.followed {
+		o.anchor(ch, len(item))
 	} else if !ch.builder.Fits(len(item)) {
 		o.sealChannel(ch)
 	}
@@ -196,6 +206,26 @@ func (o *outputs) put(ch *outputChannel, item []byte) {
 		ch.openedAt = o.now
 		ch.builder.SetBirth(o.birth)
 		o.open = append(o.open, ch)
+	}
+}
+
+// anchor makes room for an item in the open frame of a channel, and writes which root it comes of, unless the items
+// before it come of the same.
+func (o *outputs) anchor(ch *outputChannel, size int) {
+	root := o.tracker.Root()
+	if ch.root != root {
+		size += tuple.RootSize
+	}
+	if !ch.builder.Fits(size) {
+		o.sealChannel(ch)
+	}
+	if ch.root != root {
+		ch.root = root
+		o.scratch = tuple.AppendRoot(o.scratch[:0], root)
+		ch.builder.Append(o.scratch)
+	}
+	if root != 0 {
+		o.tracker.Anchored(ch.number, ch.salt, ch.builder.Next())
 	}
 }
 
@@ -241,8 +271,8 @@ func (o *outputs) rollback() {
 	}
 	o.taken()
 	o.err = nil
-	if o.trees != nil {
-		o.trees.call = 0
+	if o.tracker != nil {
+		o.tracker.TakenBack()
 	}
 	o.call++
 }

@@ -39,7 +39,7 @@ func (c *Core) Work() (busy bool) {
 			c.openFrame()
 		}
 		c.executeFrame()
-	case c.work.Kind == recovery.Poll && c.trees != nil:
+	case c.work.Kind == recovery.Poll && c.tracker != nil:
 		return c.pollFollowed() || busy
 	case c.work.Kind == recovery.Poll:
 		return c.poll() || busy
@@ -74,8 +74,8 @@ const quietPoll = 10
 func (c *Core) openFrame() {
 	ch, f := c.cfg.Task.In[c.work.Input], &c.work.Frame
 	c.cursor.Reset(f.Payload(), tuple.Origin{Channel: &ch.ID, First: f.First, Fields: ch.Edge.Stream.Fields})
-	if c.trees != nil {
-		c.trees.begin(ch.Number, f.Incarnation)
+	if c.tracker != nil {
+		c.tracker.Deliver(ch.Number, f.Incarnation)
 	}
 	c.outputs.birth = f.Birth
 }
@@ -99,8 +99,8 @@ func (c *Core) executeFrame() {
 			case item == tuple.End:
 				c.handle(recovery.Event{Kind: recovery.EndOfInput, Input: c.work.Input})
 				continue
-			case item == tuple.Root && c.trees != nil:
-				c.trees.turn(c, cur.Root())
+			case item == tuple.Root && c.tracker != nil:
+				c.turn(cur.Root())
 				continue
 			case item != tuple.Data:
 				continue
@@ -126,16 +126,16 @@ func (c *Core) executeFrame() {
 		}
 		c.retry.tries = 0
 		c.determinants.done()
-		if c.trees != nil {
-			c.trees.processed(cur.Seq())
+		if c.tracker != nil {
+			c.tracker.Executed(cur.Seq())
 		}
 		c.called()
 	}
 }
 
 func (c *Core) frameDone() {
-	if c.trees != nil {
-		c.trees.turn(c, 0)
+	if c.tracker != nil {
+		c.turn(0)
 	}
 	if c.cfg.OnLatency != nil && c.cfg.Task.Sink() && c.work.Frame.Birth != 0 {
 		c.cfg.OnLatency(time.Duration(c.cfg.Now().UnixNano() - c.work.Frame.Birth))
@@ -154,12 +154,12 @@ func (c *Core) poll() bool {
 		err := c.spout.Next(c.ctx, c.outputs.main)
 		switch {
 		case errors.Is(err, io.EOF):
-			if c.trees != nil {
-				c.trees.pending.ended = true
+			if c.tracker != nil {
+				c.tracker.Pending().InputEnded()
 				c.consumed()
-				return true
+			} else {
+				c.end()
 			}
-			c.end()
 			return true
 		case errors.Is(err, spout.ErrIdle):
 			c.pollAt = c.now + 1

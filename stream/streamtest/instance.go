@@ -39,7 +39,7 @@ type instance struct {
 	told     uint64 // ms since then that the core knows of
 	dead     bool
 
-	scribe  *task.Scribe
+	writer  *task.LogWriter
 	answers []task.Answer
 	era     int
 
@@ -79,7 +79,7 @@ func (in *instance) restore() error {
 	if err != nil {
 		return err
 	}
-	in.scribe, s.last = task.NewScribe(writer), history.Incarnation
+	in.writer, s.last = task.NewLogWriter(writer), history.Incarnation
 	var ctx context.Context
 	ctx, in.cancel = context.WithCancel(context.Background())
 	cfg := task.Config{
@@ -174,17 +174,22 @@ func (in *instance) tick() bool {
 	in.ticks = true
 	in.h.ms++
 	in.told = in.h.ms - in.began
-	in.do(func() { in.core.Tick(recovery.Tick(in.told)) })
+	in.do(func() {
+		in.core.Tick(recovery.Tick(in.told))
+		if in.core.Err() == nil {
+			in.core.Work()
+		}
+	})
 	in.ticks = false
 	return in.ticked.After(before)
 }
 
 // write has one record written to the log.
 func (in *instance) write() bool {
-	if !in.scribe.Busy() {
+	if !in.writer.Busy() {
 		return false
 	}
-	a, err := in.scribe.Step(context.Background())
+	a, err := in.writer.Step(context.Background())
 	switch {
 	case err != nil:
 		in.h.failed(in.slot, err)
@@ -210,7 +215,7 @@ func (in *instance) answer() bool {
 			in.era = a.Era
 			in.core.StoreLost()
 		case a.Era != in.era:
-		case a.Kind == task.OrderAppended:
+		case a.Kind == task.RecordAppended:
 			in.core.Appended()
 		case a.Kind == task.SnapshotStored:
 			in.core.Stored()
@@ -220,7 +225,7 @@ func (in *instance) answer() bool {
 }
 
 // quiet reports whether the task has nothing to process, nothing to write and no answer to take.
-func (in *instance) quiet() bool { return !in.works && !in.scribe.Busy() && len(in.answers) == 0 }
+func (in *instance) quiet() bool { return !in.works && !in.writer.Busy() && len(in.answers) == 0 }
 
 // Send implements task.Env.
 func (in *instance) Send(kind channel.Kind, to msgid.Alias, payload []byte) {
@@ -228,10 +233,10 @@ func (in *instance) Send(kind channel.Kind, to msgid.Alias, payload []byte) {
 }
 
 // Append implements task.Env.
-func (in *instance) Append(record []byte) { in.scribe.Append(in.era, record) }
+func (in *instance) Append(record []byte) { in.writer.Append(in.era, record) }
 
 // Store implements task.Env.
-func (in *instance) Store(parts [][]byte, full bool) { in.scribe.Store(in.era, parts, full) }
+func (in *instance) Store(parts [][]byte, full bool) { in.writer.Store(in.era, parts, full) }
 
 // do runs a part of the core, and notes how it ended.
 func (in *instance) do(f func()) {

@@ -5,7 +5,7 @@
 //
 //   - A Launch is what the supervisor hands over at the start: who the worker is, how it reaches NATS, what the
 //     topology is, and the first Order.
-//   - A member is one task that the worker runs, with its task.Supervisor.
+//   - A member is one task that the worker runs, with its executor.Executor.
 //   - The line is the connection for what is not tuples: orders and requests in, heartbeats and events out. It is its own, so
 //     that heartbeats are on time whatever the tasks do.
 //

@@ -5,6 +5,7 @@ import (
 
 	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/internal/recovery/acker"
+	"github.com/askback/askback/internal/recovery/acker/tracking"
 	"github.com/askback/askback/internal/recovery/none"
 	"github.com/askback/askback/internal/recovery/recoverytest"
 )
@@ -72,7 +73,7 @@ func TestSpoutStoresItsPosition(t *testing.T) {
 	if wake := x.m.Status().Wake; tick(202) || wake != 301 {
 		t.Errorf("a snapshot too early, or the machine wants to be woken at %d for it", wake)
 	}
-	x.asks(recovery.Event{Kind: recovery.EndOfInput, Input: recovery.NoInput}, 0)
+	x.m.(tracking.Machine).Tracker().Pending().InputEnded()
 	if !x.asks(recovery.Event{Kind: recovery.Idle}, recovery.Freeze) {
 		t.Error("no last snapshot")
 	}

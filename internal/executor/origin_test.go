@@ -1,4 +1,4 @@
-package task_test
+package executor_test
 
 import (
 	"context"
@@ -12,7 +12,9 @@ import (
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/checkpoint/memlog"
+	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/internal/task/migrate"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/state"
@@ -105,11 +107,11 @@ func TestOrigin(t *testing.T) {
 				var quiet atomic.Uint64
 				limit.Store(n * int64(phase+2) / 3)
 				var own *memlog.Log
-				h := openPlan(t, next, memlog.Options{}, func(o *task.Options) {
+				h := openPlan(t, next, memlog.Options{}, func(o *executor.Options) {
 					o.Config.Quiesce = quiet.Load
 					own = o.Log.(*memlog.Log)
 					if log != nil {
-						o.From = &task.Origin{Log: log, Plan: plan}
+						o.From = &migrate.Origin{Log: log, Plan: plan}
 						if o.Config.Task.Alias.Operator != "digit" {
 							o.From.QuiescePositions = prints[o.Config.Task.Alias]
 						}
@@ -122,7 +124,7 @@ func TestOrigin(t *testing.T) {
 						}
 						h.until("they are back", func() bool {
 							for _, s := range h.tasks {
-								if st := s.Info().State; st == task.Starting || st == task.Restarting {
+								if st := s.Info().State; st == executor.Starting || st == executor.Restarting {
 									return false
 								}
 							}
@@ -179,13 +181,13 @@ func TestOriginElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	var quiet atomic.Uint64
-	h := openPlan(t, plan, memlog.Options{}, func(o *task.Options) { o.Config.Quiesce = quiet.Load })
+	h := openPlan(t, plan, memlog.Options{}, func(o *executor.Options) { o.Config.Quiesce = quiet.Load })
 	h.until("half is read", func() bool { return h.tasks["numbers.0"].Info().Done >= 50 })
 	prints := h.still(&quiet)
 	h.stop()
-	for says, log := range map[string]*memlog.Log{"it has no snapshot": memlog.New(memlog.Options{}), "it is not where it was then": h.log} {
-		h := openPlan(t, plan, memlog.Options{}, func(o *task.Options) {
-			o.From = &task.Origin{Log: log, Plan: plan, QuiescePositions: prints[o.Config.Task.Alias] + 1}
+	for says, log := range map[string]*memlog.Log{"it has no snapshot": memlog.New(memlog.Options{}), "it has moved since the standstill": h.log} {
+		h := openPlan(t, plan, memlog.Options{}, func(o *executor.Options) {
+			o.From = &migrate.Origin{Log: log, Plan: plan, QuiescePositions: prints[o.Config.Task.Alias] + 1}
 			o.Failures = 1
 		})
 		if err := h.fails(); !errors.Is(err, checkpoint.ErrDamaged) || !strings.Contains(err.Error(), says) {

@@ -1,14 +1,13 @@
-package task
+package executor
 
 import (
-	"errors"
 	"time"
 
 	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/msgid"
 )
 
-// A Recovery tells how a task came back.
+// A Recovery is the account of how a task came back.
 type Recovery struct {
 	Alias       msgid.Alias
 	Cause       error
@@ -32,12 +31,6 @@ type Recovery struct {
 // RolledBack reports whether the task came back only because others did.
 func (r *Recovery) RolledBack() bool { return rolledBack(r.Cause) }
 
-// rolledBack reports whether a task was ended only because others were.
-func rolledBack(err error) bool {
-	var back *recovery.RollbackError
-	return errors.As(err, &back) && !back.Stale
-}
-
 // A Loss is how an incarnation ended that was in another process. Its times are of one clock.
 type Loss struct {
 	Cause error
@@ -45,7 +38,7 @@ type Loss struct {
 	Noted time.Time // when its loss was noticed
 }
 
-// lost is what is known of an incarnation that has ended; nothing, if at is zero.
+// lost is the known part of how an incarnation ended; nothing is known if at is zero.
 type lost struct {
 	cause  error
 	detect time.Duration
@@ -61,37 +54,27 @@ func (l *Loss) here() lost {
 	return now
 }
 
-// report tells of a recovery once, when the task has caught up.
-func (s *Supervisor) report(r *runner, rec *recovery.Recovery) {
-	if s.reported || !rec.CaughtUp && !r.core.Done() || s.lost.at.IsZero() {
+// report calls OnRecovery, once for each incarnation, when the task has caught up.
+func (e *Executor) report(in *incarnation, rec *recovery.Recovery) {
+	if e.reported || !rec.CaughtUp && !in.core.Done() || e.lost.at.IsZero() {
 		return
 	}
-	if s.opt.Base != nil && !r.core.Done() && items(positions(r.core)) < items(s.at) {
+	if e.opt.Base != nil && !in.core.Done() && items(in.positions()) < items(e.at) {
 		return // it has begun, but from a checkpoint that is behind
 	}
-	s.reported = true
-	again := r.again(s.at)
-	if s.first {
+	e.reported = true
+	again := in.again(e.at)
+	if e.first {
 		again = rec.Reprocessed
 	}
-	if s.opt.OnRecovery != nil {
-		s.opt.OnRecovery(Recovery{
-			Alias: s.info.Alias, Cause: s.lost.cause, Incarnation: s.info.Incarnation,
+	if e.opt.OnRecovery != nil {
+		e.opt.OnRecovery(Recovery{
+			Alias: e.info.Alias, Cause: e.lost.cause, Incarnation: e.info.Incarnation,
 			Asked: rec.Asked, Missed: rec.Missed, Replayed: rec.Replayed, Reprocessed: again, Duplicates: rec.Duplicates,
-			Detect: s.lost.detect, Start: s.begunAt.Sub(s.lost.at), Load: s.loaded.Sub(s.begunAt), Replay: time.Since(s.loaded),
-			Took: s.lost.detect + time.Since(s.lost.at),
+			Detect: e.lost.detect, Start: e.begunAt.Sub(e.lost.at), Load: e.loaded.Sub(e.begunAt), Replay: time.Since(e.loaded),
+			Took: e.lost.detect + time.Since(e.lost.at),
 		})
 	}
-}
-
-// positions returns where a task stands: what it has consumed, or, of a spout, what it has emitted.
-func positions(c *Core) []recovery.Position {
-	st := c.Status()
-	at := st.Inputs
-	if c.spout != nil {
-		at = st.Outputs
-	}
-	return append([]recovery.Position(nil), at...)
 }
 
 // items counts what came through some channels. Of each single one, another order of inputs may lead to more or less.

@@ -1,4 +1,4 @@
-package task
+package tracking
 
 import (
 	"slices"
@@ -7,28 +7,30 @@ import (
 	"github.com/askback/askback/internal/recovery"
 )
 
-// pending is what a spout task has emitted and not heard of as processed: enough to emit it again.
+// A Pending is the tuples that a spout task has emitted and that are not known to be processed: enough to emit them
+// again. It belongs to a Tracker.
 //
 // Roots are counted, so those that are pending lie in a window of numbers. One that is still there when the window is
 // full, because something of its tree was lost, is moved to the late ones, so that it does not hold up the others.
-type pending struct {
+type Pending struct {
 	most    int           // tuples
 	bound   int           // bytes
 	timeout recovery.Tick // after which a tuple is emitted again
 	base    uint64        // a root is base + its number
 
-	window []pendingTuple // a ring of a power of two, of the numbers from first to next
+	window []Tuple // a ring of a power of two, of the numbers from first to next
 	first  uint32
 	next   uint32
-	late   []pendingTuple // by number, all of them before first
-	gone   int            // of late, that are done
-	open   int            // tuples that are not done
-	bytes  int            // of these
+	late   []Tuple // by number, all of them before first
+	gone   int     // of late, that are done
+	open   int     // tuples that are not done
+	bytes  int     // of these
 
 	items   []byte  // where the bytes of the next tuple go
-	ports   []int32 // where its channels go
+	outputs []int32 // where its channels go
 	mark    int     // where those of the running one begin
 	emitted uint64  // tuples of the spout, each once
+	counted uint64  // of these, in polls
 
 	// Polls are the calls of the spout, from the oldest of which tuples are not done: when all of that are, the spout
 	// need never go back to before it.
@@ -38,19 +40,19 @@ type pending struct {
 	position []byte // where the spout goes on after a restart
 
 	ended bool // the spout's input has
-	empty bool // and all of it is processed
-	safe  bool // and that is stored
+	safe  bool // all of it is processed, and that is stored
 }
 
-// A pendingTuple is a tuple that is not known to be processed.
-type pendingTuple struct {
+// A Tuple is a tuple that is not known to be processed.
+type Tuple struct {
+	Item    []byte
+	Outputs []int32 // the channels that it went to; see recovery.Output
+	Nth     uint64  // which of the spout's tuples it is, from 1
+	Birth   int64   // Unix ns
+
 	number uint32 // of its root
 	done   bool
-	item   []byte
-	ports  []int32 // the channels that it went to
-	nth    uint64  // which of the spout's tuples it is
-	poll   uint64  // in which the spout emitted it
-	birth  int64
+	poll   uint64 // in which the spout emitted it
 	at     recovery.Tick
 }
 
@@ -60,42 +62,63 @@ type poll struct {
 }
 
 const (
-	itemChunk = 64 << 10 // bytes allocated at once
-	portChunk = 4 << 10  // channels allocated at once
-	maxPolls  = 1 << 14
+	itemChunk   = 64 << 10 // bytes allocated at once
+	outputChunk = 4 << 10  // channels allocated at once
+	maxPolls    = 1 << 14
 )
 
-func newPending(most, bound int, timeout recovery.Tick, base uint64) *pending {
-	return &pending{most: most, bound: bound, timeout: timeout, base: base, window: make([]pendingTuple, 256)}
+func newPending(most, bound int, timeout recovery.Tick) *Pending {
+	return &Pending{most: most, bound: bound, timeout: timeout, window: make([]Tuple, 256)}
 }
 
-// full reports whether the spout must wait.
-func (p *pending) full() bool { return p.open >= p.most || p.bytes >= p.bound }
+// MayPoll reports whether the spout may be called. If not, an answer of the ledger, a snapshot or time goes on from here.
+func (p *Pending) MayPoll() bool { return !p.full() && !p.ended }
+
+// Over reports whether the spout may end its channels: its input has ended, all of it is processed, and that is stored.
+// Tuples that were emitted again after that would come to tasks that have ended themselves.
+func (p *Pending) Over() bool { return p.safe }
+
+// InputEnded notes that the spout's input has ended.
+func (p *Pending) InputEnded() { p.ended = true }
+
+// Drained reports whether the spout's input has ended and all of it is processed, and that is not stored yet.
+func (p *Pending) Drained() bool { return p.ended && p.open == 0 && !p.safe }
+
+// Stored notes that a position is durable that was taken when the input was drained.
+func (p *Pending) Stored() { p.safe = true }
+
+// Position returns where the spout goes on after a restart: before the oldest poll of which a tuple is pending.
+func (p *Pending) Position() []byte { return p.position }
+
+// Bytes returns how many bytes of tuples are pending.
+func (p *Pending) Bytes() int { return p.bytes }
+
+func (p *Pending) full() bool { return p.open >= p.most || p.bytes >= p.bound }
 
 // begin begins a tree and returns its root.
-func (p *pending) begin() uint64 {
-	p.mark = len(p.ports)
+func (p *Pending) begin() uint64 {
+	p.mark = len(p.outputs)
 	return p.base + uint64(p.next)
 }
 
 // went notes a channel that the running tuple goes to.
-func (p *pending) went(port int) {
-	if len(p.ports) == cap(p.ports) {
-		some := p.ports[p.mark:]
-		p.ports, p.mark = append(make([]int32, 0, max(portChunk, 2*len(some))), some...), 0
+func (p *Pending) went(output int32) {
+	if len(p.outputs) == cap(p.outputs) {
+		some := p.outputs[p.mark:]
+		p.outputs, p.mark = append(make([]int32, 0, max(outputChunk, 2*len(some))), some...), 0
 	}
-	p.ports = append(p.ports, int32(port))
+	p.outputs = append(p.outputs, output)
 }
 
 // add keeps the running tuple, which the spout has just emitted.
-func (p *pending) add(item []byte, birth int64, now recovery.Tick) {
+func (p *Pending) add(item []byte, birth int64, now recovery.Tick) {
 	if len(item) > cap(p.items)-len(p.items) {
 		p.items = make([]byte, 0, max(itemChunk, len(item)))
 	}
 	p.items = append(p.items, item...)
 	p.emitted++
-	x := pendingTuple{item: p.items[len(p.items)-len(item):], nth: p.emitted, poll: p.poll + uint64(len(p.polls)), birth: birth}
-	if p.manyPolls() { // polled will add none
+	x := Tuple{Item: p.items[len(p.items)-len(item):], Nth: p.emitted, Birth: birth, poll: p.poll + uint64(len(p.polls))}
+	if p.manyPolls() { // Polled will add none
 		x.poll--
 		p.polls[len(p.polls)-1].open++
 	}
@@ -103,23 +126,23 @@ func (p *pending) add(item []byte, birth int64, now recovery.Tick) {
 }
 
 // keep puts a tuple, which has just gone out as the running one, at the window's end.
-func (p *pending) keep(x pendingTuple, now recovery.Tick) {
+func (p *Pending) keep(x Tuple, now recovery.Tick) {
 	if int(p.next-p.first) == len(p.window) {
 		p.makeRoom()
 	}
-	x.number, x.ports, x.at = p.next, p.ports[p.mark:], now
+	x.number, x.Outputs, x.at = p.next, p.outputs[p.mark:], now
 	*p.slot(p.next) = x
 	p.next++
 	p.open++
-	p.bytes += len(x.item)
+	p.bytes += len(x.Item)
 }
 
-func (p *pending) slot(number uint32) *pendingTuple { return &p.window[int(number)&(len(p.window)-1)] }
+func (p *Pending) slot(number uint32) *Tuple { return &p.window[int(number)&(len(p.window)-1)] }
 
 // makeRoom makes the window longer, or, if it is long enough, moves its oldest tuple to the late ones.
-func (p *pending) makeRoom() {
+func (p *Pending) makeRoom() {
 	if len(p.window) < 2*p.most {
-		longer := make([]pendingTuple, 2*len(p.window))
+		longer := make([]Tuple, 2*len(p.window))
 		for n := p.first; n != p.next; n++ {
 			longer[int(n)&(len(longer)-1)] = *p.slot(n)
 		}
@@ -131,13 +154,13 @@ func (p *pending) makeRoom() {
 	p.trim()
 }
 
-func (p *pending) dropFirst() {
-	*p.slot(p.first) = pendingTuple{}
+func (p *Pending) dropFirst() {
+	*p.slot(p.first) = Tuple{}
 	p.first++
 }
 
 // trim lets go of what is done and the oldest.
-func (p *pending) trim() {
+func (p *Pending) trim() {
 	for p.first != p.next && p.slot(p.first).done {
 		p.dropFirst()
 	}
@@ -145,18 +168,18 @@ func (p *pending) trim() {
 		p.late, p.gone = p.late[1:], p.gone-1
 	}
 	if 2*p.gone > len(p.late) {
-		p.late, p.gone = slices.DeleteFunc(p.late, func(x pendingTuple) bool { return x.done }), 0
+		p.late, p.gone = slices.DeleteFunc(p.late, func(x Tuple) bool { return x.done }), 0
 	}
 }
 
-// complete notes that a root's tree is processed. It returns which of the spout's tuples that was; false if none that
+// Complete notes that a root's tree is processed. It returns which of the spout's tuples that was; false if none that
 // is pending, such as one that was emitted again meanwhile.
-func (p *pending) complete(root uint64) (nth uint64, ok bool) {
+func (p *Pending) Complete(root uint64) (nth uint64, ok bool) {
 	number := uint32(root)
 	if root != p.base+uint64(number) {
 		return 0, false // of another incarnation
 	}
-	var x *pendingTuple
+	var x *Tuple
 	switch inWindow := number-p.first < p.next-p.first; {
 	case inWindow && !p.slot(number).done:
 		x = p.slot(number)
@@ -171,7 +194,7 @@ func (p *pending) complete(root uint64) (nth uint64, ok bool) {
 		x = &p.late[i]
 		p.gone++
 	}
-	nth = x.nth
+	nth = x.Nth
 	p.polls[x.poll-p.poll].open--
 	p.finish(x)
 	for ; p.front < len(p.polls) && p.polls[p.front].open == 0; p.front++ {
@@ -185,18 +208,20 @@ func (p *pending) complete(root uint64) (nth uint64, ok bool) {
 	return nth, true
 }
 
-func (p *pending) manyPolls() bool { return len(p.polls)-p.front >= maxPolls }
+func (p *Pending) manyPolls() bool { return len(p.polls)-p.front >= maxPolls }
 
 // finish takes a tuple out of the account.
-func (p *pending) finish(x *pendingTuple) {
+func (p *Pending) finish(x *Tuple) {
 	p.open--
-	p.bytes -= len(x.item)
-	*x = pendingTuple{number: x.number, done: true}
+	p.bytes -= len(x.Item)
+	*x = Tuple{number: x.number, done: true}
 	p.trim()
 }
 
-// polled notes that the spout was called, how many tuples it emitted, and where it stands now.
-func (p *pending) polled(tuples int, position []byte) {
+// Polled notes that the spout was called, once or several times, and where it stands now.
+func (p *Pending) Polled(position []byte) {
+	tuples := int(p.emitted - p.counted)
+	p.counted = p.emitted
 	switch last := len(p.polls) - 1; {
 	case tuples > 0 && !p.manyPolls():
 		p.polls = append(p.polls, poll{tuples, position})
@@ -208,7 +233,7 @@ func (p *pending) polled(tuples int, position []byte) {
 }
 
 // oldest returns the tuple that has been pending for longest, or nil.
-func (p *pending) oldest() *pendingTuple {
+func (p *Pending) oldest() *Tuple {
 	switch {
 	case len(p.late) > 0:
 		return &p.late[0]
@@ -219,7 +244,7 @@ func (p *pending) oldest() *pendingTuple {
 }
 
 // overdue takes out the oldest tuple if it has been pending for too long.
-func (p *pending) overdue(now recovery.Tick) (x pendingTuple, ok bool) {
+func (p *Pending) overdue(now recovery.Tick) (x Tuple, ok bool) {
 	oldest := p.oldest()
 	if oldest == nil || now < oldest.at+p.timeout {
 		return x, false
@@ -232,8 +257,8 @@ func (p *pending) overdue(now recovery.Tick) (x pendingTuple, ok bool) {
 	return x, true
 }
 
-// dueAt returns when the oldest tuple will have been pending for too long; 0: there is none.
-func (p *pending) dueAt() recovery.Tick {
+// DueAt returns when the oldest tuple will have been pending for too long; 0: there is none.
+func (p *Pending) DueAt() recovery.Tick {
 	if x := p.oldest(); x != nil {
 		return x.at + p.timeout
 	}

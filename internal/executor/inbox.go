@@ -1,4 +1,4 @@
-package task
+package executor
 
 import (
 	"sync"
@@ -6,9 +6,9 @@ import (
 	"github.com/askback/askback/internal/channel"
 )
 
-// An inbox is how everything reaches a task's goroutine: messages from the transport, and answers of its log. It
-// is bounded: a message beyond the bound is dropped and counted, and is asked for again like any other that was
-// lost. Credits keep the task away from there. Answers are never dropped; there are few.
+// An inbox is the one way to a task's goroutine, for messages from the transport and for answers of its log. It is
+// bounded: a message beyond the bound is dropped and counted, and is asked for again like any other that was lost.
+// Credits keep the task away from there. Answers are never dropped; there are few.
 type inbox struct {
 	mu      sync.Mutex
 	in      []letter
@@ -48,16 +48,21 @@ func (b *inbox) post(a *answer) {
 	b.put(letter{answer: a})
 }
 
-// put appends a letter and unlocks the box.
+// put appends a letter and unlocks the inbox.
 func (b *inbox) put(l letter) {
 	b.in = append(b.in, l)
 	first := len(b.in) == 1
 	b.mu.Unlock()
 	if first {
-		select {
-		case b.notify <- struct{}{}:
-		default:
-		}
+		b.wake()
+	}
+}
+
+// wake ends the sleep of the task's goroutine.
+func (b *inbox) wake() {
+	select {
+	case b.notify <- struct{}{}:
+	default:
 	}
 }
 
@@ -70,6 +75,7 @@ func (b *inbox) take(spare []letter) []letter {
 	return taken
 }
 
+// lost returns how many messages were dropped.
 func (b *inbox) lost() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,4 +1,4 @@
-package task
+package executor
 
 import (
 	"time"
@@ -6,7 +6,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// A watchdog tells when a task has made no progress for long because it waits for room on one of its channels. It
+// A watchdog finds out that a task has made no progress for long because it waits for room on one of its channels. It
 // looks when the task publishes how it stands, so it costs nothing per tuple.
 type watchdog struct {
 	channel           string
@@ -15,8 +15,8 @@ type watchdog struct {
 	barked            bool
 }
 
-// look takes note of how a task stands. It reports, once, that the task has been stuck for as long as patience.
-func (w *watchdog) look(i *Info, now time.Time, patience time.Duration) bool {
+// look takes note of how a task stands. It reports, once, that the task has been stuck for that long.
+func (w *watchdog) look(i *Info, now time.Time, stuckAfter time.Duration) bool {
 	waits := i.Blocked
 	if waits == "" {
 		waits = i.Starved
@@ -25,14 +25,14 @@ func (w *watchdog) look(i *Info, now time.Time, patience time.Duration) bool {
 		*w = watchdog{channel: waits, since: now, consumed: c.Consumed, emitted: c.Emitted}
 		return false
 	}
-	if w.barked || now.Sub(w.since) < patience {
+	if w.barked || now.Sub(w.since) < stuckAfter {
 		return false
 	}
 	w.barked = true
 	return true
 }
 
-// bark says which channel blocks a task, and what would help.
+// bark logs which channel blocks a task, and the remedy.
 func bark(log *zap.Logger, i *Info, hard int, stuck time.Duration) {
 	why := "credit: the target does not consume; look at what it does"
 	switch {

@@ -1,4 +1,4 @@
-package task
+package tracking
 
 import (
 	"fmt"
@@ -9,29 +9,29 @@ import (
 )
 
 // emit emits a tuple whose text is its number, on two channels.
-func (p *pending) emit(now recovery.Tick) (root uint64) {
+func (p *Pending) emit(now recovery.Tick) (root uint64) {
 	root = p.begin()
 	p.went(3)
-	p.went(int(p.emitted % 7))
+	p.went(int32(p.emitted % 7))
 	p.add(fmt.Append(nil, p.emitted+1), 1, now)
 	return root
 }
 
 // again emits what is overdue again and returns the new root.
-func (p *pending) again(t *testing.T, now recovery.Tick) (root, nth uint64, ok bool) {
+func (p *Pending) again(t *testing.T, now recovery.Tick) (root, nth uint64, ok bool) {
 	x, ok := p.overdue(now)
 	if !ok {
 		return 0, 0, false
 	}
-	if string(x.item) != fmt.Sprint(x.nth) || len(x.ports) != 2 || x.ports[0] != 3 || x.ports[1] != int32((x.nth-1)%7) {
-		t.Fatalf("tuple %d comes again as %q on %v", x.nth, x.item, x.ports)
+	if string(x.Item) != fmt.Sprint(x.Nth) || len(x.Outputs) != 2 || x.Outputs[0] != 3 || x.Outputs[1] != int32((x.Nth-1)%7) {
+		t.Fatalf("tuple %d comes again as %q on %v", x.Nth, x.Item, x.Outputs)
 	}
 	root = p.begin()
-	for _, port := range x.ports {
-		p.went(int(port))
+	for _, output := range x.Outputs {
+		p.went(output)
 	}
 	p.keep(x, now)
-	return root, x.nth, true
+	return root, x.Nth, true
 }
 
 // The position that is stored is never behind a tuple that is pending, and gets to the end when all are processed,
@@ -40,30 +40,30 @@ func TestPendingPosition(t *testing.T) {
 	for seed := range uint64(50) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		// Numbers begin anew in between.
-		p := newPending(50, 1<<20, 20, recovery.RootBase(1, 1))
+		p := newPending(50, 1<<20, 20)
+		p.base = RootBase(1, 1)
 		p.next = -uint32(r.IntN(3000))
 		p.first = p.next
 		open := map[uint64]uint64{} // root to tuple
 		var oldest []uint64         // by tuple: 1 while it is open
 		at := func() (n uint64) { _, _ = fmt.Sscan(string(p.position), &n); return n }
 		for now := recovery.Tick(1); now < 2000; now++ {
-			before := p.emitted
 			for range r.IntN(5) {
 				if !p.full() && p.emitted < 3000 {
 					open[p.emit(now)] = p.emitted
 					oldest = append(oldest, 1)
 				}
 			}
-			p.polled(int(p.emitted-before), fmt.Append(nil, p.emitted))
+			p.Polled(fmt.Append(nil, p.emitted))
 			for range r.IntN(6) {
 				for root, nth := range open { // any one
 					if nth%17 == 0 && r.IntN(50) > 0 {
 						continue // these take long
 					}
-					if got, ok := p.complete(root); !ok || got != nth {
+					if got, ok := p.Complete(root); !ok || got != nth {
 						t.Fatalf("seed %d: root of tuple %d completes %d, %v", seed, nth, got, ok)
 					}
-					if _, ok := p.complete(root); ok {
+					if _, ok := p.Complete(root); ok {
 						t.Fatalf("seed %d: tuple %d completes twice", seed, nth)
 					}
 					delete(open, root)
@@ -79,7 +79,7 @@ func TestPendingPosition(t *testing.T) {
 				for was, n := range open {
 					if n == nth {
 						delete(open, was)
-						if _, ok := p.complete(was); ok {
+						if _, ok := p.Complete(was); ok {
 							t.Fatalf("seed %d: tuple %d completes by the root that was given up", seed, nth)
 						}
 					}
@@ -96,9 +96,9 @@ func TestPendingPosition(t *testing.T) {
 			}
 		}
 		for root := range open {
-			p.complete(root)
+			p.Complete(root)
 		}
-		if p.open != 0 || p.bytes != 0 || at() != p.emitted || p.oldest() != nil || p.dueAt() != 0 {
+		if p.open != 0 || p.bytes != 0 || at() != p.emitted || p.oldest() != nil || p.DueAt() != 0 {
 			t.Fatalf("seed %d: at the end %d tuples of %d bytes are pending, the position is behind %d of %d", seed, p.open, p.bytes, at(), p.emitted)
 		}
 	}
@@ -106,21 +106,21 @@ func TestPendingPosition(t *testing.T) {
 
 // One tuple that does not get on holds up nobody, and the calls that are remembered are bounded too.
 func TestPendingStraggler(t *testing.T) {
-	p := newPending(100, 1<<20, 1_000_000, recovery.RootBase(1, 1))
+	p := newPending(100, 1<<20, 1_000_000)
 	p.position = []byte("0")
 	straggler := p.emit(1)
-	p.polled(1, []byte("1"))
+	p.Polled([]byte("1"))
 	for n := range 3 * maxPolls {
 		root := p.emit(2)
-		p.polled(1, fmt.Append(nil, n+2))
-		if _, ok := p.complete(root); !ok || p.full() {
+		p.Polled(fmt.Append(nil, n+2))
+		if _, ok := p.Complete(root); !ok || p.full() {
 			t.Fatal("it holds up others")
 		}
 	}
 	if string(p.position) != "0" || len(p.polls) > 2*maxPolls || len(p.late) != 1 || len(p.window) > 256 {
 		t.Errorf("position %s, %d polls, %d late, window %d", p.position, len(p.polls), len(p.late), len(p.window))
 	}
-	if nth, ok := p.complete(straggler); !ok || nth != 1 {
+	if nth, ok := p.Complete(straggler); !ok || nth != 1 {
 		t.Error("it does not get on at last")
 	}
 	if want := fmt.Sprint(3*maxPolls + 1); string(p.position) != want {
@@ -129,15 +129,15 @@ func TestPendingStraggler(t *testing.T) {
 }
 
 func TestPendingAllocatesLittle(t *testing.T) {
-	p := newPending(1000, 1<<20, 1_000_000, recovery.RootBase(1, 1))
+	p := newPending(1000, 1<<20, 1_000_000)
 	position, item := []byte("x"), []byte("some tuple of a few bytes")
 	n := testing.AllocsPerRun(100, func() {
 		for range 1000 {
 			root := p.begin()
 			p.went(1)
 			p.add(item, 1, 1)
-			p.polled(1, position)
-			p.complete(root)
+			p.Polled(position)
+			p.Complete(root)
 		}
 	})
 	if n > 3 {

@@ -1,9 +1,9 @@
-package recovery_test
+package tracking_test
 
 import (
 	"testing"
 
-	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/recovery/acker/tracking"
 	"github.com/askback/askback/msgid"
 )
 
@@ -12,9 +12,9 @@ func TestRoots(t *testing.T) {
 	for _, task := range []int{0, 1, 77, 1<<20 - 1} {
 		bases := map[uint64]bool{}
 		for inc := range msgid.Incarnation(1000) {
-			base := recovery.RootBase(task, inc+1)
-			if base == 0 || recovery.RootTask(base) != task || recovery.RootTask(base+1<<32-1) != task {
-				t.Fatalf("root %x of task %d is one of task %d", base, task, recovery.RootTask(base))
+			base := tracking.RootBase(task, inc+1)
+			if base == 0 || tracking.RootTask(base) != task || tracking.RootTask(base+1<<32-1) != task {
+				t.Fatalf("root %x of task %d is one of task %d", base, task, tracking.RootTask(base))
 			}
 			bases[base] = true
 		}
@@ -30,9 +30,9 @@ func TestEdges(t *testing.T) {
 	var all []uint64
 	for channel := range uint32(8) {
 		for inc := range msgid.Incarnation(4) {
-			salt := recovery.EdgeSalt(channel, inc+1)
+			salt := tracking.EdgeSalt(channel, inc+1)
 			for seq := range msgid.Seq(32) {
-				all = append(all, recovery.Edge(salt, seq+1))
+				all = append(all, tracking.Edge(salt, seq+1))
 			}
 		}
 	}

@@ -1,10 +1,10 @@
-package recovery
+package tracking
 
 import "github.com/askback/askback/msgid"
 
-// TreeStream is the stream on which tasks report what became of tuple trees, to the operator that a strategy has added
-// for them; see Tracker. Its fields are a root, and the XOR of the edges that are reported.
-const TreeStream = "_ack"
+// Stream is the stream on which tasks report what became of tuple trees, to the operator that a strategy has added
+// for them. Its fields are a root, and the XOR of the edges that are reported.
+const Stream = "_ack"
 
 // A root is the number of a tuple that a spout emitted: 20 bits for the spout's task, 12 for its incarnation and 32 that
 // count. It is never 0.

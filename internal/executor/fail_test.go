@@ -1,17 +1,82 @@
-package task_test
+package executor_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"io"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/checkpoint/memlog"
+	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/spout"
+	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )
+
+// A call of Next that fails has emitted nothing, however many frames it filled: the next incarnation may emit other
+// tuples in their place.
+func TestNextFailsHalfway(t *testing.T) {
+	var consumed, failed atomic.Bool
+	b, sink := topology.New("halfway"), bolt.NewCollector()
+	b.Spout("numbers", spout.Func(func() spout.Spout { return &halfway{consumed: &consumed, failed: &failed} })).Fields("n")
+	b.Bolt("middle", bolt.Func(func(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
+		consumed.Store(true)
+		return pass(ctx, t, out)
+	})).Shuffle("numbers").Fields("n")
+	b.Bolt("sink", sink.New).Global("middle")
+	h := open(t, b, memlog.Options{}, func(o *executor.Options) { o.Config.FrameSize = 256 })
+	h.complete()
+	has(t, sink, 3000)
+	if len(h.failures) != 1 || !strings.Contains(h.failures[0].Error(), "halfway") {
+		t.Errorf("failures: %v", h.failures)
+	}
+}
+
+// A halfway spout emits 1000 numbers with each call. Once, when its target has consumed some, it emits others and fails.
+type halfway struct {
+	consumed, failed *atomic.Bool
+	calls            int64
+}
+
+func (s *halfway) Next(_ context.Context, out spout.Emitter) error {
+	fails := false
+	switch {
+	case s.calls == 3:
+		return io.EOF
+	case s.calls == 1 && !s.failed.Load():
+		if !s.consumed.Load() {
+			return spout.ErrIdle
+		}
+		fails = true
+	}
+	for k := range int64(1000) {
+		n := 1000*s.calls + k
+		if fails {
+			n = -1
+		}
+		if err := out.Row().Int(n).Emit(); err != nil {
+			return err
+		}
+	}
+	if fails {
+		s.failed.Store(true)
+		return errors.New("halfway")
+	}
+	s.calls++
+	return nil
+}
+
+func (s *halfway) Position(dst []byte) []byte { return binary.AppendVarint(dst, s.calls) }
+
+func (s *halfway) Seek(position []byte) error {
+	s.calls, _ = binary.Varint(position)
+	return nil
+}
 
 // An error that no policy covers fails the task at once, and names all that a user needs.
 func TestExecuteFails(t *testing.T) {
@@ -50,7 +115,7 @@ func TestExecuteFails(t *testing.T) {
 				}
 			}
 			i := h.tasks["middle.0"].Info()
-			if len(h.failures) != 0 || i.Core.Retries != 2 || i.State != task.Failed || i.Lost != (task.Lost{}) {
+			if len(h.failures) != 0 || i.Core.Retries != 2 || i.State != executor.Failed || i.Lost != (task.Lost{}) {
 				t.Errorf("%d restarts, %+v", len(h.failures), i)
 			}
 		})

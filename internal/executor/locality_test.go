@@ -1,4 +1,4 @@
-package task_test
+package executor_test
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/checkpoint/memlog"
-	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
@@ -42,7 +42,7 @@ func hasEach(t *testing.T, sink *bolt.Collector, n int) {
 // What need not leave the worker does not.
 func TestLocalOrShuffle(t *testing.T) {
 	b, sink := nearby(numbers(4000))
-	h := open(t, b, memlog.Options{}, func(o *task.Options) {
+	h := open(t, b, memlog.Options{}, func(o *executor.Options) {
 		o.Config.Local = func(a msgid.Alias) bool { return a.String() == "near.1" }
 	})
 	h.complete()
@@ -63,7 +63,7 @@ func TestLocalityChanges(t *testing.T) {
 	var moved, allowed atomic.Int64
 	allowed.Store(step)
 	b, sink := nearby(gated(kills*step, &allowed))
-	h := open(t, b, memlog.Options{}, func(o *task.Options) {
+	h := open(t, b, memlog.Options{}, func(o *executor.Options) {
 		o.Config.LocalFor = 7
 		o.Config.Local = func(a msgid.Alias) bool { return int64(a.Index) == moved.Load()%4 }
 		o.Config.Settings.SnapshotEvery = 60_000 // so that much is done again
@@ -108,7 +108,7 @@ func TestLocalityOfFailures(t *testing.T) {
 	b.Bolt("near", bolt.Func(pass)).Parallel(3).LocalOrShuffle("flaky").Fields("n")
 	b.Bolt("dead", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil })).Parallel(2).LocalOrShuffle("flaky:dead")
 	b.Bolt("sink", sink.New).Global("near")
-	h := open(t, b, memlog.Options{}, func(o *task.Options) {
+	h := open(t, b, memlog.Options{}, func(o *executor.Options) {
 		o.Config.LocalFor = 1
 		o.Config.Local = func(msgid.Alias) bool { n := answers.Add(1); return n*n%11 < 5 }
 		o.Config.Settings.SnapshotEvery = 60_000

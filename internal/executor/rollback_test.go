@@ -1,4 +1,4 @@
-package task_test
+package executor_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/checkpoint/memlog"
+	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/internal/recovery/barrier"
 	"github.com/askback/askback/internal/strategies"
@@ -39,14 +40,14 @@ func TestRollback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := openPlan(t, plan, memlog.Options{}, func(o *task.Options) {
+	h := openPlan(t, plan, memlog.Options{}, func(o *executor.Options) {
 		o.Config.Strategy, o.Base, o.Failures = s.New, s.Base, 1
 	})
 	const killed = "middle.0"
 	for n := range 6 {
 		h.until("all tasks run", func() bool {
 			for _, k := range h.tasks {
-				if st := k.Info().State; st == task.Restoring || st == task.Restarting || st == task.Starting {
+				if st := k.Info().State; st == executor.Restoring || st == executor.Restarting || st == executor.Starting {
 					return false
 				}
 			}

@@ -1,4 +1,4 @@
-package task_test
+package executor_test
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/checkpoint/memlog"
+	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/internal/recovery/none"
-	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
@@ -37,7 +37,7 @@ func TestCloses(t *testing.T) {
 					b.Bolt("middle", bolt.Func(pass)).Shuffle("numbers").Fields("n")
 				}
 				b.Bolt("sink", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil })).Global("middle")
-				h := open(t, b, memlog.Options{}, func(o *task.Options) {
+				h := open(t, b, memlog.Options{}, func(o *executor.Options) {
 					o.Failures = 2
 					if unlogged {
 						o.Log, o.Config.Strategy = nil, none.New

@@ -1,4 +1,4 @@
-package task_test
+package executor_test
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/channel"
 	"github.com/askback/askback/internal/checkpoint/memlog"
-	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
@@ -37,9 +37,9 @@ func TestLostElsewhere(t *testing.T) {
 
 	dead := errors.New("worker killed")
 	now := time.Now()
-	next := open(t, b, memlog.Options{}, func(o *task.Options) {
+	next := open(t, b, memlog.Options{}, func(o *executor.Options) {
 		o.Log = first.log
-		o.Lost = &task.Loss{Cause: dead, Last: now.Add(-3 * time.Second), Noted: now.Add(-time.Second)}
+		o.Lost = &executor.Loss{Cause: dead, Last: now.Add(-3 * time.Second), Noted: now.Add(-time.Second)}
 	})
 	next.complete()
 	has(t, sink, 1000)
@@ -57,7 +57,7 @@ func TestLostElsewhere(t *testing.T) {
 // What is begun for the first time has come back from nowhere, whatever is said to be lost.
 func TestNothingLostElsewhere(t *testing.T) {
 	b, _, sink := chain(1000, bolt.Func(pass))
-	h := open(t, b, memlog.Options{}, func(o *task.Options) { o.Lost = &task.Loss{Cause: errors.New("moved")} })
+	h := open(t, b, memlog.Options{}, func(o *executor.Options) { o.Lost = &executor.Loss{Cause: errors.New("moved")} })
 	h.complete()
 	has(t, sink, 1000)
 	if len(h.recoveries) > 0 {
@@ -68,7 +68,7 @@ func TestNothingLostElsewhere(t *testing.T) {
 // A task that cannot join the transport waits for it, for as long as it takes.
 func TestTransportAway(t *testing.T) {
 	b, _, sink := chain(1000, bolt.Func(pass))
-	h := open(t, b, memlog.Options{}, func(o *task.Options) { o.Transport = &away{Transport: o.Transport} })
+	h := open(t, b, memlog.Options{}, func(o *executor.Options) { o.Transport = &away{Transport: o.Transport} })
 	h.complete()
 	has(t, sink, 1000)
 	if len(h.failures) > 0 {

@@ -1,4 +1,4 @@
-package task_test
+package executor_test
 
 import (
 	"bytes"
@@ -20,6 +20,7 @@ import (
 	"github.com/askback/askback/internal/channel/memchan"
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/checkpoint/memlog"
+	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/internal/recovery/backtrack"
 	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/msgid"
@@ -35,18 +36,18 @@ type house struct {
 	t     *testing.T
 	plan  *topology.Plan
 	log   *memlog.Log
-	tasks map[string]*task.Supervisor
+	tasks map[string]*executor.Executor
 	stop  func()     // and waits
 	ended chan error // one for each task
 
 	mu         sync.Mutex
-	recoveries []task.Recovery
+	recoveries []executor.Recovery
 	failures   []error
 	lost       []task.GivenUp
 }
 
 // open builds the house and starts its tasks; adjust changes the options of each.
-func open(t *testing.T, b *topology.Builder, log memlog.Options, adjust func(*task.Options)) *house {
+func open(t *testing.T, b *topology.Builder, log memlog.Options, adjust func(*executor.Options)) *house {
 	t.Helper()
 	plan, err := b.Build()
 	if err != nil {
@@ -55,24 +56,24 @@ func open(t *testing.T, b *topology.Builder, log memlog.Options, adjust func(*ta
 	return openPlan(t, plan, log, adjust)
 }
 
-func openPlan(t *testing.T, plan *topology.Plan, log memlog.Options, adjust func(*task.Options)) *house {
+func openPlan(t *testing.T, plan *topology.Plan, log memlog.Options, adjust func(*executor.Options)) *house {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	net := memchan.New(memchan.Config{})
-	h := &house{t: t, plan: plan, log: memlog.New(log), tasks: map[string]*task.Supervisor{}, ended: make(chan error, len(plan.Tasks))}
+	h := &house{t: t, plan: plan, log: memlog.New(log), tasks: map[string]*executor.Executor{}, ended: make(chan error, len(plan.Tasks))}
 	var all sync.WaitGroup
 	for _, k := range plan.Tasks {
-		opt := task.Options{
+		opt := executor.Options{
 			Config:    task.Config{Plan: plan, Task: k, Strategy: backtrack.New, OnLost: h.onLost},
 			Transport: net, Log: h.log, Backoff: time.Millisecond, MaxBackoff: 4 * time.Millisecond,
-			OnRecovery: func(r task.Recovery) { h.mu.Lock(); h.recoveries = append(h.recoveries, r); h.mu.Unlock() },
+			OnRecovery: func(r executor.Recovery) { h.mu.Lock(); h.recoveries = append(h.recoveries, r); h.mu.Unlock() },
 			OnFailure:  func(err error) { h.mu.Lock(); h.failures = append(h.failures, err); h.mu.Unlock() },
 		}
 		opt.Config.Settings.SnapshotEvery = 20
 		if adjust != nil {
 			adjust(&opt)
 		}
-		s := task.NewSupervisor(opt)
+		s := executor.New(opt)
 		h.tasks[k.Alias.String()] = s
 		all.Go(func() { h.ended <- s.Run(ctx) })
 	}
@@ -112,7 +113,7 @@ func (h *house) complete() {
 	h.t.Helper()
 	h.until("all are complete", func() bool {
 		for _, s := range h.tasks {
-			if s.Info().State != task.Complete {
+			if s.Info().State != executor.Complete {
 				return false
 			}
 		}
@@ -183,7 +184,7 @@ func TestPanicOnce(t *testing.T) {
 	h.complete()
 	has(t, sink, 5000)
 	var p *bolt.PanicError
-	if len(h.failures) != 1 || !errors.As(h.failures[0], &p) || p.Value != "once" || !bytes.Contains(p.Stack, []byte("supervisor_test.go")) {
+	if len(h.failures) != 1 || !errors.As(h.failures[0], &p) || p.Value != "once" || !bytes.Contains(p.Stack, []byte("executor_test.go")) {
 		t.Errorf("failures: %v", h.failures)
 	}
 	if len(h.recoveries) != 1 || h.recoveries[0].Alias.String() != "middle.0" || h.recoveries[0].Missed != h.recoveries[0].Replayed {
@@ -204,7 +205,7 @@ func TestPanicAlways(t *testing.T) {
 	if len(h.failures) != 1 { // the second panic at the same tuple shows that it is deterministic
 		t.Errorf("%d restarts, want 1: %v", len(h.failures), h.failures)
 	}
-	if i := h.tasks["middle.0"].Info(); i.State != task.Failed || i.Err == nil || i.State.String() != "FAILED" {
+	if i := h.tasks["middle.0"].Info(); i.State != executor.Failed || i.Err == nil || i.State.String() != "FAILED" {
 		t.Errorf("%+v", i)
 	}
 }
@@ -278,10 +279,10 @@ func TestDeadLetterAndKill(t *testing.T) {
 		}
 	})).Fields("n")
 	node.Shuffle("gate") // two inputs: its order is recorded
-	h := open(t, b, memlog.Options{}, func(o *task.Options) { o.Config.Settings.SnapshotEvery = 1 << 40 })
+	h := open(t, b, memlog.Options{}, func(o *executor.Options) { o.Config.Settings.SnapshotEvery = 1 << 40 })
 	h.until("the letter is there", func() bool { return dead.Len() == 1 && sink.Len() == 999 })
 	h.tasks["middle.0"].Kill()
-	h.until("it is back", func() bool { i := h.tasks["middle.0"].Info(); return i.Restarts == 1 && i.State == task.Running })
+	h.until("it is back", func() bool { i := h.tasks["middle.0"].Info(); return i.Restarts == 1 && i.State == executor.Running })
 	close(gate)
 	h.complete()
 	has(t, sink, 1000, 50)
@@ -341,7 +342,7 @@ func TestFlush(t *testing.T) {
 
 func TestFinishFails(t *testing.T) {
 	b, _, _ := chain(10, func() bolt.Bolt { return finisher{} })
-	err := open(t, b, memlog.Options{}, func(o *task.Options) { o.Failures = 2 }).fails()
+	err := open(t, b, memlog.Options{}, func(o *executor.Options) { o.Failures = 2 }).fails()
 	if !strings.Contains(err.Error(), "finish of task middle.0") || !strings.Contains(err.Error(), "cannot finish") {
 		t.Error(err)
 	}
@@ -422,8 +423,8 @@ func TestBlocked(t *testing.T) {
 	b.Spout("numbers", spout.Generate(0, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Emit() })).Fields("n")
 	b.Bolt("sink", bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { <-hold; return nil })).Global("numbers")
 	core, logs := observer.New(zap.WarnLevel)
-	h := open(t, b, memlog.Options{}, func(o *task.Options) {
-		o.Config.Log, o.Patience, o.Config.Settings.Window = zap.New(core), 50*time.Millisecond, 64<<10
+	h := open(t, b, memlog.Options{}, func(o *executor.Options) {
+		o.Config.Log, o.StuckAfter, o.Config.Settings.Window = zap.New(core), 50*time.Millisecond, 64<<10
 	})
 	defer close(hold)
 	h.until("it is blocked", func() bool { return h.tasks["numbers.0"].Info().Blocked == "numbers.0>sink.0" })

@@ -1,4 +1,4 @@
-package task_test
+package executor_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/askback/askback/internal/channel/natschan"
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/checkpoint/memlog"
+	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/internal/recovery/backtrack"
 	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/spout"
@@ -44,9 +45,9 @@ func Example() {
 	log := memlog.New(memlog.Options{})
 
 	var group sync.WaitGroup
-	var tasks []*task.Supervisor
+	var tasks []*executor.Executor
 	for _, t := range plan.Tasks {
-		s := task.NewSupervisor(task.Options{
+		s := executor.New(executor.Options{
 			Config:    task.Config{Plan: plan, Task: t, Strategy: backtrack.New},
 			Transport: transport,
 			Log:       log,
@@ -62,7 +63,7 @@ func Example() {
 	for _, s := range tasks {
 		for ctx.Err() == nil {
 			changed := s.Changed()
-			if s.Info().State == task.Complete {
+			if s.Info().State == executor.Complete {
 				break
 			}
 			select {
