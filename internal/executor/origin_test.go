@@ -87,6 +87,30 @@ func (h *house) still(quiet *atomic.Uint64) map[msgid.Alias]uint64 {
 	}
 }
 
+// A spout that is killed while the topology comes to a standstill emits again, all the same, the tuples that its targets
+// miss, and stands still after that.
+func TestSpoutKilledWhileQuiet(t *testing.T) {
+	var limit atomic.Int64
+	limit.Store(1 << 40)
+	b, _ := tallied(1<<40, &limit)
+	plan, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var quiet atomic.Uint64
+	h := openPlan(t, plan, memlog.Options{}, func(o *executor.Options) {
+		o.Config.Quiesce = quiet.Load
+		o.Config.Settings.SnapshotEvery = 500 // the first is not taken yet when the spout is killed
+	})
+	h.until("numbers are counted", func() bool { return h.tasks["tally.0"].Info().Counters.Consumed > 1000 })
+	quiet.Add(1)
+	h.tasks["numbers.0"].Kill()
+	h.still(&quiet)
+	if i := h.tasks["numbers.0"].Info(); i.Restarts != 1 {
+		t.Errorf("%d restarts", i.Restarts)
+	}
+}
+
 // A topology is brought to a standstill in the middle, and goes on with other numbers of stateless tasks: each number
 // counts once, whether or not tasks are killed before they have snapshots of their own.
 func TestOrigin(t *testing.T) {

@@ -59,12 +59,18 @@ func (c *Core) nextWork() {
 	switch {
 	case c.work.Kind != 0 || c.pollAt > c.now:
 		return
-	case c.spout != nil && c.quiesce() != 0:
+	case c.spout != nil && c.quiesce() != 0 && !c.owes():
 		c.pollAt = c.now + quietPoll
 		return
 	}
 	c.pollAt = 0
 	c.handle(recovery.Event{Kind: recovery.Ready})
+}
+
+// owes reports whether a restored task is yet to emit again what its targets have from the incarnation before, or miss.
+func (c *Core) owes() bool {
+	s := c.machine.Status()
+	return s.ReplayDebt || s.Recovery.Open()
 }
 
 // quietPoll is how often a spout task looks whether it is still to be quiet, in milliseconds.
