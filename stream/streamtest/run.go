@@ -125,8 +125,8 @@ func (h *Harness) cover() {
 	h.quiescing = false
 }
 
-// until runs until a condition holds at a moment at which nothing is left to do, and for two milliseconds no operator has done
-// anything: an idle source is polled in that time. The recovery protocol may go on for ever.
+// until runs until a condition holds at a moment at which nothing is left to do, and for more than ten milliseconds no operator has
+// done anything: an idle source, and one that was held, is polled in that time. The recovery protocol may go on for ever.
 func (h *Harness) until(reached func() bool) {
 	h.t.Helper()
 	quiet, pause, processed := uint64(0), uint64(0), h.processed()
@@ -140,7 +140,7 @@ func (h *Harness) until(reached func() bool) {
 			quiet, pause, processed = 0, 0, n
 		}
 		switch {
-		case h.err != nil, quiet > 1 && reached():
+		case h.err != nil, quiet > 10 && reached():
 			return
 		case quiet > uint64(maxQuiet/time.Millisecond):
 			h.stuck("no task does anything any more, at step %d", h.steps)
