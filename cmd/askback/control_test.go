@@ -14,7 +14,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// Each command asks on the subject of its role what its arguments say, and prints the answer as the contract's JSON.
+// Each command sends its arguments on the subject of its role, and prints the answer as the contract's JSON.
 func TestRequests(t *testing.T) {
 	s := newStage(t)
 	record := standin.Description().Record
@@ -64,7 +64,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// Names and values that cannot be are refused before anybody is asked, with the rule.
+// Invalid names and values are refused before a request is sent, with the rule.
 func TestBadArguments(t *testing.T) {
 	long := strings.Repeat("x", 5<<10)
 	for _, name := range []string{"a.>", "../x", "a\nb", long, "", "a b", "*", "\x00"} {
@@ -111,7 +111,7 @@ func TestBadArguments(t *testing.T) {
 	}
 }
 
-// What goes wrong is told apart by the exit status, and said with what to do.
+// Failures differ by exit status, and their messages name the remedy.
 func TestFailures(t *testing.T) {
 	s := newStage(t)
 	for code, want := range map[cluster.ErrCode]int{

@@ -124,7 +124,7 @@ func (d *devCluster) parts(ctx context.Context, nimbus, supervisor, ready func(c
 	return nil
 }
 
-// ready says that the cluster is, and what to do with it.
+// ready reports that the cluster is up, and the next steps.
 func (d *devCluster) ready(ctx context.Context, url string, log *zap.Logger) error {
 	c := natscluster.Connection{Servers: url}
 	nc, err := c.Connect("askback dev", &natscluster.User{})

@@ -202,7 +202,7 @@ func running(t *testing.T, c *cobra.Command, args ...string) (stop func()) {
 	return stop
 }
 
-// With what auth init makes, the same programs make a cluster in which each may do what its credentials say.
+// With auth init's files, the same programs make a cluster in which each may do what its credentials allow.
 func TestSecured(t *testing.T) {
 	ignore, dir := goleak.IgnoreCurrent(), openDir(t)
 	program, err := os.Executable()

@@ -183,7 +183,7 @@ func taskNote(t *cluster.Task) string {
 	return strings.Join(notes, " · ")
 }
 
-// lostText says which operators have lost tuples, "" if none has.
+// lostText names the operators that have lost tuples, "" if none has.
 func lostText(all []cluster.LostTuples) string {
 	var parts []string
 	for _, l := range all {

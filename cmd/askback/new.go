@@ -65,7 +65,7 @@ type module struct {
 	Checkout string // directory of our source; "" if a released version is used
 	Version  string
 	Go       string
-	Require  string // what our module needs itself
+	Require  string // the requirements of Askback itself
 }
 
 // errNotEmpty: there is something where the module is to be.

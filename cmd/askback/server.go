@@ -52,7 +52,7 @@ and authorization.`,
 	return cmd
 }
 
-// errOpenServer: a server would listen to the network, and anybody could use it.
+// errOpenServer: a server would listen to the network, and any host could use it.
 var errOpenServer = errors.New("a server that is reached from outside needs TLS and authorization: \"askback auth init\" makes a configuration for --config that has both")
 
 // developmentServer runs an open server on this machine until ctx ends.

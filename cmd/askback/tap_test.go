@@ -32,7 +32,7 @@ func (s *stage) listening(t *testing.T, pour func(publish func(subject string, r
 	}
 }
 
-// Tap prints the tuples of the channels that it is asked for, and a sample of them; the end says what it has not printed.
+// Tap prints the tuples of the channels that it is asked for, and a sample of them; its end counts those not printed.
 func TestTap(t *testing.T) {
 	s := newStage(t)
 	s.Answer("askback.api.view.describe", standin.Description())

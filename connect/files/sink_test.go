@@ -126,8 +126,8 @@ func TestFileLost(t *testing.T) {
 	}
 }
 
-// TestFileWriteFails lets writes fail for a while, as a full disk does. What failed is tried again, as the runtime
-// does, and nothing is written twice.
+// TestFileWriteFails lets writes fail for a while, as a full disk does. The sink tries a failed write again, as the
+// runtime does, and nothing is written twice.
 func TestFileWriteFails(t *testing.T) {
 	dir := t.TempDir()
 	s := sinkOf(t, filepath.Join(dir, "out"), 0, 1, Single(), func(o *options) { o.buffer = 1 })

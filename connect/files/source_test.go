@@ -522,7 +522,7 @@ func must(t failer, err error) {
 	}
 }
 
-// write writes a file, compressed if its name says so.
+// write writes a file, compressed if its name ends in .gz.
 func write(t failer, path string, content []byte) {
 	t.Helper()
 	if strings.HasSuffix(path, ".gz") {

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// TestSink tells the stories of one sink on one server.
+// TestSink runs the cases of one sink on one server.
 func TestSink(t *testing.T) {
 	server := natstest.Start(t)
 	nc, js := server.Connect()

@@ -52,7 +52,7 @@ func TestPost(t *testing.T) {
 	}
 }
 
-// A request that is refused says why, and leaves nothing behind.
+// A refused request is answered with the reason, and leaves nothing behind.
 func TestPostRefuses(t *testing.T) {
 	nc, js := fixture(t)
 	j := open(t, nc, journal.Options{MaxBody: 100})
@@ -153,7 +153,7 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// A slow sender's body holds room; what does not fit beside it is 429.
+// A slow sender's body holds room; a body that does not fit beside it is answered 429.
 func TestBusy(t *testing.T) {
 	nc, _ := fixture(t)
 	j := open(t, nc, journal.Options{MaxBody: 100, MaxPending: 150})
@@ -224,7 +224,7 @@ func TestListen(t *testing.T) {
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Close(); err != nil { // what has arrived is written
+	if err := j.Close(); err != nil { // arrived messages are written
 		t.Fatal(err)
 	}
 	all := contents(t, js, "lines")
@@ -348,7 +348,7 @@ func TestServer(t *testing.T) {
 	}
 }
 
-// Requests that have begun when the server is told to end are answered.
+// Requests that have begun when the server is ordered to end are answered.
 func TestServeDrains(t *testing.T) {
 	nc, js := fixture(t)
 	j := open(t, nc, journal.Options{})

@@ -57,7 +57,7 @@ func config(opt *Options) jetstream.StreamConfig {
 		Subjects:    []string{subjects(opt.Stream)},
 		Storage:     jetstream.FileStorage,
 		Retention:   jetstream.LimitsPolicy,
-		// A full journal must say so. The default would drop its oldest lines, read or not.
+		// A full journal must refuse. The default would drop its oldest lines, read or not.
 		Discard:     jetstream.DiscardNew,
 		MaxBytes:    opt.MaxBytes,
 		MaxAge:      opt.MaxAge,

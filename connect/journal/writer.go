@@ -61,8 +61,8 @@ func newWriter(nc *nats.Conn, stream string, limit int64, timeout time.Duration,
 	return w, nil
 }
 
-// reserve takes room for n bytes that are about to come, or says that there is none. Whatever is larger than the
-// limit goes alone.
+// reserve takes room for n bytes that are about to come, or reports that there is none. A message larger than the limit
+// goes alone.
 func (w *writer) reserve(n int64) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -98,10 +98,10 @@ func (w *writer) release(n int64) {
 	w.room.Broadcast()
 }
 
-// write publishes a message for which size bytes are reserved; it gives them back when it knows what became of the
-// message. It tells that once, from any goroutine; tell must not block.
+// write publishes a message for which size bytes are reserved; it gives them back when the outcome is known. It reports
+// the outcome once, from any goroutine; report must not block.
 func (w *writer) write(m *nats.Msg, size int64, tell func(ack, error)) {
-	// While the connection is away the client would keep the message for later, when nobody waits for it any more.
+	// While the connection is away the client would keep the message until its sender no longer waits for it.
 	if !w.nc.IsConnected() {
 		w.finish(write{size: size, tell: tell}, ack{}, fmt.Errorf("%w: not connected", ErrUnknown))
 		return
@@ -133,7 +133,7 @@ func (w *writer) answered(number uint64) (write, bool) {
 	return wrote, ok
 }
 
-// finish tells what became of a write.
+// finish reports the outcome of a write.
 func (w *writer) finish(wrote write, a ack, err error) {
 	switch {
 	case err != nil:

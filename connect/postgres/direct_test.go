@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestSink tells the stories of one sink on one server.
+// TestSink runs the cases of one sink on one server.
 func TestSink(t *testing.T) {
 	w := newWorld(t)
 
@@ -46,7 +46,7 @@ func TestSink(t *testing.T) {
 		w.has(t, c, "1 to, 2 be, 3 or, 4 not")
 	})
 
-	// What Hold is for. One was merged into the input before two, and after the rollback behind it.
+	// Hold is for this case. One was merged into the input before two, and after the rollback behind it.
 	t.Run("a rollback that merges inputs in another order is not survived", func(t *testing.T) {
 		c := w.table(t, "n bigint, word text")
 		s := w.task(t, c, 1)
@@ -288,8 +288,8 @@ func TestSink(t *testing.T) {
 	})
 }
 
-// TestServerDown: a server that is away for a moment is waited for, one that stays away makes the task fail, and
-// its successor goes on. What was committed is not written again.
+// TestServerDown: a server that is away for a moment is waited for, one that stays away makes the task fail, and its
+// successor goes on. Committed rows are not written again.
 func TestServerDown(t *testing.T) {
 	w := newWorld(t)
 	c := w.table(t, "n bigint, word text")

@@ -12,7 +12,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// TestHeld tells the stories of one sink that holds its rows.
+// TestHeld runs the cases of one sink that holds its rows.
 func TestHeld(t *testing.T) {
 	w := newWorld(t)
 

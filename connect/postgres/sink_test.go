@@ -22,7 +22,7 @@ type word struct {
 	Word []byte
 }
 
-// TestTypedSink tells the stories of one typed sink on one server.
+// TestTypedSink runs the cases of one typed sink on one server.
 func TestTypedSink(t *testing.T) {
 	w := newWorld(t)
 	begin := func(t *testing.T, c Config, incarnation msgid.Incarnation) *directWriter[word] {

@@ -99,7 +99,7 @@ func (r *run) has(w view.Worker) bool {
 	return slices.ContainsFunc(r.look().Workers, func(now view.Worker) bool { return place(now) == place(w) })
 }
 
-// up waits until a supervisor is heard.
+// up waits until a supervisor sends heartbeats.
 func (f *fixture) up(n int) {
 	f.t.Helper()
 	name := fmt.Sprintf("s%d", n+1)
@@ -159,7 +159,7 @@ func (f *fixture) nimbusKilled() {
 	if err == nil || !strings.Contains(err.Error(), "nimbus") {
 		f.t.Errorf("without a nimbus submit says: %v", err)
 	}
-	time.Sleep(2 * time.Second) // what runs goes on
+	time.Sleep(2 * time.Second) // running topologies go on
 	f.startNimbus(0)
 	f.startNimbus(1)
 	r.settle()
@@ -216,7 +216,7 @@ func (f *fixture) cutOff() { f.unheard("cut-off", (*netlab.Host).Down, (*netlab.
 
 func (f *fixture) mute() { f.unheard("mute", (*netlab.Host).Mute, (*netlab.Host).Unmute) }
 
-// unheard has a host not be heard until its tasks are elsewhere.
+// silenced keeps a host silent until its tasks are elsewhere.
 func (f *fixture) unheard(name string, begin, end func(*netlab.Host)) {
 	r := f.submit(name)
 	w := r.worker()
@@ -229,7 +229,8 @@ func (f *fixture) unheard(name string, begin, end func(*netlab.Host)) {
 	r.settle()
 }
 
-// starved has ten processes want each processor for longer than the detection time: nobody is given up for that.
+// starved has ten processes compete for each processor for longer than the detection time: no worker is given up for
+// that.
 func (f *fixture) starved() {
 	r := f.submit("starved")
 	var hogs []func()
@@ -253,7 +254,7 @@ func (f *fixture) submittedTwice() {
 	r.settle()
 }
 
-// raced has several commands race. Whatever wins, the topology is there or not, and the cluster goes on.
+// raced has several commands race. Whichever wins, the topology is there or not, and the cluster goes on.
 func (f *fixture) raced() {
 	out := f.shared("raced")
 	for range 3 {

@@ -20,8 +20,8 @@ const (
 	guideDir     = "/tmp/askback" // where the page has everything
 )
 
-// TestGuide types what docs/cluster.md says into a shell, in a directory and with ports of the test's own. The page ends
-// with a comparison of the counts, so a shell that ends well has counted right.
+// TestGuide types the commands of docs/cluster.md into a shell, in a directory and with ports of the test's own. The
+// page ends with a comparison of the counts, so a shell that ends well has counted right.
 func TestGuide(t *testing.T) {
 	unlessCI(t)
 	root, err := filepath.Abs(filepath.Join("..", ".."))
@@ -68,7 +68,7 @@ func TestGuide(t *testing.T) {
 // bash runs a script that stops at the first command that fails, and returns what it has printed.
 func bash(t *testing.T, dir, script string) string {
 	t.Helper()
-	out, err := os.Create(filepath.Join(t.TempDir(), "out")) // no pipe: what runs in the background would keep it open
+	out, err := os.Create(filepath.Join(t.TempDir(), "out")) // no pipe: background processes would keep it open
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func bash(t *testing.T, dir, script string) string {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with what it starts
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	err = cmd.Run()
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it has left in the background
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its background processes
 	told, _ := os.ReadFile(out.Name())
 	if err != nil {
 		t.Fatalf("the guide's commands: %v\n%s", err, told)

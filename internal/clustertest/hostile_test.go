@@ -16,14 +16,14 @@ import (
 	"github.com/askback/askback/internal/cluster/view"
 )
 
-// hungry: a worker that wants too much memory is killed, which is told with the limit; when it wants less it goes on.
+// hungry: a worker that takes too much memory is killed, and the event names the limit; when it takes less it goes on.
 func (f *fixture) hungry() {
 	during := filepath.Join(f.dir, "hungry.while")
 	if err := os.WriteFile(during, nil, 0o644); err != nil {
 		f.t.Fatal(err)
 	}
 	out := f.hostile("hungry", "hungry", 1, "-while", during)
-	f.says("hungry", "OOM-killed, limit 160 MiB") // 32, and 64 for each of the others, which say nothing
+	f.says("hungry", "OOM-killed, limit 160 MiB") // 32, and 64 for each of the others, which have no demand
 	f.explains("hungry", cluster.WorkerExited, `OOM-killed, limit 160 MiB`)
 	if err := os.Remove(during); err != nil {
 		f.t.Fatal(err)
@@ -100,7 +100,7 @@ func (f *fixture) spied() {
 	r.settle()
 }
 
-// forked: whatever a worker has forked, nothing of it is left when its topology is killed.
+// forked: when a topology is killed, no process that a worker has forked is left.
 func (f *fixture) forked() {
 	const mark = "86399"
 	f.hostile("forks", "forks", 1, "-mark", mark)
@@ -152,7 +152,7 @@ func (f *fixture) foreign() {
 	f.end("foreign")
 }
 
-// replaced: what is in the object store and in a host's cache is no longer what was submitted. It does not run.
+// replaced: the bytes in the object store and in a host's cache are no longer those submitted. They do not run.
 func (f *fixture) replaced() {
 	r := f.submitTo("replaced", 1, 20_000)
 	w := r.worker()

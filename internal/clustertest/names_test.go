@@ -59,7 +59,7 @@ func (f *fixture) misnamed() {
 	}
 }
 
-// refusedBy asks nimbus something that cannot be, and checks that the answer says so.
+// refusedBy sends nimbus an invalid request, and checks that the answer refuses it.
 func (f *fixture) refusedBy(subject string, question any) {
 	f.t.Helper()
 	text, raw := question.(json.RawMessage)

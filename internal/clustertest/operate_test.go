@@ -106,7 +106,7 @@ func (f *fixture) command(as string, args ...string) *netlab.Process {
 	return f.op.Start(args[0], append(append([]string{f.program("askback"), args[0]}, f.connection(as)...), args[1:]...)...)
 }
 
-// leveled: what is below the level is not logged for a while.
+// leveled: messages below the level are not logged for a while.
 func (f *fixture) leveled() {
 	r := f.submit("leveled")
 	recovered := func() int {
@@ -143,7 +143,7 @@ func (f *fixture) leveled() {
 	r.settle()
 }
 
-// tapped: tuples are shown as they pass, to those who may see them.
+// tapped: tuples are shown as they pass, to users who may see them.
 func (f *fixture) tapped() {
 	r := f.submit("tapped")
 	out, err := f.askback("operate", "tap", r.name, "lines>split", "--sample", "1/100", "--count", "5")

@@ -10,7 +10,7 @@ import (
 	"github.com/askback/askback/internal/settings"
 )
 
-// AddConnection adds the settings that say how to reach NATS. They are the same for all programs.
+// AddConnection adds the settings of the NATS connection. They are the same for all programs.
 func AddConnection(t *settings.Table, c *natscluster.Connection) {
 	c.Servers, c.Prefix = "nats://127.0.0.1:4222", natscluster.DefaultPrefix
 	t.Add(&c.Servers, settings.Setting{Name: "server", Unit: "URLs, separated by commas", About: "NATS servers; outside loopback they need TLS and --creds"})
@@ -19,7 +19,7 @@ func AddConnection(t *settings.Table, c *natscluster.Connection) {
 	t.Add(&c.Prefix, settings.Setting{Name: "prefix", Unit: "name", About: "what all subjects, streams and buckets of the cluster begin with"})
 }
 
-// errTrust: with credentials it must be said whose programs may run.
+// errTrust: with credentials the trusted signers must be named.
 var errTrust = errors.New(`--creds without --trust: name the file trust that "askback auth init" has made, which says whose programs may run`)
 
 // trust reads whose artefacts may run.

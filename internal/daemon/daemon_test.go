@@ -23,7 +23,7 @@ func run(ctx context.Context, c *cobra.Command, args ...string) error {
 	return c.ExecuteContext(ctx)
 }
 
-// What cannot be is refused at once, and named.
+// Invalid settings fail at start-up, and the error names the setting.
 func TestRefused(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "wrong.yaml")
@@ -81,7 +81,7 @@ func TestEverySettingIsAFlag(t *testing.T) {
 	}
 }
 
-// A default in words stands alone in the help text, whatever number it is on this machine.
+// A default in words stands alone in the help text, without this machine's number.
 func TestDefaultsInWords(t *testing.T) {
 	c := daemon.SupervisorCommand()
 	help := c.UsageString()

@@ -13,7 +13,7 @@ import (
 	"github.com/askback/askback/internal/settings"
 )
 
-// A nimbusProgram is what the command line of nimbus says.
+// A nimbusProgram is nimbus with the settings of its command line.
 type nimbusProgram struct {
 	nimbus.Config
 	logging

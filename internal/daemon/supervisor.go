@@ -15,7 +15,7 @@ import (
 	"github.com/askback/askback/internal/settings"
 )
 
-// A supervisorProgram is what the command line of supervisor says.
+// A supervisorProgram is supervisor with the settings of its command line.
 type supervisorProgram struct {
 	supervisor.Config
 	logging

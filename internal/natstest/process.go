@@ -85,7 +85,7 @@ func (s *Server) Again() {
 // Kill ends the server as kill -9 does. It may be repeated.
 func (s *Server) Kill() {
 	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait() // it says only that it was killed
+	_ = s.cmd.Wait() // its only error is that it was killed
 	_ = s.stdin.Close()
 }
 

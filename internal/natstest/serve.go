@@ -25,7 +25,7 @@ func Serve(t testing.TB, o *server.Options) *server.Server {
 	return s
 }
 
-// Configured starts a server as its configuration file says; see Serve.
+// Configured starts a server with its configuration file; see Serve.
 func Configured(t testing.TB, file string) *server.Server {
 	t.Helper()
 	o, err := server.ProcessConfigFile(file)

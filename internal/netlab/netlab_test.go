@@ -9,7 +9,7 @@ import (
 	"github.com/askback/askback/internal/netlab"
 )
 
-// Two hosts hear each other until a link is pulled.
+// Two hosts reach each other until a link is pulled.
 func TestLink(t *testing.T) {
 	lab := netlab.New(t)
 	a, b := lab.Host("a"), lab.Host("b")

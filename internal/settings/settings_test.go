@@ -73,7 +73,7 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-// What is wrong is named, with the place where it stands and what it should be.
+// An error names the setting, the place where it stands and what it should be.
 func TestErrors(t *testing.T) {
 	var e example
 	for _, c := range []struct {
@@ -110,7 +110,7 @@ func TestErrors(t *testing.T) {
 	if err := e.resolve(t, "", "--config", "/nowhere/at.yaml"); !errors.Is(err, settings.ErrFile) || !strings.Contains(err.Error(), "/nowhere/at.yaml") {
 		t.Error(err)
 	}
-	// What a flag overrides must be right all the same.
+	// A value that a flag overrides must be valid all the same.
 	if err := e.resolve(t, "slotz: 7\n", "--slots", "1"); !errors.Is(err, settings.ErrUnknown) {
 		t.Error(err)
 	}

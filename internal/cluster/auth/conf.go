@@ -10,8 +10,8 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// conf returns the configuration of one NATS server. All that varies in it has been checked: nothing holds a quote or a
-// line break.
+// conf returns the configuration of one NATS server. Everything that varies in it has been checked to hold no quote and
+// no line break.
 func conf(o *Options, n int, k keys, t tokens) string {
 	s, name := o.Servers[n], serverName(n)
 	host := s.Hosts[0]

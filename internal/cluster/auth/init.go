@@ -13,19 +13,19 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// ErrExists: there is something where files are to be made. Nothing was overwritten: keys that are lost cannot be made
+// ErrExists: there is something where files are to be made. No file was overwritten: keys that are lost cannot be made
 // again. Choose another directory.
 var ErrExists = errors.New("auth: exists")
 
 // A File is one that was made.
 type File struct {
 	Path string // in the directory
-	What string // what it is for, in words
-	// Offline says that it must be kept where no server can read it.
+	What string // its purpose, in words
+	// Offline marks a file that must be kept where no server can read it.
 	Offline bool
 }
 
-// A Summary says what was made. Its String is a page to read.
+// A Summary lists the files that were made. Its String is a page to read.
 type Summary struct {
 	Dir     string
 	Servers string // URLs, separated by commas
@@ -208,7 +208,7 @@ func writeNew(path string, content []byte) error {
 	return nil
 }
 
-// String says what was made, what goes where, and what to do next. It holds no secret.
+// String lists the files that were made, where each goes, and the next steps. It holds no secret.
 func (s *Summary) String() string {
 	b := &strings.Builder{}
 	list := func(title string, offline bool) {

@@ -24,7 +24,7 @@ func servers(hosts ...string) (all []auth.Server) {
 	return all
 }
 
-// Nobody but the owner reads what Init makes, it is all told, and nothing is overwritten.
+// Init's files can be read by their owner only, are all listed in the summary, and overwrite none.
 func TestInitFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keys")
 	s, err := auth.Init(dir, auth.Options{Servers: servers("127.0.0.1", "127.0.0.1", "127.0.0.1"), Supervisors: []string{"a"}})
@@ -214,7 +214,7 @@ func TestNoSeedIsPrinted(t *testing.T) {
 	}
 }
 
-// Three servers find each other by TLS, and keep three replicas; what holds with one server holds with them.
+// Three servers find each other by TLS, and keep three replicas; permissions hold as with one server.
 func TestThreeServers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts three servers")

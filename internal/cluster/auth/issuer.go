@@ -16,10 +16,10 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// ErrIssue: a JWT cannot be issued. The message says what is wrong with what was asked for.
+// ErrIssue: a JWT cannot be issued. The message names what is wrong with the request.
 var ErrIssue = errors.New("auth: cannot issue")
 
-// An Issuer issues workers. Nimbus has it. It cannot issue people, nor anybody else of the cluster's account: workers
+// An Issuer issues workers. Nimbus has it. It cannot issue people, nor any other user of the cluster's account: workers
 // have an account of their own.
 type Issuer struct {
 	p       natscluster.Subjects

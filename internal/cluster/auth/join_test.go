@@ -16,7 +16,7 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// What workers and the others have to say to each other comes through, both ways.
+// Messages between workers and the others pass the accounts, both ways.
 func TestAcrossAccounts(t *testing.T) {
 	y := newYard(t, 1)
 	across(t, y, 1)
@@ -36,7 +36,7 @@ func across(t *testing.T, y *yard, replicas int) {
 	}
 	hears := func(s *nats.Subscription, from *client, subject string) *nats.Msg {
 		t.Helper()
-		// Interest takes a moment to be known to other servers; what is told here is told again and again.
+		// Interest takes a moment to reach other servers, so each message is sent again and again.
 		for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 			if err := from.Publish(subject, []byte("x")); err != nil {
 				t.Fatal(err)
@@ -108,7 +108,7 @@ func across(t *testing.T, y *yard, replicas int) {
 	}
 }
 
-// Row 31: a worker whose log is gone hears so, and goes on when nimbus has made it again.
+// Row 31: a worker whose log is gone receives an error, and goes on when nimbus has made the log again.
 func TestLogGone(t *testing.T) {
 	y := newYard(t, 1)
 	nimbus := y.as(t, "nimbus")

@@ -13,10 +13,10 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// Row 45, the long way round: NATS does not check whether who asks may publish to where the answer goes. So a worker
-// asks, and names as reply subject what it may not publish to. Workers have an account of their own: the answers stay
-// in it, and do not pass on to what it imports. What they reach there are other workers, by messages that show
-// themselves: see cluster.Redirected.
+// Row 45, the long way round: NATS does not check whether a client may publish to the reply subject that it names. So a
+// worker sends a request, and names as reply subject one that it may not publish to. Workers have an account of their
+// own: the answers stay in it, and do not pass on to what it imports. There they reach other workers only, which
+// recognize them: see cluster.Redirected.
 func TestAnswersAreNotRedirected(t *testing.T) {
 	y := newYard(t, 1)
 	redirect(t, y, 1)
@@ -141,7 +141,7 @@ func redirect(t *testing.T, y *yard, replicas int) {
 	t.Logf("%d questions, %d orders redirected", asked, redirected)
 }
 
-// What a worker has the server send to another's tasks has headers, and tuples have none.
+// Answers that a worker directs to another's tasks have headers, and tuples have none.
 func TestRedirectedTuplesShow(t *testing.T) {
 	y := newYard(t, 1)
 	logOf(t, y.as(t, "nimbus"), words)

@@ -10,7 +10,7 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// What supervisors, nimbus and people may do, and what not.
+// Supervisors, nimbus and people may publish and read what their roles allow, and nothing else.
 func TestRolesMay(t *testing.T) {
 	y := newYard(t, 1)
 	worker := y.worker(t, first, time.Hour, "count.1")

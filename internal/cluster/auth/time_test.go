@@ -112,7 +112,7 @@ func (y *yard) certificate(t *testing.T) (shown *x509.Certificate) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	// The server says who it is before it asks who connects.
+	// The server sends its certificate before it asks for the client's.
 	_, err = nats.Connect(y.summary.Servers, nats.Name(u.String()), nats.Secure(&tls.Config{RootCAs: roots, VerifyConnection: func(s tls.ConnectionState) error {
 		shown = s.PeerCertificates[0]
 		return nil
@@ -132,7 +132,7 @@ func wait(t *testing.T, c <-chan struct{}, otherwise string) {
 	}
 }
 
-// Without TLS, with another authority or without credentials nobody gets in.
+// A connection without TLS, with another authority or without credentials is refused.
 func TestNobodyElse(t *testing.T) {
 	y, stranger := newYard(t, 1), newYard(t, 1)
 	for name, c := range map[string]natscluster.Connection{

@@ -26,7 +26,7 @@ const p = natscluster.Subjects(natscluster.DefaultPrefix)
 // patience is how long anything may take here.
 const patience = 20 * time.Second
 
-// A yard is a secured cluster: what Init makes, and its servers.
+// A yard is a secured cluster: the files of Init, and its servers.
 type yard struct {
 	dir     string
 	summary *auth.Summary
@@ -62,7 +62,7 @@ func (y *yard) connection() natscluster.Connection {
 	return natscluster.Connection{Servers: y.summary.Servers, CA: filepath.Join(y.dir, "ca.pem")}
 }
 
-// A client is somebody's connection, and the errors that came by it.
+// A client is the connection of one user, and the errors that came by it.
 type client struct {
 	*nats.Conn
 	user   *natscluster.User
@@ -143,7 +143,7 @@ func aliases(t *testing.T, names ...string) (all []msgid.Alias) {
 	return all
 }
 
-// mayPublish reports whether the server takes a message on a subject, and that it says so if it does not.
+// mayPublish reports whether the server takes a message on a subject, and fails the test if a denial is not reported.
 func (c *client) mayPublish(t *testing.T, subject string) bool {
 	t.Helper()
 	return c.may(t, subject, func() error { return c.Publish(subject, []byte("x")) })

@@ -65,7 +65,7 @@ func TestSpecOf(t *testing.T) {
 	}
 }
 
-// A refusal of nimbus is passed on with its code and text; without any nimbus the error says so.
+// A refusal of nimbus is passed on with its code and text; the error names a missing nimbus.
 func TestSubmitRefused(t *testing.T) {
 	server, err := embed.Start(embed.Options{Listen: "127.0.0.1:0"})
 	if err != nil {

@@ -36,7 +36,7 @@ func TestEvents(t *testing.T) {
 		e.Publish(cluster.Event{Kind: cluster.Assigned, Instance: b, Text: fmt.Sprint(-i)})
 	}
 	e.Publish(cluster.Event{Kind: cluster.TaskRecovered, Instance: b, Text: strings.Repeat("x", 1<<20), Recovery: &cluster.Recovery{Asked: strings.Repeat("y", 1<<20)}})
-	stop() // what is queued is sent yet
+	stop() // queued events are still sent
 	for _, c := range []struct {
 		of          string
 		limit, want int

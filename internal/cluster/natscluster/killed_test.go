@@ -130,7 +130,7 @@ func run(t *testing.T, variable, value, want string) *process {
 	return p
 }
 
-// says waits for a line that begins so.
+// expect waits for a line that begins so.
 func (p *process) says(t *testing.T, want string) string {
 	t.Helper()
 	for p.said.Scan() {

@@ -16,8 +16,8 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A Leadership is the right of one nimbus to write, for one epoch. It implements cluster.Writer. Its methods may be called
-// from any goroutine; Close it when it is over, for whatever cause.
+// A Leadership is the right of one nimbus to write, for one epoch. It implements cluster.Writer. Its methods may be
+// called from any goroutine; Close it when it is over.
 //
 // Each write is conditional on the sequence number of the epoch's key: the server itself rejects the writes of a leader
 // that was paused or cut off and has not noticed that another has taken over. If the bucket is lost and made anew, the

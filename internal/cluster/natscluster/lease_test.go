@@ -178,7 +178,7 @@ func usurp(t *testing.T, b *Bucket, name string) *Leadership {
 }
 
 // Two leaders write at random; the server itself rejects the older one's writes. So the newest epoch's writes survive,
-// whatever each of them believes.
+// even while the older leader takes itself for the leader.
 func TestInterleavings(t *testing.T) {
 	nc := serveOne(t)
 	rounds := 1500

@@ -18,8 +18,8 @@ import (
 type watcher struct {
 	mu     sync.Mutex
 	view   map[string]int
-	caught int // how often it was told that it has caught up
-	early  int // changes told before
+	caught int // how often the watch reported that it has caught up
+	early  int // changes received before that
 	told   int // changes
 }
 
@@ -171,7 +171,7 @@ func TestWatchAudits(t *testing.T) {
 	w.sees(t, map[string]int{"x": 3, "y": 2})
 }
 
-// So is a bucket that was lost and made anew, whose revisions are lower.
+// The same holds for a bucket that was lost and made anew, whose revisions are lower.
 func TestWatchOfLostBucket(t *testing.T) {
 	nc := serveOne(t)
 	l := lead(t, nc, "a", shortTTL)

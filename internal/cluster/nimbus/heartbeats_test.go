@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Who floods his heartbeats is heard with the newest, and takes nobody's room.
+// Only a worker's newest heartbeat is queued, so a flood crowds out no other worker.
 func TestSounds(t *testing.T) {
 	s := newHeartbeatQueue()
 	heard := ""

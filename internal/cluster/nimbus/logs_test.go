@@ -58,7 +58,8 @@ func TestCompletes(t *testing.T) {
 	}
 }
 
-// What a nimbus left that did not finish is cleared away. What is not nimbus's is left alone, whatever its name.
+// Streams that an unfinished submission or kill left behind are deleted. Streams that nimbus did not make are left
+// alone, under any name.
 func TestClearsAwayLogs(t *testing.T) {
 	s := newSite(t)
 	for _, topology := range []string{"left-abcdefgh", "my-topology-pipeline"} {

@@ -85,7 +85,7 @@ func TestFailover(t *testing.T) {
 	})
 }
 
-// Row 14: while NATS is away nothing is decided, and afterwards nobody is believed lost for it.
+// Row 14: while NATS is away nothing is decided, and afterwards no worker is given up for it.
 func TestServerRestarts(t *testing.T) {
 	s := newSite(t)
 	s.nimbus("n-1", nil)

@@ -161,7 +161,7 @@ func answering[Q, A any](decide func(ctx context.Context, who sender, q *Q) (A, 
 	}
 }
 
-// read reads one JSON value of bounded size. Nothing at all is the zero value.
+// read reads one JSON value of bounded size. Empty data is the zero value.
 func read(data []byte, most int, into any) error {
 	if len(data) > most {
 		return &cluster.RequestError{Code: cluster.CodeBadRequest, Text: fmt.Sprintf("the request has %d bytes, at most %d are read", len(data), most)}

@@ -26,7 +26,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A site is a NATS server with nimbuses, and supervisors and workers that only say that they are there.
+// A site is a NATS server with nimbuses, and simulated supervisors and workers that only send heartbeats.
 type site struct {
 	*testing.T
 	dir     string
@@ -103,7 +103,7 @@ func (s *site) nimbus(name string, change func(*nimbus.Config)) (stop func()) {
 	return stop
 }
 
-// A host is a supervisor that says it is there, and so do the workers that are placed with it.
+// A host is a simulated supervisor with the workers that are placed with it; they only send heartbeats.
 type host struct {
 	name    string
 	started time.Time

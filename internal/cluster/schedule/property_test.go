@@ -186,7 +186,7 @@ func noMoreWorkersThanAsked(s schedule.State, a schedule.Assignment) error {
 	return nil
 }
 
-// onlyWhereOffered: what is new in a slot is on a supervisor that is there, offers the slot and has the tags.
+// onlyWhereOffered: a task that is new in a slot is on a supervisor that is there, offers the slot and has the tags.
 func onlyWhereOffered(s schedule.State, a schedule.Assignment) error {
 	for _, w := range a.Workers {
 		if slices.ContainsFunc(s.Workers, func(was schedule.Worker) bool { return unmoved(was, w) && !was.Lost }) {

@@ -447,8 +447,8 @@ func tagged(s schedule.Supervisor, tags ...string) schedule.Supervisor {
 	return s
 }
 
-// pipeline returns a topology in which each task of an operator sends to each task of the next. The operators are
-// told as pairs of name and parallelism.
+// pipeline returns a topology in which each task of an operator sends to each task of the next. The operators are given
+// as pairs of name and parallelism.
 func pipeline(name string, workers int, operators ...any) schedule.Topology {
 	t := schedule.Topology{Name: name, Workers: workers}
 	var before []int
@@ -490,7 +490,7 @@ func rebalanced(t schedule.Topology) schedule.Topology {
 	return t
 }
 
-// workers reads what told writes.
+// workers reads what formatWorkers writes.
 func workers(t *testing.T, text string) (all []schedule.Worker) {
 	t.Helper()
 	for line := range strings.Lines(lines(text)) {

@@ -116,7 +116,7 @@ func TestAdoptionWithoutNATS(t *testing.T) {
 	s.dies(was.PID)
 }
 
-// A process that has another's number is left alone; what a worker has left behind is not.
+// A process that has reused a dead worker's number is left alone; files that the worker left behind are removed.
 func TestAdoptionOfTheDead(t *testing.T) {
 	bystander := exec.Command("/proc/self/exe", "child")
 	bystander.Env = []string{cluster.RoleVariable + "=worker"}

@@ -11,7 +11,7 @@ import (
 	"github.com/askback/askback/internal/cluster/supervisor"
 )
 
-// A supervisor joins the cluster and tells how it stands.
+// A supervisor joins the cluster and sends heartbeats.
 func Example() {
 	dir, err := os.MkdirTemp("", "supervisor-")
 	if err != nil {

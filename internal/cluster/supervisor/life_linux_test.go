@@ -157,7 +157,7 @@ func TestFinalExits(t *testing.T) {
 	}
 }
 
-// Row 47: whether a worker ends when it is told to or must be killed, nothing is left of what it has forked, also not
+// Row 47: a worker that stops when ordered to and one that must be killed both leave no forked process behind, also
 // where there are no cgroups.
 func TestWorkersChildren(t *testing.T) {
 	s := newSite(t)
@@ -238,7 +238,7 @@ func TestWithoutNATS(t *testing.T) {
 	s.within(10*time.Second, "it joins again", func() bool { return joins() > 1 })
 }
 
-// Row 43: what is not what was submitted is not run.
+// Row 43: a program that is not the one submitted is not run.
 func TestRefusedArtefact(t *testing.T) {
 	s := newSite(t)
 	s.supervise(nil)

@@ -49,7 +49,7 @@ func TestLogin(t *testing.T) {
 		t.Errorf("the worker's login is %v, JWT %q", l, l.JWT)
 	}
 
-	r.Status = cluster.Inactive // nothing that concerns permissions
+	r.Status = cluster.Inactive // no change that concerns permissions
 	s.put(r)
 	r.Placement[0].Tasks = append(r.Placement[0].Tasks, msgid.Alias{Operator: "count", Index: 1})
 	revision := s.put(r)

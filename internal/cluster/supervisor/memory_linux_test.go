@@ -18,7 +18,7 @@ func TestOutOfMemory(t *testing.T) {
 	s.put(r)
 	slot := slotOf(r)
 	p := s.shows(slot, cluster.ProcessWaiting, func(p cluster.Process) bool { return p.Restarts > 0 })
-	if p.Error != "OOM-killed, limit 128 MiB" { // 64 for lines, and 64 for count, which says nothing
+	if p.Error != "OOM-killed, limit 128 MiB" { // 64 for lines, and 64 for count, which has no demand
 		t.Errorf("the error is %q", p.Error)
 	}
 	s.hears(cluster.WorkerExited, "OOM-killed, limit 128 MiB")

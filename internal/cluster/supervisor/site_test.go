@@ -26,7 +26,7 @@ import (
 // host is the supervisor's name.
 const host = "host-1"
 
-// A site is a NATS server, somebody who decides, and a directory for a supervisor.
+// A site is a NATS server, a simulated nimbus, and a directory for a supervisor.
 type site struct {
 	*testing.T
 	store, dir string
@@ -91,7 +91,7 @@ func (s *site) connection() *natscluster.Connection {
 	return &natscluster.Connection{Servers: s.server.URL()}
 }
 
-// listen notes what the supervisor says, and answers as a nimbus would.
+// listen records the supervisor's messages, and answers as a nimbus would.
 func (s *site) listen() {
 	s.answers(func(verb string, _ []byte) any {
 		if verb == cluster.VerbJoin {
@@ -232,7 +232,7 @@ func (s *site) told() []cluster.Event {
 	return append([]cluster.Event(nil), s.events...)
 }
 
-// hears waits for an event, and returns it.
+// happened waits for an event, and returns it.
 func (s *site) hears(kind cluster.EventKind, text string) (found cluster.Event) {
 	s.Helper()
 	s.within(20*time.Second, "event "+string(kind)+" "+text, func() bool {
@@ -247,7 +247,7 @@ func (s *site) hears(kind cluster.EventKind, text string) (found cluster.Event) 
 	return found
 }
 
-// shows waits until the supervisor says that a worker is in a state, and as one may wish.
+// shows waits until the supervisor reports that a worker is in a state, and as the function requires.
 func (s *site) shows(slot cluster.WorkerSlot, state cluster.ProcessState, and func(cluster.Process) bool) (found cluster.Process) {
 	s.Helper()
 	s.within(20*time.Second, "worker "+slot.String()+" is "+string(state), func() bool {

@@ -151,7 +151,7 @@ func TestCgroups(t *testing.T) {
 	}
 }
 
-// A beat goes to the worker manager of the slot that its subject names, unread.
+// A heartbeat goes to the worker manager of the slot that its subject names, unread.
 func TestBeatsReachTheirKeeper(t *testing.T) {
 	slot := cluster.WorkerSlot{Instance: "words-aaaaaaaa", Supervisor: "me", Number: 2}
 	s := &Supervisor{subjects: "askback"}
@@ -185,7 +185,7 @@ func TestCauses(t *testing.T) {
 	}
 }
 
-// What has been killed from outside is started again at once; what has killed itself is not.
+// A process killed from outside is started again at once; one that has killed itself is not.
 func TestBlame(t *testing.T) {
 	killed := exit{known: true, signal: syscall.SIGKILL}
 	for _, test := range []struct {

@@ -101,7 +101,7 @@ func TestTupleError(t *testing.T) {
 	}
 }
 
-// A worker that is told to stop names the task and the call that keep it from ending.
+// A worker that is ordered to stop names the task and the call that keep it from ending.
 func TestStuck(t *testing.T) {
 	s := newSite(t, 0)
 	blocked, release := make(chan struct{}), make(chan struct{})

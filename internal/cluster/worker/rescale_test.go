@@ -41,8 +41,8 @@ func (s *site) still(revision uint64) map[string]uint64 {
 // halves are the tasks of two workers.
 var halves = [][]string{{"lines", "split.0", "count.1", "split.2"}, {"split.1", "count.0", "out", "split.3"}}
 
-// Two workers come to a standstill in the middle. Those of another instance, whose program has other numbers of tasks, go on
-// from there, though one of them is killed as soon as it has begun.
+// Two workers come to a standstill in the middle. Those of another instance, whose program has other numbers of tasks,
+// go on from there, though one of them is killed as soon as it has begun.
 func TestReshape(t *testing.T) {
 	s := newSite(t, 12_000)
 	for slot, tasks := range halves {

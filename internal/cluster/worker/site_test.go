@@ -85,7 +85,7 @@ func counts(n int64) string {
 	return lines.String()
 }
 
-// A site is a NATS server, the log of one instance, and somebody who listens to its workers.
+// A site is a NATS server, the log of one instance, and a subscriber to its workers.
 type site struct {
 	t        *testing.T
 	servers  string
@@ -121,7 +121,7 @@ func newSite(t *testing.T, n int64) *site {
 	return s
 }
 
-// listen hears heartbeats.
+// listen records heartbeats and events.
 func (s *site) listen() {
 	s.t.Helper()
 	_, err := s.nc.Subscribe(s.subjects.WorkerHeartbeats("*"), func(m *nats.Msg) {
@@ -211,7 +211,7 @@ func (s *site) until(what string, is func() bool) {
 	}
 }
 
-// done waits until the workers of these slots tell that all their tasks are complete, and checks the result.
+// done waits until the workers of these slots report that all their tasks are complete, and checks the result.
 func (s *site) done(slots ...int) {
 	s.t.Helper()
 	s.until("all is complete", func() bool {

@@ -98,14 +98,15 @@ func TestFenced(t *testing.T) {
 	}
 }
 
-// Orders move tasks from one worker to another and back. Who loses one that runs elsewhere already lets it go.
+// Assignments move tasks from one worker to another and back. A worker that loses a task which runs elsewhere already
+// lets it go.
 func TestOrders(t *testing.T) {
 	s := newSite(t, 12_000)
 	a := s.start(s.launch(0, "lines", "split", "count", "out"))
 	s.start(s.launch(1))
 	s.under(0, "count.1")
 
-	s.send(1, s.order(2, "count", "split.1")) // they are fenced in slot 0 before it hears of it
+	s.send(1, s.order(2, "count", "split.1")) // they are fenced in slot 0 before it receives the assignment
 	s.send(0, s.order(2, "lines", "split.0", "out"))
 	s.under(1, "count.1")
 
@@ -199,7 +200,7 @@ func TestLogVanishes(t *testing.T) {
 	}
 }
 
-// A worker that is started before there is a log waits for it, and hears orders meanwhile.
+// A worker that is started before there is a log waits for it, and receives assignments meanwhile.
 func TestLogIsLate(t *testing.T) {
 	s := newSite(t, 1000)
 	check(t, natslog.Delete(context.Background(), s.nc, string(s.subjects), string(s.instance)))

@@ -1,4 +1,4 @@
-// Hostile is a topology program that harms: what a cluster's tests submit, and the tools by which they look what it has
+// Hostile is a topology program that harms: a cluster's tests submit it, and use its tools to look for what it has
 // achieved.
 //
 //	hostile -mode hungry -while FILE -out FILE    a bolt takes far more memory than it said, while FILE exists

@@ -26,8 +26,8 @@ type Attempt struct {
 	Result string `json:"result"` // "denied", or what was achieved
 }
 
-// spy reads the launch, which is then put back, and tries everything with what is in it. What comes of it is written to
-// the file -out, and the process's number.
+// spy reads the launch, which is then put back, and tries everything with its content. It writes the results to the
+// file -out, and the process's number.
 func spy() error {
 	launch := os.NewFile(cluster.LaunchFD, "launch")
 	text, err := io.ReadAll(launch)
@@ -93,7 +93,7 @@ func look() (all []Attempt) {
 	return all
 }
 
-// A sneak is a client with somebody's credentials.
+// A sneak is a client with stolen credentials.
 type sneak struct {
 	*nats.Conn
 	mu     sync.Mutex
@@ -124,7 +124,7 @@ func (s *sneak) try(what string, do func() error) Attempt {
 	if err == nil {
 		err = s.Flush()
 	}
-	time.Sleep(20 * time.Millisecond) // denials come before the flush's answer, and are told by another goroutine
+	time.Sleep(20 * time.Millisecond) // denials come before the flush's answer, and are reported by another goroutine
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -193,7 +193,8 @@ func attack(l *cluster.Launch) (all []Attempt) {
 	return append(all, s.lie(l)...)
 }
 
-// lie says what is not so where the worker may speak. That it may is no harm: nobody believes it.
+// lie publishes false statements where the worker may publish. The permission does no harm: every receiver rejects
+// them.
 func (s *sneak) lie(l *cluster.Launch) (all []Attempt) {
 	p, own := natscluster.Subjects(l.Prefix), l.Slot
 	host, slot, _ := strings.Cut(*target, ".")

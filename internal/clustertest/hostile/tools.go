@@ -92,7 +92,7 @@ func replace(ctx context.Context, s *sneak, sha, path string) error {
 	return err
 }
 
-// certificate shows what a NATS server presents: it says a line before it speaks TLS.
+// certificate shows what a NATS server presents: it sends a line before it speaks TLS.
 func certificate(address string) error {
 	conn, err := net.DialTimeout("tcp", address, 5*time.Second)
 	if err != nil {

@@ -70,7 +70,7 @@ func TestLostHost(t *testing.T) {
 	}
 }
 
-// What has nowhere to go stays where it is: if it comes back, nothing has happened to it.
+// A lost task without a free slot stays where it is: if its worker comes back, nothing has happened to it.
 func TestLostWithoutReplacement(t *testing.T) {
 	w := newWorld(t, "a")
 	w.submit("words", 2)
@@ -91,7 +91,8 @@ func TestLostWithoutReplacement(t *testing.T) {
 	}
 }
 
-// A silent worker is its supervisor's business, and a silent supervisor does not matter to workers that are heard.
+// A silent worker is its supervisor's business, and a silent supervisor does not matter to workers that send
+// heartbeats.
 func TestHalfSilent(t *testing.T) {
 	w := newWorld(t, "a", "b")
 	r := w.submit("words", 2)
@@ -102,14 +103,14 @@ func TestHalfSilent(t *testing.T) {
 	}
 	delete(w.dead, r.WorkerSlot(&r.Placement[0]).String())
 	w.pass(time.Second)
-	w.dead["a"] = true // only its workers beat
+	w.dead["a"] = true // only its workers send heartbeats
 	w.pass(10 * time.Second)
 	if got := w.places("words"); got != "a/0 b/0" {
 		t.Errorf("with a silent supervisor: %s", got)
 	}
 }
 
-// A nimbus that was asleep, or cut off, has heard nobody: that is not their fault.
+// Workers and hosts are not given up for the time in which nimbus itself was asleep or cut off.
 func TestOwnSleepIsNoSilence(t *testing.T) {
 	w := newWorld(t, "a", "b", "c")
 	w.submit("words", 2)
@@ -130,7 +131,7 @@ func TestOwnSleepIsNoSilence(t *testing.T) {
 	}
 }
 
-// A new leader believes nobody lost before the detection time, and places nothing where it has heard nobody.
+// A new leader gives up no worker before the detection time, and places no task on a silent host.
 func TestFailover(t *testing.T) {
 	w := newWorld(t, "a", "b", "c")
 	w.submit("words", 2)
@@ -231,7 +232,7 @@ func TestRefusedByItsSupervisor(t *testing.T) {
 	}
 }
 
-// A worker that gave up a task which has come back to it meanwhile is told again.
+// A worker that gave up a task which has come back to it meanwhile receives the assignment again.
 func TestFencedInItsOwnSlot(t *testing.T) {
 	w := newWorld(t, "a")
 	r := w.submit("words", 1)

@@ -12,8 +12,8 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// Whatever happens in whatever order: a slot has one worker, a task one place, what is heard does not move unless it is
-// asked to, and when all supervisors are there, everything runs that has room.
+// Random operations in random order: a slot has one worker, a task one place, a live worker does not move unless a
+// rebalance is requested, and when all supervisors are there, everything runs that has room.
 func TestProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, "a", "b", "c")

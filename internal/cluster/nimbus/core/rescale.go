@@ -17,11 +17,11 @@ import (
 //	another    Instance, and From: what it was, once all have stood still there since they heard of the step before
 //	settled    no From, once all tasks have snapshots of their own
 //
-// Why twice still: what one task says may be older than what its source says. But if no task has moved from before a
+// Why twice still: one task's positions may be older than those of its source. But if no task has moved from before a
 // moment until after it, all stood still at that moment, nothing was on its way, and it stays so. Until the third step
 // nothing has happened, and the topology can go on as it was.
 
-// maxRescaleTasks bounds how many tasks a record says of where they stood.
+// maxRescaleTasks bounds the number of tasks whose positions a record holds.
 const maxRescaleTasks = 10_000
 
 // minQuiesceTimeout is how long a topology may take to come to a standstill.
@@ -117,7 +117,7 @@ func (c *Core) taskStates(now time.Time, t *topology) (all []cluster.Task, missi
 	return all, ""
 }
 
-// rescaleObstacle says which operator keeps the numbers of tasks from changing, or "".
+// rescaleObstacle returns why the numbers of tasks cannot change, with the operator, or "".
 func rescaleObstacle(spec *cluster.Spec, all []cluster.Task, parallel map[string]int) string {
 	for i := range all {
 		its := &all[i]
@@ -156,7 +156,7 @@ func (c *Core) StartRescale(now time.Time, q *cluster.RebalanceRequest, as clust
 	return t.write(next, cluster.Event{At: wall(now), Kind: cluster.StatusChanged, Text: "comes to a standstill for other numbers of tasks: " + parallelismChange(&t.record.Spec, spec)}), next, nil
 }
 
-// parallelismChange says which numbers of tasks differ.
+// parallelismChange describes which numbers of tasks differ.
 func parallelismChange(from, to *cluster.Spec) string {
 	var all []string
 	for i, o := range from.Operators {

@@ -107,7 +107,7 @@ func TestReshape(t *testing.T) {
 		if r.Instance != first || r.Rescale.QuiescePositions["count.1"] != 7 {
 			t.Fatalf("where all stood still is not written down: %+v", r.Rescale)
 		}
-		w.stands[msgid.Alias{Operator: "count"}] = 8 // it has moved: what it said before was too old
+		w.stands[msgid.Alias{Operator: "count"}] = 8 // it has moved: its earlier position was too old
 		lead()
 		for range 20 {
 			if r = w.core.Record("words"); r.Instance != first || r.Rescale.QuiescePositions["count.0"] == 8 {
@@ -153,7 +153,7 @@ func TestReshape(t *testing.T) {
 	}
 }
 
-// A topology that does not come to a standstill goes on as it was, and says why.
+// A topology that does not come to a standstill goes on as it was, and its record holds the reason.
 func TestReshapeGivenUp(t *testing.T) {
 	w := begun(t, nil)
 	as := w.reshape(4)
@@ -246,7 +246,7 @@ func TestReshapeRefused(t *testing.T) {
 			}
 		})
 	}
-	// What a worker says its program would be is not believed if it is another program.
+	// A worker's answer that describes another program is refused.
 	w := begun(t, nil)
 	spec := three(4)
 	spec.Operators[2].Parallel = 3
