@@ -34,8 +34,8 @@ func devCommand() *cobra.Command {
 		Use: "dev", Short: "Run a whole cluster on this machine", GroupID: groupCluster, Args: exactly(0),
 		Long: `Dev runs a NATS server, a nimbus and a supervisor until Ctrl-C, which ends everything, workers too.
 
-It listens on this machine only, without credentials: whoever can connect here can have programs run as your workers are
-(as root: askback-worker or nobody). What it keeps is deleted at the end, unless --dir says where to keep it. Then the
+It listens on this machine only, without credentials: any user of this machine can have programs run as your workers are
+(as root: askback-worker or nobody). Its store is deleted at the end, unless --dir names a place for it. Then the
 topologies that ran go on with the next "askback dev" on that directory.`,
 		Example: `  askback dev
   askback dev --dir ./cluster --slots 4`,

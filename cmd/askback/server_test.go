@@ -55,7 +55,7 @@ func begin(t *testing.T, ready string, args ...string) (out *screen, stop func()
 		default:
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%v says nothing of %q:\n%s%s", args, ready, out, wrong)
+			t.Fatalf("%v does not print %q:\n%s%s", args, ready, out, wrong)
 		}
 	}
 	return out, stop

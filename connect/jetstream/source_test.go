@@ -451,7 +451,7 @@ func TestOpenRefuses(t *testing.T) {
 		task := source.New()
 		err := task.(spout.Opener).Open(bolttest.NewContext("in", 0, 1))
 		if err == nil || !strings.Contains(strings.ToLower(err.Error()), says) {
-			t.Errorf("want an error that says %q: %v", says, err)
+			t.Errorf("want an error with %q: %v", says, err)
 		}
 		_ = task.(io.Closer).Close()
 	}

@@ -184,7 +184,7 @@ func TestVerify(t *testing.T) {
 	refused := func(v any, s bolt.Strategy, says string) {
 		t.Helper()
 		if err := v.(bolt.Verifier).Verify(s); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("error %v, want one that says %s", err, says)
+			t.Errorf("error %v, want one with %s", err, says)
 		}
 	}
 	kept, none := bolt.Strategy{Name: "backtrack", Snapshots: true}, bolt.Strategy{Name: "none"}

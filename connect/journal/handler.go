@@ -46,9 +46,9 @@ func (j *Journal) post(w http.ResponseWriter, r *http.Request) {
 		ack ack
 		err error
 	}
-	told := make(chan result, 1)
-	j.writer.write(m, room, func(a ack, err error) { told <- result{a, err} })
-	switch got := <-told; { // the writer gives up after its timeout
+	outcome := make(chan result, 1)
+	j.writer.write(m, room, func(a ack, err error) { outcome <- result{a, err} })
+	switch got := <-outcome; { // the writer gives up after its timeout
 	case got.err != nil:
 		j.refuse(w, got.err)
 	case got.ack.duplicate:

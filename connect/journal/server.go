@@ -72,16 +72,16 @@ func NewServer(j *Journal, opt ServerOptions) (*Server, error) {
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // shutdownTimeout is how long requests may take that have begun when the server is ordered to end.
-const shutdownPatience = 10 * time.Second
+const shutdownTimeout = 10 * time.Second
 
 // Serve takes requests until ctx ends, and returns when those that have begun are answered. The error is nil then.
 func (s *Server) Serve(ctx context.Context) error {
 	ended := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		// The end of ctx is why we are here, so it cannot bound this.
-		patience, cancel := context.WithTimeout(context.Background(), shutdownPatience)
+		timeout, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 		defer cancel()
-		err := s.http.Shutdown(patience)
+		err := s.http.Shutdown(timeout)
 		if err != nil {
 			_ = s.http.Close()
 		}
@@ -92,7 +92,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		return fmt.Errorf("journal: serve: %w", err)
 	}
 	if err := <-ended; err != nil {
-		return fmt.Errorf("journal: requests did not end within %v: %w", shutdownPatience, err)
+		return fmt.Errorf("journal: requests did not end within %v: %w", shutdownTimeout, err)
 	}
 	return nil
 }

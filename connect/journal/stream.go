@@ -53,7 +53,7 @@ func openStream(ctx context.Context, js jetstream.JetStream, opt *Options) error
 func config(opt *Options) jetstream.StreamConfig {
 	c := jetstream.StreamConfig{
 		Name:        opt.Stream,
-		Description: "Askback: journal of what was pushed",
+		Description: "Askback: journal of pushed messages",
 		Subjects:    []string{subjects(opt.Stream)},
 		Storage:     jetstream.FileStorage,
 		Retention:   jetstream.LimitsPolicy,

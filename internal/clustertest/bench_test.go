@@ -41,7 +41,7 @@ func BenchmarkWorkerKilled(b *testing.B) {
 			}
 			slices.Sort(took)
 			if len(took) == 0 {
-				b.Fatal("no recovery is told")
+				b.Fatal("no recovery is reported")
 			}
 			b.ReportMetric(0, "ns/op")
 			b.ReportMetric(took[len(took)/2], "p50-ms")

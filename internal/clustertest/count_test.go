@@ -103,7 +103,7 @@ func (r *run) progress() (percent int64) {
 // worker returns a worker of the run that has tasks, with its process id. It prefers one without the spout.
 func (r *run) worker() (w view.Worker) {
 	r.f.t.Helper()
-	r.f.eventually(30*time.Second, "its workers are heard", func() bool {
+	r.f.eventually(30*time.Second, "its workers send heartbeats", func() bool {
 		all := r.workers()
 		if len(all) == 0 {
 			return false
@@ -190,7 +190,7 @@ func (r *run) settle() {
 		}
 	}
 	if len(r.hurt) > 0 && recoveries == 0 {
-		f.t.Error("tasks were killed, and no recovery is told")
+		f.t.Error("tasks were killed, and no recovery is reported")
 	}
 	operate[view.Topology](f, "kill", r.name, "--wait", "0s")
 	f.eventually(20*time.Second, "it is gone", func() bool {

@@ -36,7 +36,7 @@ func TestFaults(t *testing.T) {
 		{"41 the same name submitted twice", (*fixture).submittedTwice},
 		{"42 kill and rebalance race submit", (*fixture).raced},
 		{"rolling restart of everything", (*fixture).rollingRestart},
-		{"parallelism changed under load", (*fixture).reshaped},
+		{"parallelism changed under load", (*fixture).rescaled},
 	})
 }
 
@@ -48,7 +48,7 @@ func (f *fixture) workerKilled() {
 
 // reshaped changes the number of tasks that split lines, up and down, and kills a worker each time as soon as the topology
 // goes on.
-func (f *fixture) reshaped() {
+func (f *fixture) rescaled() {
 	r := f.submit("reshaped")
 	for _, n := range []int{4, 1} {
 		before := r.look().Topology
@@ -155,9 +155,9 @@ func (f *fixture) nimbusKilled() {
 	f.eventually(5*time.Second, "the other leads", func() bool { return f.leader() == 1-first })
 	f.t.Logf("the other leads after %v", time.Since(began).Round(10*time.Millisecond))
 	f.nimbus[1-first].Kill()
-	_, err := f.askback("operate", "submit", f.program("wordcount"), "--name", "nobody", "--timeout", "3s", "--", "-out", f.dir, text)
+	_, err := f.askback("operate", "submit", f.program("wordcount"), "--name", "unplaced", "--timeout", "3s", "--", "-out", f.dir, text)
 	if err == nil || !strings.Contains(err.Error(), "nimbus") {
-		f.t.Errorf("without a nimbus submit says: %v", err)
+		f.t.Errorf("without a nimbus submit fails with: %v", err)
 	}
 	time.Sleep(2 * time.Second) // running topologies go on
 	f.startNimbus(0)
@@ -212,12 +212,12 @@ func (f *fixture) storeWiped() {
 	r.settle()
 }
 
-func (f *fixture) cutOff() { f.unheard("cut-off", (*netlab.Host).Down, (*netlab.Host).Up) }
+func (f *fixture) cutOff() { f.silenced("cut-off", (*netlab.Host).Down, (*netlab.Host).Up) }
 
-func (f *fixture) mute() { f.unheard("mute", (*netlab.Host).Mute, (*netlab.Host).Unmute) }
+func (f *fixture) mute() { f.silenced("mute", (*netlab.Host).Mute, (*netlab.Host).Unmute) }
 
 // silenced keeps a host silent until its tasks are elsewhere.
-func (f *fixture) unheard(name string, begin, end func(*netlab.Host)) {
+func (f *fixture) silenced(name string, begin, end func(*netlab.Host)) {
 	r := f.submit(name)
 	w := r.worker()
 	host := f.host(w)
@@ -249,7 +249,7 @@ func (f *fixture) submittedTwice() {
 	r := f.submit("twice")
 	_, err := f.askback("operate", "submit", f.program("wordcount"), "--name", "twice", "--", "-out", r.out, text)
 	if err == nil || !strings.Contains(err.Error(), "exists") {
-		f.t.Errorf("the second submission hears: %v", err)
+		f.t.Errorf("the second submission fails with: %v", err)
 	}
 	r.settle()
 }

@@ -54,13 +54,13 @@ func TestGuide(t *testing.T) {
 	script = strings.NewReplacer(ports...).Replace(script) // all at once: a port may look like the beginning of another
 	for _, promised := range []string{"auth init", "submit", "kill -9", "cmp - want"} {
 		if !strings.Contains(script, promised) {
-			t.Fatalf("%s, section %q, does not say %q any more", guide, guideSection, promised)
+			t.Fatalf("%s, section %q, does not contain %q any more", guide, guideSection, promised)
 		}
 	}
-	told := bash(t, root, script)
+	output := bash(t, root, script)
 	for _, want := range []string{"recovered", "worker-adopted", "the counts are right"} {
-		if !strings.Contains(told, want) {
-			t.Errorf("the guide's commands have not told %q:\n%s", want, told)
+		if !strings.Contains(output, want) {
+			t.Errorf("the guide's commands have not printed %q:\n%s", want, output)
 		}
 	}
 }
@@ -81,11 +81,11 @@ func bash(t *testing.T, dir, script string) string {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	err = cmd.Run()
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its background processes
-	told, _ := os.ReadFile(out.Name())
+	output, _ := os.ReadFile(out.Name())
 	if err != nil {
-		t.Fatalf("the guide's commands: %v\n%s", err, told)
+		t.Fatalf("the guide's commands: %v\n%s", err, output)
 	}
-	return string(told)
+	return string(output)
 }
 
 // shellBlocks returns what is between "```sh" and "```" in a section of a page.

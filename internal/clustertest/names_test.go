@@ -66,7 +66,7 @@ func (f *fixture) refusedBy(subject string, question any) {
 	if !raw {
 		text, _ = json.Marshal(question)
 	}
-	answer := f.tell("admin", string(text), "ask", subject)
+	answer := f.toolWithInput("admin", string(text), "ask", subject)
 	code, rest, _ := strings.Cut(answer, "\n")
 	if code != "400" && code != "404" {
 		f.t.Errorf("%s %.80s is answered with %.300q", subject, text, answer)

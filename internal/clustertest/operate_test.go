@@ -139,7 +139,7 @@ func (f *fixture) leveled() {
 	}
 	time.Sleep(time.Until(since.Add(length + 2*cluster.HeartbeatEvery)))
 	restart(2)
-	f.eventually(5*time.Second, "what happens later is logged", func() bool { return recovered() == 1 })
+	f.eventually(5*time.Second, "later messages are logged", func() bool { return recovered() == 1 })
 	r.settle()
 }
 
@@ -165,7 +165,7 @@ func (f *fixture) tapped() {
 		f.t.Errorf("%d tuples instead of 5", n)
 	}
 	if out, err := f.askback("view", "tap", r.name, "lines>split", "--for", "2s"); err == nil || !strings.Contains(err.Error(), "operate") {
-		f.t.Errorf("who may only look sees tuples: %v\n%s", err, out)
+		f.t.Errorf("a user of role view sees tuples: %v\n%s", err, out)
 	}
 	r.settle()
 }

@@ -81,7 +81,7 @@ func (r *run) outcome() {
 			f.t.Errorf("%s counts wrongly: %v", r.name, err)
 		}
 	} else if f.t.Logf("refused: %s", d.Topology.Reason); d.Topology.Reason == "" {
-		f.t.Error("it does not say why")
+		f.t.Error("it gives no reason")
 	}
 	f.t.Logf("incarnations %v", r.seen)
 	f.end(r.name)

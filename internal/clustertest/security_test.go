@@ -96,11 +96,11 @@ func (f *fixture) hostile(name, mode string, workers int, args ...string) (out s
 // tool runs a tool of the hostile program on the operator's host, as a user, and returns what it prints.
 func (f *fixture) tool(as string, args ...string) string {
 	f.t.Helper()
-	return f.tell(as, "", args...)
+	return f.toolWithInput(as, "", args...)
 }
 
 // toolWithInput is tool with text on the standard input.
-func (f *fixture) tell(as, input string, args ...string) string {
+func (f *fixture) toolWithInput(as, input string, args ...string) string {
 	f.t.Helper()
 	path := filepath.Join(f.dir, "input")
 	if err := os.WriteFile(path, []byte(input), 0o600); err != nil {
@@ -126,9 +126,9 @@ func (f *fixture) end(name string) {
 }
 
 // shows waits until a process of a topology has an error, in its supervisor's description, that holds a text.
-func (f *fixture) says(name, text string) {
+func (f *fixture) shows(name, text string) {
 	f.t.Helper()
-	f.eventually(40*time.Second, fmt.Sprintf("describe %s says %q", name, text), func() bool {
+	f.eventually(40*time.Second, fmt.Sprintf("describe %s shows %q", name, text), func() bool {
 		for _, w := range f.describe(name).Workers {
 			if strings.Contains(w.Error, text) {
 				return true
@@ -142,7 +142,7 @@ func (f *fixture) says(name, text string) {
 func (f *fixture) explains(name string, kind cluster.EventKind, pattern string) {
 	f.t.Helper()
 	re := regexp.MustCompile(pattern)
-	f.eventually(20*time.Second, fmt.Sprintf("explain %s tells of %s, %q", name, kind, pattern), func() bool {
+	f.eventually(20*time.Second, fmt.Sprintf("explain %s has %s, %q", name, kind, pattern), func() bool {
 		return slices.ContainsFunc(f.explain(name), func(e view.Event) bool { return e.Kind == kind && re.MatchString(e.Text) })
 	})
 }
@@ -155,7 +155,7 @@ func (f *fixture) roles() {
 		{"submit", f.program("wordcount"), "--name", "other", "--", "-out", r.out, text},
 	} {
 		if _, err := f.askback("view", args...); err == nil || !strings.Contains(err.Error(), "operate") {
-			f.t.Errorf("%s by who may only look: %v", args[0], err)
+			f.t.Errorf("%s by a user of role view: %v", args[0], err)
 		}
 	}
 	if _, err := f.askback("operate", "remove-host", "s1"); err == nil || !strings.Contains(err.Error(), "admin") {

@@ -76,7 +76,7 @@ func TestEverySettingIsAFlag(t *testing.T) {
 			}
 		}
 		if !strings.Contains(c.Long, settings.Explained(table.Program())) {
-			t.Errorf("the help of %s does not tell of the environment and the file", table.Program())
+			t.Errorf("the help of %s does not mention the environment and the file", table.Program())
 		}
 	}
 }
@@ -86,6 +86,6 @@ func TestDefaultsInWords(t *testing.T) {
 	c := daemon.SupervisorCommand()
 	help := c.UsageString()
 	if !strings.Contains(help, "(default: one for each processor)") || strings.Contains(help, "processor) (default ") {
-		t.Errorf("the default of --slots is not said once, in words:\n%s", help)
+		t.Errorf("the default of --slots is not there once, in words:\n%s", help)
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // patience is how long a server may take to be ready.
-const patience = 20 * time.Second
+const startTimeout = 20 * time.Second
 
 // Serve starts a server in this process, which ends with the test. One of several that need each other is not Ready before
 // they are.
@@ -39,7 +39,7 @@ func Configured(t testing.TB, file string) *server.Server {
 func Ready(t testing.TB, servers ...*server.Server) {
 	t.Helper()
 	for _, s := range servers {
-		if !s.ReadyForConnections(patience) {
+		if !s.ReadyForConnections(startTimeout) {
 			t.Fatal("the server is not ready")
 		}
 	}

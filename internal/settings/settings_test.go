@@ -27,10 +27,10 @@ type example struct {
 func (e *example) table() *settings.Table {
 	*e = example{name: "host", slots: 2, wait: 5 * time.Second, memory: 64 << 20}
 	t := settings.New("example")
-	t.Add(&e.name, settings.Setting{Name: "name", About: "what it is called"})
+	t.Add(&e.name, settings.Setting{Name: "name", About: "its name"})
 	t.Add(&e.slots, settings.Setting{Name: "slots", About: "how many workers"})
 	t.Add(&e.wait, settings.Setting{Name: "stop-wait", About: "how long it is waited"})
-	t.Add(&e.tags, settings.Setting{Name: "tags", About: "what it has"})
+	t.Add(&e.tags, settings.Setting{Name: "tags", About: "its properties"})
 	t.Add(&e.memory, settings.Setting{Name: "memory", About: "for all", Otherwise: "all | of it"})
 	t.Add(&e.stop, settings.Setting{Name: "stop", About: "whether it stops"})
 	return t
@@ -79,7 +79,7 @@ func TestErrors(t *testing.T) {
 	for _, c := range []struct {
 		file string
 		err  error
-		says []string
+		text []string
 	}{
 		{"slots: 1\nslotz: 2\n", settings.ErrUnknown, []string{":2:", `"slotz"`, "example --help"}},
 		{"stop_wait: 2s\n", settings.ErrUnknown, []string{"stop-wait"}},
@@ -101,7 +101,7 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%.40q: %v, want %v", c.file, err, c.err)
 			continue
 		}
-		for _, want := range c.says {
+		for _, want := range c.text {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%.40q: %v, want something with %s", c.file, err, want)
 			}

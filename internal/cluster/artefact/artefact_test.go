@@ -101,20 +101,20 @@ func files(t *testing.T, dir string) (names []string) {
 func TestPutFetch(t *testing.T) {
 	nc, _ := store(t)
 	path := program(t, 5<<20+17)
-	var told []int64
+	var reported []int64
 	a, err := artefact.Put(t.Context(), nc, p, path, func(done, all int64) {
 		if all != 5<<20+17 {
 			t.Errorf("%d bytes in all", all)
 		}
-		told = append(told, done)
+		reported = append(reported, done)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(told) < 4 || told[len(told)-1] != a.Size {
-		t.Errorf("progress was told as %v", told)
+	if len(reported) < 4 || reported[len(reported)-1] != a.Size {
+		t.Errorf("progress was reported as %v", reported)
 	}
-	told = nil
+	reported = nil
 	sent := nc.Stats().OutBytes
 	if again, err := artefact.Put(t.Context(), nc, p, path, nil); err != nil || again.SHA256 != a.SHA256 {
 		t.Fatal(again, err)

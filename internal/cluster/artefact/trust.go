@@ -103,7 +103,7 @@ func proven(a cluster.Artefact, name string, trust Trust) error {
 	case claims.Subject != a.Signer:
 		return refuse("its proof is of another user")
 	case !slices.Contains(trust.Accounts, claims.Issuer):
-		return refuse("its signer was issued by " + claims.Issuer + ", whom this cluster does not know")
+		return refuse("its signer was issued by " + claims.Issuer + ", which this cluster does not know")
 	case !claims.Tags.Contains(cluster.Operate.Tag()) && !claims.Tags.Contains(cluster.Admin.Tag()):
 		return refuse("its signer may not submit")
 	case !trust.Now.IsZero() && claims.Expires != 0 && trust.Now.Unix() >= claims.Expires:

@@ -85,7 +85,7 @@ func (s *draft) fill(o *Options) error {
 	if err != nil {
 		return err
 	}
-	s.add(true, "offline/operator.nk", "the operator's key: whose accounts the servers believe", k.operator.seed())
+	s.add(true, "offline/operator.nk", "the operator's key, which signs the accounts that the servers accept", k.operator.seed())
 	s.add(true, "offline/system.nk", "the system account's key", k.system.seed())
 	s.add(true, accountFile, "the cluster's account's key: makes supervisors and people", k.account.seed())
 	s.add(true, "offline/workers.nk", "the workers' account's key", k.workers.seed())
@@ -120,9 +120,9 @@ func (s *draft) fillUsers(o *Options, k keys) error {
 	}
 	users := []made{
 		{"nimbus.creds", "for nimbus", nimbusUser(p)},
-		{"view.creds", "for people who look", person(p, "view", cluster.View)},
+		{"view.creds", "for people who may only look", person(p, "view", cluster.View)},
 		{"operate.creds", "for people who submit and kill", person(p, "operate", cluster.Operate)},
-		{"admin.creds", "for people who look after the cluster", person(p, "admin", cluster.Admin)},
+		{"admin.creds", "for people who administer the cluster", person(p, "admin", cluster.Admin)},
 	}
 	for _, name := range o.Supervisors {
 		users = append(users, made{supervisorFile(name), "for the supervisor " + name, supervisorUser(p, name)})
@@ -223,7 +223,7 @@ func (s *Summary) String() string {
 	fmt.Fprintf(b, "Keys, credentials, certificates and server configurations of an Askback cluster, in %s\n\n", s.Dir)
 	list("Take these away, to where no server can read them. Whoever has them can do everything; without them no supervisor\n"+
 		"or user can be added and no certificate renewed.", true)
-	list("Each of these goes to the one who is named, and to nobody else. Only those called public are no secrets.", false)
+	list("Give each of these to the one named, and to no other. All but those called public are secrets.", false)
 	fmt.Fprintf(b, "Clients connect with --server %s --ca ca.pem --creds FILE\n", s.Servers)
 	return b.String()
 }

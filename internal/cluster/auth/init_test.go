@@ -31,11 +31,11 @@ func TestInitFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := map[string]bool{}
+	listed := map[string]bool{}
 	for _, f := range s.Files {
-		told[f.Path] = true
+		listed[f.Path] = true
 		if !strings.Contains(s.String(), f.Path) && f.Path != "README.txt" || f.What == "" || f.Offline != strings.HasPrefix(f.Path, "offline/") {
-			t.Errorf("%+v is not told well", f)
+			t.Errorf("%+v lacks a purpose", f)
 		}
 	}
 	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
@@ -49,8 +49,8 @@ func TestInitFiles(t *testing.T) {
 			return err
 		case e.IsDir() && info.Mode().Perm() != 0o700, !e.IsDir() && info.Mode() != 0o600:
 			t.Errorf("%s has mode %v", path, info.Mode())
-		case !e.IsDir() && !told[name]:
-			t.Errorf("%s is not told", name)
+		case !e.IsDir() && !listed[name]:
+			t.Errorf("%s is not in the summary", name)
 		}
 		return nil
 	})

@@ -147,7 +147,7 @@ func TestSupervisorReads(t *testing.T) {
 	if _, err := leader.PutRecord(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	reader, seen, ready := natscluster.OpenReader(host.Conn, p), make(chan cluster.Change, 10), make(chan struct{})
 	done := make(chan error, 1)

@@ -44,7 +44,7 @@ func TestExpiredJWT(t *testing.T) {
 			if late {
 				time.Sleep(time.Second)
 				if c.IsConnected() {
-					t.Error("connected with a JWT whose time is over")
+					t.Error("connected with an expired JWT")
 				}
 				for len(back) > 0 { // within the JWT's last second
 					<-back
@@ -84,7 +84,7 @@ func TestRenewedCertificate(t *testing.T) {
 	default:
 	}
 	for _, c := range []*client{old, y.as(t, "view")} {
-		if err := c.FlushTimeout(patience); err != nil {
+		if err := c.FlushTimeout(timeout); err != nil {
 			t.Error(err)
 		}
 	}
@@ -92,7 +92,7 @@ func TestRenewedCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait(t, lost, "it did not reconnect")
-	if err := old.FlushTimeout(patience); err != nil {
+	if err := old.FlushTimeout(timeout); err != nil {
 		t.Error(err)
 	}
 	info, err := os.Stat(filepath.Join(y.dir, "server-1.key"))
@@ -127,7 +127,7 @@ func wait(t *testing.T, c <-chan struct{}, otherwise string) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		t.Fatal(otherwise)
 	}
 }

@@ -29,7 +29,7 @@ var (
 func logOf(t *testing.T, nimbus *client, i cluster.Instance) {
 	t.Helper()
 	var err error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(timeout); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if _, err = natslog.Open(t.Context(), nimbus.Conn, natslog.Options{Topology: string(i)}); err == nil {
 			return
 		}
@@ -60,9 +60,9 @@ func TestWorkersWork(t *testing.T) {
 		return tr
 	}
 	a, b := dial(split), dial(count)
-	heard := make(chan channel.Message, 100)
+	received := make(chan channel.Message, 100)
 	at := func(tr *natschan.Transport, name string) channel.Endpoint {
-		e, err := tr.Join(aliases(t, name)[0], func(m channel.Message) { heard <- m })
+		e, err := tr.Join(aliases(t, name)[0], func(m channel.Message) { received <- m })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,11 +79,11 @@ func TestWorkersWork(t *testing.T) {
 				t.Fatal(err)
 			}
 			select {
-			case m := <-heard:
+			case m := <-received:
 				if m.Kind != kind || m.From.String() != way.name {
 					t.Errorf("%s from %s, sent %s from %s", m.Kind, m.From, kind, way.name)
 				}
-			case <-time.After(patience):
+			case <-time.After(timeout):
 				t.Fatalf("%s from %s did not come", kind, way.name)
 			}
 		}

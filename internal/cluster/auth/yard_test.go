@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const p = natscluster.Subjects(natscluster.DefaultPrefix)
 
 // patience is how long anything may take here.
-const patience = 20 * time.Second
+const timeout = 20 * time.Second
 
 // A yard is a secured cluster: the files of Init, and its servers.
 type yard struct {
@@ -89,7 +89,7 @@ func (y *yard) connect(t *testing.T, u *natscluster.User, more ...nats.Option) *
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.errors <- err }),
 		nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
 	var err error
-	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(timeout); ; time.Sleep(50 * time.Millisecond) {
 		if c.Conn, err = from.Connect(t.Name(), u, more...); err == nil {
 			break
 		}
@@ -173,13 +173,13 @@ func (c *client) may(t *testing.T, subject string, try func() error) bool {
 	if err := try(); err != nil {
 		t.Fatalf("%s: %v", subject, err)
 	}
-	if err := c.FlushTimeout(patience); err != nil {
+	if err := c.FlushTimeout(timeout); err != nil {
 		t.Fatalf("%s: %v", subject, err)
 	}
 	// A denial comes before the answer to the flush, but on its way to the handler it may be overtaken by it.
 	var wait time.Duration
 	if denied(c.LastError()) {
-		wait = patience
+		wait = timeout
 	}
 	for {
 		select {

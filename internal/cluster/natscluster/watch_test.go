@@ -210,7 +210,7 @@ func TestWatchDoubtsOldEntries(t *testing.T) {
 	}
 	_ = w.onEntry(first)
 	if len(told) != 1 || told[0].Record.Workers != 2 {
-		t.Fatalf("told %+v", told)
+		t.Fatalf("received %+v", told)
 	}
 	if err := l.DeleteRecord(limit(t), "x"); err != nil {
 		t.Fatal(err)
@@ -220,7 +220,7 @@ func TestWatchDoubtsOldEntries(t *testing.T) {
 	}
 	_ = w.onEntry(first)
 	if len(told) != 2 || told[1].Record != nil {
-		t.Fatalf("told %+v", told)
+		t.Fatalf("received %+v", told)
 	}
 }
 

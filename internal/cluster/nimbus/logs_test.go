@@ -77,7 +77,7 @@ func TestClearsAwayLogs(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.nimbus("n-1", nil)
-	s.until("what is left is gone", func() bool { return !s.logExists("left-abcdefgh") })
+	s.until("the leftovers are gone", func() bool { return !s.logExists("left-abcdefgh") })
 	if !s.logExists("my-topology-pipeline") {
 		t.Error("the log of a local run is gone")
 	}

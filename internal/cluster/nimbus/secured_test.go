@@ -122,7 +122,7 @@ func TestSecured(t *testing.T) {
 		t.Errorf("renew: %v", err)
 	}
 	say(worker, s.p.WorkerHeartbeat(slot), cluster.Heartbeat{Slot: slot, PID: 4711})
-	s.until("its beat is heard", func() bool {
+	s.until("its heartbeat arrives", func() bool {
 		d, err := s.describe("words")
 		return err == nil && d.Workers[0].Heartbeat != nil && d.Workers[0].Heartbeat.PID == 4711
 	})

@@ -129,7 +129,7 @@ func forged(req micro.Request) bool {
 func handle[Q any](t *term, most int, decide func(ctx context.Context, who sender, q *Q, r reply)) micro.Handler {
 	return micro.HandlerFunc(func(req micro.Request) {
 		if forged(req) {
-			t.log.Warn("a request whose answer would go where its sender may not publish", zap.String("on", req.Subject()), zap.String("reply", req.Reply()))
+			t.log.Warn("request dropped: its sender may not publish on its reply subject", zap.String("on", req.Subject()), zap.String("reply", req.Reply()))
 			return
 		}
 		r := reply{t.nc, req.Reply(), t.log}

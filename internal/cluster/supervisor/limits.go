@@ -65,7 +65,7 @@ func (n need) words(memory, cpu string) string {
 		text += fmt.Sprintf("CPU %d %% of a core %s", n.CPU, cpu)
 	}
 	if text == "" {
-		return "none: no operator says what it needs"
+		return "none: no operator declares a demand"
 	}
 	return text
 }

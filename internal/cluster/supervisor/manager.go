@@ -313,7 +313,7 @@ func (m *workerManager) cleanUp() {
 		return
 	}
 	if err := m.dir.forget(m.slot); err != nil {
-		m.log.Warn("what the worker has left cannot be removed", zap.Error(err))
+		m.log.Warn("cannot remove the worker's directory", zap.Error(err))
 	}
 }
 

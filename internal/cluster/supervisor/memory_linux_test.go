@@ -21,9 +21,9 @@ func TestOutOfMemory(t *testing.T) {
 	if p.Error != "OOM-killed, limit 128 MiB" { // 64 for lines, and 64 for count, which has no demand
 		t.Errorf("the error is %q", p.Error)
 	}
-	s.hears(cluster.WorkerExited, "OOM-killed, limit 128 MiB")
-	told := s.testimony(slot, nil)
-	if env := strings.Join(told.Env, " "); !strings.Contains(env, "GOMEMLIMIT=") {
+	s.happened(cluster.WorkerExited, "OOM-killed, limit 128 MiB")
+	launched := s.testimony(slot, nil)
+	if env := strings.Join(launched.Env, " "); !strings.Contains(env, "GOMEMLIMIT=") {
 		t.Errorf("the environment is %s", env)
 	}
 }

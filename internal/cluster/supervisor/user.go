@@ -20,7 +20,7 @@ var workerUsers = []string{"askback-worker", "nobody"}
 func ownerOf(runAs string) (*owner, error) {
 	if os.Geteuid() != 0 {
 		if me, err := user.Current(); runAs != "" && (err != nil || me.Username != runAs) {
-			return nil, fmt.Errorf("%w: RunAs %s: only root can run workers as somebody else", ErrConfig, runAs)
+			return nil, fmt.Errorf("%w: RunAs %s: only root can run workers as another user", ErrConfig, runAs)
 		}
 		return nil, nil
 	}

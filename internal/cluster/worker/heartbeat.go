@@ -29,7 +29,7 @@ func (w *worker) sendHeartbeats(ctx context.Context) {
 		b := w.heartbeat()
 		w.reportLogErrors(b, full)
 		if text, err := json.Marshal(b); err != nil {
-			w.log.Error("beat", zap.Error(err))
+			w.log.Error("heartbeat", zap.Error(err))
 		} else {
 			_ = w.nc.Publish(w.subjects.WorkerHeartbeat(w.launch.Slot), text) // the next one repeats it
 		}

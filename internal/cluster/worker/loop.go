@@ -170,5 +170,5 @@ func (w *worker) reportStuck(m *member) {
 	m.reported = true
 	text := m.stuckText()
 	w.log.Warn("stuck", zap.Stringer("task", m.alias), zap.String("call", text))
-	w.publish(cluster.Event{Kind: cluster.TaskStuck, Task: m.alias.String(), Text: "told to stop, " + text})
+	w.publish(cluster.Event{Kind: cluster.TaskStuck, Task: m.alias.String(), Text: "ordered to stop, " + text})
 }

@@ -60,7 +60,7 @@ func TestRefused(t *testing.T) {
 				}
 			}
 			if strings.Contains(err.Error(), string(seed)) || len(err.Error()) > 500 {
-				t.Errorf("it says too much: %v", err)
+				t.Errorf("it reveals too much: %v", err)
 			}
 		})
 	}

@@ -188,13 +188,13 @@ func (w *worker) wait() error {
 	for _, t := range w.plan.Tasks {
 		if m := w.members[t.Alias]; m != nil && !m.over() {
 			stuck = append(stuck, m.stuckText())
-			w.publish(cluster.Event{Kind: cluster.TaskStuck, Task: t.Alias.String(), Text: "told to stop, " + m.stuckText()})
+			w.publish(cluster.Event{Kind: cluster.TaskStuck, Task: t.Alias.String(), Text: "ordered to stop, " + m.stuckText()})
 		}
 	}
 	if len(stuck) == 0 {
 		return nil
 	}
-	return fmt.Errorf("worker: told to stop, %s: an operator must return when its context ends", strings.Join(stuck, "; "))
+	return fmt.Errorf("worker: ordered to stop, %s: an operator must return when its context ends", strings.Join(stuck, "; "))
 }
 
 func (w *worker) close() {

@@ -27,8 +27,8 @@ import (
 const rows = 20_000
 
 var (
-	mode   = flag.String("mode", "", "what to do")
-	during = flag.String("while", "", "hungry: a file; what is in -mode is done while it is there")
+	mode   = flag.String("mode", "", "the attack or tool to run")
+	during = flag.String("while", "", "hungry: a file; the mode runs while it is there")
 	out    = flag.String("out", "", "file to write to")
 	mark   = flag.String("mark", "", "forks: how long the children sleep, by which they are found")
 	victim = flag.String("victim", "", "spy: the instance that is attacked")

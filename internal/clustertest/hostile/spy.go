@@ -154,14 +154,14 @@ func attack(l *cluster.Launch) (all []Attempt) {
 	p, their := l.Prefix+".", l.Prefix+"."+*victim+"."
 	log := l.Prefix + "-" + *victim
 	order, _ := json.Marshal(cluster.Assignment{Instance: cluster.Instance(*victim), Revision: 1 << 40, Stop: true})
-	beat, _ := json.Marshal(cluster.Heartbeat{Runtime: cluster.Runtime})
+	heartbeat, _ := json.Marshal(cluster.Heartbeat{Runtime: cluster.Runtime})
 	kill, _ := json.Marshal(cluster.KillRequest{Name: cluster.Instance(*victim).Name()})
 	for _, m := range [][2]string{
 		{their + "data.lines.0.split.0", "forged"},
 		{their + "ctl.count.0.split.0", "forged"},
 		{their + "replay.lines.0.split.0", "forged"},
 		{their + "log.count.0", "forged"},
-		{p + "heartbeat.worker." + *victim + "." + *target, string(beat)},
+		{p + "heartbeat.worker." + *victim + "." + *target, string(heartbeat)},
 		{p + "heartbeat.host.s1", "{}"},
 		{p + "worker." + *victim + "." + *target + ".assign", string(order)},
 		{p + "worker." + *victim + "." + *target + ".crash", `{"task":"count.0"}`},
@@ -200,10 +200,10 @@ func (s *sneak) lie(l *cluster.Launch) (all []Attempt) {
 	host, slot, _ := strings.Cut(*target, ".")
 	n, _ := strconv.Atoi(slot)
 	theirs := cluster.WorkerSlot{Instance: cluster.Instance(*victim), Supervisor: host, Number: n}
-	beat, _ := json.Marshal(cluster.Heartbeat{Slot: theirs, PID: 1, Runtime: cluster.Runtime, Revision: 1 << 40})
+	heartbeat, _ := json.Marshal(cluster.Heartbeat{Slot: theirs, PID: 1, Runtime: cluster.Runtime, Revision: 1 << 40})
 	event, _ := json.Marshal(cluster.Event{At: time.Now(), Kind: cluster.TaskFailed, Instance: theirs.Instance, Slot: &theirs, Text: "forged"})
 	login, _ := json.Marshal(cluster.LoginRequest{Slot: theirs, Key: s.key})
-	s.publish(p.WorkerHeartbeat(own), string(beat))
+	s.publish(p.WorkerHeartbeat(own), string(heartbeat))
 	s.publish(p.Event(string(own.Instance)), string(event))
 	// The answers to what it may do go where it may not publish.
 	log := l.Prefix + "." + string(own.Instance) + ".log." + l.Assignment.Tasks[0].String()

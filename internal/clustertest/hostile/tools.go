@@ -31,7 +31,7 @@ import (
 func tool() error {
 	args := flag.Args()
 	if len(args) < 2 {
-		return errors.New("want a tool and what it is for")
+		return errors.New("want a tool and its argument")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()

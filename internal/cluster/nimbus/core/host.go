@@ -31,7 +31,7 @@ func (c *Core) HostHeartbeat(now time.Time, b *cluster.HostHeartbeat) {
 	}
 	if h.reportedLost {
 		h.reportedLost = false
-		c.clusterEvent(now, cluster.HostJoined, "supervisor %s is heard again", b.Name)
+		c.clusterEvent(now, cluster.HostJoined, "supervisor %s is back", b.Name)
 	}
 	h.lastHeartbeat, h.heartbeat = now, b
 	c.noteProcesses(b)
@@ -95,7 +95,7 @@ func (c *Core) checkReplacement(now time.Time, old *host, h *cluster.Host) error
 			h.Name, old.Started.Format(time.RFC3339))
 	}
 	if c.silence(now, c.began, old.lastHeartbeat) < 3*cluster.HeartbeatEvery {
-		return unavailable("supervisor %s was heard a moment ago as another process: waiting until that is gone", h.Name)
+		return unavailable("supervisor %s sent a heartbeat a moment ago as another process: waiting until that is gone", h.Name)
 	}
 	return nil
 }

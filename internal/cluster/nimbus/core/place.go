@@ -22,12 +22,12 @@ func (c *Core) place(now time.Time) (writes []Write) {
 	if !c.ready(now) {
 		return nil
 	}
-	lost, heard := c.losses(now), c.upHosts(now)
+	lost, responsive := c.losses(now), c.upHosts(now)
 	for slot := range maps.Keys(lost) {
-		heard = append(heard, slot.String())
+		responsive = append(responsive, slot.String())
 	}
-	slices.Sort(heard)
-	if c.unchangedFor != nil && slices.Equal(heard, c.unchangedFor) {
+	slices.Sort(responsive)
+	if c.unchangedFor != nil && slices.Equal(responsive, c.unchangedFor) {
 		return nil
 	}
 	assignment := schedule.Schedule(c.schedulerState(now, lost))
@@ -37,7 +37,7 @@ func (c *Core) place(now time.Time) (writes []Write) {
 		}
 	}
 	if len(writes) == 0 {
-		c.unchangedFor = append([]string{}, heard...)
+		c.unchangedFor = append([]string{}, responsive...)
 	}
 	return writes
 }

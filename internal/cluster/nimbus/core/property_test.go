@@ -48,7 +48,7 @@ func TestProperties(t *testing.T) {
 			"speak": func(t *rapid.T) {
 				name := host.Draw(t, "host")
 				delete(w.silent, name)
-				w.beat(name)
+				w.heartbeat(name)
 			},
 			"failover": func(*rapid.T) { w.lead() },
 			"sleep":    func(*rapid.T) { w.now = w.now.Add(time.Minute) },
@@ -60,7 +60,7 @@ func TestProperties(t *testing.T) {
 					if now, there := w.allPlaces()[place]; there && !contains(now, tasks) {
 						t.Fatalf("%s had %v and has %v", place, tasks, now)
 					} else if !there && w.core.Record(instanceName(place)) != nil {
-						t.Fatalf("%s, which is heard, has lost %v", place, tasks)
+						t.Fatalf("%s, which sends heartbeats, has lost %v", place, tasks)
 					}
 				}
 			},

@@ -128,7 +128,7 @@ func (c *Core) Rebalance(now time.Time, q *cluster.RebalanceRequest) (*Write, *c
 		return nil, nil, unavailable("%s comes to a standstill for other numbers of tasks: try again in a moment", q.Name)
 	}
 	if !c.ready(now) {
-		return nil, nil, unavailable("nimbus has just begun to lead, and waits to hear from its supervisors")
+		return nil, nil, unavailable("nimbus has just begun to lead, and waits for its supervisors' heartbeats")
 	}
 	next := t.change()
 	next.Rebalance = true

@@ -148,7 +148,7 @@ func TestActivate(t *testing.T) {
 	}
 	w.kill("words", time.Second)
 	if _, _, err := w.core.Activate(w.now, "words", true); refused(err) != cluster.CodeConflict {
-		t.Errorf("activate what ends: %v", err)
+		t.Errorf("activate a topology that ends: %v", err)
 	}
 }
 

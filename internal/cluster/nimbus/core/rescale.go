@@ -101,7 +101,7 @@ func (c *Core) taskStates(now time.Time, t *topology) (all []cluster.Task, missi
 		p := &t.record.Placement[i]
 		w := t.workers[slot(p)]
 		if !c.responsive(now, w) || w.heartbeat.Revision != t.revision {
-			return nil, "worker " + slot(p).String() + " has yet to be heard"
+			return nil, "worker " + slot(p).String() + " has sent no heartbeat yet"
 		}
 		for _, alias := range p.Tasks {
 			k := slices.IndexFunc(w.heartbeat.Tasks, func(its cluster.Task) bool { return its.Alias == alias })
@@ -127,7 +127,7 @@ func rescaleObstacle(spec *cluster.Spec, all []cluster.Task, parallel map[string
 		}
 		switch {
 		case its.State == cluster.StateFinishing || its.State == cluster.StateComplete:
-			return fmt.Sprintf("task %s has come to its end: what ends does not change any more", its.Alias)
+			return fmt.Sprintf("task %s has come to its end: a topology that ends cannot change any more", its.Alias)
 		case its.KeepsState == cluster.AnchoredState:
 			return fmt.Sprintf("operator %s has %s: its topology cannot go on under another", its.Alias.Operator, its.KeepsState)
 		case changes && its.KeepsState != "":
@@ -197,9 +197,9 @@ func (c *Core) advanceRescale(now time.Time, t *topology) *Write {
 		return nil
 	case !maps.Equal(stands, r.Rescale.QuiescePositions):
 		next := t.change()
-		reshape := *r.Rescale
-		reshape.QuiescePositions = stands
-		next.Rescale = &reshape
+		rescale := *r.Rescale
+		rescale.QuiescePositions = stands
+		next.Rescale = &rescale
 		return t.write(next)
 	}
 	return t.completeRescale(now)

@@ -30,7 +30,7 @@ func (c *Core) Admit(q *cluster.SubmitRequest) (s *Submission, first bool, r *cl
 		if s.Request.Nonce == q.Nonce {
 			return s, false, nil, nil
 		}
-		return nil, false, nil, conflict("exists: %s is being submitted by somebody else; choose another name", name)
+		return nil, false, nil, conflict("exists: %s is being submitted by another user; choose another name", name)
 	}
 	s = &Submission{Instance: cluster.NewInstance(name), Request: q}
 	c.pending[name] = s

@@ -91,7 +91,7 @@ func (w *world) pass(d time.Duration) {
 				phase = 100 * int64(name[0]-'a')
 			}
 			if w.now.UnixMilli()%cluster.HeartbeatEvery.Milliseconds() == phase {
-				w.beat(name)
+				w.heartbeat(name)
 			}
 		}
 		w.settle()
@@ -99,7 +99,7 @@ func (w *world) pass(d time.Duration) {
 }
 
 // heartbeat delivers the heartbeats of a supervisor and its workers.
-func (w *world) beat(name string) {
+func (w *world) heartbeat(name string) {
 	if w.silent[name] {
 		return
 	}
@@ -218,7 +218,7 @@ func (w *world) places(name string) string {
 	return strings.Join(all, " ")
 }
 
-func (w *world) told(kind cluster.EventKind, text string) bool {
+func (w *world) published(kind cluster.EventKind, text string) bool {
 	return slices.ContainsFunc(w.events, func(e cluster.Event) bool { return e.Kind == kind && strings.Contains(e.Text, text) })
 }
 
