@@ -38,7 +38,7 @@
 //
 // Keep the files marked offline away from all servers. Give each file to its owner only. Renew certificates before they
 // end. An Issuer gives workers a limited time: hand them a new JWT before it is over. A service that answers requests
-// must look at the reply subject first: cluster.Answerable.
+// must look at the reply subject first: natscluster.ValidReply.
 //
 // # Caveats
 //

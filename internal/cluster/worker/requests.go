@@ -27,7 +27,7 @@ func (w *worker) listen() error {
 	return nil
 }
 
-// onAssignment puts an assignment into the mail. Of several that wait, the newest counts.
+// onAssignment puts an assignment into the mail. The newest of those waiting counts.
 func (w *worker) onAssignment(m *nats.Msg) {
 	o := &cluster.Assignment{}
 	if err := json.Unmarshal(m.Data, o); err != nil || o.Instance != w.launch.Slot.Instance {
