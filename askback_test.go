@@ -107,7 +107,7 @@ func TestRunRefuses(t *testing.T) {
 	}
 }
 
-// Errors that programs tell apart are found by errors.Is.
+// Programs find classes of errors by errors.Is.
 func TestErrorClasses(t *testing.T) {
 	b, _ := squares("squares", 10)
 	if _, err := askback.Run(t.Context(), b, askback.WithServer("nats://127.0.0.1:1")); !errors.Is(err, askback.ErrConnect) {

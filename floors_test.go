@@ -93,7 +93,7 @@ func TestImportFloors(t *testing.T) {
 	}
 }
 
-// The table of dependencies is that of go.mod: what the code or its tests import, and the tools.
+// The table of dependencies is that of go.mod: the imports of the code and its tests, and the tools.
 func TestDependencies(t *testing.T) {
 	mod := parseMod(t)
 	used := map[string]bool{}

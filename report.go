@@ -53,14 +53,14 @@ func (r *Report) Operators() []OperatorCounts {
 	return all
 }
 
-// Counts count what happened in a task, or in several, in all their incarnations of this process. All count tuples
-// unless they say otherwise.
+// Counts count events in a task, or in several, in all their incarnations of this process. All count tuples unless
+// noted otherwise.
 type Counts struct {
 	Consumed   uint64
 	Emitted    uint64
 	Missed     uint64 // asked for by restored tasks
 	Replayed   uint64 // resent to restored tasks, and received
-	Resent     uint64 // sent again, for whatever reason
+	Resent     uint64 // sent again, for any reason
 	Duplicates uint64 // received again and dropped, before an operator saw them
 	Lost       uint64 // given up on the way, which only strategies that promise at most once do
 	Reemitted  uint64 // emitted again by a spout, since they were not processed in time; only under strategy.Acker
@@ -103,7 +103,7 @@ const (
 	Running              // it consumes and emits
 	Restoring            // it repeats what the lost incarnation had done
 	Finishing            // its operator has finished; its end is not safe with its targets yet
-	Complete             // nothing is left to do but to answer peers
+	Complete             // it only answers peers any more
 	Restarting           // it failed, and waits for its next start
 	Failed               // it failed too often, or for a reason that a restart cannot cure
 )
@@ -141,7 +141,7 @@ type Recovery struct {
 	Cause       error // why the last incarnation ended
 	RolledBack  bool  // the task was restored only because another one failed
 	Incarnation msgid.Incarnation
-	Asked       msgid.Set // what it asked its sources for
+	Asked       msgid.Set // tuples that it asked its sources for
 	Missed      uint64    // tuples asked for
 	Replayed    uint64    // tuples resent for them
 	Reprocessed uint64    // tuples consumed again that the lost incarnation had consumed

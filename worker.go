@@ -28,9 +28,9 @@ func InCluster() bool { return os.Getenv(cluster.RoleVariable) != "" }
 // itself. In a process that a cluster has started it runs as a worker, or prints what the topology is, and exits. In any
 // other process it returns at once.
 //
-// Call it when the topology is built, and before anything else is done with it. The topology must be built alike on every
-// host: from the arguments given to "askback submit", and from nothing that differs there. Of the options, the strategy,
-// its bounds and delays, and the size of frames count in a cluster; the cluster sees to the rest.
+// Call it when the topology is built, and before anything else is done with it. The topology must be built alike on
+// every host: from the arguments given to "askback submit", and from nothing that differs there. In a cluster the
+// options strategy, its bounds and delays, and the size of frames count; the cluster sees to the rest.
 func RunIfWorker(t topology.Topology, options ...Option) {
 	if !InCluster() {
 		return

@@ -26,7 +26,7 @@ func (r *record) add(m *message) {
 		r.begin = m.Begin
 	case m.Sample != nil:
 		s := r.following(m.Sample)
-		if last := r.last(); r.killed != nil && last == r.killed { // nothing came between the two processes
+		if last := r.last(); r.killed != nil && last == r.killed { // no sample came between the two processes
 			still := *last
 			still.At, still.Timed, still.P99 = max(last.At, s.At-sampleEvery.Microseconds()), 0, 0
 			r.samples = append(r.samples, &still)

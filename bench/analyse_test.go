@@ -62,7 +62,7 @@ func TestAnalyseStop(t *testing.T) {
 	}
 }
 
-// Nothing stops and nothing gets slower.
+// Without a fault no strategy stops or gets slower.
 func TestAnalyseNothing(t *testing.T) {
 	r := story(func(int, int64) float64 { return 1 }, func(int64) int64 { return 1500 })
 	run := r.run(storySpec)

@@ -14,7 +14,7 @@ import (
 	"github.com/askback/askback/internal/report"
 )
 
-// A Comparison measures strategies in turn, A B C A B C, so that whatever else the machine does hits them all alike.
+// A Comparison measures strategies in turn, A B C A B C, so that other load of the machine hits them all alike.
 type Comparison struct {
 	Spec       Spec // of every measurement; its Strategy is filled in
 	Strategies []string

@@ -38,7 +38,7 @@ type Spec struct {
 // Resume is what the killed process before had done.
 type Resume struct {
 	Due      time.Time // when number 0 was due
-	From     []int64   // what each source had emitted, for strategies that do not restore sources
+	From     []int64   // each source's emitted tuples, for strategies that do not restore sources
 	Arrived  int64     // results, for strategies that do not restore sinks
 	Distinct int64     // of them
 }

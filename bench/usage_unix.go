@@ -20,7 +20,7 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// resident returns how many bytes of memory the process has now; where the system does not tell, the most it had.
+// resident returns how many bytes of memory the process has now; where the system has no figure, the most it had.
 func resident() int64 {
 	if data, err := os.ReadFile("/proc/self/statm"); err == nil {
 		if f := bytes.Fields(data); len(f) > 1 {

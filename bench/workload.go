@@ -15,8 +15,8 @@ import (
 type Workload struct {
 	Name  string
 	About string
-	Unit  string // what throughput counts, "words"
-	Rate  string // what --rate counts, if that is something else: "lines"
+	Unit  string // of throughput, "words"
+	Rate  string // of --rate, if it differs: "lines"
 
 	build func(s *Spec, restores bool) (*job, error)
 }

@@ -28,10 +28,10 @@
 // # What reaches workers
 //
 // Arguments reach workers, and the environment does not. The program's own flags and arguments are given to each worker
-// as they were given to submit behind "--". Of the environment workers receive what --env names, such as
-// "wordcount submit --env REGION=eu", because a cluster records it with the arguments: all users who may describe the
-// topology can read both. A secret therefore belongs in a file on the hosts of the workers, and --env rejects variables
-// that look like one.
+// as they were given to submit behind "--". Workers receive the environment variables that --env names, such as
+// "wordcount submit --env REGION=eu", and no others, because a cluster records them with the arguments: all users who
+// may describe the topology can read both. A secret therefore belongs in a file on the hosts of the workers, and --env
+// rejects variables that look like one.
 //
 // # Exit statuses
 //

@@ -19,7 +19,7 @@ var examples = [][2]string{
 	{"--dir store", "resumes after a crash"},
 	{"--server nats://127.0.0.1:4222 --keep", "the same, on a server of your own"},
 	{"--kill 5", "kill five tasks on the way, and watch"},
-	{"submit --workers 2", "run it on a cluster; submit --help says more"},
+	{"submit --workers 2", "run it on a cluster; see submit --help"},
 }
 
 // help prints what the program does and which flags it has.

@@ -33,7 +33,7 @@ type Program struct {
 	// Options returns the options of the run. It is called after the flags are read, which win over it. Default: none.
 	Options func() []askback.Option
 	// Done is called after a local run that ended without an error, before its summary is printed. Its error ends the
-	// program with exit status 1. Default: nothing is done.
+	// program with exit status 1. Default: no call.
 	Done func(*askback.Report) error
 }
 

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// An Alias is a task's logical name, written "operator.index" ("count.3"). It outlives restarts and moves
-// between machines; what changes with each start is the task's Incarnation.
+// An Alias is a task's logical name, written "operator.index" ("count.3"). It outlives restarts and moves between
+// machines; the task's Incarnation changes with each start.
 type Alias struct {
 	Operator string
 	Index    int
 }
 
-// An Incarnation says how many times an alias has been started. The first start is 1; the higher one wins.
+// An Incarnation is the number of an alias's start. The first start is 1; the higher one wins.
 type Incarnation uint32
 
 // String returns the text form, "count.3".

@@ -227,8 +227,8 @@ func (r Ranges) AppendBinary(dst []byte) []byte {
 	return dst
 }
 
-// ReadRanges reads the binary form from the front of b and returns what follows it. It accepts only what
-// AppendBinary writes. What it allocates is at most eight times len(b).
+// ReadRanges reads the binary form from the front of b and returns what follows it. It accepts only the output of
+// AppendBinary. It allocates at most eight times len(b).
 func ReadRanges(b []byte) (r Ranges, rest []byte, err error) {
 	n, b, ok := readUvarint(b)
 	if !ok {

@@ -169,8 +169,8 @@ func (s Set) AppendBinary(dst []byte) []byte {
 	return dst
 }
 
-// ReadSet reads the binary form from the front of b and returns what follows it. It accepts only what
-// AppendBinary writes. What it allocates is bounded by a small multiple of len(b).
+// ReadSet reads the binary form from the front of b and returns what follows it. It accepts only the output of
+// AppendBinary. It allocates at most a small multiple of len(b).
 func ReadSet(b []byte) (s Set, rest []byte, err error) {
 	n, b, ok := readUvarint(b)
 	if !ok || n > uint64(len(b)) {

@@ -25,8 +25,8 @@ type keyKind struct {
 }
 
 func keyKindOf[K Key](seed maphash.Seed) keyKind {
-	// The seed differs in every process, so that nobody can choose keys that collide. Nothing that can be
-	// observed follows from it: entries are kept in order of insertion.
+	// The seed differs in every process, so that chosen keys cannot collide. It has no visible effect: entries are kept
+	// in order of insertion.
 	kind := keyKind{seed: seed, a: maphash.String(seed, "a"), b: maphash.String(seed, "b") | 1}
 	switch t := reflect.TypeFor[K](); t.Kind() {
 	case reflect.String:

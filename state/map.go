@@ -288,7 +288,7 @@ func (m *Map[K, V]) newPage() uint32 {
 	return uint32(len(m.pages) - 1)
 }
 
-// bury forgets the key of a dead entry that nobody needs.
+// bury forgets the key of a dead entry that is not needed.
 func (m *Map[K, V]) bury(e *entry[K, V]) {
 	var zero K
 	e.key = zero

@@ -26,7 +26,7 @@ const (
 	None
 )
 
-// A Guarantee is how often a tuple counts, whatever fails.
+// A Guarantee is how often a tuple counts under failures.
 type Guarantee uint8
 
 // The guarantees.

@@ -7,8 +7,8 @@ import (
 	"github.com/askback/askback/spout"
 )
 
-// A Builder collects the operators of a topology. Its methods and those of its nodes never fail: Build says all
-// that is wrong, at once. One goroutine builds a topology.
+// A Builder collects the operators of a topology. Its methods and those of its nodes never fail: Build reports all
+// errors at once. One goroutine builds a topology.
 type Builder struct {
 	name     string
 	problems []error // reported by Build, beside what it finds itself
@@ -19,11 +19,11 @@ type Builder struct {
 // New begins a topology. A name here, as every name in a topology, is 1 to 64 of A-Z a-z 0-9 _ -.
 func New(name string) *Builder { return &Builder{name: name} }
 
-// A Topology is what a program hands to whoever runs it: a Builder, or what a package above this one turns into one, such
-// as stream.Topology.
+// A Topology is a program's declaration, to be run: a Builder, or a value that a package above this one turns into one,
+// such as stream.Topology.
 type Topology interface {
 	Name() string
-	// Builder returns the declared operators. Each call may return a new one; what is wrong is reported by its Build.
+	// Builder returns the declared operators. Each call may return a new one; its Build reports the errors.
 	Builder() *Builder
 }
 
@@ -112,8 +112,9 @@ func (n *Node) Stream(name string, fields ...string) *Node {
 func (n *Node) Shuffle(from string) *Node { return n.read(input{from: from, grouping: Shuffle}) }
 
 // LocalOrShuffle reads from in turn like Shuffle, but each source task prefers the tasks that run in its own worker, if
-// there are any: what need not travel does not. The tasks are loaded evenly only if every worker has as many of them for
-// each source task in it. When tasks move, sources follow after some thousand tuples. In a local run it is Shuffle.
+// there are any: tuples that need not travel do not. The tasks are loaded evenly only if every worker has as many of
+// them for each source task in it. When tasks move, sources follow after some thousand tuples. In a local run it is
+// Shuffle.
 func (n *Node) LocalOrShuffle(from string) *Node {
 	return n.read(input{from: from, grouping: LocalOrShuffle})
 }
@@ -165,8 +166,8 @@ func (n *Node) Tick(every time.Duration) *Node {
 	return n
 }
 
-// Nondeterministic declares that the bolt may not do the same again on the same input, since it asks the outside
-// or has a clock of its own, say. What it emits is then logged before it is sent. The default is Optimistic.
+// Nondeterministic declares that the bolt may not do the same again on the same input, since it asks the outside or has
+// a clock of its own, say. Its outputs are then logged before they are sent. The default is Optimistic.
 func (n *Node) Nondeterministic(mode Pessimism) *Node {
 	n.pessimism = mode
 	return n
@@ -193,15 +194,15 @@ func (n *Node) Drop() *Node {
 	return n
 }
 
-// CPU says how much of a core each of the tasks needs, in percent: 50 is half a core, 200 two. A cluster places tasks by
-// it. The default is 0, which says nothing.
+// CPU declares how much of a core each of the tasks needs, in percent: 50 is half a core, 200 two. A cluster places
+// tasks by it. The default is 0, which declares no need.
 func (n *Node) CPU(percent int64) *Node {
 	n.cpu = percent
 	return n
 }
 
-// Memory says how many bytes each of the tasks needs. A cluster places tasks by it. The default is 0, which says
-// nothing.
+// Memory declares how many bytes each of the tasks needs. A cluster places tasks by it. The default is 0, which
+// declares no need.
 func (n *Node) Memory(bytes int64) *Node {
 	n.memory = bytes
 	return n

@@ -51,8 +51,8 @@ func (b *Builder) BuildWith(x *Extension, s bolt.Strategy) (*Plan, error) {
 	return c.plan, nil
 }
 
-// compiler makes a plan's operators, streams and edges of what was declared. It goes on after an error as far as
-// sense can be made of the rest, so that the user is told everything at once, and each thing once.
+// compiler makes a plan's operators, streams and edges of the declarations. It goes on after an error as far as sense
+// can be made of the rest, so that the user gets all errors at once, and each once.
 type compiler struct {
 	plan   *Plan // Operators are as the builder's nodes, also those in error
 	byName map[string]*Operator
@@ -251,7 +251,7 @@ func (c *compiler) stream(o *Operator, s stream) {
 			ok = false
 		}
 	}
-	// A stream in error is kept, without fields, so that its readers are not told that it is missing.
+	// A stream in error is kept, without fields, so that its readers are not reported to miss it.
 	made := &Stream{Operator: o, Name: s.name}
 	if ok {
 		fields, err := tuple.NewFields(s.fields...)
@@ -358,8 +358,8 @@ func (c *compiler) custom(at Error, in input) {
 	}
 }
 
-// cycles fails for each cycle that a walk along the edges closes. A bolt that no spout reaches needs no error of
-// its own: walking up from it ends at a bolt without input or in a cycle, and both are told already.
+// cycles fails for each cycle that a walk along the edges closes. A bolt that no spout reaches needs no error of its
+// own: walking up from it ends at a bolt without input or in a cycle, and both are reported already.
 func (c *compiler) cycles() {
 	const open, done = 1, 2
 	state := make(map[*Operator]int)
@@ -400,7 +400,7 @@ func (c *compiler) deadLetters() {
 	}
 }
 
-// readers returns who reads any stream of the operator, each once.
+// readers returns the operators that read any stream of the operator, each once.
 func (o *Operator) readers() (readers []*Operator) {
 	for _, s := range o.Streams {
 		for _, e := range s.Edges {

@@ -7,7 +7,7 @@
 //   - An operator is a spout, which reads from outside, or a bolt, which reads streams. It runs as Parallel tasks.
 //   - A stream is a kind of tuple that an operator emits, with named fields. Most operators have only the default
 //     stream, which has no name of its own.
-//   - An edge is one bolt's subscription to one stream. Its grouping says which tuples go to which of its tasks.
+//   - An edge is one bolt's subscription to one stream. Its grouping decides which tuples go to which of its tasks.
 //   - A task is one instance of an operator, a channel what one task sends to another along one edge.
 //   - A router is the grouping of one edge at one source task, with its state.
 //
@@ -31,23 +31,22 @@
 //	Direct          the task that the emitter names
 //	Custom          the task that a function picks
 //
-// Operators may be declared in any order, a bolt before what it reads; the graph must have no cycle. Build makes
-// neither spouts nor bolts, so it cannot know whether a bolt implements what its declaration asks for, such as
-// bolt.Ticker: the task says so when it starts.
+// Operators may be declared in any order, a bolt before the streams it reads; the graph must have no cycle. Build makes
+// neither spouts nor bolts, so it cannot know whether a bolt implements the interfaces that its declaration needs, such
+// as bolt.Ticker: the task fails when it starts.
 //
 // # What must not change
 //
-// A plan numbers its tasks and channels in the order of declaration, and messages carry these numbers together
-// with the plan's version. So every process of a running topology must declare it alike: build it from constants
-// and arguments, not by ranging over a map. Whatever gives messages, logs or snapshots their meaning is in the
-// version: names, order, parallelism, streams and fields, groupings and keys, ticks, pessimism. Retry and what
-// tasks need (CPU, Memory) are not, and may be tuned. Of a custom grouping only the name can be in it: a function that
-// picks otherwise needs a new one.
+// A plan numbers its tasks and channels in the order of declaration, and messages carry these numbers together with the
+// plan's version. So every process of a running topology must declare it alike: build it from constants and arguments,
+// not by ranging over a map. Everything that gives messages, logs or snapshots their meaning is in the version: names,
+// order, parallelism, streams and fields, groupings and keys, ticks, pessimism. Retry and the tasks' needs (CPU,
+// Memory) are not, and may be tuned. A custom grouping is in it by name only: a function that picks otherwise needs a
+// new one.
 //
 // # Routing
 //
-// Routers are for the runtime. Their picks are part of what replay must repeat, so their state is checkpointed
-// (AppendState, SetState), and what a failed Execute has changed in it is taken back (Mark, Rollback). Which targets are
-// local cannot follow from that state; so a router asks for it at points that do (Asks, Prefer), and the runtime records
-// the answer.
+// Routers are for the runtime. Replay must repeat their picks, so their state is checkpointed (AppendState, SetState),
+// and the changes of a failed Execute in it are taken back (Mark, Rollback). Local targets cannot follow from that
+// state; so a router asks for them at points that do (Asks, Prefer), and the runtime records the answer.
 package topology

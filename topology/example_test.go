@@ -53,7 +53,7 @@ func Example() {
 	// 5 split.1>count.1
 }
 
-// Build tells everything that is wrong at once. Each error says where, for programs too.
+// Build reports all errors at once. Each error names its place, for programs too.
 func ExampleError() {
 	drop := func() bolt.Bolt { return Drop{} }
 

@@ -6,7 +6,7 @@ import (
 	"github.com/askback/askback/bolt"
 )
 
-// An extension hears of every task, answers the spouts, and closes cycles that nobody else may.
+// An extension sees every task, answers the spouts, and closes cycles that others may not.
 func TestExtension(t *testing.T) {
 	b := New("t")
 	b.Spout("in", source).Parallel(2).Fields("a")

@@ -6,7 +6,7 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// A Grouping says which tasks of the reading operator a tuple goes to. Each has a method of its name on Node.
+// A Grouping decides which tasks of the reading operator a tuple goes to. Each has a method of its name on Node.
 type Grouping uint8
 
 const (

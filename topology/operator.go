@@ -18,8 +18,8 @@ type Operator struct {
 	Spout    spout.Source     // makes the spout of each task
 	Bolt     func() bolt.Bolt // makes the bolt of each task, anew in each incarnation
 
-	Streams []*Stream // what it emits, in the order declared
-	Inputs  []*Edge   // what it reads, in the order declared
+	Streams []*Stream // its output, in the order declared
+	Inputs  []*Edge   // its input, in the order declared
 
 	Tick      time.Duration // the interval of bolt.Ticker; 0 is never
 	Pessimism Pessimism
@@ -28,7 +28,7 @@ type Operator struct {
 	Note      string      // a remark for people; not in the plan's version
 	System    bool        // it belongs to the recovery strategy, not to the user: see Extension
 
-	// What each of its tasks needs, for whoever places them; 0 is not said. Neither is in the plan's version.
+	// Needs of each of its tasks, for placement; 0 declares none. Neither is in the plan's version.
 	CPU    int64 // percent of a core
 	Memory int64 // bytes
 
@@ -45,7 +45,7 @@ func (o *Operator) Stream(name string) *Stream {
 	return nil
 }
 
-// A Retry says how often a tuple whose Execute failed is tried again: at most Times more times, Backoff apart. After
+// A Retry is how often a tuple whose Execute failed is tried again: at most Times more times, Backoff apart. After
 // that, and at once with the zero Retry, the operator's ErrorPolicy decides.
 type Retry struct {
 	Times   int
@@ -77,7 +77,7 @@ func (p ErrorPolicy) String() string {
 	return "error policy " + strconv.Itoa(int(p))
 }
 
-// A Pessimism says what must be durable before the frames of an operator may be released.
+// A Pessimism lists what must be durable before the frames of an operator may be released.
 type Pessimism uint8
 
 const (

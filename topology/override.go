@@ -6,7 +6,7 @@ import (
 )
 
 // Override returns a copy of the topology in which some bolts have another number of tasks, by their names, than was
-// declared. Build checks it as it checks Parallel. It is for whoever changes a topology that runs: see package cluster.
+// declared. Build checks it as it checks Parallel. It serves changes of a running topology: see package cluster.
 func (b *Builder) Override(parallel map[string]int) *Builder {
 	if len(parallel) == 0 {
 		return b

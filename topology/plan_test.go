@@ -55,8 +55,8 @@ func TestBuildAgain(t *testing.T) {
 	}
 }
 
-// drawTopology draws a random valid topology. What it returns declares it, in an order in which readers may come
-// before what they read.
+// drawTopology draws a random valid topology. The returned function declares it, in an order in which readers may come
+// before the streams they read.
 func drawTopology(t *rapid.T) func() *Builder {
 	type in struct {
 		op, stream string

@@ -72,7 +72,7 @@ func (o *Operator) kind() string {
 	return "bolt"
 }
 
-// notes says what is not as usual with the operator.
+// notes lists what is not as usual with the operator.
 func (o *Operator) notes() (notes []string) {
 	if o.Pessimism != Optimistic {
 		notes = append(notes, o.Pessimism.String())

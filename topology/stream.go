@@ -14,7 +14,7 @@ type Stream struct {
 	Operator *Operator
 	Name     string // "" is the default stream
 	Fields   *tuple.Fields
-	Edges    []*Edge // who reads it, in the order the readers were declared; may be empty
+	Edges    []*Edge // its readers, in the order they were declared; may be empty
 }
 
 // String returns the form in which a bolt subscribes to it, "op" or "op:stream".

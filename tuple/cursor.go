@@ -99,7 +99,7 @@ func (c *Cursor) Next() (Item, error) {
 	return Data, nil
 }
 
-// Tuple returns the current item as a tuple. It is a view: it shows whatever item the cursor is at.
+// Tuple returns the current item as a tuple. It is a view: it shows the item that the cursor is at.
 func (c *Cursor) Tuple() Tuple { return Tuple{c} }
 
 // Start returns where in the payload the current item begins, in bytes.

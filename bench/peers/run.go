@@ -24,8 +24,8 @@ type Spec struct {
 	Workload string        // relay, wordcount or keyed
 	Input    string        // the file that wordcount reads
 	Parallel int           // tasks of each bolt or operator; default 2
-	Duration time.Duration // what is measured; default 10 s
-	Warmup   time.Duration // what goes before it; default 10 s, since Java compiles while it runs
+	Duration time.Duration // of the measurement; default 10 s
+	Warmup   time.Duration // before it; default 10 s, since Java compiles while it runs
 	Sample   time.Duration // from one Sample to the next; default 1 s
 	Rate     float64       // tuples a second that the sources emit; default: as many as go. Latency is measured only with one.
 	Seed     int64         // of the keys; default 1
@@ -67,7 +67,7 @@ type Result struct {
 	Version         string  `json:"version"`
 	Workload        string  `json:"workload"`
 	Mode            string  `json:"mode"`
-	Guarantee       string  `json:"guarantee"` // what the system promises in this mode
+	Guarantee       string  `json:"guarantee"` // the system's promise in this mode
 	Tuples          int64   `json:"tuples"`    // given to the last bolts, but not again after a rollback
 	Seconds         float64 `json:"seconds"`
 	TuplesPerSecond float64 `json:"tuples_per_second"`

@@ -62,10 +62,10 @@ one may fail.`,
 	flags.SortFlags = false
 	flags.StringSliceVar(&servers, "servers", []string{"127.0.0.1"}, "where the NATS servers are")
 	flags.StringSliceVar(&o.Supervisors, "supervisors", nil, "names of the supervisors")
-	flags.StringVar(&o.Prefix, "prefix", natscluster.DefaultPrefix, "what all subjects, streams and buckets of the cluster begin with")
+	flags.StringVar(&o.Prefix, "prefix", natscluster.DefaultPrefix, "the beginning of all subjects, streams and buckets of the cluster")
 	flags.DurationVar(&o.Validity, "validity", 365*24*time.Hour, `how long the servers' certificates hold; "askback auth renew" makes new ones`)
 	flags.Var(&payload, "max-payload", "the longest message that the servers take")
-	flags.BoolVar(&o.SyncAlways, "sync-always", false, "survive power cuts: servers sync to the disk before they acknowledge; tell nimbus --durability power")
+	flags.BoolVar(&o.SyncAlways, "sync-always", false, "survive power cuts: servers sync to the disk before they acknowledge; start nimbus with --durability power")
 	flags.StringVar(&o.Installed, "installed", "", "directory in which each server's files will lie on its host (default: DIR)")
 	flags.StringVar(&o.StoreDir, "store", "", `directory in which servers keep their streams (default: "store" in --installed)`)
 	flags.BoolVar(&json, "json", false, "print JSON")
@@ -115,7 +115,7 @@ func authAddCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&role, "role", "supervisor", "what the name is: supervisor, or a user who may view, operate or admin")
+	cmd.Flags().StringVar(&role, "role", "supervisor", "the kind of name: supervisor, or a user of role view, operate or admin")
 	cmd.Flags().StringVar(&prefix, "prefix", natscluster.DefaultPrefix, "the prefix of the cluster")
 	return cmd
 }

@@ -41,7 +41,7 @@ func benchCommand() *cobra.Command {
 	}
 	c := &cobra.Command{
 		Use:   "bench",
-		Short: "Compare the recovery strategies, and see what a fault does to each",
+		Short: "Compare the recovery strategies, and the effect of a fault on each",
 		Long: `Bench runs one workload under each of several recovery strategies in turn, A B C A B C, on the same transport, and
 does the same fault to each. Every measurement has a process of its own. Afterwards the results are compared with
 those of a plain sequential program.
@@ -80,20 +80,20 @@ Compare ratios within one report only; absolute figures depend on the machine.`,
 	}
 	fl := c.Flags()
 	fl.SortFlags = false
-	fl.StringVar(&f.spec.Workload, "workload", "wordcount", "what to run")
-	fl.StringVar(&f.strategies, "strategies", strings.Join(bench.Contenders(), ","), "what to compare; ratios are to the first")
+	fl.StringVar(&f.spec.Workload, "workload", "wordcount", "the topology to run")
+	fl.StringVar(&f.strategies, "strategies", strings.Join(bench.Contenders(), ","), "the strategies to compare; ratios are to the first")
 	fl.DurationVar(&f.spec.Duration, "duration", 10*time.Second, "how long each measurement takes")
 	fl.DurationVar(&f.spec.Warmup, "warmup", time.Second, "how long each runs before that")
 	fl.StringVar(&f.rate, "rate", "max", `tuples (of wordcount: lines) a second that the sources emit, or "max"`)
 	fl.IntVar(&f.spec.Parallel, "parallel", 2, "tasks of each operator")
 	fl.IntVar(&f.spec.Hops, "hops", 4, "length of the chain of workload hops, 1 to 16")
-	fl.StringVar(&f.fault, "fault", "none", "what goes wrong, and when")
+	fl.StringVar(&f.fault, "fault", "none", "the fault to inject, and when")
 	fl.IntVar(&f.repeat, "repeat", 1, "how many times to measure each strategy")
 	fl.Uint64Var(&f.spec.Seed, "seed", 1, "chooses the task that is killed, and random keys")
 	fl.StringVar(&f.peers, "peers", "", "Storm and Flink beside us: storm, flink or both; needs Java 17 and Maven")
 	fl.DurationVar(&f.detect, "detect", 500*time.Millisecond, "how long a dead task of a peer goes unnoticed, as in a cluster; ours is found at once")
 	fl.BoolVar(&f.json, "json", false, "print all figures as JSON instead of the table")
-	fl.StringVar(&f.jsonFile, "json-file", "", "file for all figures as JSON, beside what is printed")
+	fl.StringVar(&f.jsonFile, "json-file", "", "file for all figures as JSON, beside the printed report")
 	fl.StringVar(&f.html, "html", "", "file for the report as a page")
 	return c
 }

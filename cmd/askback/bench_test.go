@@ -93,7 +93,7 @@ func TestBenchInterrupted(t *testing.T) {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
 	if !strings.Contains(out, "backtrack") || !strings.Contains(out, "20.") || !strings.Contains(out, "interrupted") {
-		t.Errorf("what was measured is not in\n%s", out)
+		t.Errorf("the measurement is not in\n%s", out)
 	}
 }
 

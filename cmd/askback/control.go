@@ -56,7 +56,7 @@ func activateCommand() *cobra.Command {
 
 func deactivateCommand() *cobra.Command {
 	return nameCommand("deactivate", (*client.Client).Deactivate, "Let a topology's spouts emit nothing",
-		"Deactivate keeps a topology's spouts from emitting. Its tasks live on, and finish what is under way.")
+		"Deactivate keeps a topology's spouts from emitting. Its tasks live on, and finish the tuples under way.")
 }
 
 // nameCommand is a command whose request has only a name.
@@ -75,7 +75,7 @@ func nameCommand(use string, request func(*client.Client, context.Context, strin
 func restartCommand() *cobra.Command {
 	o := &oneTopology{
 		use: "restart NAME TASK", short: "Restart one task of a topology",
-		long: `Restart ends a task as a crash would. It is restored from its log, and asks its sources for what it missed; no other
+		long: `Restart ends a task as a crash would. It is restored from its log, and asks its sources for the tuples that it missed; no other
 task restarts. "askback explain" shows how that went.`,
 		example: `  askback restart wordcount count.1`,
 		more:    1, complete: tasksOf,

@@ -14,7 +14,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// Each command asks on the subject of its role what its arguments say, and prints the answer as the contract's JSON.
+// Each command sends its arguments on the subject of its role, and prints the answer as the contract's JSON.
 func TestRequests(t *testing.T) {
 	s := newStage(t)
 	record := standin.Description().Record
@@ -28,7 +28,7 @@ func TestRequests(t *testing.T) {
 	for _, c := range []struct {
 		args  string
 		check func() bool
-		says  string
+		text  string
 	}{
 		{"kill words --wait 9s", func() bool {
 			return standin.Question[cluster.KillRequest](s.Cluster) == cluster.KillRequest{Name: "words", Wait: 9 * time.Second}
@@ -50,12 +50,12 @@ func TestRequests(t *testing.T) {
 		{"remove-host host-3", func() bool { return standin.Question[cluster.NameRequest](s.Cluster).Name == "host-3" }, "host-3 is forgotten"},
 	} {
 		out, progress, err := s.run(t.Context(), strings.Fields(c.args)...)
-		if err != nil || !strings.Contains(out, c.says) {
-			t.Errorf("%s: %v, %s%s; want %q", c.args, err, out, progress, c.says)
+		if err != nil || !strings.Contains(out, c.text) {
+			t.Errorf("%s: %v, %s%s; want %q", c.args, err, out, progress, c.text)
 			continue
 		}
 		if !c.check() {
-			t.Errorf("%s does not ask what its arguments say", c.args)
+			t.Errorf("%s does not send its arguments", c.args)
 		}
 		out, _, err = s.run(t.Context(), append(strings.Fields(c.args), "--json")...)
 		if err != nil || !strings.Contains(compactJSON(t, out), `"name":"`) || strings.HasPrefix(c.args, "remove") == strings.Contains(out, `"instance"`) {
@@ -64,7 +64,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// Names and values that cannot be are refused before anybody is asked, with the rule.
+// Invalid names and values are refused before a request is sent, with the rule.
 func TestBadArguments(t *testing.T) {
 	long := strings.Repeat("x", 5<<10)
 	for _, name := range []string{"a.>", "../x", "a\nb", long, "", "a b", "*", "\x00"} {
@@ -111,7 +111,7 @@ func TestBadArguments(t *testing.T) {
 	}
 }
 
-// What goes wrong is told apart by the exit status, and said with what to do.
+// Failures differ by exit status, and their messages name the remedy.
 func TestFailures(t *testing.T) {
 	s := newStage(t)
 	for code, want := range map[cluster.ErrCode]int{
@@ -130,7 +130,7 @@ func TestFailures(t *testing.T) {
 		t.Errorf("without nimbus: status %d, %v", exitStatus(err), err)
 	}
 	if !strings.Contains(progress, "waiting for a nimbus") {
-		t.Errorf("it is not said what is waited for: %q", progress)
+		t.Errorf("the reason of the wait is not printed: %q", progress)
 	}
 
 	_, _, err = compared(t.Context(), "list", "--server", "nats://127.0.0.1:1")

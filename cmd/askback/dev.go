@@ -34,8 +34,8 @@ func devCommand() *cobra.Command {
 		Use: "dev", Short: "Run a whole cluster on this machine", GroupID: groupCluster, Args: exactly(0),
 		Long: `Dev runs a NATS server, a nimbus and a supervisor until Ctrl-C, which ends everything, workers too.
 
-It listens on this machine only, without credentials: whoever can connect here can have programs run as your workers are
-(as root: askback-worker or nobody). What it keeps is deleted at the end, unless --dir says where to keep it. Then the
+It listens on this machine only, without credentials: any user of this machine can have programs run as your workers are
+(as root: askback-worker or nobody). Its store is deleted at the end, unless --dir names a place for it. Then the
 topologies that ran go on with the next "askback dev" on that directory.`,
 		Example: `  askback dev
   askback dev --dir ./cluster --slots 4`,
@@ -124,7 +124,7 @@ func (d *devCluster) parts(ctx context.Context, nimbus, supervisor, ready func(c
 	return nil
 }
 
-// ready says that the cluster is, and what to do with it.
+// ready reports that the cluster is up, and the next steps.
 func (d *devCluster) ready(ctx context.Context, url string, log *zap.Logger) error {
 	c := natscluster.Connection{Servers: url}
 	nc, err := c.Connect("askback dev", &natscluster.User{})

@@ -185,9 +185,9 @@ func freePort(t *testing.T) int {
 func running(t *testing.T, c *cobra.Command, args ...string) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	said, ended := &screen{}, make(chan error, 1)
+	output, ended := &screen{}, make(chan error, 1)
 	c.SetArgs(args)
-	c.SetErr(said)
+	c.SetErr(output)
 	go func() { ended <- c.ExecuteContext(ctx) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
@@ -195,14 +195,14 @@ func running(t *testing.T, c *cobra.Command, args ...string) (stop func()) {
 			t.Errorf("%s: %v", c.Name(), err)
 		}
 		if t.Failed() {
-			t.Logf("%s said\n%s", c.Name(), said)
+			t.Logf("%s printed\n%s", c.Name(), output)
 		}
 	})
 	t.Cleanup(stop)
 	return stop
 }
 
-// With what auth init makes, the same programs make a cluster in which each may do what its credentials say.
+// With auth init's files, the same programs make a cluster in which each may do what its credentials allow.
 func TestSecured(t *testing.T) {
 	ignore, dir := goleak.IgnoreCurrent(), openDir(t)
 	program, err := os.Executable()

@@ -22,7 +22,7 @@ const (
 	exitConflict    = 4
 	exitUnreachable = 5
 	exitDenied      = 6
-	exitInterrupted = 130 // as a shell says of a command that Ctrl-C ended
+	exitInterrupted = 130 // as a shell reports a command that Ctrl-C ended
 )
 
 const exitHelp = `Exit statuses: 0 it was done, 1 it failed, 2 the command line or a name is wrong, 3 there is no such topology, 4 it
@@ -31,7 +31,7 @@ exists or is not in a state for this, 5 nobody answers or there is no room (try 
 // errUsage marks errors of the command line.
 var errUsage = errors.New("usage")
 
-// A usageError says that the command line is wrong. It prints as what it wraps.
+// A usageError marks a wrong command line. It prints as what it wraps.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() []error { return []error{e.error, errUsage} }

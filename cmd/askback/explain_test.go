@@ -70,7 +70,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("%v\n%s\nwant\n%s", err, out, text(t, want))
 	}
 
-	// Without a name it is about the cluster, with --follow each event is told once.
+	// Without a name it is about the cluster; with --follow each event is printed once.
 	ctx, stop := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 	defer stop()
 	out, _, err = s.run(ctx, "explain", "--follow", "--json")

@@ -145,14 +145,14 @@ func workerRow(w *cluster.WorkerStatus) []string {
 
 // taskRows are the rows of a worker's tasks. Tasks without a heartbeat are unknown.
 func taskRows(w *cluster.WorkerStatus) (rows [][]string) {
-	told := map[msgid.Alias]*cluster.Task{}
+	statuses := map[msgid.Alias]*cluster.Task{}
 	if w.Heartbeat != nil {
 		for i := range w.Heartbeat.Tasks {
-			told[w.Heartbeat.Tasks[i].Alias] = &w.Heartbeat.Tasks[i]
+			statuses[w.Heartbeat.Tasks[i].Alias] = &w.Heartbeat.Tasks[i]
 		}
 	}
 	for _, alias := range w.Tasks {
-		t := told[alias]
+		t := statuses[alias]
 		if t == nil {
 			rows = append(rows, []string{alias.String(), place(w.Slot), "unknown", "", "", "", "", "", "", "", "", "no heartbeat yet"})
 			continue
@@ -183,7 +183,7 @@ func taskNote(t *cluster.Task) string {
 	return strings.Join(notes, " · ")
 }
 
-// lostText says which operators have lost tuples, "" if none has.
+// lostText names the operators that have lost tuples, "" if none has.
 func lostText(all []cluster.LostTuples) string {
 	var parts []string
 	for _, l := range all {

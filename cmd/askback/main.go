@@ -45,7 +45,7 @@ func root() *cobra.Command {
 	cobra.EnableCommandSorting = false // they stand in the order in which one needs them
 	c := &cobra.Command{
 		Use:   "askback",
-		Short: "Storm-like streams over NATS that ask back for what they missed",
+		Short: "Storm-like streams over NATS; a restored task asks back for the tuples that it missed",
 		Long: `Askback runs Storm-like topologies over NATS. A task never waits for acknowledgements of tuples; one that is
 restored after a failure asks its sources for exactly the tuples that it missed.
 

@@ -29,7 +29,7 @@ func newCommand() *cobra.Command {
 	var replace string
 	cmd := &cobra.Command{
 		Use: "new DIR", Short: "Write a small topology program to start from", GroupID: groupTopologies, Args: exactly(1),
-		Long: `New writes a Go module with a topology that counts words, its test, and a page that says how to go on. The directory is
+		Long: `New writes a Go module with a topology that counts words, its test, and a page on how to go on. The directory is
 made; it must not have anything in it. Its name becomes that of the module and of the topology.
 
 Where askback itself was built from a checkout, or is called inside of one, the module uses that checkout; --replace
@@ -65,7 +65,7 @@ type module struct {
 	Checkout string // directory of our source; "" if a released version is used
 	Version  string
 	Go       string
-	Require  string // what our module needs itself
+	Require  string // the requirements of Askback itself
 }
 
 // errNotEmpty: there is something where the module is to be.
@@ -157,7 +157,7 @@ func (m *module) readCheckout(ctx context.Context) error {
 	list.Stderr = &complaint
 	out, err := list.Output()
 	if err != nil {
-		return fmt.Errorf("find what %s requires: go list: %w: %s", m.Checkout, err, bytes.TrimSpace(complaint.Bytes()))
+		return fmt.Errorf("find the requirements of %s: go list: %w: %s", m.Checkout, err, bytes.TrimSpace(complaint.Bytes()))
 	}
 	required := map[string]bool{}
 	for line := range strings.Lines(string(out)) {

@@ -19,7 +19,7 @@ func TestNew(t *testing.T) {
 		t.Helper()
 		c := exec.CommandContext(t.Context(), "go", args...)
 		c.Dir = dir
-		c.Env = append(os.Environ(), "GOFLAGS=", "GOPROXY=off", "GOWORK=off") // nothing is to be downloaded
+		c.Env = append(os.Environ(), "GOFLAGS=", "GOPROXY=off", "GOWORK=off") // no download
 		out, err := c.CombinedOutput()
 		if err != nil {
 			t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)

@@ -17,7 +17,7 @@ func rebalanceCommand() *cobra.Command {
 	var parallel []string
 	o := &oneTopology{
 		use: "rebalance NAME", short: "Place a topology's tasks afresh, or change how many there are",
-		long: `Rebalance spreads a topology over the supervisors as they are now, with another number of workers if --workers says
+		long: `Rebalance spreads a topology over the supervisors as they are now, with another number of workers if --workers asks
 so. Tasks that move are restored from their logs, as after a failure; the others go on.
 
 With --parallel an operator that keeps nothing from tuple to tuple gets another number of tasks. For that the topology

@@ -24,8 +24,8 @@ func serverCommand() *cobra.Command {
 		Use: "server", Short: "Run a NATS server with JetStream", GroupID: groupCluster, Args: exactly(0),
 		Long: `Server runs a NATS server with JetStream, until SIGTERM or Ctrl-C.
 
-Without --config it is one for development: it listens on this machine only, anybody on this machine may do everything,
-and its store is deleted at the end unless --dir says where to keep it.
+Without --config it is one for development: it listens on this machine only, any user of this machine may do everything,
+and its store is deleted at the end unless --dir names a place for it.
 
 With --config it is what nats-server is with that file, for production too: "askback auth init" makes one for each server
 of a cluster. SIGHUP makes it read the file and the certificates again. It does not listen to the network without TLS
@@ -39,7 +39,7 @@ and authorization.`,
 				return developmentServer(cmd.Context(), listen, dir, cmd.OutOrStdout())
 			}
 			if cmd.Flags().Changed("listen") || cmd.Flags().Changed("dir") {
-				return usage(errors.New("--config says where to listen and where to store: leave out --listen and --dir"))
+				return usage(errors.New("--config sets the address and the store: leave out --listen and --dir"))
 			}
 			return configuredServer(cmd.Context(), config, cmd.OutOrStdout())
 		},
@@ -52,7 +52,7 @@ and authorization.`,
 	return cmd
 }
 
-// errOpenServer: a server would listen to the network, and anybody could use it.
+// errOpenServer: a server would listen to the network, and any host could use it.
 var errOpenServer = errors.New("a server that is reached from outside needs TLS and authorization: \"askback auth init\" makes a configuration for --config that has both")
 
 // developmentServer runs an open server on this machine until ctx ends.
@@ -109,7 +109,7 @@ func configuredServer(ctx context.Context, config string, out io.Writer) error {
 	s.Start()
 	defer func() { s.Shutdown(); s.WaitForShutdown() }()
 	if !s.ReadyForConnections(serverTimeout) {
-		return fmt.Errorf("the NATS server was not ready within %v: its log says why", serverTimeout)
+		return fmt.Errorf("the NATS server was not ready within %v: the reason is in its log", serverTimeout)
 	}
 	fmt.Fprintf(out, "NATS server %s on %s\n", s.Name(), s.Addr())
 	for {
@@ -118,7 +118,7 @@ func configuredServer(ctx context.Context, config string, out io.Writer) error {
 			return nil
 		case <-hup:
 			if err := s.Reload(); err != nil {
-				s.Errorf("SIGHUP: what has changed is not in force: %v", err)
+				s.Errorf("SIGHUP: the changes are not in force: %v", err)
 			}
 		}
 	}

@@ -55,7 +55,7 @@ func begin(t *testing.T, ready string, args ...string) (out *screen, stop func()
 		default:
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%v says nothing of %q:\n%s%s", args, ready, out, wrong)
+			t.Fatalf("%v does not print %q:\n%s%s", args, ready, out, wrong)
 		}
 	}
 	return out, stop
@@ -73,7 +73,7 @@ func address(t *testing.T, out *screen) string {
 	return ""
 }
 
-// The development server has JetStream, keeps its store where it is told to, and ends cleanly.
+// The development server has JetStream, keeps its store in the given directory, and ends cleanly.
 func TestServer(t *testing.T) {
 	ignore := goleak.IgnoreCurrent()
 	dir := t.TempDir()
@@ -95,7 +95,7 @@ func TestServer(t *testing.T) {
 	goleak.VerifyNone(t, ignore)
 }
 
-// With a configuration it is the server that the file says, and nothing that strangers could use.
+// With a configuration file it is the server of that file, and not open to strangers.
 func TestServerConfigured(t *testing.T) {
 	dir := t.TempDir()
 	file := func(text string) string {

@@ -14,7 +14,7 @@ import (
 func settingsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "settings [PROGRAM]", Short: "Print all settings of all programs, with units and defaults", GroupID: groupCluster,
-		Long: `Settings prints, in Markdown, what can be set of nimbus, supervisor, and the commands of askback that ask a cluster.`,
+		Long: `Settings prints, in Markdown, the settings of nimbus, supervisor, and the commands of askback that ask a cluster.`,
 		Args: cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) (names []string, _ cobra.ShellCompDirective) {
 			for _, t := range allTables() {

@@ -22,7 +22,7 @@ func TestSettings(t *testing.T) {
 		}
 	}
 	if want, err := os.ReadFile(page); err != nil || string(want) != got {
-		t.Errorf("docs/settings.md is not what the programs have: go test ./cmd/askback -run TestSettings -update (%v)", err)
+		t.Errorf("docs/settings.md differs from the programs' settings: go test ./cmd/askback -run TestSettings -update (%v)", err)
 	}
 	for _, table := range allTables() {
 		for _, s := range table.Settings() {

@@ -48,7 +48,7 @@ dead letters, and the counts must be exact.
 
 Shapes: %s.
 
-A violation is printed with the last things that happened before it, and as the smallest scenario that shows it too.
+A violation is printed with the last events before it, and as the smallest scenario that shows it too.
 The exit status is 1 if there was one. A task that refuses to go on after its log has lost what it had acknowledged
 as safe is counted as refused, which is right.
 
@@ -94,13 +94,13 @@ func (f *simFlags) run(out, progress io.Writer) error {
 	if f.scenario != "" {
 		f.seeds = 1
 	}
-	began, told, done, bad := time.Now(), time.Now(), uint64(0), 0
+	began, reported, done, bad := time.Now(), time.Now(), uint64(0), 0
 	report, err := sim.Sweep(f.first, f.seeds, f.parallel, choose, func(r *sim.Result) {
 		if done++; r.Violation != "" {
 			bad++
 		}
-		if time.Since(told) > time.Second {
-			told = time.Now()
+		if time.Since(reported) > time.Second {
+			reported = time.Now()
 			fmt.Fprintf(progress, "%d of %d schedules, %d violations, %.0f a second\n", done, f.seeds, bad, float64(done)/time.Since(began).Seconds())
 		}
 	})

@@ -68,10 +68,10 @@ It is uploaded once: the cluster knows programs by their SHA-256. The program do
 
 // uploading prints the progress of an upload that takes long, a line each second.
 func uploading(out io.Writer) func(done, all int64) {
-	said := time.Now()
+	reported := time.Now()
 	return func(done, all int64) {
-		if time.Since(said) > time.Second && all > 0 {
-			said = time.Now()
+		if time.Since(reported) > time.Second && all > 0 {
+			reported = time.Now()
 			fmt.Fprintf(out, "uploaded %.0f of %.0f MB\n", float64(done)/1e6, float64(all)/1e6)
 		}
 	}

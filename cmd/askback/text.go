@@ -10,7 +10,7 @@ import (
 	"unicode"
 )
 
-// printable makes a line of text fit for a terminal: what others wrote must neither move the cursor nor add lines.
+// printable makes a line of text fit for a terminal: text from others must neither move the cursor nor add lines.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -54,7 +54,7 @@ func number(n int) string {
 	return strconv.Itoa(n)
 }
 
-// ago says how long something is past.
+// ago returns how long something is past, in words.
 func ago(t time.Time) string {
 	if t.IsZero() {
 		return "never"

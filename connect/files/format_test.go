@@ -113,7 +113,7 @@ func refused[T any](t *testing.T, s interface{ New() T }, says string) {
 	})
 	for _, err := range []error{w.Prepare(taskContext(0, 1, 1)), w.Verify(bolt.Strategy{Name: "backtrack", Snapshots: true})} {
 		if err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("error %v, want one that says %s", err, says)
+			t.Errorf("error %v, want one with %s", err, says)
 		}
 	}
 }

@@ -151,7 +151,7 @@ func noFiles(pattern string, match []string) error {
 type openedFile struct {
 	inputFile
 	f    *os.File
-	disk io.LimitedReader // what is left on disk
+	disk io.LimitedReader // the compressed bytes left on disk
 	gzip *gzip.Reader     // nil: not compressed
 }
 

@@ -32,7 +32,7 @@ type output struct {
 	broken error // a sync has failed: the content of the disk is unknown from then on
 
 	state   outputState
-	file    *os.File // nil: nothing is staged by this incarnation
+	file    *os.File // nil: this incarnation has staged nothing
 	staged  stagedFile
 	buf     []byte
 	ended   bool     // the input has ended
@@ -42,7 +42,7 @@ type output struct {
 // outputState is what a snapshot holds, as JSON.
 type outputState struct {
 	Part     int          `json:"part"`               // number of the part being written, from 1
-	Segments []stagedFile `json:"segments,omitempty"` // what is staged of it
+	Segments []stagedFile `json:"segments,omitempty"` // its staged parts
 	Closed   []stagedFile `json:"closed,omitempty"`   // complete parts that Commit makes visible
 }
 
@@ -139,7 +139,7 @@ func (o *output) Snapshot() ([]byte, error) {
 		}
 		segments = nil
 	}
-	if err := o.syncDir(); err != nil { // what was created must survive by name too
+	if err := o.syncDir(); err != nil { // a created file must survive by name too
 		return nil, err
 	}
 	return json.Marshal(outputState{Part: o.state.Part, Segments: segments, Closed: o.state.Closed})
@@ -228,7 +228,7 @@ func (o *output) begin() error {
 			return bolt.Permanent(fmt.Errorf("%w: %s, and the next to be written is part %d: take it away, or choose another path",
 				bolt.ErrOutputExists, filepath.Join(o.dir, e.Name()), o.state.Part))
 		}
-		// What a higher incarnation stages is in use: then this one is the paused predecessor.
+		// A file of a higher incarnation is in use: then this one is the paused predecessor.
 		_, incarnation, ok := o.names.parseStaged(e.Name())
 		if !ok || keep[e.Name()] || incarnation > o.names.incarnation {
 			continue

@@ -27,7 +27,7 @@ type reader struct {
 	total  int64 // bytes on disk of this task's files
 	before int64 // those of them that are wholly read
 
-	// Of a call of Next; see scan.
+	// Fields of a call of Next; see scan.
 	room  int    // bytes that it may still emit, about
 	found bool   // it has found a line
 	ended error  // why it ends

@@ -22,8 +22,8 @@ type options struct {
 	step   func(doing string) error // for tests; see try
 }
 
-// Single makes one file of the whole output, which appears when the input has ended and replaces a file of that
-// name. Of several tasks each makes one.
+// Single makes one file of the whole output, which appears when the input has ended and replaces a file of that name.
+// If the sink has several tasks, each makes one.
 func Single() Option { return func(o *options) { o.single = true } }
 
 // Roll keeps writing to a part until it has at least n bytes. The default is 0: each snapshot ends a part.

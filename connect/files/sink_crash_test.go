@@ -34,7 +34,7 @@ var fileModes = []fileMode{
 }
 
 // TestFileKilledAnywhere kills a sink at every step that it or its task takes, its successor too, and expects the
-// output of an undisturbed run, nothing staged left, and never anything visible that is not final.
+// output of an undisturbed run, no staged file left, and never anything visible that is not final.
 func TestFileKilledAnywhere(t *testing.T) {
 	inMemory(t)
 	for _, mode := range fileModes {

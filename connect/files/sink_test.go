@@ -70,14 +70,14 @@ func TestFileRefuses(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	must(t, os.WriteFile(file, nil, 0o666))
-	for path, says := range map[string]string{
+	for path, text := range map[string]string{
 		filepath.Join(dir, "missing", "out"): "missing: no such file or directory: create it first",
 		filepath.Join(file, "out"):           "file is not a directory",
 		dir:                                  "is a directory: want the beginning of a file name",
 	} {
 		err := Bolt(path)().(*rowWriter).Prepare(taskContext(0, 1, 1))
-		if err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: error %v, want one that says %q", path, err, says)
+		if err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: error %v, want one with %q", path, err, text)
 		}
 	}
 
@@ -126,8 +126,8 @@ func TestFileLost(t *testing.T) {
 	}
 }
 
-// TestFileWriteFails lets writes fail for a while, as a full disk does. What failed is tried again, as the runtime
-// does, and nothing is written twice.
+// TestFileWriteFails lets writes fail for a while, as a full disk does. The sink tries a failed write again, as the
+// runtime does, and nothing is written twice.
 func TestFileWriteFails(t *testing.T) {
 	dir := t.TempDir()
 	s := sinkOf(t, filepath.Join(dir, "out"), 0, 1, Single(), func(o *options) { o.buffer = 1 })

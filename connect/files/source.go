@@ -37,9 +37,9 @@ type Source[R any] struct {
 // number of directories ("**/*.go"). A path that exists is taken as it is, whatever characters are in it. Hidden files
 // count; links to files are read, links to directories are followed only when a pattern names them.
 //
-// The patterns are expanded when the first task opens. The files are read in the order of their names, each once,
-// up to the length that it had at that moment. Of n tasks, task i reads every n-th file, beginning with the i-th.
-// A file whose name ends in .gz is decompressed.
+// The patterns are expanded when the first task opens. The files are read in the order of their names, each once, up to
+// the length that it had at that moment. With n tasks, task i reads every n-th file, beginning with the i-th. A file
+// whose name ends in .gz is decompressed.
 //
 // A line is the bytes up to a line feed, whatever they are; the last one needs none. A carriage return before it
 // is taken away, and empty lines are skipped; see KeepCR and KeepEmpty.
@@ -125,7 +125,7 @@ type input struct {
 	list *fileList // made once: all tasks, and all incarnations in this process, share it
 }
 
-// lineOptions say how a file becomes lines.
+// lineOptions are the rules by which a file becomes lines.
 type lineOptions struct {
 	keepEmpty, keepCR bool
 	maxLine, maxPiece int

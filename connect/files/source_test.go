@@ -220,7 +220,7 @@ func TestFilesRefused(t *testing.T) {
 	for _, tt := range tests {
 		err := tt.source.New().(spout.Opener).Open(bolttest.NewContext("lines", 0, 1))
 		if err == nil || tt.is != nil && !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.says) {
-			t.Errorf("%q: error %v, want one that says %s", tt.source.patterns, err, tt.says)
+			t.Errorf("%q: error %v, want one with %s", tt.source.patterns, err, tt.says)
 		}
 	}
 
@@ -268,7 +268,7 @@ func TestFilesShare(t *testing.T) {
 		t.Errorf("read %q", got)
 	}
 	if _, bytes, _ := source.Total(); bytes != total {
-		t.Errorf("the tasks have %d bytes together, Total says %d", total, bytes)
+		t.Errorf("the tasks have %d bytes together, Total is %d", total, bytes)
 	}
 }
 
@@ -282,7 +282,7 @@ func TestFilesLongLine(t *testing.T) {
 		t.Fatalf("read %q, %v", lines, err)
 	}
 	if want := path + ":4: 10 bytes, at byte 13; the limit is 9: raise MaxLine, or give Cut"; !strings.Contains(err.Error(), want) {
-		t.Errorf("error %q does not say %q", err, want)
+		t.Errorf("error %q lacks %q", err, want)
 	}
 	if got := all(t, opened(t, Spout(path).MaxLine(10), 0, 1)); len(got) != 4 {
 		t.Errorf("a line of the longest length: read %q", got)
@@ -294,7 +294,7 @@ func TestFilesLongLine(t *testing.T) {
 		t.Fatalf("read %q, %v", lines, err)
 	}
 	if want := path + " at byte 13 has no place to cut within 8 bytes: raise MaxPiece"; !strings.Contains(err.Error(), want) {
-		t.Errorf("error %q does not say %q", err, want)
+		t.Errorf("error %q lacks %q", err, want)
 	}
 	if got := all(t, opened(t, Spout(path).Cut(4, nil), 0, 1)); !slices.Equal(got, []string{"shor", "t", "ab c", "d", "0123", "4567", "89", "end"}) {
 		t.Errorf("cut anywhere: %q", got)
@@ -522,7 +522,7 @@ func must(t failer, err error) {
 	}
 }
 
-// write writes a file, compressed if its name says so.
+// write writes a file, compressed if its name ends in .gz.
 func write(t failer, path string, content []byte) {
 	t.Helper()
 	if strings.HasSuffix(path, ".gz") {
@@ -586,6 +586,6 @@ func all(t failer, s spout.Spout) []string {
 func seekFails(t *testing.T, s spout.Spout, position []byte, is error, says string) {
 	t.Helper()
 	if err := s.Seek(position); !errors.Is(err, is) || !strings.Contains(err.Error(), says) {
-		t.Errorf("error %v, want one that says %s", err, says)
+		t.Errorf("error %v, want one with %s", err, says)
 	}
 }

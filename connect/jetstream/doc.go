@@ -45,15 +45,15 @@
 //
 // # Reading: the end
 //
-// A source follows its stream for ever, unless Ends is given: then its input ends with the last message that there
-// was when the first task opened. That end is decided once. It is part of the position, so a task that is restored,
-// in this process or another, ends at the same place, whatever has been written meanwhile.
+// A source follows its stream for ever, unless Ends is given: then its input ends with the last message that there was
+// when the first task opened. The end is decided once. It is part of the position, so a task that is restored, in this
+// process or another, ends at the same place, whatever has been written meanwhile.
 //
 // # Reading: several tasks
 //
-// Of n tasks, task i takes the messages whose sequence number leaves the remainder i when divided by n. With
-// BySubject a subject's messages all go to one task, and keep their order. Either way each task is sent the whole
-// of the stream and drops the messages of others: more tasks spread the work of emitting, not of reading.
+// With n tasks, task i takes the messages whose sequence number leaves the remainder i when divided by n. With
+// BySubject a subject's messages all go to one task, and keep their order. Either way each task is sent the whole of
+// the stream and drops the messages of others: more tasks spread the work of emitting, not of reading.
 //
 // # Reading: messages that come again
 //
@@ -68,11 +68,11 @@
 // Nothing is lost: a task's snapshot never covers a message that the stream has not acknowledged.
 //
 // Nothing is twice in the stream, whatever process is killed when, the server included, on two conditions. From a
-// message's first publishing to its last, the duplicate window must not pass: that is the time between two snapshots plus
-// the time a recovery takes, outages included. The default is two minutes; a stream with less than SinkConfig.Window is
-// refused with ErrUnfit. And the same message id must mean the same tuple. That is so for an ID that the message itself has,
-// under the strategy backtrack, and under any strategy with snapshots if all operators before the sink are
-// deterministic and have one input each.
+// message's first publishing to its last, the duplicate window must not pass: that is the time between two snapshots
+// plus the time a recovery takes, outages included. The default is two minutes; a stream with less than
+// SinkConfig.Window is refused with ErrUnfit. And the same message id must mean the same tuple. An ID that the message
+// itself has meets that, under the strategy backtrack, and under any strategy with snapshots if all operators before
+// the sink are deterministic and have one input each.
 //
 // Where a restored task may merge its inputs in another order, as under a global rollback (barrier), the same id may
 // come with another tuple. The stream does not take the two for one, since the id has the content's hash in it: nothing

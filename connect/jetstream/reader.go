@@ -39,7 +39,7 @@ const (
 // Delays.
 const (
 	pullExpires = 2 * time.Second        // an idle reader looks this often how far the stream is
-	heartbeat   = 500 * time.Millisecond // an idle server says so
+	heartbeat   = 500 * time.Millisecond // an idle server sends one
 	unheard     = 3 * heartbeat          // the server is silent: ask it anew
 	askTimeout  = 2 * time.Second
 	minPause    = 10 * time.Millisecond // between tries while the server is away
@@ -237,7 +237,7 @@ func (c *consumer) remove() {
 	_ = c.handle.DeleteConsumer(ctx, c.name)
 }
 
-// What is odd enough to make another consumer.
+// Errors that require another consumer.
 var (
 	errAway   = errors.New("jetstream: not connected")
 	errSilent = errors.New("jetstream: the server is silent")
@@ -245,7 +245,7 @@ var (
 	errStatus = errors.New("jetstream: the pull was refused")
 )
 
-// pull asks for messages and gathers them. What is gathered is handed over as soon as the task wants it.
+// pull requests messages and gathers them. It hands gathered messages over as soon as the task wants them.
 func (c *consumer) pull(ctx context.Context) error {
 	request, _ := json.Marshal(map[string]any{
 		"batch": pullMessages, "max_bytes": c.bytes, "expires": pullExpires, "idle_heartbeat": heartbeat,
@@ -269,7 +269,7 @@ func (c *consumer) pull(ctx context.Context) error {
 		}
 		switch status, why := m.Header.Get("Status"), m.Header.Get("Description"); {
 		case status == "100": // heartbeat
-		case status == "404" || status == "408": // nothing more for now
+		case status == "404" || status == "408": // no more messages for now
 			return c.idle(ctx)
 		case status == "409" && strings.Contains(why, "Batch Completed"):
 			if got > 0 {
@@ -362,7 +362,7 @@ func (c *consumer) flush(ctx context.Context) error {
 // handed begins anew after what was gathered.
 func (c *consumer) handed() { c.next, c.gathered, c.size = c.seen+1, nil, 0 }
 
-// explain finds out whether sequence numbers are missing because nobody wants them, which is as it should be, or
+// explain finds out whether sequence numbers are missing because no filter selects them, which is as it should be, or
 // because the stream has dropped them before they were read.
 func (c *consumer) explain(ctx context.Context) error {
 	if c.hole == 0 {
@@ -390,7 +390,7 @@ func (c *consumer) idle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	last := info.State.LastSeq // before the consumer is asked: what comes in between is the consumer's to tell
+	last := info.State.LastSeq // before the consumer is asked: messages that come in between are the consumer's to report
 	if last <= c.seen {
 		return nil
 	}

@@ -178,7 +178,8 @@ func (r *run) publisher(nc *nats.Conn) (js jetstream.JetStream, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.js == nil {
-		// The sinks bound what is in flight themselves; what they have given up is forgotten after a while.
+		// The sinks bound what is in flight themselves; the client forgets a message some time after a sink has given
+		// it up.
 		r.js, err = jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(1<<30), jetstream.WithPublishAsyncTimeout(2*resendAfter))
 	}
 	return r.js, err

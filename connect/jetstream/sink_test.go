@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// TestSink tells the stories of one sink on one server.
+// TestSink runs the cases of one sink on one server.
 func TestSink(t *testing.T) {
 	server := natstest.Start(t)
 	nc, js := server.Connect()
@@ -181,7 +181,7 @@ func TestSink(t *testing.T) {
 			s := beginWith(t, c, func(tuple.Tuple) Message { return Message{Subject: subject} }, 1)
 			publish(t, s, 1, "a")
 			if _, err := s.Snapshot(); err == nil || !strings.Contains(err.Error(), says) {
-				t.Errorf("%s: error %v, want one that says %q", subject, err, says)
+				t.Errorf("%s: error %v, want one with %q", subject, err, says)
 			}
 		}
 		has(t, js, other)
@@ -205,7 +205,7 @@ func TestPrepareRefuses(t *testing.T) {
 		c := good
 		edit(&c)
 		if err := Bolt(c, Encoded)().(*rowWriter).Prepare(taskContext(1)); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("error %v, want one that says %q", err, says)
+			t.Errorf("error %v, want one with %q", err, says)
 		}
 	}
 	short.Window = time.Second
@@ -259,7 +259,7 @@ func TestServerGone(t *testing.T) {
 	publish(t, s, 2, "b")
 	start := time.Now()
 	if _, err := s.Snapshot(); err == nil || !strings.Contains(err.Error(), "given up after 300ms") {
-		t.Errorf("error %v, want one that says that it was given up", err)
+		t.Errorf("error %v, want one with \"given up\"", err)
 	}
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("it took %v", took)

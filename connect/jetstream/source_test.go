@@ -261,8 +261,8 @@ func TestSeekRefuses(t *testing.T) {
 	}
 }
 
-// What must be read again and is gone is an error that says so, whether it expired, was purged, or went with the
-// whole stream.
+// A message that must be read again and is gone is an error that names the cause, whether it expired, was purged, or
+// went with the whole stream.
 func TestMissing(t *testing.T) {
 	nc, js := fixture(t, nil)
 	publish(t, js, "s.a", 1, 100)
@@ -315,7 +315,7 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// A reader that is overtaken by the stream's limit says so.
+// A reader that is overtaken by the stream's limit reports an error.
 func TestOvertaken(t *testing.T) {
 	nc, js := fixture(t, func(c *natsjs.StreamConfig) { c.MaxMsgs = 10_000 })
 	publish(t, js, "s.a", 1, 10_000)
@@ -451,11 +451,11 @@ func TestOpenRefuses(t *testing.T) {
 		task := source.New()
 		err := task.(spout.Opener).Open(bolttest.NewContext("in", 0, 1))
 		if err == nil || !strings.Contains(strings.ToLower(err.Error()), says) {
-			t.Errorf("want an error that says %q: %v", says, err)
+			t.Errorf("want an error with %q: %v", says, err)
 		}
 		_ = task.(io.Closer).Close()
 	}
-	// What only the server knows to be wrong fails the first Next.
+	// A filter that only the server finds invalid fails the first Next.
 	s := open(t, jetstream.Spout(nc, "s").Subjects("s.a", "s.*"), 0, 1)
 	if err := read(t, s, bolttest.NewEmitter("data"), 1); err == nil || !strings.Contains(err.Error(), "overlap") {
 		t.Error(err)

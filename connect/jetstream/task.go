@@ -28,7 +28,7 @@ type task struct {
 	reader *reader
 	batch  batch // its messages before next have been emitted
 
-	// Of a call of Next; see scan.
+	// Fields of a call of Next; see scan.
 	room    int    // bytes that it may still emit, about
 	found   bool   // it has found something
 	why     error  // why it ends
@@ -170,7 +170,7 @@ func (t *task) Close() error {
 
 const positionForm = 1 // the version of the form below
 
-// Position appends: version, parallelism, what identifies the source and the stream, the span, where Next goes on.
+// Position appends: version, parallelism, the identity of source and stream, the span, where Next goes on.
 func (t *task) Position(dst []byte) []byte {
 	dst = append(dst, positionForm)
 	dst = binary.BigEndian.AppendUint64(dst, t.print())

@@ -21,7 +21,7 @@ import (
 	"github.com/askback/askback/stream"
 )
 
-// TestMessages reads a stream with the typed source: what a message is, and where a restored task goes on.
+// TestMessages reads a stream with the typed source: the fields of a message, and where a restored task goes on.
 func TestMessages(t *testing.T) {
 	nc, js := natstest.Start(t).Connect()
 	c := newStream(t, nc, js, nil)
@@ -82,7 +82,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// TestTypedSink tells the stories of one typed sink on one server.
+// TestTypedSink runs the cases of one typed sink on one server.
 func TestTypedSink(t *testing.T) {
 	nc, js := natstest.Start(t).Connect()
 	type order struct{ id, text string }
@@ -184,7 +184,7 @@ func TestVerify(t *testing.T) {
 	refused := func(v any, s bolt.Strategy, says string) {
 		t.Helper()
 		if err := v.(bolt.Verifier).Verify(s); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("error %v, want one that says %s", err, says)
+			t.Errorf("error %v, want one with %s", err, says)
 		}
 	}
 	kept, none := bolt.Strategy{Name: "backtrack", Snapshots: true}, bolt.Strategy{Name: "none"}

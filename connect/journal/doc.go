@@ -1,6 +1,6 @@
-// Package journal makes a source that cannot be read again one that can: what is pushed over HTTP or arrives on a
-// plain NATS subject is written to a JetStream stream before it is acknowledged, and a topology reads it from there
-// (package connect/jetstream). Spark Streaming calls this a write-ahead log.
+// Package journal makes a source that cannot be read again one that can: it writes each message that is pushed over
+// HTTP or arrives on a plain NATS subject to a JetStream stream before it acknowledges it, and a topology reads it from
+// there (package connect/jetstream). Spark Streaming calls this a write-ahead log.
 //
 // # The nouns
 //
@@ -46,17 +46,17 @@
 //	503  JetStream cannot be reached or did not answer in time; Retry-After
 //	507  the stream or the server's disk is full
 //
-// Of a request that is answered by 4xx or 507 nothing is written. One that is answered by 503, or not at all, may
-// have been written or not. Sent again it may be there twice, unless both carry the same header Idempotency-Key
-// within Options.Window. The key counts together with the lines: a key that is used again for other lines, by
-// mistake, loses nothing.
+// A request that is answered by 4xx or 507 has no effect on the stream. One that is answered by 503, or not at all, may
+// have been written or not. Sent again it may be there twice, unless both carry the same header Idempotency-Key within
+// Options.Window. The key counts together with the lines: a key that is used again for other lines, by mistake, loses
+// nothing.
 //
 // # Plain NATS
 //
-// Listen writes what arrives on a subject, whatever bytes, to journal.STREAM.nats.SUBJECT. A message that names a
-// reply subject is answered by "+OK" when it is durable, and by "-ERR" and the reason when it is not. One that names
-// none is lost without a trace for its sender if the journal is away or the stream is full; it is counted in Stats.
-// A message's header Nats-Msg-Id works as Idempotency-Key does; other headers are not kept. Several journals may
+// Listen writes each message that arrives on a subject, with any bytes, to journal.STREAM.nats.SUBJECT. A message that
+// names a reply subject is answered by "+OK" when it is durable, and by "-ERR" and the reason when it is not. One that
+// names none is lost without a trace for its sender if the journal is away or the stream is full; it is counted in
+// Stats. A message's header Nats-Msg-Id works as Idempotency-Key does; other headers are not kept. Several journals may
 // listen to a subject: each message goes to one.
 //
 // # What it survives
@@ -66,7 +66,7 @@
 //
 // # The caller's duties
 //
-// Size the stream: it is full when MaxBytes are in it, and forgets what is older than MaxAge, read or not. A topology
-// that is behind by more than that fails, and says so. Stop the HTTP server before Close: NewServer's does when its
-// ctx ends. The connection remains the caller's.
+// Size the stream: it is full when MaxBytes are in it, and forgets messages older than MaxAge, read or not. A topology
+// that is behind by more than that fails with an error that gives the reason. Stop the HTTP server before Close:
+// NewServer's does when its ctx ends. The connection remains the caller's.
 package journal

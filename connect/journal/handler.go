@@ -15,8 +15,8 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// Handler returns what takes requests, for a server of one's own, which also sees to who may send. See NewServer for
-// a complete one.
+// Handler returns the handler of requests, for a server of one's own, which also decides who may send. See NewServer
+// for a complete one.
 func (j *Journal) Handler() http.Handler { return http.HandlerFunc(j.post) }
 
 // post takes one request. Each of its steps may refuse it, and only the last one writes.
@@ -46,9 +46,9 @@ func (j *Journal) post(w http.ResponseWriter, r *http.Request) {
 		ack ack
 		err error
 	}
-	told := make(chan result, 1)
-	j.writer.write(m, room, func(a ack, err error) { told <- result{a, err} })
-	switch got := <-told; { // the writer gives up after its timeout
+	outcome := make(chan result, 1)
+	j.writer.write(m, room, func(a ack, err error) { outcome <- result{a, err} })
+	switch got := <-outcome; { // the writer gives up after its timeout
 	case got.err != nil:
 		j.refuse(w, got.err)
 	case got.ack.duplicate:
@@ -154,7 +154,7 @@ func messageID(subject, key string, data []byte) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// Delays that a sender is told, in seconds.
+// Delays that a sender is asked to keep, in seconds.
 const (
 	retrySoon  = 1
 	retryLater = 30

@@ -16,9 +16,9 @@ import (
 
 // Errors of writing.
 var (
-	// ErrFull occurs when the stream, the account or the disk has no room. Nothing was written.
+	// ErrFull occurs when the stream, the account or the disk has no room. The message was not written.
 	ErrFull = errors.New("journal: stream is full")
-	// ErrBusy occurs when more than MaxPending bytes are on their way. Nothing was written.
+	// ErrBusy occurs when more than MaxPending bytes are on their way. The message was not written.
 	ErrBusy = errors.New("journal: too much is on its way")
 	// ErrUnknown occurs when JetStream cannot be reached or did not answer. It may have written or not.
 	ErrUnknown = errors.New("journal: JetStream did not acknowledge")
@@ -155,8 +155,8 @@ func (j *Journal) Stats() Stats {
 	return s
 }
 
-// Close stops listening, writes what has arrived, and waits for its acknowledgements, at most Timeout for each of
-// the three. What comes later is refused with ErrClosed. Closing twice is allowed.
+// Close stops listening, writes the messages that have arrived, and waits for their acknowledgements, at most Timeout
+// for each of the three. Later messages are refused with ErrClosed. Closing twice is allowed.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -32,12 +32,12 @@ func TestPost(t *testing.T) {
 	nc, js := fixture(t)
 	j := open(t, nc, journal.Options{})
 	url := serve(t, j, journal.ServerOptions{})
-	for _, c := range []struct{ path, body, says string }{
+	for _, c := range []struct{ path, body, text string }{
 		{"/", "{\"a\":1}\r\n\n  2\t\n\"x\"", `{"lines":3,"seq":1}`},
 		{"/clicks", "[]\n", `{"lines":1,"seq":2}`},
 	} {
-		if resp, text := post(t, url+c.path, c.body); resp.StatusCode != http.StatusOK || text != c.says+"\n" {
-			t.Errorf("POST %s: %s %s, want %s", c.path, resp.Status, text, c.says)
+		if resp, text := post(t, url+c.path, c.body); resp.StatusCode != http.StatusOK || text != c.text+"\n" {
+			t.Errorf("POST %s: %s %s, want %s", c.path, resp.Status, text, c.text)
 		}
 	}
 	// A body of unknown length.
@@ -52,7 +52,7 @@ func TestPost(t *testing.T) {
 	}
 }
 
-// A request that is refused says why, and leaves nothing behind.
+// A refused request is answered with the reason, and leaves nothing behind.
 func TestPostRefuses(t *testing.T) {
 	nc, js := fixture(t)
 	j := open(t, nc, journal.Options{MaxBody: 100})
@@ -61,7 +61,7 @@ func TestPostRefuses(t *testing.T) {
 		path, body string
 		headers    []string
 		status     int
-		says       string
+		text       string
 	}{
 		{"/", "1\n2\n{\n4\n", nil, 400, `line 3 is not one JSON value: "{"`},
 		{"/", "1 2", nil, 400, "line 1"},
@@ -77,8 +77,8 @@ func TestPostRefuses(t *testing.T) {
 		{"/", "1", []string{"Origin: http://evil.example"}, 403, "web pages"},
 	} {
 		resp, text := post(t, url+c.path, c.body, c.headers...)
-		if resp.StatusCode != c.status || !strings.Contains(text, c.says) {
-			t.Errorf("POST %s %.20q: %s %s, want %d %s", c.path, c.body, resp.Status, text, c.status, c.says)
+		if resp.StatusCode != c.status || !strings.Contains(text, c.text) {
+			t.Errorf("POST %s %.20q: %s %s, want %d %s", c.path, c.body, resp.Status, text, c.status, c.text)
 		}
 	}
 	resp, err := http.Post(url, "", io.MultiReader(strings.NewReader("1\n"), strings.NewReader(strings.Repeat("2\n", 100))))
@@ -108,14 +108,14 @@ func TestIdempotencyKey(t *testing.T) {
 	nc, js := fixture(t)
 	j := open(t, nc, journal.Options{})
 	url := serve(t, j, journal.ServerOptions{})
-	for _, c := range []struct{ path, body, says string }{
+	for _, c := range []struct{ path, body, text string }{
 		{"/", "1", `{"lines":1,"seq":1}`},
 		{"/", "1", `{"lines":1,"seq":1,"duplicate":true}`},
 		{"/", "2", `{"lines":1,"seq":2}`},
 		{"/x", "1", `{"lines":1,"seq":3}`},
 	} {
-		if resp, text := post(t, url+c.path, c.body, "Idempotency-Key: k e y"); resp.StatusCode != 200 || text != c.says+"\n" {
-			t.Errorf("POST %s %s: %s %s, want %s", c.path, c.body, resp.Status, text, c.says)
+		if resp, text := post(t, url+c.path, c.body, "Idempotency-Key: k e y"); resp.StatusCode != 200 || text != c.text+"\n" {
+			t.Errorf("POST %s %s: %s %s, want %s", c.path, c.body, resp.Status, text, c.text)
 		}
 	}
 	if n := len(contents(t, js, "lines")); n != 3 {
@@ -153,7 +153,7 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// A slow sender's body holds room; what does not fit beside it is 429.
+// A slow sender's body holds room; a body that does not fit beside it is answered 429.
 func TestBusy(t *testing.T) {
 	nc, _ := fixture(t)
 	j := open(t, nc, journal.Options{MaxBody: 100, MaxPending: 150})
@@ -224,7 +224,7 @@ func TestListen(t *testing.T) {
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Close(); err != nil { // what has arrived is written
+	if err := j.Close(); err != nil { // arrived messages are written
 		t.Fatal(err)
 	}
 	all := contents(t, js, "lines")
@@ -348,7 +348,7 @@ func TestServer(t *testing.T) {
 	}
 }
 
-// Requests that have begun when the server is told to end are answered.
+// Requests that have begun when the server is ordered to end are answered.
 func TestServeDrains(t *testing.T) {
 	nc, js := fixture(t)
 	j := open(t, nc, journal.Options{})
@@ -419,7 +419,7 @@ func TestOpenRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for says, opt := range map[string]journal.Options{
+	for text, opt := range map[string]journal.Options{
 		"want 1 to 64":     {Stream: "a.b"},
 		"discard new":      {Stream: "old"},
 		"storage":          {Stream: "mem"},
@@ -429,8 +429,8 @@ func TestOpenRefuses(t *testing.T) {
 		"less than Window": {Stream: "s", MaxAge: time.Second},
 		"MaxBytes -1":      {Stream: "s", MaxBytes: -1},
 	} {
-		if _, err := journal.Open(t.Context(), nc, opt); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("want an error that says %q: %v", says, err)
+		if _, err := journal.Open(t.Context(), nc, opt); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("want an error with %q: %v", text, err)
 		}
 	}
 }

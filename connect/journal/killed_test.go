@@ -53,7 +53,7 @@ func spawn(t *testing.T, role string, env ...string) *process {
 	p := &process{cmd, stdin}
 	t.Cleanup(p.kill)
 	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "ready\n" {
-		t.Fatalf("the %s says %q: %v", role, line, err)
+		t.Fatalf("the %s printed %q: %v", role, line, err)
 	}
 	return p
 }
@@ -101,9 +101,9 @@ func TestKilled(t *testing.T) {
 	var senders sync.WaitGroup
 	var once, keyed, raw sender
 	once.start(&senders, &stop, "once", func(body []byte, _ string) bool { return push(addr, body, "") })
-	keyed.start(&senders, &stop, "keyed", func(body []byte, key string) bool { return insist(func() bool { return push(addr, body, key) }) })
+	keyed.start(&senders, &stop, "keyed", func(body []byte, key string) bool { return untilAccepted(func() bool { return push(addr, body, key) }) })
 	raw.start(&senders, &stop, "raw", func(body []byte, key string) bool {
-		return insist(func() bool { return request(nc, body, key) })
+		return untilAccepted(func() bool { return request(nc, body, key) })
 	})
 	reader := follow(t, nc)
 	for range 6 {
@@ -174,7 +174,7 @@ func (s *sender) start(group *sync.WaitGroup, stop *atomic.Bool, name string, pu
 }
 
 // insist tries until it succeeds, for half a minute.
-func insist(try func() bool) bool {
+func untilAccepted(try func() bool) bool {
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if try() {
 			return true

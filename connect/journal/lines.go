@@ -11,7 +11,7 @@ import (
 // errNoLines occurs for a body without a JSON value.
 var errNoLines = errors.New("there is no JSON line in the body")
 
-// A lineError says which line of a body is wrong.
+// A lineError names the line of a body that is wrong.
 type lineError struct {
 	line int
 	text []byte

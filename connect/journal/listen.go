@@ -84,7 +84,7 @@ func (j *Journal) onMessage(m *nats.Msg) {
 }
 
 // drain ends a subscription when everything that has arrived has been taken.
-func drain(sub *nats.Subscription, patience time.Duration) error {
+func drain(sub *nats.Subscription, timeout time.Duration) error {
 	closed := sub.StatusChanged(nats.SubscriptionClosed)
 	if err := sub.Drain(); err != nil {
 		if errors.Is(err, nats.ErrConnectionClosed) {
@@ -95,8 +95,8 @@ func drain(sub *nats.Subscription, patience time.Duration) error {
 	select {
 	case <-closed:
 		return nil
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		_ = sub.Unsubscribe()
-		return fmt.Errorf("subject %s did not end within %v", sub.Subject, patience)
+		return fmt.Errorf("subject %s did not end within %v", sub.Subject, timeout)
 	}
 }

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// beReady says so, and waits to be killed, or until the test has gone.
+// beReady reports readiness, and waits to be killed, or until the test has gone.
 func beReady(err error) {
 	if err != nil {
 		fmt.Println(err)

@@ -71,17 +71,17 @@ func NewServer(j *Journal, opt ServerOptions) (*Server, error) {
 // Addr returns where the server listens.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// shutdownPatience is how long requests may take that have begun when the server is told to end.
-const shutdownPatience = 10 * time.Second
+// shutdownTimeout is how long requests may take that have begun when the server is ordered to end.
+const shutdownTimeout = 10 * time.Second
 
 // Serve takes requests until ctx ends, and returns when those that have begun are answered. The error is nil then.
 func (s *Server) Serve(ctx context.Context) error {
 	ended := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		// The end of ctx is why we are here, so it cannot bound this.
-		patience, cancel := context.WithTimeout(context.Background(), shutdownPatience)
+		timeout, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 		defer cancel()
-		err := s.http.Shutdown(patience)
+		err := s.http.Shutdown(timeout)
 		if err != nil {
 			_ = s.http.Close()
 		}
@@ -92,12 +92,12 @@ func (s *Server) Serve(ctx context.Context) error {
 		return fmt.Errorf("journal: serve: %w", err)
 	}
 	if err := <-ended; err != nil {
-		return fmt.Errorf("journal: requests did not end within %v: %w", shutdownPatience, err)
+		return fmt.Errorf("journal: requests did not end within %v: %w", shutdownTimeout, err)
 	}
 	return nil
 }
 
-// guard lets those pass who have the token, and no web page.
+// guard passes requests with the token, and none of a web page.
 func (j *Journal) guard(token string, next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -108,7 +108,7 @@ func (j *Journal) guard(token string, next http.Handler) http.Handler {
 		}
 		if token != "" {
 			scheme, shown, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-			got := sha256.Sum256([]byte(shown)) // of one length, so that comparing tells nothing
+			got := sha256.Sum256([]byte(shown)) // of one length, so that comparing reveals nothing
 			if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 				w.Header().Set("WWW-Authenticate", `Bearer realm="journal"`)
 				j.refuse(w, &requestError{http.StatusUnauthorized, "the bearer token is missing or wrong"})

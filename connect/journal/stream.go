@@ -53,11 +53,11 @@ func openStream(ctx context.Context, js jetstream.JetStream, opt *Options) error
 func config(opt *Options) jetstream.StreamConfig {
 	c := jetstream.StreamConfig{
 		Name:        opt.Stream,
-		Description: "Askback: journal of what was pushed",
+		Description: "Askback: journal of pushed messages",
 		Subjects:    []string{subjects(opt.Stream)},
 		Storage:     jetstream.FileStorage,
 		Retention:   jetstream.LimitsPolicy,
-		// A full journal must say so. The default would drop its oldest lines, read or not.
+		// A full journal must refuse. The default would drop its oldest lines, read or not.
 		Discard:     jetstream.DiscardNew,
 		MaxBytes:    opt.MaxBytes,
 		MaxAge:      opt.MaxAge,

@@ -19,7 +19,7 @@ import (
 	"github.com/askback/askback/topology"
 )
 
-// What is pushed to a journal is counted exactly, although tasks are killed.
+// Lines pushed to a journal are counted exactly, although tasks are killed.
 func TestTopology(t *testing.T) {
 	server, err := embed.Start(embed.Options{Listen: "127.0.0.1:0"})
 	if err != nil {

@@ -42,9 +42,9 @@ type writer struct {
 
 // A write is a message that is not answered yet.
 type write struct {
-	size int64
-	due  time.Time
-	tell func(ack, error)
+	size   int64
+	due    time.Time
+	report func(ack, error)
 }
 
 func newWriter(nc *nats.Conn, stream string, limit int64, timeout time.Duration, stats *stats) (*writer, error) {
@@ -61,8 +61,8 @@ func newWriter(nc *nats.Conn, stream string, limit int64, timeout time.Duration,
 	return w, nil
 }
 
-// reserve takes room for n bytes that are about to come, or says that there is none. Whatever is larger than the
-// limit goes alone.
+// reserve takes room for n bytes that are about to come, or reports that there is none. A message larger than the limit
+// goes alone.
 func (w *writer) reserve(n int64) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -98,23 +98,23 @@ func (w *writer) release(n int64) {
 	w.room.Broadcast()
 }
 
-// write publishes a message for which size bytes are reserved; it gives them back when it knows what became of the
-// message. It tells that once, from any goroutine; tell must not block.
-func (w *writer) write(m *nats.Msg, size int64, tell func(ack, error)) {
-	// While the connection is away the client would keep the message for later, when nobody waits for it any more.
+// write publishes a message for which size bytes are reserved; it gives them back when the outcome is known. It reports
+// the outcome once, from any goroutine; report must not block.
+func (w *writer) write(m *nats.Msg, size int64, report func(ack, error)) {
+	// While the connection is away the client would keep the message until its sender no longer waits for it.
 	if !w.nc.IsConnected() {
-		w.finish(write{size: size, tell: tell}, ack{}, fmt.Errorf("%w: not connected", ErrUnknown))
+		w.finish(write{size: size, report: report}, ack{}, fmt.Errorf("%w: not connected", ErrUnknown))
 		return
 	}
 	w.mu.Lock()
 	if w.closed { // since room was reserved
 		w.mu.Unlock()
-		w.finish(write{size: size, tell: tell}, ack{}, ErrClosed)
+		w.finish(write{size: size, report: report}, ack{}, ErrClosed)
 		return
 	}
 	w.number++
 	number := w.number
-	w.waiting[number] = write{size: size, due: time.Now().Add(w.timeout), tell: tell}
+	w.waiting[number] = write{size: size, due: time.Now().Add(w.timeout), report: report}
 	w.mu.Unlock()
 	m.Reply = w.inbox + "." + strconv.FormatUint(number, 36)
 	if err := w.nc.PublishMsg(m); err != nil {
@@ -133,7 +133,7 @@ func (w *writer) answered(number uint64) (write, bool) {
 	return wrote, ok
 }
 
-// finish tells what became of a write.
+// finish reports the outcome of a write.
 func (w *writer) finish(wrote write, a ack, err error) {
 	switch {
 	case err != nil:
@@ -145,7 +145,7 @@ func (w *writer) finish(wrote write, a ack, err error) {
 			w.stats.duplicates.Add(1)
 		}
 	}
-	wrote.tell(a, err)
+	wrote.report(a, err)
 	w.release(wrote.size)
 }
 
@@ -174,7 +174,7 @@ const codeTooMany = 10167
 // understand reads an answer.
 func (w *writer) understand(m *nats.Msg) (ack, error) {
 	if m.Header.Get("Status") == "503" {
-		return ack{}, fmt.Errorf("%w: nobody listens for stream %s: is it gone, or JetStream not running?", ErrUnknown, w.stream)
+		return ack{}, fmt.Errorf("%w: no server answers for stream %s: is it gone, or JetStream not running?", ErrUnknown, w.stream)
 	}
 	var answer struct {
 		Error *struct {
@@ -198,7 +198,7 @@ func (w *writer) understand(m *nats.Msg) (ack, error) {
 		return ack{}, fmt.Errorf("%w: JetStream error %d: %s", ErrUnknown, e.Code, e.Description)
 	}
 	if answer.Stream != w.stream || answer.Seq == 0 {
-		return ack{}, fmt.Errorf("%w: stream %q took the message, want %q; who else listens to its subjects?", ErrUnknown, answer.Stream, w.stream)
+		return ack{}, fmt.Errorf("%w: stream %q took the message, want %q: another stream has these subjects too", ErrUnknown, answer.Stream, w.stream)
 	}
 	return ack{answer.Seq, answer.Duplicate}, nil
 }

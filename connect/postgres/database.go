@@ -91,8 +91,8 @@ func (d *database) close() error {
 // earlier one that is about to commit: both write the same row.
 //
 // The position of an earlier run is refused by the first incarnation of this one, which leaves a mark for all that
-// follow: they could not tell it from their own. The mark does not count for a restored incarnation, which has a snapshot and
-// so is of the run that wrote the position. It goes when the user deletes the position.
+// follow: they could not distinguish it from their own. The mark does not count for a restored incarnation, which has a
+// snapshot and so is of the run that wrote the position. It goes when the user deletes the position.
 func (d *database) claim(ctx context.Context, restored bool) (position string, err error) {
 	d.refused = nil
 	if err := d.create(ctx, d.positions, "topology text, task text, incarnation bigint NOT NULL, position text NOT NULL, "+
@@ -184,7 +184,7 @@ func (d *database) advance(ctx context.Context, from, to string, also func(trans
 	if err != nil {
 		return errAgain{err}
 	}
-	defer func() { _ = sqltx.Rollback() }() // nothing is left to roll back after a commit
+	defer func() { _ = sqltx.Rollback() }() // after a commit there is nothing to roll back
 	tx := transaction{ctx, sqltx, d.doing}
 	// The row is locked from here on, so a later incarnation waits, and reads the position that is true then.
 	n, err := tx.count("UPDATE "+d.positions+" SET position = $4 WHERE topology = $1 AND task = $2 AND incarnation = $3 AND position = $5",

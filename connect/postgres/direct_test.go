@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestSink tells the stories of one sink on one server.
+// TestSink runs the cases of one sink on one server.
 func TestSink(t *testing.T) {
 	w := newWorld(t)
 
@@ -46,7 +46,7 @@ func TestSink(t *testing.T) {
 		w.has(t, c, "1 to, 2 be, 3 or, 4 not")
 	})
 
-	// What Hold is for. One was merged into the input before two, and after the rollback behind it.
+	// Hold is for this case. One was merged into the input before two, and after the rollback behind it.
 	t.Run("a rollback that merges inputs in another order is not survived", func(t *testing.T) {
 		c := w.table(t, "n bigint, word text")
 		s := w.task(t, c, 1)
@@ -236,15 +236,15 @@ func TestSink(t *testing.T) {
 
 	t.Run("a table that lacks something", func(t *testing.T) {
 		good := w.table(t, "n bigint PRIMARY KEY, word text")
-		for says, edit := range map[string]func(*Config){
+		for text, edit := range map[string]func(*Config){
 			`"nothing" does not exist`: func(c *Config) { c.Table = "nothing" },
 			`column "absent" of`:       func(c *Config) { c.Columns = []Column{{"n", "a"}, {"absent", "b"}} },
 			"no unique or exclusion":   func(c *Config) { c.Key = []string{"word"} },
 		} {
 			c := good
 			edit(&c)
-			if err := prepare(t, c, 1); !bolt.IsPermanent(err) || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "or correct the Config") {
-				t.Errorf("error %v, want one that says %s", err, says)
+			if err := prepare(t, c, 1); !bolt.IsPermanent(err) || !strings.Contains(err.Error(), text) || !strings.Contains(err.Error(), "or correct the Config") {
+				t.Errorf("error %v, want one with %s", err, text)
 			}
 		}
 		good.Key = []string{"n"}
@@ -288,8 +288,8 @@ func TestSink(t *testing.T) {
 	})
 }
 
-// TestServerDown: a server that is away for a moment is waited for, one that stays away makes the task fail, and
-// its successor goes on. What was committed is not written again.
+// TestServerDown: a server that is away for a moment is waited for, one that stays away makes the task fail, and its
+// successor goes on. Committed rows are not written again.
 func TestServerDown(t *testing.T) {
 	w := newWorld(t)
 	c := w.table(t, "n bigint, word text")
@@ -329,7 +329,7 @@ func TestServerDown(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	open := func() (*sql.DB, error) { return nil, errors.New("no such database") }
-	for says, c := range map[string]Config{
+	for text, c := range map[string]Config{
 		"Config.Open is missing":                  {Table: "t"},
 		"Config.Table is missing":                 {Open: open},
 		"Config.Columns is missing":               {Open: open, Table: "t"},
@@ -338,17 +338,17 @@ func TestConfig(t *testing.T) {
 		`key "b" is none of the columns`:          {Open: open, Table: "t", Columns: Columns("a"), Key: []string{"b"}},
 		"task sink.0, table t: open: no such dat": {Open: open, Table: "t", Columns: Columns("a")},
 	} {
-		if err := Bolt(c)().(*directBolt).Prepare(contextOf(1)); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("error %v, want one that says %s", err, says)
+		if err := Bolt(c)().(*directBolt).Prepare(contextOf(1)); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("error %v, want one with %s", err, text)
 		}
 	}
-	for says, c := range map[string]Config{
+	for text, c := range map[string]Config{
 		"Config.Open is missing":                {Table: "t"},
 		`takes none of bolts`:                   {Open: open, Table: "t", Columns: Columns("a"), Hold: true},
 		`strategy "none" a message id may mean`: {Open: open, Table: "t", Columns: Columns("a")},
 	} {
-		if err := Bolt(c)().(bolt.Verifier).Verify(bolt.Strategy{Name: "none"}); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("error %v, want one that says %s", err, says)
+		if err := Bolt(c)().(bolt.Verifier).Verify(bolt.Strategy{Name: "none"}); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("error %v, want one with %s", err, text)
 		}
 	}
 	barrier := bolt.Strategy{Name: "barrier", ExactlyOnce: true, Snapshots: true, RollsBack: true}

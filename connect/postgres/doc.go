@@ -39,14 +39,14 @@
 //
 // # What is guaranteed
 //
-// Every tuple is one row (or one update), whatever process is killed when, the database's included. Which of the two ways
-// is right depends on what a restored task gets again:
+// Every tuple is one row (or one update), whatever process is killed when, the database's included. The right way of
+// the two depends on what a restored task gets again:
 //
-//   - The same tuples in the same order with the same message ids: no Hold. That is so under the strategy backtrack, and a
+//   - The same tuples in the same order with the same message ids: no Hold. The strategy backtrack gives these, and a
 //     row is visible at once.
-//   - Perhaps others, or in another order, because all tasks go back together and merge their inputs anew: Hold. That is so
-//     under the strategy barrier. A row is visible when the checkpoint is committed, all rows of a task in an interval together.
-//     Hold is right under backtrack too, and only later.
+//   - Perhaps others, or in another order, because all tasks go back together and merge their inputs anew: Hold. The
+//     strategy barrier gives these. A row is visible when the checkpoint is committed, all rows of a task in an
+//     interval together. Hold is right under backtrack too, and only later.
 //
 // A topology whose strategy does not fit is refused when it is built. So is one whose strategy takes no snapshots of bolts
 // (none, acker).
@@ -73,10 +73,10 @@
 // fails, and the operator's retries and its error policy decide. A typed sink without Hold has no message ids to tell its
 // values apart, so there it is always the topology.
 //
-// With Hold that is true of types, NOT NULL and CHECK, which the table of held rows has from the target. Refusals that
-// only the target can make (a unique index that is not Key, a foreign key, a trigger) come from Commit. Then
-// the checkpoint counts already, and the topology fails until somebody has put right the row in the way; the error
-// names the place of the rows.
+// With Hold the same holds for types, NOT NULL and CHECK, which the table of held rows has from the target. Refusals
+// that only the target can make (a unique index that is not Key, a foreign key, a trigger) come from Commit. Then the
+// checkpoint counts already, and the topology fails until the row in the way is corrected by hand; the error names the
+// place of the rows.
 //
 // # The caller's duties
 //

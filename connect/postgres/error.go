@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	// ErrFenced occurs when a later incarnation of the task has taken over, or another run of the topology writes
-	// with the same name. Nothing was written.
+	// ErrFenced occurs when a later incarnation of the task has taken over, or another run of the topology writes with
+	// the same name. The write had no effect.
 	ErrFenced = errors.New("postgres: fenced")
 	// ErrLost occurs when the database lacks what a snapshot counts on.
 	ErrLost = errors.New("postgres: rows that were committed are gone")
@@ -27,7 +27,7 @@ type RejectedError struct {
 	Table string
 	ID    msgid.ID // of the tuple; of a typed sink the number of the value, with the task as source and target
 	Row   string   // its values, shortened for reading
-	Err   error    // what the database answered
+	Err   error    // the database's answer
 }
 
 // Error names the table, the tuple and its row.

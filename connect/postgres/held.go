@@ -44,7 +44,7 @@ type batches struct {
 	Rows  int64 `json:"rows"` // how many they have together
 }
 
-// heldBy are the columns of a held row that say whose it is. A column for its number in the batch follows.
+// heldBy are the columns of a held row that name its owner. A column for its number in the batch follows.
 var heldBy = []string{"askback_topology", "askback_task", "askback_batch"}
 
 const heldNumber = "askback_row"
@@ -229,7 +229,8 @@ func (s *held) Commit() error {
 	return nil
 }
 
-// move moves the batches that are closed. Of rows with the same key the last stays: one statement cannot update a row twice.
+// move moves the batches that are closed. It keeps the last of several rows with the same key: one statement cannot
+// update a row twice.
 func (s *held) move(tx transaction) error {
 	columns := strings.Join(s.names(), ", ")
 	distinct, order := "", fmt.Sprintf("%s, %s", heldBy[2], heldNumber)

@@ -13,8 +13,8 @@ import (
 )
 
 // TestHeldCrashes ends a run of three checkpoints at each place where a process can end, which is before and after each
-// statement and each commit, in each of these ways. What comes after a rollback comes in another order and is marked
-// with the incarnation, so a row that is taken for another is seen.
+// statement and each commit, in each of these ways. Rows after a rollback come in another order and are marked with the
+// incarnation, so a row that is taken for another is seen.
 func TestHeldCrashes(t *testing.T) {
 	w := newWorld(t)
 	for name, end := range map[string]func(*play, *heldBolt){

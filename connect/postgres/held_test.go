@@ -12,7 +12,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// TestHeld tells the stories of one sink that holds its rows.
+// TestHeld runs the cases of one sink that holds its rows.
 func TestHeld(t *testing.T) {
 	w := newWorld(t)
 
@@ -182,7 +182,7 @@ func TestHeld(t *testing.T) {
 		err := s.Commit()
 		for _, want := range []string{"task sink.0, table " + c.Table, "unique", `_held"`, "askback_task = 'sink.0' and askback_batch <= 1", "start again"} {
 			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("error %v, want one that says %s", err, want)
+				t.Errorf("error %v, want one with %s", err, want)
 			}
 		}
 		w.exec(t, "DELETE FROM "+table(c.Table))

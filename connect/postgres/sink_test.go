@@ -22,7 +22,7 @@ type word struct {
 	Word []byte
 }
 
-// TestTypedSink tells the stories of one typed sink on one server.
+// TestTypedSink runs the cases of one typed sink on one server.
 func TestTypedSink(t *testing.T) {
 	w := newWorld(t)
 	begin := func(t *testing.T, c Config, incarnation msgid.Incarnation) *directWriter[word] {
@@ -189,10 +189,10 @@ func TestDerive(t *testing.T) {
 	}
 
 	open := func() (*sql.DB, error) { return nil, errors.New("none") }
-	refused := func(err error, says string) {
+	refused := func(err error, text string) {
 		t.Helper()
-		if err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("error %v, want one that says %s", err, says)
+		if err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("error %v, want one with %s", err, text)
 		}
 	}
 	backtrack := bolt.Strategy{Name: "backtrack", ExactlyOnce: true, Snapshots: true}

@@ -66,8 +66,8 @@ func (b *Builder) Next() msgid.Seq { return b.head.First + msgid.Seq(b.count) }
 // Sum returns the channel's checksum after all items appended so far, those of the open frame included.
 func (b *Builder) Sum() uint32 { return Checksum(b.head.Before, b.raw[HeaderSize:]) }
 
-// SetBirth says when the root of an item in the open frame was born, in Unix nanoseconds. The oldest is kept; 0
-// says nothing.
+// SetBirth records when the root of an item in the open frame was born, in Unix nanoseconds. The oldest is kept; 0 has
+// no effect.
 func (b *Builder) SetBirth(ns int64) {
 	if ns != 0 && (b.head.Birth == 0 || ns < b.head.Birth) {
 		b.head.Birth = ns
@@ -87,8 +87,8 @@ func (b *Builder) Mark() Place {
 	return Place{first: b.head.First, birth: b.head.Birth, len: len(b.raw), count: b.count}
 }
 
-// Rollback takes back what was appended since the mark. It changes nothing and returns false if the frame was
-// sealed since: what is sealed is history.
+// Rollback takes back the items appended since the mark. It changes nothing and returns false if the frame was sealed
+// since: a sealed frame is history.
 func (b *Builder) Rollback(to Place) bool {
 	if to.first != b.head.First || to.count > b.count {
 		return false
@@ -138,7 +138,7 @@ func (b *Builder) buffer(size int) []byte {
 // maxSpare is how many buffers a builder keeps: what a busy channel trims at once, and not much when it is idle.
 const maxSpare = 64
 
-// Recycle takes back the buffer of a frame that Seal returned and that nobody refers to any more.
+// Recycle takes back the buffer of a frame that Seal returned and that is not referred to any more.
 func (b *Builder) Recycle(raw []byte) {
 	if cap(raw) == b.size && len(b.spare) < maxSpare {
 		b.spare = append(b.spare, raw)

@@ -1,12 +1,12 @@
-// Package channel says how tuples and signals travel between tasks.
+// Package channel defines how tuples and signals travel between tasks.
 //
 // # Nouns
 //
-// A Frame is consecutive items of one virtual channel in one message: a fixed binary header, then the items as
-// package tuple encodes them. A Builder is a channel's open frame. A Signal is what the two ends of a channel
-// tell each other about it: hello, high-water mark, ACK, ASK, refusal. A Transport carries both as opaque
-// messages from task to task; memchan is the one for tests and simulation, natschan the one over NATS, and
-// channeltest is what each of them must pass.
+// A Frame is consecutive items of one virtual channel in one message: a fixed binary header, then the items as package
+// tuple encodes them. A Builder is a channel's open frame. A Signal is a message between the two ends of a channel
+// about it: hello, high-water mark, ACK, ASK, refusal. A Transport carries both as opaque messages from task to task;
+// memchan is the one for tests and simulation, natschan the one over NATS, and channeltest is the suite that each of
+// them must pass.
 //
 // # The wire
 //
@@ -39,7 +39,7 @@
 //
 // # Caveats
 //
-// A transport loses messages: without an error, at any time, any number. It delivers in order from one sender to
-// one receiver on Data as long as it loses nothing. It may deliver a message twice. All else (holes, duplicates,
-// damage, stale incarnations) is for the recovery machine to see from what the frames and signals say.
+// A transport loses messages: without an error, at any time, any number. It delivers in order from one sender to one
+// receiver on Data as long as it loses nothing. It may deliver a message twice. All else (holes, duplicates, damage,
+// stale incarnations) the recovery machine finds out from the content of frames and signals.
 package channel

@@ -36,7 +36,7 @@ var ErrOutside = errors.New("channel: sequence numbers outside the frame")
 // Flags of a frame are for the recovery strategy; see Stamp. The others leave them zero.
 type Flags uint8
 
-// A Header says which items of which channel a frame holds.
+// A Header names the items of a frame, and their channel.
 type Header struct {
 	Plan        uint64            // version of the plan that numbers the channel
 	Channel     uint32            // the channel's number in the plan
@@ -53,7 +53,7 @@ type Header struct {
 // Last returns the sequence number of the last item.
 func (h *Header) Last() msgid.Seq { return h.First + msgid.Seq(h.Count) - 1 }
 
-// A Frame is consecutive items of one channel. Header is what Raw says, decoded. A frame is immutable, but for
+// A Frame is consecutive items of one channel. Header is the decoded header of Raw. A frame is immutable, but for
 // Restamp and Stamp, and may be read by several goroutines.
 type Frame struct {
 	Header
@@ -63,7 +63,7 @@ type Frame struct {
 // Payload returns the items. They are not copied.
 func (f *Frame) Payload() []byte { return f.Raw[HeaderSize:] }
 
-// Len returns the length of the whole encoded frame in bytes: what retention and flow control count.
+// Len returns the length of the whole encoded frame in bytes; retention and flow control count it.
 func (f *Frame) Len() int { return len(f.Raw) }
 
 // Decode reads the frame that is the whole of raw, and keeps raw. It proves that header and payload are as they

@@ -9,7 +9,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A SignalKind says what a signal means.
+// A SignalKind is the meaning of a signal.
 type SignalKind uint8
 
 // The kinds of signal. Those from the target go to the channel's source, and the other way round.
@@ -40,7 +40,7 @@ func (k SignalKind) String() string {
 	return kindNames[k]
 }
 
-// SignalFlags add to what a signal says.
+// SignalFlags add to a signal's meaning.
 type SignalFlags uint8
 
 // The flags of signals.
@@ -75,8 +75,8 @@ func (f SignalFlags) String() string {
 	return strings.Join(names, ",")
 }
 
-// A Signal is what one end of a channel tells the other. Which fields mean something is said at the kinds; the
-// others are zero.
+// A Signal is a message between the two ends of a channel. Each kind lists the fields that it uses; the others are
+// zero.
 type Signal struct {
 	Kind        SignalKind
 	Flags       SignalFlags
@@ -92,8 +92,8 @@ type Signal struct {
 	Ranges      msgid.Ranges // of an ASK; at most MaxRanges
 }
 
-// MaxRanges is how many ranges one signal holds. An ASK for more is cut to the lowest; what is still missing
-// when those have arrived is asked for then.
+// MaxRanges is how many ranges one signal holds. An ASK for more is cut to the lowest; the rest is asked for when those
+// have arrived.
 const MaxRanges = 4096
 
 const (

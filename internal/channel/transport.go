@@ -51,8 +51,8 @@ type Message struct {
 	Payload []byte
 }
 
-// A Transport carries messages between the tasks of one topology, whatever process they run in. Its methods may
-// be called from several goroutines.
+// A Transport carries messages between the tasks of one topology, in any processes. Its methods may be called from
+// several goroutines.
 type Transport interface {
 	// Join attaches a task. Messages addressed to it go to deliver, which is called from the transport's
 	// goroutines: for each kind one call at a time, in order; for different kinds perhaps at once. It must not
@@ -68,11 +68,11 @@ type Transport interface {
 
 // An Endpoint is a task's place in a transport.
 type Endpoint interface {
-	// Send sends payload and does not retain it. An error says that this message can never be sent: it is too
-	// large, the address is bad, or the endpoint has left. A message that is lost on its way, or because there
-	// is no connection at the moment, is not an error: nobody would know of most of them, and the receiver asks
-	// for what it lacks. Order is kept from one sender to one receiver on Data as long as nothing is lost. Send
-	// may be called from several goroutines, but order is that of the calls.
+	// Send sends payload and does not retain it. An error means that this message can never be sent: it is too large,
+	// the address is bad, or the endpoint has left. A message that is lost on its way, or because there is no
+	// connection at the moment, is not an error: most losses are unknown to the sender, and the receiver asks for what
+	// it lacks. Order is kept from one sender to one receiver on Data as long as nothing is lost. Send may be called
+	// from several goroutines, but order is that of the calls.
 	Send(kind Kind, to msgid.Alias, payload []byte) error
 	// Leave ends delivery. Deliver is not called any more after it returned. Leaving twice is allowed.
 	Leave() error

@@ -30,9 +30,9 @@ type step struct {
 	name string
 	args []string
 	slow bool // left out by -quick
-	// silent means that any output is a failure, and what it then says about it.
+	// silent means that any output is a failure, and is the text of that failure.
 	silent string
-	// needs is called first, and may say why the step cannot run here.
+	// needs is called first, and may return why the step cannot run here.
 	needs func(context.Context) string
 }
 
@@ -118,7 +118,7 @@ func (s step) run(ctx context.Context) error {
 	return nil
 }
 
-// compiler says whether the race detector can be built.
+// compiler returns why the race detector cannot be built, or "".
 func compiler(ctx context.Context) string {
 	out, err := exec.CommandContext(ctx, "go", "env", "CGO_ENABLED").Output()
 	if err != nil || strings.TrimSpace(string(out)) != "1" {

@@ -66,7 +66,7 @@ type Assignment struct {
 	Quiesce  bool          `json:"quiesce,omitempty"` // timers do not fire either, so that the topology comes to a standstill
 	Stop     bool          `json:"stop"`              // the worker is to end
 	Level    Level         `json:"level,omitzero"`
-	// Lost says why the tasks have left their previous worker.
+	// Lost is the reason why the tasks have left their previous worker.
 	Lost *Loss `json:"lost,omitempty"`
 	// JWT replaces the one of the Login when it is not empty: permissions follow the tasks.
 	JWT string `json:"jwt,omitempty"`
@@ -74,7 +74,7 @@ type Assignment struct {
 
 // Exit statuses of a worker.
 const (
-	ExitDone    = 0 // it was told to stop
+	ExitDone    = 0 // it was ordered to stop
 	ExitError   = 1
 	ExitFenced  = 75 // its tasks run elsewhere: it has committed nothing more
 	ExitRefused = 76 // it cannot run its assignment: another plan, another runtime

@@ -23,7 +23,7 @@ const (
 	HostLost        EventKind = "host-lost"
 	LeaderChanged   EventKind = "leader"
 	TaskFailed      EventKind = "task-failed" // and will be restarted, or not
-	TaskStuck       EventKind = "task-stuck"  // told to stop, it has not returned from a call of its operator
+	TaskStuck       EventKind = "task-stuck"  // ordered to stop, it has not returned from a call of its operator
 	TaskRecovered   EventKind = "recovered"
 	Refused         EventKind = "refused" // an artefact, a worker, a request
 	Denied          EventKind = "denied"  // by permissions: a message may have been forged

@@ -94,7 +94,7 @@ type Placement struct {
 	Lost       *Loss         `json:"lost,omitempty"` // why some of its tasks have left their previous worker
 }
 
-// A Loss says how the tasks' previous worker was lost.
+// A Loss is how the tasks' previous worker was lost.
 type Loss struct {
 	Cause      string    `json:"cause"`
 	LastSeen   time.Time `json:"last_seen"`   // its last sign of life

@@ -19,7 +19,7 @@ const (
 	VerbRebalance  = "rebalance"  // Operate: RebalanceRequest, Record
 	VerbRestart    = "restart"    // Operate: RestartRequest, Record
 	VerbLevel      = "level"      // Operate: LevelRequest, Record
-	VerbList       = "list"       // View: nothing, ListReply
+	VerbList       = "list"       // View: no request, ListReply
 	VerbDescribe   = "describe"   // View: NameRequest, Description
 	VerbExplain    = "explain"    // View: ExplainRequest, ExplainReply
 	VerbRemove     = "remove"     // Admin: NameRequest of a supervisor that is gone, Host

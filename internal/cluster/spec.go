@@ -85,7 +85,7 @@ func (s *Spec) Parallelism(changed map[string]int) map[string]int {
 	return all
 }
 
-// SameProgram reports whether two specs are of the same program, whatever the numbers of tasks.
+// SameProgram reports whether two specs are of the same program, with any numbers of tasks.
 func (s *Spec) SameProgram(other *Spec) bool {
 	if s.Name != other.Name || s.Strategy != other.Strategy || !reflect.DeepEqual(s.Settings, other.Settings) || s.FrameSize != other.FrameSize ||
 		len(s.Operators) != len(other.Operators) || len(s.Edges) != len(other.Edges) {

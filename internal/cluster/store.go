@@ -7,7 +7,7 @@ import (
 
 // Errors of a Writer.
 var (
-	// ErrDeposed occurs when another nimbus has taken over. Nothing was written.
+	// ErrDeposed occurs when another nimbus has taken over. The write had no effect.
 	ErrDeposed = errors.New("cluster: another nimbus leads")
 	// ErrUnknown occurs without a definite answer: the write may have happened, or not.
 	ErrUnknown = errors.New("cluster: no definite answer")
@@ -31,8 +31,8 @@ type Reader interface {
 	Hosts(ctx context.Context) ([]Host, error)
 }
 
-// A Writer writes the decisions of one leader. All its writes fail with ErrDeposed once another has taken over, whatever
-// the leader believes: each is a compare-and-set on the epoch.
+// A Writer writes the decisions of one leader. All its writes fail with ErrDeposed once another has taken over, even
+// before the leader notices: each is a compare-and-set on the epoch.
 type Writer interface {
 	Reader
 	Epoch() uint64

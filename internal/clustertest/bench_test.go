@@ -19,8 +19,8 @@ import (
 //
 //	go test ./internal/clustertest -run NONE -bench . -benchtime 1x
 
-// BenchmarkWorkerKilled kills a worker of a topology with little state twenty times, and tells how long it takes until
-// the last of its tasks has caught up.
+// BenchmarkWorkerKilled kills a worker of a topology with little state twenty times, and reports how long it takes
+// until the last of its tasks has caught up.
 func BenchmarkWorkerKilled(b *testing.B) {
 	for _, where := range fixtures {
 		b.Run(where.name, func(b *testing.B) {
@@ -41,7 +41,7 @@ func BenchmarkWorkerKilled(b *testing.B) {
 			}
 			slices.Sort(took)
 			if len(took) == 0 {
-				b.Fatal("no recovery is told")
+				b.Fatal("no recovery is reported")
 			}
 			b.ReportMetric(0, "ns/op")
 			b.ReportMetric(took[len(took)/2], "p50-ms")
@@ -88,7 +88,7 @@ func (f *fixture) submitArgs(name string, workers int, args ...string) *run {
 	return r
 }
 
-// BenchmarkFailover kills the leading nimbus, and tells how long it takes until a topology can be submitted again.
+// BenchmarkFailover kills the leading nimbus, and reports how long it takes until a topology can be submitted again.
 func BenchmarkFailover(b *testing.B) {
 	f := start(b)
 	var took []float64
@@ -110,8 +110,8 @@ func BenchmarkFailover(b *testing.B) {
 	b.ReportMetric(took[len(took)-1], "max-s")
 }
 
-// BenchmarkSubmit tells how long it takes from the command until the first tuple is consumed: where the program is new
-// to the supervisors, and where they have it.
+// BenchmarkSubmit reports how long it takes from the command until the first tuple is consumed: where the program is
+// new to the supervisors, and where they have it.
 func BenchmarkSubmit(b *testing.B) {
 	for _, where := range fixtures {
 		b.Run(where.name, func(b *testing.B) {
@@ -180,7 +180,7 @@ func total(t testing.TB) (words float64) {
 	return words
 }
 
-// BenchmarkManyTasks runs 200 tasks in ten workers, and tells what memory all processes take together.
+// BenchmarkManyTasks runs 200 tasks in ten workers, and reports the memory that all processes take together.
 func BenchmarkManyTasks(b *testing.B) {
 	f := develop(b, 10)
 	r := f.submitArgs("many", 10, "-parallel", "99", "-rate", "100000", "-passes", "10", filepath.Join(text, "**", "*.go"))

@@ -215,7 +215,7 @@ func (f *fixture) run(args ...string) {
 	}
 }
 
-// operate runs a command as an operator and decodes the JSON that it prints. While nobody answers it tries again.
+// operate runs a command as an operator and decodes the JSON that it prints. It tries again while no nimbus answers.
 func operate[Answer any](f *fixture, args ...string) (answer Answer) {
 	f.t.Helper()
 	program := slices.Index(args, "--")
@@ -237,7 +237,7 @@ func operate[Answer any](f *fixture, args ...string) (answer Answer) {
 	return answer
 }
 
-// unanswered reports whether a command has failed because nobody answers: its exit status says so.
+// unanswered reports whether a command has failed, by its exit status, because no nimbus answered.
 func unanswered(err error) bool {
 	var exit *exec.ExitError
 	return errors.As(err, &exit) && exit.ExitCode() == 5

@@ -44,7 +44,7 @@ func (f *fixture) newRun(name string) *run {
 	return &run{f: f, name: name, out: f.shared(name), seen: map[msgid.Alias]msgid.Incarnation{}, hurt: map[msgid.Alias]bool{}}
 }
 
-// shared makes a directory that workers may write to, who are another user.
+// shared makes a directory that workers, which run as another user, may write to.
 func (f *fixture) shared(name string) string {
 	f.t.Helper()
 	dir := filepath.Join(f.dir, name)
@@ -103,7 +103,7 @@ func (r *run) progress() (percent int64) {
 // worker returns a worker of the run that has tasks, with its process id. It prefers one without the spout.
 func (r *run) worker() (w view.Worker) {
 	r.f.t.Helper()
-	r.f.eventually(30*time.Second, "its workers are heard", func() bool {
+	r.f.eventually(30*time.Second, "its workers send heartbeats", func() bool {
 		all := r.workers()
 		if len(all) == 0 {
 			return false
@@ -158,7 +158,7 @@ func (f *fixture) host(w view.Worker) int { return int(w.Supervisor[1] - '1') }
 // place returns the slot of a worker, such as s1/0.
 func place(w view.Worker) string { return fmt.Sprintf("%s/%d", w.Supervisor, w.Slot) }
 
-// settle waits until the run has come to its end, and checks what it has counted and what it tells of its recoveries.
+// settle waits until the run has come to its end, and checks its counts and the recoveries that it reports.
 func (r *run) settle() {
 	f := r.f
 	f.t.Helper()
@@ -190,7 +190,7 @@ func (r *run) settle() {
 		}
 	}
 	if len(r.hurt) > 0 && recoveries == 0 {
-		f.t.Error("tasks were killed, and no recovery is told")
+		f.t.Error("tasks were killed, and no recovery is reported")
 	}
 	operate[view.Topology](f, "kill", r.name, "--wait", "0s")
 	f.eventually(20*time.Second, "it is gone", func() bool {

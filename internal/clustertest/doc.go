@@ -1,6 +1,5 @@
 // Package clustertest tests whole clusters: real processes on hosts that are network namespaces, with TLS and
-// credentials, while something is killed, cut off or paused. What a topology counts then equals what a plain loop
-// counts.
+// credentials, while something is killed, cut off or paused. A topology's counts then equal those of a plain loop.
 //
 //	n1 n2 n3     NATS servers, one cluster, three replicas
 //	m1 m2        nimbuses

@@ -36,7 +36,7 @@ func TestFaults(t *testing.T) {
 		{"41 the same name submitted twice", (*fixture).submittedTwice},
 		{"42 kill and rebalance race submit", (*fixture).raced},
 		{"rolling restart of everything", (*fixture).rollingRestart},
-		{"parallelism changed under load", (*fixture).reshaped},
+		{"parallelism changed under load", (*fixture).rescaled},
 	})
 }
 
@@ -48,7 +48,7 @@ func (f *fixture) workerKilled() {
 
 // reshaped changes the number of tasks that split lines, up and down, and kills a worker each time as soon as the topology
 // goes on.
-func (f *fixture) reshaped() {
+func (f *fixture) rescaled() {
 	r := f.submit("reshaped")
 	for _, n := range []int{4, 1} {
 		before := r.look().Topology
@@ -99,7 +99,7 @@ func (r *run) has(w view.Worker) bool {
 	return slices.ContainsFunc(r.look().Workers, func(now view.Worker) bool { return place(now) == place(w) })
 }
 
-// up waits until a supervisor is heard.
+// up waits until a supervisor sends heartbeats.
 func (f *fixture) up(n int) {
 	f.t.Helper()
 	name := fmt.Sprintf("s%d", n+1)
@@ -155,11 +155,11 @@ func (f *fixture) nimbusKilled() {
 	f.eventually(5*time.Second, "the other leads", func() bool { return f.leader() == 1-first })
 	f.t.Logf("the other leads after %v", time.Since(began).Round(10*time.Millisecond))
 	f.nimbus[1-first].Kill()
-	_, err := f.askback("operate", "submit", f.program("wordcount"), "--name", "nobody", "--timeout", "3s", "--", "-out", f.dir, text)
+	_, err := f.askback("operate", "submit", f.program("wordcount"), "--name", "unplaced", "--timeout", "3s", "--", "-out", f.dir, text)
 	if err == nil || !strings.Contains(err.Error(), "nimbus") {
-		f.t.Errorf("without a nimbus submit says: %v", err)
+		f.t.Errorf("without a nimbus submit fails with: %v", err)
 	}
-	time.Sleep(2 * time.Second) // what runs goes on
+	time.Sleep(2 * time.Second) // running topologies go on
 	f.startNimbus(0)
 	f.startNimbus(1)
 	r.settle()
@@ -212,12 +212,12 @@ func (f *fixture) storeWiped() {
 	r.settle()
 }
 
-func (f *fixture) cutOff() { f.unheard("cut-off", (*netlab.Host).Down, (*netlab.Host).Up) }
+func (f *fixture) cutOff() { f.silenced("cut-off", (*netlab.Host).Down, (*netlab.Host).Up) }
 
-func (f *fixture) mute() { f.unheard("mute", (*netlab.Host).Mute, (*netlab.Host).Unmute) }
+func (f *fixture) mute() { f.silenced("mute", (*netlab.Host).Mute, (*netlab.Host).Unmute) }
 
-// unheard has a host not be heard until its tasks are elsewhere.
-func (f *fixture) unheard(name string, begin, end func(*netlab.Host)) {
+// silenced keeps a host silent until its tasks are elsewhere.
+func (f *fixture) silenced(name string, begin, end func(*netlab.Host)) {
 	r := f.submit(name)
 	w := r.worker()
 	host := f.host(w)
@@ -229,7 +229,8 @@ func (f *fixture) unheard(name string, begin, end func(*netlab.Host)) {
 	r.settle()
 }
 
-// starved has ten processes want each processor for longer than the detection time: nobody is given up for that.
+// starved has ten processes compete for each processor for longer than the detection time: no worker is given up for
+// that.
 func (f *fixture) starved() {
 	r := f.submit("starved")
 	var hogs []func()
@@ -248,12 +249,12 @@ func (f *fixture) submittedTwice() {
 	r := f.submit("twice")
 	_, err := f.askback("operate", "submit", f.program("wordcount"), "--name", "twice", "--", "-out", r.out, text)
 	if err == nil || !strings.Contains(err.Error(), "exists") {
-		f.t.Errorf("the second submission hears: %v", err)
+		f.t.Errorf("the second submission fails with: %v", err)
 	}
 	r.settle()
 }
 
-// raced has several commands race. Whatever wins, the topology is there or not, and the cluster goes on.
+// raced has several commands race. Whichever wins, the topology is there or not, and the cluster goes on.
 func (f *fixture) raced() {
 	out := f.shared("raced")
 	for range 3 {

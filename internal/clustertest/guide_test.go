@@ -20,8 +20,8 @@ const (
 	guideDir     = "/tmp/askback" // where the page has everything
 )
 
-// TestGuide types what docs/cluster.md says into a shell, in a directory and with ports of the test's own. The page ends
-// with a comparison of the counts, so a shell that ends well has counted right.
+// TestGuide types the commands of docs/cluster.md into a shell, in a directory and with ports of the test's own. The
+// page ends with a comparison of the counts, so a shell that ends well has counted right.
 func TestGuide(t *testing.T) {
 	unlessCI(t)
 	root, err := filepath.Abs(filepath.Join("..", ".."))
@@ -54,13 +54,13 @@ func TestGuide(t *testing.T) {
 	script = strings.NewReplacer(ports...).Replace(script) // all at once: a port may look like the beginning of another
 	for _, promised := range []string{"auth init", "submit", "kill -9", "cmp - want"} {
 		if !strings.Contains(script, promised) {
-			t.Fatalf("%s, section %q, does not say %q any more", guide, guideSection, promised)
+			t.Fatalf("%s, section %q, does not contain %q any more", guide, guideSection, promised)
 		}
 	}
-	told := bash(t, root, script)
+	output := bash(t, root, script)
 	for _, want := range []string{"recovered", "worker-adopted", "the counts are right"} {
-		if !strings.Contains(told, want) {
-			t.Errorf("the guide's commands have not told %q:\n%s", want, told)
+		if !strings.Contains(output, want) {
+			t.Errorf("the guide's commands have not printed %q:\n%s", want, output)
 		}
 	}
 }
@@ -68,7 +68,7 @@ func TestGuide(t *testing.T) {
 // bash runs a script that stops at the first command that fails, and returns what it has printed.
 func bash(t *testing.T, dir, script string) string {
 	t.Helper()
-	out, err := os.Create(filepath.Join(t.TempDir(), "out")) // no pipe: what runs in the background would keep it open
+	out, err := os.Create(filepath.Join(t.TempDir(), "out")) // no pipe: background processes would keep it open
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,12 +80,12 @@ func bash(t *testing.T, dir, script string) string {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with what it starts
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	err = cmd.Run()
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it has left in the background
-	told, _ := os.ReadFile(out.Name())
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its background processes
+	output, _ := os.ReadFile(out.Name())
 	if err != nil {
-		t.Fatalf("the guide's commands: %v\n%s", err, told)
+		t.Fatalf("the guide's commands: %v\n%s", err, output)
 	}
-	return string(told)
+	return string(output)
 }
 
 // shellBlocks returns what is between "```sh" and "```" in a section of a page.

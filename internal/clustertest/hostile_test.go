@@ -16,14 +16,14 @@ import (
 	"github.com/askback/askback/internal/cluster/view"
 )
 
-// hungry: a worker that wants too much memory is killed, which is told with the limit; when it wants less it goes on.
+// hungry: a worker that takes too much memory is killed, and the event names the limit; when it takes less it goes on.
 func (f *fixture) hungry() {
 	during := filepath.Join(f.dir, "hungry.while")
 	if err := os.WriteFile(during, nil, 0o644); err != nil {
 		f.t.Fatal(err)
 	}
 	out := f.hostile("hungry", "hungry", 1, "-while", during)
-	f.says("hungry", "OOM-killed, limit 160 MiB") // 32, and 64 for each of the others, which say nothing
+	f.shows("hungry", "OOM-killed, limit 160 MiB") // 32, and 64 for each of the others, which have no demand
 	f.explains("hungry", cluster.WorkerExited, `OOM-killed, limit 160 MiB`)
 	if err := os.Remove(during); err != nil {
 		f.t.Fatal(err)
@@ -85,7 +85,7 @@ func (f *fixture) spied() {
 		seen += strings.Count(s.Tail(1<<20), "Violation")
 	}
 	if seen == 0 {
-		f.t.Error("no server's log tells of what was denied")
+		f.t.Error("no server's log has the denials")
 	}
 	after := r.look().Topology
 	if after.Status != before.Status || after.Instance != before.Instance || !reflect.DeepEqual(after.Placement, before.Placement) {
@@ -93,14 +93,14 @@ func (f *fixture) spied() {
 	}
 	for _, e := range f.explain(r.name) {
 		if strings.Contains(e.Text, "forged") {
-			f.t.Errorf("a forged event is told: %+v", e)
+			f.t.Errorf("a forged event is reported: %+v", e)
 		}
 	}
 	f.end("spy") // its own log it may damage
 	r.settle()
 }
 
-// forked: whatever a worker has forked, nothing of it is left when its topology is killed.
+// forked: when a topology is killed, no process that a worker has forked is left.
 func (f *fixture) forked() {
 	const mark = "86399"
 	f.hostile("forks", "forks", 1, "-mark", mark)
@@ -147,12 +147,12 @@ func (f *fixture) foreign() {
 		f.t.Fatalf("%v: %s", err, out)
 	}
 	operate[view.Topology](f, "submit", program, "--name", "foreign", "--", "-out", f.shared("foreign-out"), text)
-	f.says("foreign", `version "1" of the cluster's language, this program "77"`)
+	f.shows("foreign", `version "1" of the cluster's language, this program "77"`)
 	f.explains("foreign", cluster.WorkerExited, `this program "77"`)
 	f.end("foreign")
 }
 
-// replaced: what is in the object store and in a host's cache is no longer what was submitted. It does not run.
+// replaced: the bytes in the object store and in a host's cache are no longer those submitted. They do not run.
 func (f *fixture) replaced() {
 	r := f.submitTo("replaced", 1, 20_000)
 	w := r.worker()
@@ -170,7 +170,7 @@ func (f *fixture) replaced() {
 		f.t.Fatal(err)
 	}
 	r.kill(w)
-	f.says(r.name, "digest mismatch")
+	f.shows(r.name, "digest mismatch")
 	f.explains(r.name, cluster.Refused, `digest mismatch`)
 	if _, err := os.Stat(cached); !errors.Is(err, os.ErrNotExist) {
 		f.t.Errorf("the program that was put into the cache is still there: %v", err)

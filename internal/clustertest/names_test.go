@@ -59,14 +59,14 @@ func (f *fixture) misnamed() {
 	}
 }
 
-// refusedBy asks nimbus something that cannot be, and checks that the answer says so.
+// refusedBy sends nimbus an invalid request, and checks that the answer refuses it.
 func (f *fixture) refusedBy(subject string, question any) {
 	f.t.Helper()
 	text, raw := question.(json.RawMessage)
 	if !raw {
 		text, _ = json.Marshal(question)
 	}
-	answer := f.tell("admin", string(text), "ask", subject)
+	answer := f.toolWithInput("admin", string(text), "ask", subject)
 	code, rest, _ := strings.Cut(answer, "\n")
 	if code != "400" && code != "404" {
 		f.t.Errorf("%s %.80s is answered with %.300q", subject, text, answer)

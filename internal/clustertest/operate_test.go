@@ -106,7 +106,7 @@ func (f *fixture) command(as string, args ...string) *netlab.Process {
 	return f.op.Start(args[0], append(append([]string{f.program("askback"), args[0]}, f.connection(as)...), args[1:]...)...)
 }
 
-// leveled: what is below the level is not logged for a while.
+// leveled: messages below the level are not logged for a while.
 func (f *fixture) leveled() {
 	r := f.submit("leveled")
 	recovered := func() int {
@@ -139,11 +139,11 @@ func (f *fixture) leveled() {
 	}
 	time.Sleep(time.Until(since.Add(length + 2*cluster.HeartbeatEvery)))
 	restart(2)
-	f.eventually(5*time.Second, "what happens later is logged", func() bool { return recovered() == 1 })
+	f.eventually(5*time.Second, "later messages are logged", func() bool { return recovered() == 1 })
 	r.settle()
 }
 
-// tapped: tuples are shown as they pass, to those who may see them.
+// tapped: tuples are shown as they pass, to users who may see them.
 func (f *fixture) tapped() {
 	r := f.submit("tapped")
 	out, err := f.askback("operate", "tap", r.name, "lines>split", "--sample", "1/100", "--count", "5")
@@ -165,7 +165,7 @@ func (f *fixture) tapped() {
 		f.t.Errorf("%d tuples instead of 5", n)
 	}
 	if out, err := f.askback("view", "tap", r.name, "lines>split", "--for", "2s"); err == nil || !strings.Contains(err.Error(), "operate") {
-		f.t.Errorf("who may only look sees tuples: %v\n%s", err, out)
+		f.t.Errorf("a user of role view sees tuples: %v\n%s", err, out)
 	}
 	r.settle()
 }

@@ -21,7 +21,7 @@ func TestPowerCut(t *testing.T) {
 	})
 }
 
-// powerCut: what the servers have lost the workers still have, so the count goes on and is right.
+// powerCut: the workers still have what the servers have lost, so the count goes on and is right.
 func (f *fixture) powerCut() {
 	r := f.submit("power-cut")
 	f.loseSeconds(r, 2*time.Second, func() {})
@@ -29,7 +29,7 @@ func (f *fixture) powerCut() {
 	r.outcome()
 }
 
-// powerCutForAll: what a worker knew is lost too. Either nothing of it is missed, or it is refused to go on.
+// powerCutForAll: the workers' memory is lost too. Either nothing of it is missed, or the topology refuses to go on.
 func (f *fixture) powerCutForAll() {
 	r := f.submitTo("power-cut-for-all", 3, 60_000)
 	time.Sleep(3 * time.Second)
@@ -81,7 +81,7 @@ func (r *run) outcome() {
 			f.t.Errorf("%s counts wrongly: %v", r.name, err)
 		}
 	} else if f.t.Logf("refused: %s", d.Topology.Reason); d.Topology.Reason == "" {
-		f.t.Error("it does not say why")
+		f.t.Error("it gives no reason")
 	}
 	f.t.Logf("incarnations %v", r.seen)
 	f.end(r.name)

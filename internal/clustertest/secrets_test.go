@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// canary: no seed of any key is where it does not belong: after all that has happened, nobody has written one down, and
+// canary: no seed of any key is where it does not belong: after all that has happened, no file or log holds one, and
 // the workers' user can read none.
 func (f *fixture) canary() {
 	seed := regexp.MustCompile(`\bS[UAOX][A-Z2-7]{56}\b`)
@@ -63,7 +63,7 @@ func (f *fixture) canary() {
 	f.end(r.name)
 }
 
-// search looks for secrets as somebody.
+// search looks for secrets with a user's rights.
 func (f *fixture) search(as *syscall.Credential, secrets, roots []string) (paths []string) {
 	f.t.Helper()
 	var errs bytes.Buffer

@@ -17,8 +17,8 @@ import (
 	"github.com/askback/askback/internal/cluster/view"
 )
 
-// TestSecurity has programs that harm, users who may not, and stores that lie. The numbers are those of the table of
-// faults. All workers' permissions hold for ten seconds only.
+// TestSecurity has programs that harm, users who lack a role, and stores with replaced content. The numbers are those
+// of the table of faults. All workers' permissions hold for ten seconds only.
 func TestSecurity(t *testing.T) {
 	unlessCI(t)
 	group := cgroup(t) // before the hosts, since it must outlive their processes
@@ -64,7 +64,7 @@ func cgroup(t *testing.T) string {
 	}
 	dir := filepath.Join(at, filepath.Base(at))
 	t.Cleanup(func() {
-		for range 100 { // who is killed takes a moment to leave
+		for range 100 { // a killed process takes a moment to leave
 			left, _ := filepath.Glob(filepath.Join(dir, "worker-*"))
 			for _, worker := range left {
 				_ = os.Remove(worker)
@@ -93,14 +93,14 @@ func (f *fixture) hostile(name, mode string, workers int, args ...string) (out s
 	return out
 }
 
-// tool runs a tool of the hostile program on the operator's host, as somebody, and returns what it prints.
+// tool runs a tool of the hostile program on the operator's host, as a user, and returns what it prints.
 func (f *fixture) tool(as string, args ...string) string {
 	f.t.Helper()
-	return f.tell(as, "", args...)
+	return f.toolWithInput(as, "", args...)
 }
 
-// tell is tool with something on the standard input.
-func (f *fixture) tell(as, input string, args ...string) string {
+// toolWithInput is tool with text on the standard input.
+func (f *fixture) toolWithInput(as, input string, args ...string) string {
 	f.t.Helper()
 	path := filepath.Join(f.dir, "input")
 	if err := os.WriteFile(path, []byte(input), 0o600); err != nil {
@@ -125,10 +125,10 @@ func (f *fixture) end(name string) {
 	})
 }
 
-// says waits until a process of a topology, as its supervisor shows it, has an error that holds a text.
-func (f *fixture) says(name, text string) {
+// shows waits until a process of a topology has an error, in its supervisor's description, that holds a text.
+func (f *fixture) shows(name, text string) {
 	f.t.Helper()
-	f.eventually(40*time.Second, fmt.Sprintf("describe %s says %q", name, text), func() bool {
+	f.eventually(40*time.Second, fmt.Sprintf("describe %s shows %q", name, text), func() bool {
 		for _, w := range f.describe(name).Workers {
 			if strings.Contains(w.Error, text) {
 				return true
@@ -142,12 +142,12 @@ func (f *fixture) says(name, text string) {
 func (f *fixture) explains(name string, kind cluster.EventKind, pattern string) {
 	f.t.Helper()
 	re := regexp.MustCompile(pattern)
-	f.eventually(20*time.Second, fmt.Sprintf("explain %s tells of %s, %q", name, kind, pattern), func() bool {
+	f.eventually(20*time.Second, fmt.Sprintf("explain %s has %s, %q", name, kind, pattern), func() bool {
 		return slices.ContainsFunc(f.explain(name), func(e view.Event) bool { return e.Kind == kind && re.MatchString(e.Text) })
 	})
 }
 
-// roles: who may look may not change, and nobody but nimbus writes records.
+// roles: a user of role view may change nothing, and only nimbus writes records.
 func (f *fixture) roles() {
 	r := f.submitTo("roles", 1, 20_000)
 	for _, args := range [][]string{
@@ -155,7 +155,7 @@ func (f *fixture) roles() {
 		{"submit", f.program("wordcount"), "--name", "other", "--", "-out", r.out, text},
 	} {
 		if _, err := f.askback("view", args...); err == nil || !strings.Contains(err.Error(), "operate") {
-			f.t.Errorf("%s by who may only look: %v", args[0], err)
+			f.t.Errorf("%s by a user of role view: %v", args[0], err)
 		}
 	}
 	if _, err := f.askback("operate", "remove-host", "s1"); err == nil || !strings.Contains(err.Error(), "admin") {

@@ -10,17 +10,17 @@ import (
 	"github.com/askback/askback/internal/settings"
 )
 
-// AddConnection adds the settings that say how to reach NATS. They are the same for all programs.
+// AddConnection adds the settings of the NATS connection. They are the same for all programs.
 func AddConnection(t *settings.Table, c *natscluster.Connection) {
 	c.Servers, c.Prefix = "nats://127.0.0.1:4222", natscluster.DefaultPrefix
 	t.Add(&c.Servers, settings.Setting{Name: "server", Unit: "URLs, separated by commas", About: "NATS servers; outside loopback they need TLS and --creds"})
 	t.Add(&c.Creds, settings.Setting{Name: "creds", Unit: "file", About: `credentials that "askback auth init" has made (only a cluster on loopback may do without)`})
 	t.Add(&c.CA, settings.Setting{Name: "ca", Unit: "file", About: "certificate of the authority that the servers' are checked against", Otherwise: "the system's"})
-	t.Add(&c.Prefix, settings.Setting{Name: "prefix", Unit: "name", About: "what all subjects, streams and buckets of the cluster begin with"})
+	t.Add(&c.Prefix, settings.Setting{Name: "prefix", Unit: "name", About: "the beginning of all subjects, streams and buckets of the cluster"})
 }
 
-// errTrust: with credentials it must be said whose programs may run.
-var errTrust = errors.New(`--creds without --trust: name the file trust that "askback auth init" has made, which says whose programs may run`)
+// errTrust: with credentials the trusted signers must be named.
+var errTrust = errors.New(`--creds without --trust: name the file trust that "askback auth init" has made, which lists the signers whose programs may run`)
 
 // trust reads whose artefacts may run.
 func trust(c *natscluster.Connection, path string) (t artefact.Trust, err error) {

@@ -23,7 +23,7 @@ func run(ctx context.Context, c *cobra.Command, args ...string) error {
 	return c.ExecuteContext(ctx)
 }
 
-// What cannot be is refused at once, and named.
+// Invalid settings fail at start-up, and the error names the setting.
 func TestRefused(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "wrong.yaml")
@@ -76,16 +76,16 @@ func TestEverySettingIsAFlag(t *testing.T) {
 			}
 		}
 		if !strings.Contains(c.Long, settings.Explained(table.Program())) {
-			t.Errorf("the help of %s does not tell of the environment and the file", table.Program())
+			t.Errorf("the help of %s does not mention the environment and the file", table.Program())
 		}
 	}
 }
 
-// A default in words stands alone in the help text, whatever number it is on this machine.
+// A default in words stands alone in the help text, without this machine's number.
 func TestDefaultsInWords(t *testing.T) {
 	c := daemon.SupervisorCommand()
 	help := c.UsageString()
 	if !strings.Contains(help, "(default: one for each processor)") || strings.Contains(help, "processor) (default ") {
-		t.Errorf("the default of --slots is not said once, in words:\n%s", help)
+		t.Errorf("the default of --slots is not there once, in words:\n%s", help)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/askback/askback/internal/settings"
 )
 
-// logging says what is logged, and how.
+// logging holds what is logged, and how.
 type logging struct{ level, format string }
 
 func (l *logging) add(t *settings.Table) {

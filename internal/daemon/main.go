@@ -15,7 +15,7 @@ import (
 	"github.com/askback/askback/internal/settings"
 )
 
-// Main runs a command until it ends, or until SIGTERM or Ctrl-C tells it to.
+// Main runs a command until it ends, or until SIGTERM or Ctrl-C ends it.
 func Main(cmd *cobra.Command) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := cmd.ExecuteContext(ctx)
@@ -31,7 +31,7 @@ func Tables() []*settings.Table {
 	return []*settings.Table{newNimbus().table, newSupervisor().table}
 }
 
-// Version says which build this is, and with which others it can talk.
+// Version describes this build, and the versions of the formats that it shares with others.
 func Version() string {
 	version := "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {

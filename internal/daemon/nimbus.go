@@ -13,7 +13,7 @@ import (
 	"github.com/askback/askback/internal/settings"
 )
 
-// A nimbusProgram is what the command line of nimbus says.
+// A nimbusProgram is nimbus with the settings of its command line.
 type nimbusProgram struct {
 	nimbus.Config
 	logging
@@ -26,15 +26,15 @@ func newNimbus() *nimbusProgram {
 	n.Detection, n.Lease, n.StopWait, n.LoginFor = cluster.Detection, 2*time.Second, 5*time.Second, 24*time.Hour
 	t := n.table
 	AddConnection(t, &n.Connection)
-	t.Add(&n.trust, settings.Setting{Name: "trust", Unit: "file", About: "whose programs may run, as \"askback auth init\" says it; needed with --creds"})
+	t.Add(&n.trust, settings.Setting{Name: "trust", Unit: "file", About: "the signers whose programs may run, from \"askback auth init\"; needed with --creds"})
 	t.Add(&n.issuer, settings.Setting{Name: "issuer", Unit: "file", About: "by which workers get their permissions, as \"askback auth init\" makes it; needed with --creds"})
-	t.Add(&n.Name, settings.Setting{Name: "name", Unit: "name", About: "what others call this nimbus", Otherwise: "the host's name and the process id"})
+	t.Add(&n.Name, settings.Setting{Name: "name", Unit: "name", About: "the name of this nimbus", Otherwise: "the host's name and the process id"})
 	t.Add(&n.Detection, settings.Setting{Name: "detection", About: "after how long without a sign of life a supervisor is given up and its tasks move; at least 1s"})
 	t.Add(&n.Lease, settings.Setting{Name: "lease", About: "after how long without a sign of life of the leading nimbus another leads; at least 1s"})
-	t.Add(&n.StopWait, settings.Setting{Name: "stop-wait", About: "what supervisors give a worker to stop by itself, which their --stop-wait says: a topology's log outlives it"})
+	t.Add(&n.StopWait, settings.Setting{Name: "stop-wait", About: "the supervisors' --stop-wait, their time for a worker to stop by itself: a topology's log outlives it"})
 	t.Add(&n.LoginFor, settings.Setting{Name: "login-for", About: "how long a worker's permissions hold before it must renew them"})
-	t.Add(&n.Replicas, settings.Setting{Name: "replicas", About: "on how many NATS servers everything is kept", Otherwise: "3 where there are as many, else 1"})
-	t.Add(&n.durability, settings.Setting{Name: "durability", Unit: "process or power", About: "what the NATS servers' settings promise: that what they have acknowledged survives crashes of processes, or (sync_interval: always) a power cut too"})
+	t.Add(&n.Replicas, settings.Setting{Name: "replicas", About: "the number of NATS servers that keep each record", Otherwise: "3 where there are as many, else 1"})
+	t.Add(&n.durability, settings.Setting{Name: "durability", Unit: "process or power", About: "the promise of the NATS servers' settings: acknowledged writes survive crashes of processes, or (sync_interval: always) a power cut too"})
 	n.add(t)
 	return n
 }
@@ -47,9 +47,9 @@ func NimbusCommand() *cobra.Command {
 		Short: "Decides which tasks of which topologies run where",
 		Long: `Nimbus leads a cluster: it takes topologies that are submitted, places their tasks on supervisors, notices when a
 supervisor is lost, and moves its tasks. Start two or three, on different hosts: one leads, and another takes over when
-it is gone. While none runs, what runs in the cluster goes on.
+it is gone. While none runs, running topologies go on.
 
-It needs a NATS server with JetStream ("askback server" starts one); what it has decided is kept there, and nothing on
+It needs a NATS server with JetStream ("askback server" starts one); its decisions are kept there, and nothing on
 its own disk. Outside loopback it needs TLS and credentials: "askback auth init" makes them.`,
 		Example: `  nimbus                                        an open cluster on this machine
   nimbus --server tls://n1:4222,tls://n2:4222 --ca ca.pem --creds nimbus.creds --trust trust --issuer issuer.json

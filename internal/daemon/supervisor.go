@@ -15,7 +15,7 @@ import (
 	"github.com/askback/askback/internal/settings"
 )
 
-// A supervisorProgram is what the command line of supervisor says.
+// A supervisorProgram is supervisor with the settings of its command line.
 type supervisorProgram struct {
 	supervisor.Config
 	logging
@@ -31,21 +31,21 @@ func newSupervisor() *supervisorProgram {
 	s.StopWait, s.LogFiles, s.KeepLogs = 5*time.Second, 4, 24*time.Hour
 	t := s.table
 	AddConnection(t, &s.Connection)
-	t.Add(&s.trust, settings.Setting{Name: "trust", Unit: "file", About: "whose programs may run, as \"askback auth init\" says it; needed with --creds"})
-	t.Add(&s.Name, settings.Setting{Name: "name", Unit: "name", About: "what this supervisor is called, unlike all others; with credentials, the name that they are for", Otherwise: "the host's name"})
-	t.Add(&s.Dir, settings.Setting{Name: "dir", Unit: "directory", About: "where programs, logins, logs and the workers' own directories are kept", Otherwise: "/var/lib/askback as root, else ~/.local/share/askback"})
+	t.Add(&s.trust, settings.Setting{Name: "trust", Unit: "file", About: "the signers whose programs may run, from \"askback auth init\"; needed with --creds"})
+	t.Add(&s.Name, settings.Setting{Name: "name", Unit: "name", About: "the name of this supervisor, unlike all others'; with credentials, the name that they are for", Otherwise: "the host's name"})
+	t.Add(&s.Dir, settings.Setting{Name: "dir", Unit: "directory", About: "the place of programs, logins, logs and the workers' own directories", Otherwise: "/var/lib/askback as root, else ~/.local/share/askback"})
 	t.Add(&s.Slots, settings.Setting{Name: "slots", About: "how many workers run here at most", Otherwise: "one for each processor"})
 	t.Add(&s.cpu, settings.Setting{Name: "cpu", Unit: "percent of a core", About: "processor time that tasks here may ask for together", Otherwise: "no limit"})
 	t.Add(&s.memory, settings.Setting{Name: "memory", About: "memory that tasks here may ask for together", Otherwise: "no limit"})
-	t.Add(&s.Tags, settings.Setting{Name: "tags", About: "what this host has, for topologies that ask for it"})
-	t.Add(&s.Detection, settings.Setting{Name: "detection", About: "after how long without a sign of life a worker is killed and started again", Otherwise: "what nimbus says"})
+	t.Add(&s.Tags, settings.Setting{Name: "tags", About: "the properties of this host, for topologies that require them"})
+	t.Add(&s.Detection, settings.Setting{Name: "detection", About: "the time without a heartbeat after which a worker is killed and started again", Otherwise: "nimbus's own"})
 	t.Add(&s.StopWait, settings.Setting{Name: "stop-wait", About: "how long a worker may take to stop by itself before it is killed"})
 	t.Add(&s.StopWorkers, settings.Setting{Name: "stop-workers", About: "stop all workers when the supervisor stops; otherwise they run on, and its next run adopts them"})
-	t.Add(&s.RunAs, settings.Setting{Name: "run-as", Unit: "user", About: "the user that workers are, if the supervisor is root", Otherwise: "askback-worker if there is one, else nobody"})
+	t.Add(&s.RunAs, settings.Setting{Name: "run-as", Unit: "user", About: "the user that workers run as, if the supervisor is root", Otherwise: "askback-worker if there is one, else nobody"})
 	t.Add(&s.Cgroup, settings.Setting{Name: "cgroup", Unit: "directory, or none", About: "cgroup v2 directory below which each worker has its own", Otherwise: "the supervisor's own; rlimits where that cannot be used"})
 	t.Add(&s.maxLog, settings.Setting{Name: "max-log", About: "how long the file with a worker's output becomes before a new one is begun"})
 	t.Add(&s.LogFiles, settings.Setting{Name: "log-files", About: "how many older files of a worker's output are kept"})
-	t.Add(&s.KeepLogs, settings.Setting{Name: "keep-logs", About: "how long the output of a worker is kept that is not wanted any more"})
+	t.Add(&s.KeepLogs, settings.Setting{Name: "keep-logs", About: "how long the output of an ended worker is kept"})
 	s.add(t)
 	return s
 }
@@ -56,11 +56,11 @@ func SupervisorCommand() *cobra.Command {
 	return command(&cobra.Command{
 		Use:   "supervisor",
 		Short: "Starts and stops the workers of one host",
-		Long: `Supervisor runs the workers that nimbus places on this host: it fetches their program, checks whose it is, starts it
+		Long: `Supervisor runs the workers that nimbus places on this host: it fetches their program, checks its signature, starts it
 with a clean environment and limits, starts it again when it dies, and keeps its output. Workers outlive it: stopped and
 started again, it adopts them (--stop-workers changes that).
 
-Run as root it makes workers another user, who can read neither its keys nor what belongs to you. It needs Linux 5.10 or
+Run as root it makes workers another user, which can read neither its keys nor your files. It needs Linux 5.10 or
 newer.`,
 		Example: `  supervisor --dir ./data                       an open cluster on this machine
   supervisor --server tls://n1:4222,tls://n2:4222 --ca ca.pem --creds supervisor-host-1.creds --trust trust --name host-1

@@ -33,7 +33,7 @@ func Main() {
 		os.Exit(1)
 	}
 	s.Start()
-	if !s.ReadyForConnections(patience) {
+	if !s.ReadyForConnections(startTimeout) {
 		os.Exit(1)
 	}
 	fmt.Println("ready")
@@ -78,14 +78,14 @@ func (s *Server) Again() {
 		s.t.Fatal(err)
 	}
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
-		s.t.Fatalf("the server says %q: %v", line, err)
+		s.t.Fatalf("the server printed %q: %v", line, err)
 	}
 }
 
 // Kill ends the server as kill -9 does. It may be repeated.
 func (s *Server) Kill() {
 	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait() // it says only that it was killed
+	_ = s.cmd.Wait() // its only error is that it was killed
 	_ = s.stdin.Close()
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // patience is how long a server may take to be ready.
-const patience = 20 * time.Second
+const startTimeout = 20 * time.Second
 
 // Serve starts a server in this process, which ends with the test. One of several that need each other is not Ready before
 // they are.
@@ -25,7 +25,7 @@ func Serve(t testing.TB, o *server.Options) *server.Server {
 	return s
 }
 
-// Configured starts a server as its configuration file says; see Serve.
+// Configured starts a server with its configuration file; see Serve.
 func Configured(t testing.TB, file string) *server.Server {
 	t.Helper()
 	o, err := server.ProcessConfigFile(file)
@@ -39,7 +39,7 @@ func Configured(t testing.TB, file string) *server.Server {
 func Ready(t testing.TB, servers ...*server.Server) {
 	t.Helper()
 	for _, s := range servers {
-		if !s.ReadyForConnections(patience) {
+		if !s.ReadyForConnections(startTimeout) {
 			t.Fatal("the server is not ready")
 		}
 	}

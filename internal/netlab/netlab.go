@@ -72,7 +72,7 @@ func (l *Lab) Host(name string) *Host {
 	return h
 }
 
-// KillAll kills all processes on all hosts, whoever has started them. Hosts stay.
+// KillAll kills all processes on all hosts, with any parent. Hosts stay.
 func (l *Lab) KillAll() {
 	for _, h := range l.hosts {
 		h.killAll()
@@ -158,8 +158,8 @@ func (h *Host) Run(ctx context.Context, argv ...string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// Start starts a process on the host, in a group of its own. Its output goes to a file, whose end is shown when the test
-// fails.
+// Start starts a process on the host, in a group of its own. Its output goes to a file, whose end is shown when the
+// test fails.
 func (h *Host) Start(name string, argv ...string) *Process {
 	h.lab.t.Helper()
 	path := filepath.Join(h.lab.dir, h.Name+"-"+name+".log")
@@ -185,7 +185,7 @@ func (h *Host) Start(name string, argv ...string) *Process {
 	return p
 }
 
-// PIDs returns the ids of all processes on the host, whoever has started them.
+// PIDs returns the ids of all processes on the host, with any parent.
 func (h *Host) PIDs() (pids []int) {
 	out, err := exec.Command("ip", "netns", "pids", h.space).Output()
 	if err != nil {

@@ -9,11 +9,11 @@ import (
 	"github.com/askback/askback/internal/netlab"
 )
 
-// Two hosts hear each other until a link is pulled.
+// Two hosts reach each other until a link is pulled.
 func TestLink(t *testing.T) {
 	lab := netlab.New(t)
 	a, b := lab.Host("a"), lab.Host("b")
-	hears := func() bool {
+	connected := func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		// The neighbour's hardware address is asked for and answered, or not: there need be no ping.
@@ -25,24 +25,24 @@ func TestLink(t *testing.T) {
 		}
 		return strings.Contains(string(out), "lladdr")
 	}
-	if !hears() {
-		t.Fatal("b is not heard")
+	if !connected() {
+		t.Fatal("b does not answer")
 	}
 	b.Down()
-	if hears() {
-		t.Fatal("b is heard although its link is pulled")
+	if connected() {
+		t.Fatal("b answers although its link is pulled")
 	}
 	b.Up()
-	if !hears() {
-		t.Fatal("b is not heard again")
+	if !connected() {
+		t.Fatal("b does not answer again")
 	}
 	b.Mute()
-	if hears() {
-		t.Fatal("b is heard although it is mute")
+	if connected() {
+		t.Fatal("b answers although it is mute")
 	}
 	b.Unmute()
-	if !hears() {
-		t.Fatal("b is not heard after it was mute")
+	if !connected() {
+		t.Fatal("b does not answer after it was mute")
 	}
 }
 

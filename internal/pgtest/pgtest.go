@@ -31,7 +31,7 @@ type Server struct {
 	t      testing.TB
 	bin    string
 	dir    string
-	as     *syscall.Credential // nil: as who we are
+	as     *syscall.Credential // nil: our own user
 	said   bytes.Buffer
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -66,7 +66,7 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
-// DSN says how to connect to it.
+// DSN returns its connection string.
 func (s *Server) DSN() string {
 	return fmt.Sprintf("host=%s port=%d user=askback dbname=postgres sslmode=disable", s.dir, port)
 }
@@ -86,7 +86,7 @@ func (s *Server) Kill() {
 // Again starts the server after Kill, and returns when clients can connect.
 func (s *Server) Again() {
 	s.t.Helper()
-	// What the killed server's sessions still hold keeps a new one from starting for a moment.
+	// Sessions of the killed server keep a new one from starting for a moment.
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		s.run()
 		for {
@@ -114,7 +114,7 @@ func (s *Server) run() {
 	s.must(s.cmd.Start())
 	exited := make(chan struct{})
 	go func(cmd *exec.Cmd) {
-		_ = cmd.Wait() // it was killed, or says why on stderr
+		_ = cmd.Wait() // it was killed, or has printed the reason on stderr
 		close(exited)
 	}(s.cmd)
 	s.exited = exited
@@ -160,7 +160,7 @@ func find() string {
 	return filepath.Dir(found[len(found)-1])
 }
 
-// other returns the user as whom root runs PostgreSQL.
+// other returns the user as which root runs PostgreSQL.
 func other(t testing.TB) *syscall.Credential {
 	t.Helper()
 	for _, name := range []string{"postgres", "nobody"} {

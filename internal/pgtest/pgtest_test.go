@@ -10,7 +10,7 @@ import (
 	"github.com/askback/askback/internal/pgtest"
 )
 
-// What was committed is there after kill -9.
+// Committed rows are there after kill -9.
 func TestKill(t *testing.T) {
 	pg := pgtest.Start(t)
 	db, err := sql.Open("pgx", pg.DSN())

@@ -38,8 +38,8 @@ type Machine struct {
 type Settings struct {
 	Workload string  `json:"workload"`
 	About    string  `json:"about"`
-	Unit     string  `json:"unit"`      // what throughput counts, "words"
-	RateUnit string  `json:"rate_unit"` // what Rate counts, "lines"
+	Unit     string  `json:"unit"`      // of throughput, "words"
+	RateUnit string  `json:"rate_unit"` // of Rate, "lines"
 	Rate     float64 `json:"rate"`      // a second; 0: as many as possible
 	Parallel int     `json:"parallel"`
 	Hops     int     `json:"hops,omitempty"`

@@ -90,7 +90,7 @@ func (r *Report) faults(all []*Summary) [][]string {
 		if rec.Detected == nil {
 			row[1] = "–" // there may have been nothing to detect
 		}
-		if !x.Ours() { // they do not tell everything
+		if !x.Ours() { // they do not report everything
 			for i, cell := range row {
 				if cell == "never" || cell == "0" || cell == "0 of 0" {
 					row[i] = "–"
@@ -237,7 +237,7 @@ func (r *Report) Claims() (claims []Claim) {
 	return claims
 }
 
-// Count writes a number so that three digits tell: 12.3 M, 456 k, 7.
+// Count writes a number with three digits: 12.3 M, 456 k, 7.
 func Count(n float64) string {
 	switch {
 	case n >= 999.5e6:

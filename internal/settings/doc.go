@@ -10,8 +10,8 @@
 // and with ASKBACK_ before it, that of the environment variable (ASKBACK_STOP_WAIT). A flag wins over the environment,
 // which wins over the file, which wins over the default. The same table makes the help text and the reference.
 //
-// A key of the file that is no setting is an error: one that is misspelt must not be a setting that silently is not
-// made. Of the environment that cannot be said, since it belongs to others too. An empty variable counts as none.
+// An unknown key of the file is an error: a misspelt setting must not be ignored silently. An unknown variable of the
+// environment is not, since the environment belongs to others too. An empty variable counts as none.
 //
 // Libraries for this (viper, koanf) merge maps, and leave types, units, unknown keys and where a wrong value stands to
 // their user, which is most of what is here.

@@ -26,7 +26,7 @@ func (t *Table) Reference(w io.Writer) error {
 
 func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
 
-// Explained says in a help text where else than by flags settings are made.
+// Explained describes, in a help text, where else than by flags settings are made.
 func Explained(program string) string {
 	return `Each flag can also be given in the environment (--stop-wait 5s is ASKBACK_STOP_WAIT=5s), and in a YAML file that
 --config names (stop-wait: 5s). A flag wins over the environment, and that over the file. "askback settings ` + program + `"

@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Errors of Resolve. The message says where the value stands.
+// Errors of Resolve. The message names the place of the value.
 var (
 	// ErrFile: the file cannot be read, or is no YAML mapping of settings.
 	ErrFile = errors.New("settings: bad file")
@@ -55,7 +55,7 @@ func (t *Table) Resolve() error {
 
 func (t *Table) set(s *Setting, text string) error { return t.flags.Lookup(s.Name).Value.Set(text) }
 
-// A value is what the file says of a setting.
+// A value is the file's value of a setting.
 type value struct {
 	setting *Setting
 	text    string
@@ -79,7 +79,7 @@ func (t *Table) read() (values []value, err error) {
 	if err := yaml.Unmarshal(text, &document); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrFile, t.file, err)
 	}
-	if len(document.Content) == 0 { // nothing but comments
+	if len(document.Content) == 0 { // only comments
 		return nil, nil
 	}
 	root := document.Content[0]

@@ -27,10 +27,10 @@ type example struct {
 func (e *example) table() *settings.Table {
 	*e = example{name: "host", slots: 2, wait: 5 * time.Second, memory: 64 << 20}
 	t := settings.New("example")
-	t.Add(&e.name, settings.Setting{Name: "name", About: "what it is called"})
+	t.Add(&e.name, settings.Setting{Name: "name", About: "its name"})
 	t.Add(&e.slots, settings.Setting{Name: "slots", About: "how many workers"})
 	t.Add(&e.wait, settings.Setting{Name: "stop-wait", About: "how long it is waited"})
-	t.Add(&e.tags, settings.Setting{Name: "tags", About: "what it has"})
+	t.Add(&e.tags, settings.Setting{Name: "tags", About: "its properties"})
 	t.Add(&e.memory, settings.Setting{Name: "memory", About: "for all", Otherwise: "all | of it"})
 	t.Add(&e.stop, settings.Setting{Name: "stop", About: "whether it stops"})
 	return t
@@ -73,13 +73,13 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-// What is wrong is named, with the place where it stands and what it should be.
+// An error names the setting, the place where it stands and what it should be.
 func TestErrors(t *testing.T) {
 	var e example
 	for _, c := range []struct {
 		file string
 		err  error
-		says []string
+		text []string
 	}{
 		{"slots: 1\nslotz: 2\n", settings.ErrUnknown, []string{":2:", `"slotz"`, "example --help"}},
 		{"stop_wait: 2s\n", settings.ErrUnknown, []string{"stop-wait"}},
@@ -101,7 +101,7 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%.40q: %v, want %v", c.file, err, c.err)
 			continue
 		}
-		for _, want := range c.says {
+		for _, want := range c.text {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%.40q: %v, want something with %s", c.file, err, want)
 			}
@@ -110,7 +110,7 @@ func TestErrors(t *testing.T) {
 	if err := e.resolve(t, "", "--config", "/nowhere/at.yaml"); !errors.Is(err, settings.ErrFile) || !strings.Contains(err.Error(), "/nowhere/at.yaml") {
 		t.Error(err)
 	}
-	// What a flag overrides must be right all the same.
+	// A value that a flag overrides must be valid all the same.
 	if err := e.resolve(t, "slotz: 7\n", "--slots", "1"); !errors.Is(err, settings.ErrUnknown) {
 		t.Error(err)
 	}

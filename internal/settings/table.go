@@ -12,8 +12,8 @@ import (
 // A Setting is one thing that can be set. Its default is what its variable holds when it is added.
 type Setting struct {
 	Name      string // "stop-wait"
-	About     string // one line, which says what it means
-	Unit      string // what a value looks like; "" is that of the variable's type
+	About     string // its meaning, in one line
+	Unit      string // the form of a value; "" is that of the variable's type
 	Otherwise string // the default in words, where it is not a constant
 }
 

@@ -32,8 +32,8 @@ func chanceOf(t *testing.T) (seed uint64, chance *rand.Rand) {
 	return seed, rand.New(rand.NewPCG(seed, 1))
 }
 
-// squares runs a topology of two spouts, two bolts and two sinks, which squares the numbers from 0, and kills six tasks and
-// the server meanwhile. Two inputs merge in each bolt, in whatever order.
+// squares runs a topology of two spouts, two bolts and two sinks, which squares the numbers from 0, and kills six tasks
+// and the server meanwhile. Two inputs merge in each bolt, in any order.
 func squares(t *testing.T, numbers int64, to server, sink func(*topology.Builder) *topology.Node, opts ...askback.Option) {
 	t.Helper()
 	seed, chance := chanceOf(t)

@@ -32,7 +32,7 @@ type Implementation struct {
 	Log func(*topology.Operator) bool
 	// Base chooses the snapshot that a task is restored from; nil: the newest.
 	Base *recovery.Base
-	// Extension is what the strategy adds to a topology; nil: nothing.
+	// Extension is the strategy's addition to a topology; nil: none.
 	Extension *topology.Extension
 }
 

@@ -62,7 +62,7 @@ var (
 	count3 = msgid.Alias{Operator: "count", Index: 3}
 )
 
-// Messages reach the alias and kind they are sent to, in one transport and across two, and say who sent them.
+// Messages reach the alias and kind they are sent to, in one transport and across two, and name their sender.
 func addressing(s *suite) {
 	here, there := s.dial("askback", "wc"), s.dial("askback", "wc")
 	members := []*member{s.join(here, split0), s.join(here, split1), s.join(there, count3),
@@ -97,7 +97,7 @@ func addressing(s *suite) {
 	}
 }
 
-// What cannot be an address is refused before it is a subject.
+// An invalid address is refused before it becomes a subject.
 func badAddress(s *suite) {
 	t := s.dial("askback", "wc")
 	m := s.join(t, count3)
@@ -150,7 +150,7 @@ func ownPayload(s *suite) {
 	}
 }
 
-// Topologies and prefixes do not hear each other, also if one's name begins with the other's.
+// Topologies and prefixes do not receive each other's messages, also if one's name begins with the other's.
 func isolation(s *suite) {
 	worlds := [][2]string{{"askback", "wc"}, {"askback", "wc2"}, {"askback", "w"}, {"askback2", "wc"}, {"askback.wc", "wc"}, {"a", "askback"}, {"a.askback", "wc"}}
 	var members []*member
@@ -256,7 +256,7 @@ func garbage(s *suite) {
 	}
 }
 
-// A paused incarnation and its successor share an alias: both hear, in one transport or two, and either may leave.
+// A paused incarnation and its successor share an alias: both receive, in one transport or two, and either may leave.
 func sameAlias(s *suite) {
 	a, b := s.dial("askback", "wc"), s.dial("askback", "wc")
 	from, older := s.join(a, split0), s.join(a, count3)
@@ -279,7 +279,7 @@ func sameAlias(s *suite) {
 	}
 }
 
-// What is sent to nobody is lost without an error, and is not kept for who comes later.
+// A message to an alias without an endpoint is lost without an error, and is not kept for a later one.
 func nobody(s *suite) {
 	t := s.dial("askback", "wc")
 	from := s.join(t, split0)
@@ -293,7 +293,7 @@ func nobody(s *suite) {
 	}
 }
 
-// What is sent after Join has returned arrives, from whatever transport.
+// A message that is sent after Join has returned arrives, from any transport.
 func joinIsConfirmed(s *suite) {
 	a, b := s.dial("askback", "wc"), s.dial("askback", "wc")
 	from := s.join(a, split0)
@@ -421,7 +421,7 @@ type suite struct {
 	network Network
 }
 
-// A member is an endpoint that keeps what it hears.
+// A member is an endpoint that keeps the messages it receives.
 type member struct {
 	channel.Endpoint
 	self   msgid.Alias
@@ -458,7 +458,7 @@ func (s *suite) send(from *member, kind channel.Kind, to msgid.Alias, payload []
 	}
 }
 
-// wait waits until the member has heard n messages, and fails if it heard more.
+// wait waits until the member has received n messages, and fails if it received more.
 func (s *suite) wait(m *member, n int) {
 	s.Helper()
 	s.waitFor(m, n)
@@ -467,7 +467,7 @@ func (s *suite) wait(m *member, n int) {
 	}
 }
 
-// waitFor waits until the member has heard n messages or more.
+// waitFor waits until the member has received n messages or more.
 func (s *suite) waitFor(m *member, n int) {
 	s.Helper()
 	for end := time.Now().Add(patience); len(m.messages()) < n; s.pump() {

@@ -18,5 +18,5 @@
 //
 // # Caveats
 //
-// The suite expects a network without faults: what a transport does when its server dies is for its own tests.
+// The suite expects a network without faults: behaviour when a server dies is for each transport's own tests.
 package channeltest

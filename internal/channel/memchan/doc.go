@@ -11,10 +11,10 @@
 //
 // # Nouns
 //
-// A pending message is on its way to one endpoint. Pending counts them and Peek shows them, oldest first.
-// Deliverable lists those that may arrive next if the network keeps its promise of order on Data; delivering
-// another one is what reordering is. Faults say how often messages are lost, doubled, damaged, delayed or late,
-// by the seeded source of chance in Config; Sever and Heal partition the network.
+// A pending message is on its way to one endpoint. Pending counts them and Peek shows them, oldest first. Deliverable
+// lists those that may arrive next if the network keeps its promise of order on Data; delivering another one reorders.
+// Faults are how often messages are lost, doubled, damaged, delayed or late, by the seeded source of chance in Config;
+// Sever and Heal partition the network.
 //
 // # Caller's duties
 //
@@ -22,5 +22,6 @@
 //
 // # Caveats
 //
-// What is pending is not bounded: whoever sends without delivering fills the memory. It is meant for tests.
+// The number of pending messages is not bounded: sending without delivering fills the memory. The package is meant for
+// tests.
 package memchan

@@ -49,7 +49,7 @@ func (e *Endpoint) Send(kind channel.Kind, to msgid.Alias, payload []byte) error
 	return nil
 }
 
-// Leave implements channel.Endpoint. What is pending for it is lost.
+// Leave implements channel.Endpoint. Pending messages for it are lost.
 func (e *Endpoint) Leave() error {
 	t := e.t
 	t.mu.Lock()

@@ -13,8 +13,8 @@ type Faults struct {
 	Corrupt   float64 // one bit of one byte is flipped
 	Delay     float64 // not deliverable for 1 to MaxDelay ticks; later messages of its Data flow wait behind it
 	MaxDelay  uint64  // in ticks of Advance; default 10
-	// Late: the message has not reached the server yet. It goes to whoever has joined when it arrives, which may
-	// be an incarnation that had not begun when it was sent.
+	// Late: the message has not reached the server yet. It goes to the endpoints that have joined when it arrives,
+	// which may be an incarnation that had not begun when it was sent.
 	Late float64
 }
 
@@ -25,8 +25,8 @@ func (t *Transport) SetFaults(f Faults) {
 	t.cfg.Faults = f
 }
 
-// Sever cuts the way from one alias to another, in this direction only. What is sent or delivered while it is
-// cut is lost.
+// Sever cuts the way from one alias to another, in this direction only. Messages that are sent or delivered while it is
+// cut are lost.
 func (t *Transport) Sever(from, to msgid.Alias) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// Config says what the network is like. The zero value is a perfect one.
+// Config describes the network. The zero value is a perfect one.
 type Config struct {
 	MaxPayload int        // longest message in bytes; default 1 MiB, as in NATS
 	Rand       *rand.Rand // decides the faults; needed if there are any
@@ -21,7 +21,7 @@ type Config struct {
 // doubles included.
 type Stats struct {
 	Sent, Delivered                    uint64
-	Lost                               uint64 // by fault, partition, or because nobody had joined
+	Lost                               uint64 // by fault, partition, or because no endpoint had joined
 	Duplicated, Damaged, Delayed, Late uint64
 }
 
@@ -40,7 +40,7 @@ type Transport struct {
 
 type pair struct{ from, to msgid.Alias }
 
-// A parcel is a message on its way to one endpoint. A late one (nil) goes to whoever has joined when it arrives.
+// A parcel is a message on its way to one endpoint. A late one (nil) goes to all that have joined when it arrives.
 type parcel struct {
 	channel.Message
 	to  msgid.Alias
@@ -74,7 +74,7 @@ func (t *Transport) Join(self msgid.Alias, deliver func(channel.Message)) (chann
 // MaxPayload implements channel.Transport.
 func (t *Transport) MaxPayload() int { return t.cfg.MaxPayload }
 
-// Close implements channel.Transport. What is pending is lost.
+// Close implements channel.Transport. Pending messages are lost.
 func (t *Transport) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -106,7 +106,7 @@ func (t *Transport) Pending() int {
 type Parcel struct {
 	channel.Message
 	To       msgid.Alias
-	Endpoint *Endpoint // that it goes to; nil if it is late: it goes to whoever has joined when it arrives
+	Endpoint *Endpoint // that it goes to; nil if it is late: it goes to all that have joined when it arrives
 }
 
 // Peek shows the i-th pending message, the oldest being 0.
@@ -117,9 +117,9 @@ func (t *Transport) Peek(i int) Parcel {
 	return Parcel{p.Message, p.to, p.ep}
 }
 
-// Deliver delivers the i-th pending message, the oldest being 0, whatever order and delay say. It returns false
-// if there is none, or if it did not arrive: its endpoint has left or is paused, or the way is severed. Such a
-// message is lost, except that one to a paused endpoint stays pending.
+// Deliver delivers the i-th pending message, the oldest being 0, regardless of order and delay. It returns false if
+// there is none, or if it did not arrive: its endpoint has left or is paused, or the way is severed. Such a message is
+// lost, except that one to a paused endpoint stays pending.
 func (t *Transport) Deliver(i int) bool {
 	t.mu.Lock()
 	if i < 0 || i >= len(t.pending) || t.paused(&t.pending[i]) {
@@ -160,9 +160,8 @@ func (t *Transport) Deliverable() []int {
 	return slices.Collect(t.heads)
 }
 
-// Drain delivers in order, the oldest first, until nothing is deliverable, and lets the time pass that delayed
-// messages need. What goes to paused endpoints stays pending. It does not end if two tasks answer each other
-// for ever.
+// Drain delivers in order, the oldest first, until nothing is deliverable, and lets the time pass that delayed messages
+// need. Messages to paused endpoints stay pending. It does not end if two tasks answer each other for ever.
 func (t *Transport) Drain() {
 	for {
 		if i, ok := t.first(); ok {
@@ -180,7 +179,7 @@ func (t *Transport) Advance(n uint64) {
 	t.now += n
 }
 
-// heads yields what Deliverable says.
+// heads yields the indices that Deliverable returns.
 func (t *Transport) heads(yield func(int) bool) {
 	type flow struct {
 		pair

@@ -43,7 +43,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// inbox is an endpoint that keeps what it hears.
+// inbox is an endpoint that keeps the messages it receives.
 type inbox struct {
 	*memchan.Endpoint
 	heard []string
@@ -76,7 +76,7 @@ func wantHeard(t *testing.T, in *inbox, want ...string) {
 	}
 }
 
-// Nothing arrives but what the caller delivers, in the order that the caller chooses.
+// Only messages that the caller delivers arrive, in the order that the caller chooses.
 func TestCallerChooses(t *testing.T) {
 	n := memchan.New(memchan.Config{})
 	a, b, to := join(t, n, split0), join(t, n, split1), join(t, n, count3)
@@ -163,7 +163,8 @@ func TestDelay(t *testing.T) {
 	wantHeard(t, to, "1", "2", "c")
 }
 
-// A late message reaches an incarnation that joined after it was sent; what follows it on Data is late too.
+// A late message reaches an incarnation that joined after it was sent; the messages that follow it on Data are late
+// too.
 func TestLate(t *testing.T) {
 	n := memchan.New(memchan.Config{Rand: rand.New(rand.NewPCG(1, 1))})
 	a, older := join(t, n, split0), join(t, n, count3)
@@ -182,8 +183,8 @@ func TestLate(t *testing.T) {
 	wantHeard(t, newer, "1", "2", "3")
 }
 
-// Faults happen as often as they are asked for, the same for the same seed, and Drain in transport order keeps
-// each flow of Data in order whatever was lost, doubled or delayed.
+// Faults happen as often as they are asked for, the same for the same seed, and Drain in transport order keeps each
+// flow of Data in order with any messages lost, doubled or delayed.
 func TestFaults(t *testing.T) {
 	const messages = 5000
 	run := func(seed uint64) ([]string, memchan.Stats) {

@@ -14,7 +14,7 @@ import (
 // ErrConnect: Dial got no connection. The server is not there, or refuses the credentials.
 var ErrConnect = errors.New("natschan: cannot connect to NATS")
 
-// Config says where the server is and which subjects are used.
+// Config holds the server's address and the subjects.
 type Config struct {
 	// URL of the server or servers, "nats://host:4222", separated by commas. Default nats://127.0.0.1:4222.
 	URL string
@@ -29,8 +29,8 @@ type Config struct {
 	// Options are more options of the client, such as credentials and TLS. They may change the timeouts that
 	// package doc names, but not the handlers.
 	Options []nats.Option
-	// OnEvent is told what happens to the connections. It is called on the client library's goroutines, perhaps
-	// on several at once; it must not block for long and must not call Close. May be nil.
+	// OnEvent is called with events of the connections, on the client library's goroutines, perhaps on several at once;
+	// it must not block for long and must not call Close. May be nil.
 	OnEvent func(Event)
 }
 

@@ -27,9 +27,9 @@
 //
 // # Caveats
 //
-// Core NATS loses messages without a word when a server dies or a connection breaks. What this package knows to
-// be lost it counts in Stats.Lost; most of it nobody knows. While there is no connection, messages are not
-// buffered: they would arrive late and in bulk, and what they carry will be asked for anyway.
+// Core NATS loses messages without an error when a server dies or a connection breaks. Stats.Lost counts the losses
+// that this package knows of; most remain unknown. While there is no connection, messages are not buffered: they would
+// arrive late and in bulk, and their content will be asked for anyway.
 //
 // Join is confirmed by the server that the transport is connected to. In a cluster of servers, the others learn
 // of it a moment later.

@@ -154,7 +154,7 @@ func (in *inlet) take(m *nats.Msg) {
 		return
 	}
 	from, ok := in.sender(m.Subject)
-	if !ok || len(m.Header) > 0 { // no task sends headers: somebody has had JetStream answer here
+	if !ok || len(m.Header) > 0 { // no task sends headers: another client has had JetStream answer here
 		in.t.eventRarely(&in.t.stats.foreign, Foreign, connOf(in.kind), fmt.Errorf("%w: subject %.200q", channel.ErrAddress, m.Subject))
 		return
 	}

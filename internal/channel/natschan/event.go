@@ -7,7 +7,7 @@ import (
 	"github.com/askback/askback/internal/channel"
 )
 
-// An EventKind says what happened.
+// An EventKind is the kind of an event.
 type EventKind uint8
 
 // The kinds of event.
@@ -18,7 +18,7 @@ const (
 	Reconnected
 	// SlowConsumer: a task did not take its messages, and the newest were dropped. Flow control should prevent it.
 	SlowConsumer
-	// Denied: the server's permissions forbid a subject, named in Err. What is sent to it is lost. Told for the
+	// Denied: the server's permissions forbid a subject, named in Err. Messages sent to it are lost. Reported for the
 	// 1st, 2nd, 4th, 8th … time only, as is Foreign.
 	Denied
 	// Foreign: a message came on a subject that no task publishes on, named in Err, or has headers, which tasks do not

@@ -19,8 +19,8 @@ import (
 	"github.com/askback/askback/internal/channel/natschan/embed"
 )
 
-// A killed server is replaced by another on the same port: the transport recovers by itself. What was sent in
-// between is lost without an error, and counted where it is known.
+// A killed server is replaced by another on the same port: the transport recovers by itself. Messages sent in between
+// are lost without an error, and counted where the loss is known.
 func TestServerKilled(t *testing.T) {
 	child, url := startChild(t, "127.0.0.1:0")
 	log := &events{}
@@ -33,7 +33,7 @@ func TestServerKilled(t *testing.T) {
 		lost := a.Stats().Lost
 		child.kill(t)
 		for end := time.Now().Add(patience); a.Stats().Lost == lost || log.count(natschan.Disconnected) < 4*(round+1); time.Sleep(time.Millisecond) {
-			from.send(t, channel.Data, count3, "lost") // returns no error: nobody knows of most that is lost
+			from.send(t, channel.Data, count3, "lost") // returns no error: most losses are unknown
 			if time.Now().After(end) {
 				t.Fatalf("round %d: stats %+v, %d connections broke", round, a.Stats(), log.count(natschan.Disconnected))
 			}
@@ -65,7 +65,7 @@ func TestServerKilled(t *testing.T) {
 	}
 }
 
-// While there is no server, Send neither blocks nor keeps anything, and Join says that it cannot.
+// While there is no server, Send neither blocks nor keeps anything, and Join fails.
 func TestWithoutServer(t *testing.T) {
 	child, url := startChild(t, "127.0.0.1:0")
 	log := &events{}
@@ -119,7 +119,7 @@ func TestBlackhole(t *testing.T) {
 	}
 }
 
-// A sender whose connection swallows nothing any more is blocked for a bounded time, and then goes on.
+// A sender whose connection accepts no more bytes is blocked for a bounded time, and then goes on.
 func TestBlockedWrite(t *testing.T) {
 	s := startServer(t, embed.Options{Listen: "127.0.0.1:0"})
 	p := startProxy(t, strings.TrimPrefix(s.URL(), "nats://"))
@@ -166,7 +166,7 @@ func heard(in *inbox, text string) bool {
 // A child is this test binary, being a server.
 type child struct{ cmd *exec.Cmd }
 
-// What makes the test binary a child.
+// Variables that make the test binary a child.
 const (
 	childAddress = "ASKBACK_TEST_NATS"
 	childStore   = "ASKBACK_TEST_STORE"

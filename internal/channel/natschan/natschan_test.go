@@ -82,7 +82,7 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// What others publish on the topology's subjects does not reach a task under a false name.
+// Messages that other clients publish on the topology's subjects do not reach a task under a false name.
 func TestForeign(t *testing.T) {
 	s := startServer(t, embed.Options{})
 	log := &events{}
@@ -150,7 +150,7 @@ func TestReconnect(t *testing.T) {
 	}
 	log.wait(t, natschan.Reconnected)
 	for began := time.Now(); to.text() == ""; time.Sleep(10 * time.Millisecond) {
-		from.send(t, channel.Data, count3, "!") // what is sent while there is no connection is lost
+		from.send(t, channel.Data, count3, "!") // messages sent while there is no connection are lost
 		if time.Since(began) > 10*time.Second {
 			t.Fatal("nothing arrives any more")
 		}
@@ -192,7 +192,7 @@ func TestSlowConsumer(t *testing.T) {
 	}
 }
 
-// A join that the server forbids fails; a publish that it forbids is told and counted.
+// A join that the server forbids fails; a publish that it forbids is reported and counted.
 func TestPermissions(t *testing.T) {
 	url := startGuarded(t)
 	log := &events{}
@@ -245,7 +245,7 @@ func TestDialErrors(t *testing.T) {
 	}
 }
 
-// Whatever options the user brings, Dial fails at once and Close ends.
+// With any options of the user, Dial fails at once and Close ends.
 func TestOptions(t *testing.T) {
 	s := startServer(t, embed.Options{})
 	log := &events{}
@@ -353,7 +353,7 @@ func dial(t testing.TB, cfg natschan.Config) *natschan.Transport {
 	return tr
 }
 
-// An inbox is an endpoint that keeps what it hears.
+// An inbox is an endpoint that keeps the messages it receives.
 type inbox struct {
 	channel.Endpoint
 	self  msgid.Alias
@@ -391,7 +391,7 @@ func (in *inbox) all() []string {
 	return in.heard[:len(in.heard):len(in.heard)]
 }
 
-// wait waits until n messages have been heard.
+// wait waits until n messages have been received.
 func (in *inbox) wait(t testing.TB, n int) {
 	t.Helper()
 	for end := time.Now().Add(patience); len(in.all()) < n; time.Sleep(time.Millisecond) {
@@ -401,7 +401,7 @@ func (in *inbox) wait(t testing.TB, n int) {
 	}
 }
 
-// events keeps what a transport tells.
+// events keeps the events that a transport reports.
 type events struct {
 	mu   sync.Mutex
 	told []natschan.Event

@@ -26,7 +26,7 @@ const (
 	reconnectWait  = 50 * time.Millisecond  // and up to
 	reconnectSpray = 150 * time.Millisecond // more, so that workers do not all come at once
 
-	// What one subscription may hold back before it drops the newest. Flow control keeps far below.
+	// The bound of one subscription's buffer, beyond which it drops the newest. Flow control keeps far below.
 	pendingMessages = 512 << 10
 	pendingBytes    = 64 << 20
 )
@@ -86,14 +86,14 @@ func (t *Transport) connect(cfg *Config, name string) (*link, error) {
 		nats.ReconnectWait(reconnectWait),
 		nats.ReconnectJitter(reconnectSpray, reconnectSpray),
 		nats.IgnoreAuthErrorAbort(), // credentials that are refused now may be accepted again
-		nats.ReconnectBufSize(-1),   // what is sent without a connection is lost, and asked for later
+		nats.ReconnectBufSize(-1),   // messages sent without a connection are lost, and asked for later
 	}
 	if cfg.InProcess != nil {
 		opts = append(opts, nats.InProcessServer(cfg.InProcess))
 	}
 	opts = append(opts, cfg.Options...)
 	opts = append(opts,
-		// Dial says at once that it cannot, and Close waits for the last handler.
+		// Dial fails at once, and Close waits for the last handler.
 		func(o *nats.Options) error {
 			o.RetryOnFailedConnect, o.NoCallbacksAfterClientClose = false, false
 			return nil
@@ -153,12 +153,11 @@ func (t *Transport) add(e *endpoint) error {
 // MaxPayload implements channel.Transport: it is the server's max_payload.
 func (t *Transport) MaxPayload() int { return int(min(t.data.MaxPayload(), t.control.MaxPayload())) }
 
-// Control returns the connection for control and replay, for others in the same process who want to watch or
-// use it. They must not close it.
+// Control returns the connection for control and replay, for use by others in the same process. They must not close it.
 func (t *Transport) Control() *nats.Conn { return t.control.Conn }
 
-// Reconnect drops both connections and makes them anew: permissions are those that a user had when it connected. What is
-// on its way is lost, as with any broken connection.
+// Reconnect drops both connections and makes them anew: permissions are those that a user had when it connected.
+// Messages on their way are lost, as with any broken connection.
 func (t *Transport) Reconnect() error {
 	return errors.Join(t.data.ForceReconnect(), t.control.ForceReconnect())
 }
@@ -228,7 +227,7 @@ func (t *Transport) link(kind channel.Kind) *link {
 	return t.control
 }
 
-// publish sends, and says only what lasts: the rest is loss.
+// publish sends, and returns lasting errors only: the rest is loss.
 func (t *Transport) publish(kind channel.Kind, subject string, payload []byte) error {
 	l, n := t.link(kind), &t.stats.kinds[kind]
 	err := l.Publish(subject, payload)
@@ -269,7 +268,7 @@ func (t *Transport) asyncError(conn string, sub *nats.Subscription, err error) {
 	}
 }
 
-// eventRarely counts, and tells of the 1st, 2nd, 4th, 8th … only: these events come as often as messages do.
+// eventRarely counts, and reports the 1st, 2nd, 4th, 8th … only: these events come as often as messages do.
 func (t *Transport) eventRarely(count *atomic.Uint64, kind EventKind, conn string, err error) {
 	if n := count.Add(1); n&(n-1) == 0 {
 		t.event(kind, conn, err)

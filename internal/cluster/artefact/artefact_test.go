@@ -24,8 +24,8 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// The object store of the client library leaves a goroutine behind when a small object is put so fast that its publisher
-// is cleaned up before that goroutine has begun. That is one per upload, of a process that does nothing else.
+// Putting a small object quickly makes the client library leave a goroutine behind: the publisher is cleaned up before
+// the goroutine has begun. Each upload leaks at most one, in a process that does nothing else.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/nats-io/nats.go/jetstream.(*jetStream).resetPendingAcksOnReconnect"))
 }
@@ -97,24 +97,24 @@ func files(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// What is put is what is fetched, executable and by everybody; the second put uploads nothing.
+// Fetched bytes equal those put, executable by everybody; the second put uploads nothing.
 func TestPutFetch(t *testing.T) {
 	nc, _ := store(t)
 	path := program(t, 5<<20+17)
-	var told []int64
+	var reported []int64
 	a, err := artefact.Put(t.Context(), nc, p, path, func(done, all int64) {
 		if all != 5<<20+17 {
 			t.Errorf("%d bytes in all", all)
 		}
-		told = append(told, done)
+		reported = append(reported, done)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(told) < 4 || told[len(told)-1] != a.Size {
-		t.Errorf("progress was told as %v", told)
+	if len(reported) < 4 || reported[len(reported)-1] != a.Size {
+		t.Errorf("progress was reported as %v", reported)
 	}
-	told = nil
+	reported = nil
 	sent := nc.Stats().OutBytes
 	if again, err := artefact.Put(t.Context(), nc, p, path, nil); err != nil || again.SHA256 != a.SHA256 {
 		t.Fatal(again, err)
@@ -250,7 +250,7 @@ func TestCacheIsNotTrusted(t *testing.T) {
 	}
 }
 
-// Many who want the same artefact at once share one download.
+// Concurrent fetches of one artefact share one download.
 func TestFetchTogether(t *testing.T) {
 	nc, _ := store(t)
 	a, err := artefact.Put(t.Context(), nc, p, program(t, 2<<20), nil)
@@ -273,7 +273,7 @@ func TestFetchTogether(t *testing.T) {
 	}
 }
 
-// One who gives up does not make the others give up.
+// Cancelling one fetch does not cancel the others that wait for the same download.
 func TestFetchCancelled(t *testing.T) {
 	nc, _ := store(t)
 	a, err := artefact.Put(t.Context(), nc, p, program(t, 1<<20), nil)
@@ -300,7 +300,7 @@ func TestFetchCancelled(t *testing.T) {
 	}
 }
 
-// What has just been stored may be missing where one asks: a replica is behind.
+// A replica that is behind may lack an artefact that has just been stored.
 func TestLate(t *testing.T) {
 	nc, _ := store(t)
 	path := program(t, 1000)

@@ -16,22 +16,22 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// A Cache keeps artefacts in a directory, as executable files that nobody writes to and others cannot read. Make it with NewCache. Its methods
-// may be called from several goroutines; a directory belongs to one Cache.
+// A Cache keeps artefacts in a directory, as executable files that are never written to again and that others cannot
+// read. Make it with NewCache. Its methods may be called from several goroutines; a directory belongs to one Cache.
 type Cache struct {
 	dir string
 	nc  *nats.Conn
 	p   natscluster.Subjects
 
 	mu    sync.Mutex
-	under map[string]chan struct{} // what is being fetched, closed when that has ended
+	under map[string]chan struct{} // running downloads; a channel is closed when its download has ended
 }
 
 // partial begins the names of files that are being written.
 const partial = ".partial-"
 
-// NewCache returns the cache in a directory, which is made if need be. What an earlier process left half-written there
-// is removed.
+// NewCache returns the cache in a directory, which it makes if need be. It removes half-written files of an earlier
+// process.
 func NewCache(dir string, nc *nats.Conn, p natscluster.Subjects) (*Cache, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("artefact: make cache: %w", err)
@@ -51,7 +51,7 @@ func NewCache(dir string, nc *nats.Conn, p natscluster.Subjects) (*Cache, error)
 }
 
 // Fetch returns the path of the executable, which it downloads if it is not there. Its digest has just been checked.
-// Several who ask for the same one wait for one download.
+// Concurrent calls for one artefact wait for one download.
 func (c *Cache) Fetch(ctx context.Context, a cluster.Artefact) (string, error) {
 	if err := check(a); err != nil {
 		return "", err
@@ -100,9 +100,9 @@ func (c *Cache) intact(path string, a cluster.Artefact) bool {
 	return false
 }
 
-// executable is the mode of a file in the cache. Who may run a program that he may not read gets a process into which
-// nobody of his rights can look: so workers that are the same user, of different topologies, do not find each other's
-// keys in /proc. Nor can they read each other's programs.
+// executable is the mode of a file in the cache. A user who may run a program but not read it gets a process that no
+// other process of that user can inspect: so workers of different topologies that run as the same user do not find each
+// other's keys in /proc. Nor can they read each other's programs.
 const executable = 0o511
 
 // download writes the artefact to a file beside, and gives it its name when its digest is right.

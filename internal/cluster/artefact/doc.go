@@ -1,4 +1,4 @@
-// Package artefact carries the program of a topology from who submits it to the hosts that run it.
+// Package artefact carries the program of a topology from the user who submits it to the hosts that run it.
 //
 //	a, err := artefact.Put(ctx, nc, subjects, path, progress)  // who submits: upload
 //	err = artefact.Sign(user, "wordcount", &a)                 // who submits: sign
@@ -8,8 +8,8 @@
 // # The nouns
 //
 // An artefact is an executable file, known by its SHA-256: that is also its name in the object store and in a Cache.
-// Trust says whose signature counts. A signature is over the topology's name and the digest, so that it cannot be used
-// for another topology.
+// Trust lists the signers that are accepted. A signature is over the topology's name and the digest, so that it cannot
+// be used for another topology.
 //
 // # What is checked where
 //
@@ -21,5 +21,5 @@
 //
 // A file that another process of the same user holds open for writing cannot be executed ("text file busy"). A Cache
 // closes it before it gives it its name, but a child that is forked at that moment inherits the descriptor until it
-// executes: who starts programs should try again once.
+// executes: a caller that starts programs should try again once.
 package artefact

@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long a replica may lag behind what another has acknowledged.
-const patience = 5 * time.Second
+const lagTimeout = 5 * time.Second
 
 // Get reads an artefact from the object store and writes it to w. If it returns nil, exactly the bytes of the digest
 // were written; otherwise w holds something that must not be used.
@@ -100,7 +100,7 @@ func Find(ctx context.Context, nc *nats.Conn, p natscluster.Subjects, a cluster.
 
 // chunk returns the first chunk at or after seq.
 func chunk(ctx context.Context, stream jetstream.Stream, seq uint64, subject string) (*jetstream.RawStreamMsg, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, lagTimeout)
 	defer cancel()
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		m, err := stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(subject))

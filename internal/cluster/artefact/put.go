@@ -24,8 +24,8 @@ const inFlight = 1 << 20
 // flushTimeout is how long the network may take for inFlight bytes.
 const flushTimeout = 30 * time.Second
 
-// Put uploads the file to the object store under its digest, unless it is there already, and returns what is known of it
-// so far; see Sign. It tells progress how many bytes are uploaded of how many; progress may be nil.
+// Put uploads the file to the object store under its digest, unless it is there already, and returns its description,
+// unsigned; see Sign. It reports to progress how many bytes are uploaded of how many; progress may be nil.
 func Put(ctx context.Context, nc *nats.Conn, p natscluster.Subjects, path string, progress func(done, all int64)) (cluster.Artefact, error) {
 	sha, size, err := Sum(path)
 	if err != nil {
@@ -63,7 +63,7 @@ func Put(ctx context.Context, nc *nats.Conn, p natscluster.Subjects, path string
 	return a, nil
 }
 
-// open returns the object store of artefacts. It is nimbus who makes it.
+// open returns the object store of artefacts, which nimbus makes.
 func open(ctx context.Context, nc *nats.Conn, p natscluster.Subjects) (jetstream.ObjectStore, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -78,7 +78,7 @@ func open(ctx context.Context, nc *nats.Conn, p natscluster.Subjects) (jetstream
 	return store, nil
 }
 
-// is reports whether the store believes an object to be a.
+// is reports whether the store describes an object as a.
 func is(info *jetstream.ObjectInfo, a cluster.Artefact) bool {
 	sum, err := hex.DecodeString(a.SHA256)
 	return err == nil && info.Size == uint64(a.Size) && info.Digest == "SHA-256="+base64.URLEncoding.EncodeToString(sum)

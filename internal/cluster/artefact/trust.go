@@ -12,13 +12,13 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// Trust says whose artefacts are run. The zero value is an open cluster: everybody's.
+// Trust decides whose artefacts are run. The zero value is an open cluster, which runs everybody's.
 type Trust struct {
 	// Accounts are the public keys by which the JWTs of users are issued: the account's own, and its signing keys for
 	// people. Nimbus's signing key is not among them: it issues workers only.
 	Accounts []string
-	// Now, when it is not zero, is when the proof must hold. Nimbus gives it when a topology is submitted; supervisors
-	// leave it out, since a user whose time is over does not stop what he started.
+	// Now, when it is not zero, is when the signer's permission must hold. Nimbus sets it when a topology is submitted;
+	// supervisors leave it zero, since a program keeps running after its user's permission has expired.
 	Now time.Time
 }
 
@@ -28,7 +28,8 @@ func (t Trust) Open() bool { return len(t.Accounts) == 0 }
 // maxProof is the longest proof in bytes.
 const maxProof = 16 << 10
 
-// Sign signs that a user submits an artefact as the topology of that name. Nobody, in an open cluster, signs nothing.
+// Sign signs an artefact as the topology of that name, for a user. Without a user, as in an open cluster, the artefact
+// stays unsigned.
 func Sign(u *natscluster.User, name string, a *cluster.Artefact) error {
 	if err := cluster.CheckName("topology", name, cluster.MaxName); err != nil {
 		return err
@@ -47,8 +48,8 @@ func Sign(u *natscluster.User, name string, a *cluster.Artefact) error {
 	return nil
 }
 
-// Verify returns an error unless somebody who is trusted has signed the artefact as the topology of that name. It does
-// not look at the bytes: see Get.
+// Verify returns an error unless a trusted user has signed the artefact as the topology of that name. It does not look
+// at the bytes: see Get.
 func Verify(a cluster.Artefact, name string, trust Trust) error {
 	if err := cluster.CheckName("topology", name, cluster.MaxName); err != nil {
 		return err
@@ -84,7 +85,7 @@ func signed(a cluster.Artefact, name string) error {
 	return nil
 }
 
-// proven checks that the cluster knows the signer, and that he may submit.
+// proven checks that the cluster knows the signer, and that the signer may submit.
 func proven(a cluster.Artefact, name string, trust Trust) error {
 	refuse := func(why string) error {
 		return fmt.Errorf("%w: %s as topology %s: %s; submit it with credentials of role operate or admin", ErrUntrusted, short(a.SHA256), name, why)
@@ -102,7 +103,7 @@ func proven(a cluster.Artefact, name string, trust Trust) error {
 	case claims.Subject != a.Signer:
 		return refuse("its proof is of another user")
 	case !slices.Contains(trust.Accounts, claims.Issuer):
-		return refuse("its signer was issued by " + claims.Issuer + ", whom this cluster does not know")
+		return refuse("its signer was issued by " + claims.Issuer + ", which this cluster does not know")
 	case !claims.Tags.Contains(cluster.Operate.Tag()) && !claims.Tags.Contains(cluster.Admin.Tag()):
 		return refuse("its signer may not submit")
 	case !trust.Now.IsZero() && claims.Expires != 0 && trust.Now.Unix() >= claims.Expires:
@@ -113,5 +114,6 @@ func proven(a cluster.Artefact, name string, trust Trust) error {
 	return nil
 }
 
-// message is what is signed. It says what it is, so that it cannot be mistaken for a server's nonce.
+// message returns the signed text. Its first line names its purpose, so that it cannot be mistaken for a server's
+// nonce.
 func message(name, sha string) []byte { return []byte("askback artefact\n" + name + "\n" + sha) }

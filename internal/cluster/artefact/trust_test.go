@@ -66,7 +66,7 @@ func sign(t *testing.T, u *natscluster.User, name string) cluster.Artefact {
 	return a
 }
 
-// Who may submit, and who may not.
+// Users of role operate may submit, all others may not.
 func TestVerify(t *testing.T) {
 	ours, theirs := newAuthority(t), newAuthority(t)
 	now := time.Now()
@@ -118,7 +118,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// Nobody signs nothing.
+// Without credentials, artefacts stay unsigned.
 func TestSignOpen(t *testing.T) {
 	if a := sign(t, &natscluster.User{}, "words"); a.Signer != "" || a.Signature != nil {
 		t.Error(a)

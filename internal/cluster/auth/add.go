@@ -16,8 +16,8 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// AddSupervisor makes credentials for one more supervisor, in a directory that Init made and that has the account's key.
-// Servers need not be told.
+// AddSupervisor makes credentials for one more supervisor, in a directory that Init made and that has the account's
+// key. Servers need no new configuration.
 func AddSupervisor(dir string, p natscluster.Subjects, name string) (File, error) {
 	if err := cluster.CheckName("supervisor", name, msgid.MaxName); err != nil {
 		return File{}, fmt.Errorf("%w: %w", ErrOptions, err)

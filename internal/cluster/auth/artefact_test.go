@@ -13,7 +13,7 @@ import (
 	"github.com/askback/askback/internal/cluster/auth"
 )
 
-// People of role operate upload and sign, nimbus and supervisors verify and fetch, and nobody else gets anything in.
+// People of role operate upload and sign, nimbus and supervisors verify and fetch; all others are refused.
 func TestArtefacts(t *testing.T) {
 	y := newYard(t, 1)
 	nimbus, operate, view, host := y.as(t, "nimbus"), y.as(t, "operate"), y.as(t, "view"), y.as(t, "supervisor-host-1")
@@ -48,7 +48,7 @@ func TestArtefacts(t *testing.T) {
 	if err := artefact.Verify(b, "words", trust); !errors.Is(err, artefact.ErrUntrusted) {
 		t.Error(err)
 	}
-	// Nobody whom nimbus's key makes may submit, whatever his tags.
+	// A user issued by nimbus's key may not submit, whatever its tags.
 	w := y.worker(t, first, time.Hour, "a.0")
 	if err := artefact.Sign(w, "words", &b); err != nil {
 		t.Fatal(err)

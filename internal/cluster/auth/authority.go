@@ -93,16 +93,15 @@ func (k keys) issue(name string, p natscluster.Subjects) (t tokens, err error) {
 func newAccount(key, name string) *jwt.AccountClaims {
 	a := jwt.NewAccountClaims(key)
 	a.Name = name
-	// Who was issued without permissions may do nothing, and not everything.
+	// A user issued without permissions may do nothing, and not everything.
 	a.DefaultPermissions.Pub.Deny.Add(">")
 	a.DefaultPermissions.Sub.Deny.Add(">")
 	return a
 }
 
-// join lets through, between the accounts, what workers and the others have to say to each other. See package doc for
-// why there are two.
+// join lets messages between workers and the others pass the accounts. See package doc for why there are two.
 func join(account, workers *jwt.AccountClaims, p natscluster.Subjects) {
-	// No two of these subjects overlap, whatever the names: the server would see a cycle, and drop one.
+	// No two of these subjects overlap for any names: the server would see a cycle, and drop one.
 	for _, service := range []struct {
 		subject string
 		answers jwt.ResponseType
@@ -111,7 +110,7 @@ func join(account, workers *jwt.AccountClaims, p natscluster.Subjects) {
 		{"$JS.API.DIRECT.GET.>", jwt.ResponseTypeStream}, // a batch
 		{string(p) + ".api.worker.*.*.*.*", jwt.ResponseTypeSingleton},
 		{p.Event("*"), jwt.ResponseTypeSingleton},
-		// Not a stream: what a worker has JetStream answer in its name passes on to streams, and not to services.
+		// Not a stream: answers that a worker has JetStream send in its name pass on to streams, and not to services.
 		{string(p) + ".heartbeat.worker.*.*.*", jwt.ResponseTypeSingleton},
 	} {
 		pass(account, workers, jwt.Service, service.subject, service.answers)
@@ -135,7 +134,7 @@ func pass(from, to *jwt.AccountClaims, kind jwt.ExportType, subject string, answ
 type user struct {
 	name string
 	tags []string
-	may  func(key string) jwt.Permissions // nil: as the account says
+	may  func(key string) jwt.Permissions // nil: the account's default permissions
 }
 
 func nimbusUser(p natscluster.Subjects) user {

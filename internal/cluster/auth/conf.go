@@ -10,8 +10,8 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// conf returns the configuration of one NATS server. All that varies in it has been checked: nothing holds a quote or a
-// line break.
+// conf returns the configuration of one NATS server. Everything that varies in it has been checked to hold no quote and
+// no line break.
 func conf(o *Options, n int, k keys, t tokens) string {
 	s, name := o.Servers[n], serverName(n)
 	host := s.Hosts[0]
@@ -32,7 +32,7 @@ func conf(o *Options, n int, k keys, t tokens) string {
 	line("  timeout: 5  # seconds")
 	line("}")
 	line("")
-	line("# Who may connect is said by JWTs, which the account signs; who signs for the account is said here.")
+	line("# JWTs that the account signs allow users to connect; the account's own keys are listed here.")
 	line("operator: %q", t.operator)
 	line("system_account: %q", k.system.public)
 	line("resolver: MEMORY")
@@ -47,7 +47,7 @@ func conf(o *Options, n int, k keys, t tokens) string {
 	if o.SyncAlways {
 		line("  sync_interval: always  # nothing acknowledged is lost in a power cut: durability power")
 	} else {
-		line("  sync_interval: %q  # a power cut takes what is newer: durability process", o.SyncInterval.String())
+		line("  sync_interval: %q  # a power cut loses newer writes: durability process", o.SyncInterval.String())
 	}
 	line("}")
 	if len(o.Servers) == 1 {

@@ -13,19 +13,19 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// ErrExists: there is something where files are to be made. Nothing was overwritten: keys that are lost cannot be made
+// ErrExists: there is something where files are to be made. No file was overwritten: keys that are lost cannot be made
 // again. Choose another directory.
 var ErrExists = errors.New("auth: exists")
 
 // A File is one that was made.
 type File struct {
 	Path string // in the directory
-	What string // what it is for, in words
-	// Offline says that it must be kept where no server can read it.
+	What string // its purpose, in words
+	// Offline marks a file that must be kept where no server can read it.
 	Offline bool
 }
 
-// A Summary says what was made. Its String is a page to read.
+// A Summary lists the files that were made. Its String is a page to read.
 type Summary struct {
 	Dir     string
 	Servers string // URLs, separated by commas
@@ -85,7 +85,7 @@ func (s *draft) fill(o *Options) error {
 	if err != nil {
 		return err
 	}
-	s.add(true, "offline/operator.nk", "the operator's key: whose accounts the servers believe", k.operator.seed())
+	s.add(true, "offline/operator.nk", "the operator's key, which signs the accounts that the servers accept", k.operator.seed())
 	s.add(true, "offline/system.nk", "the system account's key", k.system.seed())
 	s.add(true, accountFile, "the cluster's account's key: makes supervisors and people", k.account.seed())
 	s.add(true, "offline/workers.nk", "the workers' account's key", k.workers.seed())
@@ -120,9 +120,9 @@ func (s *draft) fillUsers(o *Options, k keys) error {
 	}
 	users := []made{
 		{"nimbus.creds", "for nimbus", nimbusUser(p)},
-		{"view.creds", "for people who look", person(p, "view", cluster.View)},
+		{"view.creds", "for people who may only look", person(p, "view", cluster.View)},
 		{"operate.creds", "for people who submit and kill", person(p, "operate", cluster.Operate)},
-		{"admin.creds", "for people who look after the cluster", person(p, "admin", cluster.Admin)},
+		{"admin.creds", "for people who administer the cluster", person(p, "admin", cluster.Admin)},
 	}
 	for _, name := range o.Supervisors {
 		users = append(users, made{supervisorFile(name), "for the supervisor " + name, supervisorUser(p, name)})
@@ -208,7 +208,7 @@ func writeNew(path string, content []byte) error {
 	return nil
 }
 
-// String says what was made, what goes where, and what to do next. It holds no secret.
+// String lists the files that were made, where each goes, and the next steps. It holds no secret.
 func (s *Summary) String() string {
 	b := &strings.Builder{}
 	list := func(title string, offline bool) {
@@ -223,7 +223,7 @@ func (s *Summary) String() string {
 	fmt.Fprintf(b, "Keys, credentials, certificates and server configurations of an Askback cluster, in %s\n\n", s.Dir)
 	list("Take these away, to where no server can read them. Whoever has them can do everything; without them no supervisor\n"+
 		"or user can be added and no certificate renewed.", true)
-	list("Each of these goes to the one who is named, and to nobody else. Only those called public are no secrets.", false)
+	list("Give each of these to the one named, and to no other. All but those called public are secrets.", false)
 	fmt.Fprintf(b, "Clients connect with --server %s --ca ca.pem --creds FILE\n", s.Servers)
 	return b.String()
 }

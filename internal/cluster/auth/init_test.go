@@ -24,18 +24,18 @@ func servers(hosts ...string) (all []auth.Server) {
 	return all
 }
 
-// Nobody but the owner reads what Init makes, it is all told, and nothing is overwritten.
+// Init's files can be read by their owner only, are all listed in the summary, and overwrite none.
 func TestInitFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keys")
 	s, err := auth.Init(dir, auth.Options{Servers: servers("127.0.0.1", "127.0.0.1", "127.0.0.1"), Supervisors: []string{"a"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := map[string]bool{}
+	listed := map[string]bool{}
 	for _, f := range s.Files {
-		told[f.Path] = true
+		listed[f.Path] = true
 		if !strings.Contains(s.String(), f.Path) && f.Path != "README.txt" || f.What == "" || f.Offline != strings.HasPrefix(f.Path, "offline/") {
-			t.Errorf("%+v is not told well", f)
+			t.Errorf("%+v lacks a purpose", f)
 		}
 	}
 	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
@@ -49,8 +49,8 @@ func TestInitFiles(t *testing.T) {
 			return err
 		case e.IsDir() && info.Mode().Perm() != 0o700, !e.IsDir() && info.Mode() != 0o600:
 			t.Errorf("%s has mode %v", path, info.Mode())
-		case !e.IsDir() && !told[name]:
-			t.Errorf("%s is not told", name)
+		case !e.IsDir() && !listed[name]:
+			t.Errorf("%s is not in the summary", name)
 		}
 		return nil
 	})
@@ -214,7 +214,7 @@ func TestNoSeedIsPrinted(t *testing.T) {
 	}
 }
 
-// Three servers find each other by TLS, and keep three replicas; what holds with one server holds with them.
+// Three servers find each other by TLS, and keep three replicas; permissions hold as with one server.
 func TestThreeServers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts three servers")

@@ -16,10 +16,10 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// ErrIssue: a JWT cannot be issued. The message says what is wrong with what was asked for.
+// ErrIssue: a JWT cannot be issued. The message names what is wrong with the request.
 var ErrIssue = errors.New("auth: cannot issue")
 
-// An Issuer issues workers. Nimbus has it. It cannot issue people, nor anybody else of the cluster's account: workers
+// An Issuer issues workers. Nimbus has it. It cannot issue people, nor any other user of the cluster's account: workers
 // have an account of their own.
 type Issuer struct {
 	p       natscluster.Subjects
@@ -32,7 +32,7 @@ type Issuer struct {
 // NewIssuer returns the issuer of the workers' account with the seed of one of its signing keys.
 func NewIssuer(p natscluster.Subjects, account string, seed []byte) (*Issuer, error) {
 	if !nkeys.IsValidPublicAccountKey(account) {
-		return nil, fmt.Errorf("%w: what is given is no account's public key", ErrIssue) // it may be a seed: not repeated
+		return nil, fmt.Errorf("%w: the key given is no account's public key", ErrIssue) // it may be a seed: not repeated
 	}
 	seed = bytes.Clone(bytes.TrimSpace(seed))
 	i := &Issuer{p: p, account: account, pair: func() (nkeys.KeyPair, error) { return nkeys.FromSeed(seed) }}
@@ -55,7 +55,7 @@ func ReadIssuer(path string, p natscluster.Subjects) (*Issuer, error) {
 	}
 	var f issuerFile
 	if err := json.Unmarshal(text, &f); err != nil {
-		return nil, fmt.Errorf("auth: %s is not what \"askback auth init\" makes: it is no JSON object with account and seed", path)
+		return nil, fmt.Errorf("auth: %s is no issuer file of \"askback auth init\": want a JSON object with account and seed", path)
 	}
 	return NewIssuer(p, f.Account, []byte(f.Seed))
 }
@@ -69,7 +69,7 @@ type issuerFile struct {
 // that the topology was before, if its log is still needed.
 func (i *Issuer) IssueWorker(key string, slot cluster.WorkerSlot, tasks []msgid.Alias, from cluster.Instance, ttl time.Duration) (string, error) {
 	if !nkeys.IsValidPublicUserKey(key) {
-		return "", fmt.Errorf("%w: what is given is no user's public key", ErrIssue) // it may be a seed: not repeated
+		return "", fmt.Errorf("%w: the key given is no user's public key", ErrIssue) // it may be a seed: not repeated
 	}
 	if err := slot.Check(); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrIssue, err)

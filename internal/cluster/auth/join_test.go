@@ -16,7 +16,7 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// What workers and the others have to say to each other comes through, both ways.
+// Messages between workers and the others pass the accounts, both ways.
 func TestAcrossAccounts(t *testing.T) {
 	y := newYard(t, 1)
 	across(t, y, 1)
@@ -34,10 +34,10 @@ func across(t *testing.T, y *yard, replicas int) {
 		}
 		return s
 	}
-	hears := func(s *nats.Subscription, from *client, subject string) *nats.Msg {
+	arrives := func(s *nats.Subscription, from *client, subject string) *nats.Msg {
 		t.Helper()
-		// Interest takes a moment to be known to other servers; what is told here is told again and again.
-		for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		// Interest takes a moment to reach other servers, so each message is sent again and again.
+		for deadline := time.Now().Add(timeout); time.Now().Before(deadline); {
 			if err := from.Publish(subject, []byte("x")); err != nil {
 				t.Fatal(err)
 			}
@@ -48,16 +48,16 @@ func across(t *testing.T, y *yard, replicas int) {
 				return m
 			}
 		}
-		t.Fatalf("%s was not heard", subject)
+		t.Fatalf("no message on %s", subject)
 		return nil
 	}
-	beats, told := listen(nimbus, p.WorkerHeartbeats("*")), listen(host, p.WorkerHeartbeats("host-1"))
-	hears(beats, w, p.WorkerHeartbeat(first))
-	hears(told, w, p.WorkerHeartbeat(first))
+	atNimbus, atHost := listen(nimbus, p.WorkerHeartbeats("*")), listen(host, p.WorkerHeartbeats("host-1"))
+	arrives(atNimbus, w, p.WorkerHeartbeat(first))
+	arrives(atHost, w, p.WorkerHeartbeat(first))
 	orders := listen(w, p.Worker(first, "*"))
-	hears(orders, host, p.Worker(first, cluster.VerbAssign))
+	arrives(orders, host, p.Worker(first, cluster.VerbAssign))
 	taps := listen(operate, "askback."+string(words)+".data.split.*.count.*")
-	hears(taps, w, "askback."+string(words)+".data.split.0.count.1")
+	arrives(taps, w, "askback."+string(words)+".data.split.0.count.1")
 	_ = orders.Unsubscribe()
 
 	// Requests, in both directions.
@@ -75,7 +75,7 @@ func across(t *testing.T, y *yard, replicas int) {
 	if err := service.AddEndpoint("renew", micro.HandlerFunc(answer), micro.WithEndpointSubject("askback.api.worker.*.*.*.renew")); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	if got, err := natscluster.Request[cluster.LoginReply](ctx, w.Conn, p.WorkerAPI(first, cluster.VerbRenew), cluster.LoginRequest{}); err != nil || got.JWT != "x" {
 		t.Error(got, err)
@@ -95,7 +95,7 @@ func across(t *testing.T, y *yard, replicas int) {
 
 	// Events are kept.
 	event, _ := json.Marshal(cluster.Event{Kind: cluster.WorkerFenced, Instance: words, Text: "fenced"})
-	if _, err := w.Request(p.Event(string(words)), event, patience); err != nil {
+	if _, err := w.Request(p.Event(string(words)), event, timeout); err != nil {
 		t.Error(err)
 	}
 	if got, err := natscluster.ReadEvents(ctx, nimbus.Conn, p, string(words), 10); err != nil || len(got) != 1 {
@@ -108,7 +108,7 @@ func across(t *testing.T, y *yard, replicas int) {
 	}
 }
 
-// Row 31: a worker whose log is gone hears so, and goes on when nimbus has made it again.
+// Row 31: a worker whose log is gone receives an error, and goes on when nimbus has made the log again.
 func TestLogGone(t *testing.T) {
 	y := newYard(t, 1)
 	nimbus := y.as(t, "nimbus")
@@ -139,7 +139,7 @@ func TestLogGone(t *testing.T) {
 // setup makes what a cluster keeps. A cluster of servers needs a moment until it can.
 func setup(t *testing.T, nimbus *client, replicas int) {
 	t.Helper()
-	for deadline := time.Now().Add(3 * patience); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * timeout); ; time.Sleep(100 * time.Millisecond) {
 		err := natscluster.Setup(t.Context(), nimbus.Conn, p, replicas)
 		if err == nil {
 			return

@@ -29,8 +29,8 @@ type Options struct {
 	Validity time.Duration
 	// MaxPayload is the longest message that servers take, in bytes; default 1 MiB, at most 64 MiB.
 	MaxPayload int
-	// SyncAlways makes JetStream sync to the disk before it acknowledges, so that nothing acknowledged is lost in a power
-	// cut. Nimbus is then to be told durability "power".
+	// SyncAlways makes JetStream sync to the disk before it acknowledges, so that nothing acknowledged is lost in a
+	// power cut. Nimbus then needs --durability power.
 	SyncAlways bool
 	// SyncInterval is how often it syncs otherwise; default 2 minutes.
 	SyncInterval time.Duration

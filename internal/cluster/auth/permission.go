@@ -11,16 +11,16 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// inboxes are where anybody's answers arrive. Who may publish there can answer requests; what it could forge are answers
-// to requests whose random inboxes it would have to guess. NATS's own way, allow_responses, is worse: it lets a client
-// publish to whatever reply subject a message that it receives has, and a client can send such a message to itself.
+// inboxes are the subjects of all answers. A client that may publish there can answer requests; to forge an answer it
+// would have to guess a random inbox. NATS's own way, allow_responses, is worse: it lets a client publish to whatever
+// reply subject a message that it receives has, and a client can send such a message to itself.
 const inboxes = "_INBOX.>"
 
 // answers are where a request from another account is answered: the server makes up a random subject for each.
 const answers = "_R_.>"
 
-// WorkerPermissions lets a worker be its tasks, and nothing else. From, unless it is "", is the instance that its topology
-// was before, whose log it may read.
+// WorkerPermissions lets a worker be its tasks, and nothing else. From, unless it is "", is the topology's previous
+// instance, whose log the worker may read.
 func WorkerPermissions(p natscluster.Subjects, key string, slot cluster.WorkerSlot, tasks []msgid.Alias, from cluster.Instance) jwt.Permissions {
 	topology := string(p) + "." + string(slot.Instance) + "."
 	log := natslog.StreamName(string(p), string(slot.Instance))
@@ -71,7 +71,7 @@ func SupervisorPermissions(p natscluster.Subjects, key, name string) jwt.Permiss
 }
 
 // NimbusPermissions lets a nimbus decide: it makes and deletes streams, writes the bucket, and answers requests. It may
-// not publish tuples, nor what workers and supervisors say.
+// not publish tuples, nor the messages of workers and supervisors.
 func NimbusPermissions(p natscluster.Subjects, key string) jwt.Permissions {
 	return permissions(
 		[]string{
@@ -86,7 +86,7 @@ func NimbusPermissions(p natscluster.Subjects, key string) jwt.Permissions {
 		[]string{inbox(key), string(p) + ".api.>", string(p) + ".heartbeat.>", p.Changed(">"), services})
 }
 
-// RolePermissions lets a user ask for what his role allows.
+// RolePermissions lets a user request what the role allows.
 func RolePermissions(p natscluster.Subjects, key string, role cluster.Role) jwt.Permissions {
 	publish := []string{p.API(cluster.View, "*"), p.Host("*", cluster.VerbLogs)}
 	subscribe := []string{inbox(key)}

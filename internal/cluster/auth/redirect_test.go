@@ -13,10 +13,10 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// Row 45, the long way round: NATS does not check whether who asks may publish to where the answer goes. So a worker
-// asks, and names as reply subject what it may not publish to. Workers have an account of their own: the answers stay
-// in it, and do not pass on to what it imports. What they reach there are other workers, by messages that show
-// themselves: see cluster.Redirected.
+// Row 45, the long way round: NATS does not check whether a client may publish to the reply subject that it names. So a
+// worker sends a request, and names as reply subject one that it may not publish to. Workers have an account of their
+// own: the answers stay in it, and do not pass on to what it imports. There they reach other workers only, which
+// recognize them: see cluster.Redirected.
 func TestAnswersAreNotRedirected(t *testing.T) {
 	y := newYard(t, 1)
 	redirect(t, y, 1)
@@ -39,23 +39,23 @@ func redirect(t *testing.T, y *yard, replicas int) {
 	slot := cluster.WorkerSlot{Instance: other, Supervisor: "host-2"}
 	theirLog, log := "askback."+string(other)+".log.a.0", "askback."+string(words)+".log.e.0"
 	victim := y.connect(t, y.worker(t, slot, time.Hour, "a.0"))
-	if _, err := victim.Request(theirLog, []byte("precious"), patience); err != nil {
+	if _, err := victim.Request(theirLog, []byte("precious"), timeout); err != nil {
 		t.Fatal(err)
 	}
 	reached, err := victim.SubscribeSync(p.Worker(slot, "*"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	said, err := nimbus.SubscribeSync(string(p) + ".api.>")
+	requests, err := nimbus.SubscribeSync(string(p) + ".api.>")
 	if err != nil {
 		t.Fatal(err)
 	}
-	beats, err := nimbus.SubscribeSync(string(p) + ".heartbeat.>")
+	heartbeats, err := nimbus.SubscribeSync(string(p) + ".heartbeat.>")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []*client{victim, nimbus} {
-		if err := c.FlushTimeout(patience); err != nil {
+		if err := c.FlushTimeout(timeout); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -80,7 +80,7 @@ func redirect(t *testing.T, y *yard, replicas int) {
 	evil := y.connect(t, y.worker(t, first, time.Hour, "e.0"))
 	get, asked := `{"last_by_subj":"`+log+`"}`, 0
 	for _, content := range []string{"{}", "", get, `{"instance":"other-abcdefgh"}`} {
-		if _, err := evil.Request(log, []byte(content), patience); err != nil {
+		if _, err := evil.Request(log, []byte(content), timeout); err != nil {
 			t.Fatal(err)
 		}
 		for _, reply := range []string{
@@ -119,7 +119,7 @@ func redirect(t *testing.T, y *yard, replicas int) {
 	if redirected == 0 {
 		t.Error("nothing was redirected: the test tests nothing")
 	}
-	for _, s := range []*nats.Subscription{said, beats} {
+	for _, s := range []*nats.Subscription{requests, heartbeats} {
 		for {
 			m, err := s.NextMsg(10 * time.Millisecond)
 			if err != nil {
@@ -141,24 +141,24 @@ func redirect(t *testing.T, y *yard, replicas int) {
 	t.Logf("%d questions, %d orders redirected", asked, redirected)
 }
 
-// What a worker has the server send to another's tasks has headers, and tuples have none.
+// Answers that a worker directs to another's tasks have headers, and tuples have none.
 func TestRedirectedTuplesShow(t *testing.T) {
 	y := newYard(t, 1)
 	logOf(t, y.as(t, "nimbus"), words)
 	victim := y.connect(t, y.worker(t, cluster.WorkerSlot{Instance: other, Supervisor: "host-2"}, time.Hour, "a.0"))
-	heard, err := victim.SubscribeSync("askback." + string(other) + ".data.*.*.a.0")
-	if err != nil || victim.FlushTimeout(patience) != nil {
+	redirected, err := victim.SubscribeSync("askback." + string(other) + ".data.*.*.a.0")
+	if err != nil || victim.FlushTimeout(timeout) != nil {
 		t.Fatal(err)
 	}
 	evil := y.connect(t, y.worker(t, first, time.Hour, "e.0"))
 	log := "askback." + string(words) + ".log.e.0"
-	if _, err := evil.Request(log, []byte("forged"), patience); err != nil {
+	if _, err := evil.Request(log, []byte("forged"), timeout); err != nil {
 		t.Fatal(err)
 	}
 	if err := evil.PublishRequest("$JS.API.DIRECT.GET.askback-words-abcdefgh."+log, "askback."+string(other)+".data.b.0.a.0", nil); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := heard.NextMsg(patience); err != nil || len(m.Header) == 0 {
+	if m, err := redirected.NextMsg(timeout); err != nil || len(m.Header) == 0 {
 		t.Error(m, err)
 	}
 }

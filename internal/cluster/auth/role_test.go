@@ -10,7 +10,7 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// What supervisors, nimbus and people may do, and what not.
+// Supervisors, nimbus and people may publish and read what their roles allow, and nothing else.
 func TestRolesMay(t *testing.T) {
 	y := newYard(t, 1)
 	worker := y.worker(t, first, time.Hour, "count.1")
@@ -147,7 +147,7 @@ func TestSupervisorReads(t *testing.T) {
 	if _, err := leader.PutRecord(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	reader, seen, ready := natscluster.OpenReader(host.Conn, p), make(chan cluster.Change, 10), make(chan struct{})
 	done := make(chan error, 1)

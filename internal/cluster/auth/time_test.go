@@ -44,7 +44,7 @@ func TestExpiredJWT(t *testing.T) {
 			if late {
 				time.Sleep(time.Second)
 				if c.IsConnected() {
-					t.Error("connected with a JWT whose time is over")
+					t.Error("connected with an expired JWT")
 				}
 				for len(back) > 0 { // within the JWT's last second
 					<-back
@@ -84,7 +84,7 @@ func TestRenewedCertificate(t *testing.T) {
 	default:
 	}
 	for _, c := range []*client{old, y.as(t, "view")} {
-		if err := c.FlushTimeout(patience); err != nil {
+		if err := c.FlushTimeout(timeout); err != nil {
 			t.Error(err)
 		}
 	}
@@ -92,7 +92,7 @@ func TestRenewedCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait(t, lost, "it did not reconnect")
-	if err := old.FlushTimeout(patience); err != nil {
+	if err := old.FlushTimeout(timeout); err != nil {
 		t.Error(err)
 	}
 	info, err := os.Stat(filepath.Join(y.dir, "server-1.key"))
@@ -112,7 +112,7 @@ func (y *yard) certificate(t *testing.T) (shown *x509.Certificate) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	// The server says who it is before it asks who connects.
+	// The server sends its certificate before it asks for the client's.
 	_, err = nats.Connect(y.summary.Servers, nats.Name(u.String()), nats.Secure(&tls.Config{RootCAs: roots, VerifyConnection: func(s tls.ConnectionState) error {
 		shown = s.PeerCertificates[0]
 		return nil
@@ -127,12 +127,12 @@ func wait(t *testing.T, c <-chan struct{}, otherwise string) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		t.Fatal(otherwise)
 	}
 }
 
-// Without TLS, with another authority or without credentials nobody gets in.
+// A connection without TLS, with another authority or without credentials is refused.
 func TestNobodyElse(t *testing.T) {
 	y, stranger := newYard(t, 1), newYard(t, 1)
 	for name, c := range map[string]natscluster.Connection{

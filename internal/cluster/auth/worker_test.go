@@ -29,7 +29,7 @@ var (
 func logOf(t *testing.T, nimbus *client, i cluster.Instance) {
 	t.Helper()
 	var err error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(timeout); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if _, err = natslog.Open(t.Context(), nimbus.Conn, natslog.Options{Topology: string(i)}); err == nil {
 			return
 		}
@@ -60,9 +60,9 @@ func TestWorkersWork(t *testing.T) {
 		return tr
 	}
 	a, b := dial(split), dial(count)
-	heard := make(chan channel.Message, 100)
+	received := make(chan channel.Message, 100)
 	at := func(tr *natschan.Transport, name string) channel.Endpoint {
-		e, err := tr.Join(aliases(t, name)[0], func(m channel.Message) { heard <- m })
+		e, err := tr.Join(aliases(t, name)[0], func(m channel.Message) { received <- m })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,11 +79,11 @@ func TestWorkersWork(t *testing.T) {
 				t.Fatal(err)
 			}
 			select {
-			case m := <-heard:
+			case m := <-received:
 				if m.Kind != kind || m.From.String() != way.name {
 					t.Errorf("%s from %s, sent %s from %s", m.Kind, m.From, kind, way.name)
 				}
-			case <-time.After(patience):
+			case <-time.After(timeout):
 				t.Fatalf("%s from %s did not come", kind, way.name)
 			}
 		}
@@ -130,7 +130,7 @@ func TestWorkersWork(t *testing.T) {
 	}
 }
 
-// A worker whose topology was another instance may read that one's log, and nothing else of it.
+// A worker whose topology was another instance may read that one's log, and do nothing else to it.
 func TestWorkerReadsOrigin(t *testing.T) {
 	y := newYard(t, 1)
 	before := cluster.Instance("words-ijklmnop")
@@ -165,7 +165,7 @@ func TestWorkerReadsOrigin(t *testing.T) {
 	}
 }
 
-// Row 45: what a worker may publish and listen to, and what not. Each denial is told.
+// Row 45: a worker may publish and subscribe to its own subjects, and to no others. Each denial is reported.
 func TestWorkerMay(t *testing.T) {
 	y := newYard(t, 1)
 	nimbus := y.as(t, "nimbus")
@@ -211,7 +211,7 @@ func TestWorkerMay(t *testing.T) {
 		{publish, p.API(cluster.Operate, cluster.VerbKill), false},
 		{publish, p.Host("host-1", cluster.VerbLogs), false},
 		{publish, "$SRV.PING", false},
-		// JetStream: its own log may be looked at and purged, nothing else
+		// JetStream: its own log may be inspected and purged, nothing else
 		{publish, "$JS.API.STREAM.INFO.askback-words-abcdefgh", true},
 		{publish, "$JS.API.STREAM.PURGE.askback-words-abcdefgh", true},
 		{publish, "$JS.API.DIRECT.GET.askback-words-abcdefgh.askback.words-abcdefgh.log.count.1", true},
@@ -235,7 +235,7 @@ func TestWorkerMay(t *testing.T) {
 		{publish, "$SYS.REQ.SERVER.PING", false},
 		{publish, inbox(nimbus), false},
 		{publish, "askback.jetstream.STREAM.PURGE.askback-other-abcdefgh", false},
-		// what is said to others
+		// messages to others
 		{listen, ">", false},
 		{listen, "askback.>", false},
 		{listen, i + ">", false},
@@ -261,7 +261,7 @@ const (
 	listen  verb = true
 )
 
-// may is what somebody may do, or not.
+// A may is one operation of one user, allowed or not.
 type may struct {
 	do      verb
 	subject string

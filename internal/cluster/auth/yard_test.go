@@ -24,9 +24,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const p = natscluster.Subjects(natscluster.DefaultPrefix)
 
 // patience is how long anything may take here.
-const patience = 20 * time.Second
+const timeout = 20 * time.Second
 
-// A yard is a secured cluster: what Init makes, and its servers.
+// A yard is a secured cluster: the files of Init, and its servers.
 type yard struct {
 	dir     string
 	summary *auth.Summary
@@ -62,7 +62,7 @@ func (y *yard) connection() natscluster.Connection {
 	return natscluster.Connection{Servers: y.summary.Servers, CA: filepath.Join(y.dir, "ca.pem")}
 }
 
-// A client is somebody's connection, and the errors that came by it.
+// A client is the connection of one user, and the errors that came by it.
 type client struct {
 	*nats.Conn
 	user   *natscluster.User
@@ -89,7 +89,7 @@ func (y *yard) connect(t *testing.T, u *natscluster.User, more ...nats.Option) *
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.errors <- err }),
 		nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
 	var err error
-	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(timeout); ; time.Sleep(50 * time.Millisecond) {
 		if c.Conn, err = from.Connect(t.Name(), u, more...); err == nil {
 			break
 		}
@@ -143,7 +143,7 @@ func aliases(t *testing.T, names ...string) (all []msgid.Alias) {
 	return all
 }
 
-// mayPublish reports whether the server takes a message on a subject, and that it says so if it does not.
+// mayPublish reports whether the server takes a message on a subject, and fails the test if a denial is not reported.
 func (c *client) mayPublish(t *testing.T, subject string) bool {
 	t.Helper()
 	return c.may(t, subject, func() error { return c.Publish(subject, []byte("x")) })
@@ -173,13 +173,13 @@ func (c *client) may(t *testing.T, subject string, try func() error) bool {
 	if err := try(); err != nil {
 		t.Fatalf("%s: %v", subject, err)
 	}
-	if err := c.FlushTimeout(patience); err != nil {
+	if err := c.FlushTimeout(timeout); err != nil {
 		t.Fatalf("%s: %v", subject, err)
 	}
 	// A denial comes before the answer to the flush, but on its way to the handler it may be overtaken by it.
 	var wait time.Duration
 	if denied(c.LastError()) {
-		wait = patience
+		wait = timeout
 	}
 	for {
 		select {

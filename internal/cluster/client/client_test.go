@@ -55,9 +55,9 @@ func TestSpecOf(t *testing.T) {
 	if _, err := client.SpecOf(soon, self, []string{"hanging"}); !errors.Is(err, client.ErrNoTopology) {
 		t.Errorf("it hangs: %v", err)
 	}
-	for name, says := range map[string]string{"other": "no description", "empty": "topology", "failing": "no such file"} {
-		if _, err := client.SpecOf(t.Context(), self, []string{name}); err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s: want an error that says %q: %v", name, says, err)
+	for name, text := range map[string]string{"other": "no description", "empty": "topology", "failing": "no such file"} {
+		if _, err := client.SpecOf(t.Context(), self, []string{name}); err == nil || !strings.Contains(err.Error(), text) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: want an error with %q: %v", name, text, err)
 		}
 	}
 	if _, err := client.SpecOf(t.Context(), "sh", nil); err == nil { // a file here, and not one of PATH
@@ -65,7 +65,7 @@ func TestSpecOf(t *testing.T) {
 	}
 }
 
-// A refusal of nimbus is passed on with its code and text; without any nimbus the error says so.
+// A refusal of nimbus is passed on with its code and text; the error names a missing nimbus.
 func TestSubmitRefused(t *testing.T) {
 	server, err := embed.Start(embed.Options{Listen: "127.0.0.1:0"})
 	if err != nil {

@@ -47,8 +47,8 @@ const (
 )
 
 // Logs calls f for each line that the query selects. If the topology has no workers, the output of ended workers is
-// requested from every supervisor. An error of f ends it. Without Follow it returns when all output has been read, with an
-// error that names the workers whose output could not be read; the lines of the others have been given to f.
+// requested from every supervisor. An error of f ends it. Without Follow it returns when all output has been read, with
+// an error that names the workers whose output could not be read; the lines of the others have been given to f.
 func (c *Client) Logs(ctx context.Context, q LogsQuery, f func(LogLine) error) error {
 	d, err := c.Describe(ctx, q.Topology)
 	if err != nil {
@@ -105,7 +105,7 @@ type logs struct {
 	many  bool // more than one worker is read
 	past  bool // slots that may never have had a worker are asked
 
-	// Of the goroutine of Logs.
+	// Fields of the goroutine of Logs.
 	delivered int
 	failed    []error
 }

@@ -4,8 +4,8 @@
 // # Who leads
 //
 // A nimbus calls Setup, then Campaign, and both again whenever its Leadership is Done. A Leadership also ends when the
-// server that leads the bucket's stream dies, for then no lease can be renewed until NATS has elected another, which takes
-// some seconds. Nothing is decided meanwhile; running topologies go on.
+// server that leads the bucket's stream dies, for then no lease can be renewed until NATS has elected another, which
+// takes some seconds. No decision is made meanwhile; running topologies go on.
 //
 //	lease   name, nonce   renewed every third of its TTL; a holder that cannot in time, by its own clock, stops leading
 //	epoch   name, number  written by each new leader; its sequence number is the condition of all the leader's writes

@@ -36,7 +36,7 @@ func TestEvents(t *testing.T) {
 		e.Publish(cluster.Event{Kind: cluster.Assigned, Instance: b, Text: fmt.Sprint(-i)})
 	}
 	e.Publish(cluster.Event{Kind: cluster.TaskRecovered, Instance: b, Text: strings.Repeat("x", 1<<20), Recovery: &cluster.Recovery{Asked: strings.Repeat("y", 1<<20)}})
-	stop() // what is queued is sent yet
+	stop() // queued events are still sent
 	for _, c := range []struct {
 		of          string
 		limit, want int
@@ -64,8 +64,8 @@ func TestEvents(t *testing.T) {
 	if events, err := ReadEvents(limit(t), nc, prefix, string(a), 0); err != nil || len(events) != maxEventsRead/(60<<10) {
 		t.Errorf("of a worker that writes much: %d events, %v", len(events), err)
 	}
-	if events, err := ReadEvents(limit(t), nc, prefix, "nobody-12345678", 0); err != nil || len(events) != 0 {
-		t.Errorf("of nobody: %v, %v", events, err)
+	if events, err := ReadEvents(limit(t), nc, prefix, "unknown-12345678", 0); err != nil || len(events) != 0 {
+		t.Errorf("of an unknown instance: %v, %v", events, err)
 	}
 	if _, err := ReadEvents(limit(t), nc, prefix, ">", 0); !errors.Is(err, cluster.ErrName) {
 		t.Errorf("of >: %v", err)

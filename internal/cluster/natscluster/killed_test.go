@@ -104,7 +104,7 @@ func leadAndWrite(url string) error {
 // A process is a child of the test.
 type process struct {
 	*exec.Cmd
-	said *bufio.Scanner
+	output *bufio.Scanner
 }
 
 // run starts a child and waits for its first line.
@@ -126,16 +126,16 @@ func run(t *testing.T, variable, value, want string) *process {
 	}
 	p := &process{cmd, bufio.NewScanner(out)}
 	t.Cleanup(func() { _ = in.Close(); p.kill() })
-	p.says(t, want)
+	p.expect(t, want)
 	return p
 }
 
-// says waits for a line that begins so.
-func (p *process) says(t *testing.T, want string) string {
+// expect waits for a line that begins so.
+func (p *process) expect(t *testing.T, want string) string {
 	t.Helper()
-	for p.said.Scan() {
-		if strings.HasPrefix(p.said.Text(), want) {
-			return p.said.Text()
+	for p.output.Scan() {
+		if strings.HasPrefix(p.output.Text(), want) {
+			return p.output.Text()
 		}
 	}
 	t.Fatalf("the child ended without saying %q", want)

@@ -16,8 +16,8 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A Leadership is the right of one nimbus to write, for one epoch. It implements cluster.Writer. Its methods may be called
-// from any goroutine; Close it when it is over, for whatever cause.
+// A Leadership is the right of one nimbus to write, for one epoch. It implements cluster.Writer. Its methods may be
+// called from any goroutine; Close it when it is over.
 //
 // Each write is conditional on the sequence number of the epoch's key: the server itself rejects the writes of a leader
 // that was paused or cut off and has not noticed that another has taken over. If the bucket is lost and made anew, the
@@ -33,10 +33,10 @@ type Leadership struct {
 	// inDoubt is a write whose outcome is unknown. The next write waits for it, since it might overtake it.
 	inDoubt *nats.Msg
 
-	ctx    context.Context // ends with the leadership
-	end    context.CancelCauseFunc
-	keeper sync.WaitGroup
-	close  sync.Once
+	ctx      context.Context // ends with the leadership
+	end      context.CancelCauseFunc
+	renewing sync.WaitGroup
+	close    sync.Once
 }
 
 var _ cluster.Writer = (*Leadership)(nil)
@@ -49,7 +49,7 @@ func newLeadership(b *Bucket, lease *lease, epoch, fence uint64) *Leadership {
 	return l
 }
 
-func (l *Leadership) start() { l.keeper.Go(l.keep) }
+func (l *Leadership) start() { l.renewing.Go(l.keep) }
 
 // keep renews the lease until a renewal is late, or the leadership ends otherwise.
 func (l *Leadership) keep() {
@@ -118,7 +118,7 @@ func (l *Leadership) Close() error {
 	l.close.Do(func() {
 		held := l.ctx.Err() == nil
 		l.end(ErrClosed)
-		l.keeper.Wait()
+		l.renewing.Wait()
 		if held {
 			ctx, cancel := context.WithTimeout(context.Background(), tryTimeout)
 			defer cancel()

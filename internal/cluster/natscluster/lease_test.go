@@ -54,7 +54,7 @@ func TestOneLeads(t *testing.T) {
 		t.Errorf("%d led at once, epochs %v", most.Load(), epochs)
 	}
 	if took := time.Since(began); took > 5*2*shortTTL+5*shortTTL {
-		t.Errorf("it took %v: those who wait did not notice", took)
+		t.Errorf("it took %v: the waiting candidates did not notice", took)
 	}
 }
 
@@ -64,7 +64,7 @@ func TestLeaseExpires(t *testing.T) {
 	for _, ttl := range []time.Duration{shortTTL, LeaseTTL} {
 		l := lead(t, nc, "a", ttl)
 		l.end(errors.New("killed"))
-		l.keeper.Wait()
+		l.renewing.Wait()
 		began := time.Now()
 		next := lead(t, nc, "b", ttl)
 		if took := time.Since(began); took < ttl/2 || took > ttl+500*time.Millisecond {
@@ -178,7 +178,7 @@ func usurp(t *testing.T, b *Bucket, name string) *Leadership {
 }
 
 // Two leaders write at random; the server itself rejects the older one's writes. So the newest epoch's writes survive,
-// whatever each of them believes.
+// even while the older leader takes itself for the leader.
 func TestInterleavings(t *testing.T) {
 	nc := serveOne(t)
 	rounds := 1500

@@ -40,6 +40,6 @@ func TestPack(t *testing.T) {
 		t.Errorf("a message that becomes very long: %v", err)
 	}
 	if _, err := unpack(&nats.Msg{Header: nats.Header{packing: {packedBy}}, Data: []byte(strings.Repeat("x", 100))}); err == nil {
-		t.Error("what is not packed is unpacked")
+		t.Error("data that is not packed is unpacked")
 	}
 }

@@ -34,7 +34,7 @@ func TestPausedLeader(t *testing.T) {
 		if err := paused.Process.Signal(syscall.SIGCONT); err != nil {
 			t.Fatal(err)
 		}
-		if text := paused.says(t, "deposed"); !strings.HasPrefix(text, "deposed: true") {
+		if text := paused.expect(t, "deposed"); !strings.HasPrefix(text, "deposed: true") {
 			t.Error(text)
 		}
 		records, err := l.Records(limit(t))

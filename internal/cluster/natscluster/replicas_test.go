@@ -107,7 +107,7 @@ func (c *trio) leader() int {
 			}
 		}
 	}
-	c.t.Fatal("nobody leads the stream")
+	c.t.Fatal("no server leads the stream")
 	return 0
 }
 

@@ -34,7 +34,7 @@ func Request[Answer any](ctx context.Context, nc *nats.Conn, subject string, que
 		return answer, fmt.Errorf("cluster: request %s: %w", subject, err)
 	}
 	defer func() { _ = answers.Unsubscribe() }()
-	patience := minReplyTimeout
+	timeout := minReplyTimeout
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, minReplyTimeout) {
 		err = nc.PublishRequest(subject, inbox, body)
 		if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload) {
@@ -43,8 +43,8 @@ func Request[Answer any](ctx context.Context, nc *nats.Conn, subject string, que
 		next := time.Now().Add(pause)
 		if err == nil {
 			var reply *nats.Msg
-			if reply, err = awaitReply(ctx, answers, patience); errors.Is(err, context.DeadlineExceeded) {
-				patience = min(2*patience, maxReplyTimeout)
+			if reply, err = awaitReply(ctx, answers, timeout); errors.Is(err, context.DeadlineExceeded) {
+				timeout = min(2*timeout, maxReplyTimeout)
 			} else if err == nil {
 				if err = ReplyError(reply); err == nil {
 					data, err := unpack(reply)

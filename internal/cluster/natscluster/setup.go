@@ -60,7 +60,7 @@ func streamConfigs(js jetstream.JetStream, p Subjects) []streamConfig {
 		{"KV_" + p.Bucket(), func(ctx context.Context, replicas int) error {
 			_, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
 				Bucket:         p.Bucket(),
-				Description:    "Askback: topologies, supervisors, and who leads",
+				Description:    "Askback: topologies, supervisors, and the leader",
 				History:        1,
 				Storage:        jetstream.FileStorage,
 				Replicas:       replicas,
@@ -81,7 +81,7 @@ func streamConfigs(js jetstream.JetStream, p Subjects) []streamConfig {
 		{p.Events(), func(ctx context.Context, replicas int) error {
 			_, err := js.CreateStream(ctx, jetstream.StreamConfig{
 				Name:              p.Events(),
-				Description:       "Askback: what happened",
+				Description:       "Askback: events",
 				Subjects:          []string{p.Event("*")},
 				Storage:           jetstream.FileStorage,
 				Replicas:          replicas,

@@ -87,7 +87,7 @@ func readBatch(ctx context.Context, nc *nats.Conn, stream string, ask getRequest
 		case "":
 		case "204": // the batch ends
 			return m.Header.Get("Nats-Num-Pending") != "0" || before != last, nil
-		case "404": // nothing there
+		case "404": // no such message
 			return false, nil
 		default:
 			return false, fmt.Errorf("%w: status %s %s", cluster.ErrUnknown, status, m.Header.Get("Description"))

@@ -6,7 +6,7 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// DefaultPrefix begins all subjects, streams and buckets unless a configuration says otherwise.
+// DefaultPrefix begins all subjects, streams and buckets unless a configuration sets another.
 const DefaultPrefix = "askback"
 
 // Subjects makes the subjects of a cluster. Its value is the prefix. Names that are passed to its methods have been

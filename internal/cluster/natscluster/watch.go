@@ -29,8 +29,9 @@ const lagRetries = 40
 
 // A watch is one run of Watch.
 //
-// Invariant: known holds the entries that f has received. A newer entry is passed on. An older or missing one is believed
-// only if the stream's leader confirms it twice, an audit apart: a lagging replica would otherwise remove running topologies.
+// Invariant: known holds the entries that f has received. A newer entry is passed on. An older or missing one is
+// accepted only if the stream's leader confirms it twice, an audit apart: a lagging replica would otherwise remove
+// running topologies.
 type watch struct {
 	b        *Bucket
 	f        func(cluster.Change)

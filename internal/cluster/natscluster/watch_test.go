@@ -18,8 +18,8 @@ import (
 type watcher struct {
 	mu     sync.Mutex
 	view   map[string]int
-	caught int // how often it was told that it has caught up
-	early  int // changes told before
+	caught int // how often the watch reported that it has caught up
+	early  int // changes received before that
 	told   int // changes
 }
 
@@ -171,7 +171,7 @@ func TestWatchAudits(t *testing.T) {
 	w.sees(t, map[string]int{"x": 3, "y": 2})
 }
 
-// So is a bucket that was lost and made anew, whose revisions are lower.
+// The same holds for a bucket that was lost and made anew, whose revisions are lower.
 func TestWatchOfLostBucket(t *testing.T) {
 	nc := serveOne(t)
 	l := lead(t, nc, "a", shortTTL)
@@ -210,7 +210,7 @@ func TestWatchDoubtsOldEntries(t *testing.T) {
 	}
 	_ = w.onEntry(first)
 	if len(told) != 1 || told[0].Record.Workers != 2 {
-		t.Fatalf("told %+v", told)
+		t.Fatalf("received %+v", told)
 	}
 	if err := l.DeleteRecord(limit(t), "x"); err != nil {
 		t.Fatal(err)
@@ -220,7 +220,7 @@ func TestWatchDoubtsOldEntries(t *testing.T) {
 	}
 	_ = w.onEntry(first)
 	if len(told) != 2 || told[1].Record != nil {
-		t.Fatalf("told %+v", told)
+		t.Fatalf("received %+v", told)
 	}
 }
 

@@ -41,7 +41,7 @@ type Config struct {
 	Issuer Issuer
 	// LoginFor is how long a worker's permissions hold before it must renew them; default 24 h.
 	LoginFor time.Duration
-	Log      *zap.Logger // default: nothing is logged
+	Log      *zap.Logger // default: no log
 }
 
 func (c *Config) check() error {

@@ -18,8 +18,8 @@
 //
 // # Failure
 //
-// Running topologies go on. While no nimbus leads, no request is answered and no task of a lost worker moves. The next leader
-// reads the records, gives everybody the detection time to be heard, and goes on.
+// Running topologies go on. While no nimbus leads, no request is answered and no task of a lost worker moves. The next
+// leader reads the records, gives all workers and supervisors the detection time to send a heartbeat, and goes on.
 //
 // # Goroutines
 //

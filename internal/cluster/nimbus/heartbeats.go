@@ -68,7 +68,7 @@ func newHeartbeatQueue() *heartbeatQueue {
 }
 
 // put reports false if there is no room.
-func (s *heartbeatQueue) put(subject string, beat func()) bool {
+func (s *heartbeatQueue) put(subject string, heartbeat func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.latest[subject] == nil {
@@ -78,21 +78,21 @@ func (s *heartbeatQueue) put(subject string, beat func()) bool {
 			return false
 		}
 	}
-	s.latest[subject] = beat
+	s.latest[subject] = heartbeat
 	return true
 }
 
 // take returns the newest heartbeat of a subject.
-func (s *heartbeatQueue) take(subject string) (beat func()) {
+func (s *heartbeatQueue) take(subject string) (heartbeat func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	beat = s.latest[subject]
+	heartbeat = s.latest[subject]
 	delete(s.latest, subject)
-	return beat
+	return heartbeat
 }
 
-func (t *term) enqueueHeartbeat(subject string, beat func()) {
-	if !t.heartbeats.put(subject, beat) {
+func (t *term) enqueueHeartbeat(subject string, heartbeat func()) {
+	if !t.heartbeats.put(subject, heartbeat) {
 		t.droppedHeartbeats.Add(1)
 	}
 }

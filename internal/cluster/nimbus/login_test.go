@@ -48,12 +48,12 @@ func TestLogins(t *testing.T) {
 		subject string
 		q       cluster.LoginRequest
 	}{
-		"of another's worker":  {s.p.HostAPI("b", cluster.VerbLogin), cluster.LoginRequest{Slot: slot, Key: key}},
-		"of no worker":         {s.p.HostAPI("a", cluster.VerbLogin), cluster.LoginRequest{Slot: free, Key: key}},
-		"renewed by another":   {s.p.WorkerAPI(r.WorkerSlot(&r.Placement[1]), cluster.VerbRenew), cluster.LoginRequest{Slot: slot, Key: key}},
-		"with a bad key":       {s.p.HostAPI("a", cluster.VerbLogin), cluster.LoginRequest{Slot: slot, Key: "secret"}},
-		"of a bad supervisor":  {s.p.HostAPI("a", cluster.VerbLogin), cluster.LoginRequest{Slot: cluster.WorkerSlot{Supervisor: "a"}, Key: key}},
-		"of what was replaced": {s.p.HostAPI("a", cluster.VerbLogin), cluster.LoginRequest{Slot: cluster.WorkerSlot{Instance: "words-abcdefgh", Supervisor: "a"}, Key: key}},
+		"of another's worker":    {s.p.HostAPI("b", cluster.VerbLogin), cluster.LoginRequest{Slot: slot, Key: key}},
+		"of no worker":           {s.p.HostAPI("a", cluster.VerbLogin), cluster.LoginRequest{Slot: free, Key: key}},
+		"renewed by another":     {s.p.WorkerAPI(r.WorkerSlot(&r.Placement[1]), cluster.VerbRenew), cluster.LoginRequest{Slot: slot, Key: key}},
+		"with a bad key":         {s.p.HostAPI("a", cluster.VerbLogin), cluster.LoginRequest{Slot: slot, Key: "secret"}},
+		"of a bad supervisor":    {s.p.HostAPI("a", cluster.VerbLogin), cluster.LoginRequest{Slot: cluster.WorkerSlot{Supervisor: "a"}, Key: key}},
+		"of a replaced instance": {s.p.HostAPI("a", cluster.VerbLogin), cluster.LoginRequest{Slot: cluster.WorkerSlot{Instance: "words-abcdefgh", Supervisor: "a"}, Key: key}},
 	} {
 		if got, err := login(c.subject, c.q); code(err) == "" || got.JWT != "" {
 			t.Errorf("%s: %+v, %v", name, got, err)

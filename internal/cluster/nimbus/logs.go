@@ -49,13 +49,13 @@ func (t *term) keepLogs(ctx context.Context) {
 
 // logs returns, from the loop, the records whose logs must exist, and the instances whose logs can be deleted.
 func (t *term) logs(ctx context.Context) (records []*cluster.Record, over []cluster.Instance) {
-	told := make(chan struct{})
+	events := make(chan struct{})
 	t.enqueueWait(ctx, func(context.Context) {
 		records, over = t.core.Logs(), t.core.DeletableLogs(time.Now())
-		close(told)
+		close(events)
 	})
 	select {
-	case <-told:
+	case <-events:
 		return records, over
 	case <-ctx.Done():
 		return nil, nil

@@ -58,7 +58,8 @@ func TestCompletes(t *testing.T) {
 	}
 }
 
-// What a nimbus left that did not finish is cleared away. What is not nimbus's is left alone, whatever its name.
+// Streams that an unfinished submission or kill left behind are deleted. Streams that nimbus did not make are left
+// alone, under any name.
 func TestClearsAwayLogs(t *testing.T) {
 	s := newSite(t)
 	for _, topology := range []string{"left-abcdefgh", "my-topology-pipeline"} {
@@ -76,7 +77,7 @@ func TestClearsAwayLogs(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.nimbus("n-1", nil)
-	s.until("what is left is gone", func() bool { return !s.logExists("left-abcdefgh") })
+	s.until("the leftovers are gone", func() bool { return !s.logExists("left-abcdefgh") })
 	if !s.logExists("my-topology-pipeline") {
 		t.Error("the log of a local run is gone")
 	}

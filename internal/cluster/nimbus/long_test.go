@@ -11,7 +11,7 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// An answer that is longer than NATS lets pass is packed; one that is still too long is refused, and says so.
+// An answer that is longer than NATS lets pass is packed; one that is still too long is refused with that reason.
 func TestLongAnswer(t *testing.T) {
 	s := newSite(t)
 	s.nimbus("n-1", nil)

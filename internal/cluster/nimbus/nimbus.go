@@ -67,15 +67,15 @@ func (n *Nimbus) Run(ctx context.Context) error {
 
 // connect connects as soon as there is a server. It returns nil without an error if ctx ends before.
 func (n *Nimbus) connect(ctx context.Context, user *natscluster.User) (*nats.Conn, error) {
-	for said := false; ; {
+	for logged := false; ; {
 		nc, err := n.cfg.Connection.Connect("nimbus "+n.cfg.Name, user, nats.ErrorHandler(n.onError))
-		hopeless := errors.Is(err, natscluster.ErrInsecure) || errors.Is(err, natscluster.ErrCredentials) || errors.Is(err, cluster.ErrName) ||
+		permanent := errors.Is(err, natscluster.ErrInsecure) || errors.Is(err, natscluster.ErrCredentials) || errors.Is(err, cluster.ErrName) ||
 			errors.Is(err, nats.ErrAuthorization)
-		if err == nil || hopeless {
+		if err == nil || permanent {
 			return nc, err
 		}
-		if !said {
-			said = true
+		if !logged {
+			logged = true
 			n.log.Warn("no NATS server yet, waiting", zap.Error(err))
 		}
 		if !pause(ctx, 250*time.Millisecond) {

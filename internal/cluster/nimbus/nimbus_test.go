@@ -46,13 +46,13 @@ func TestLife(t *testing.T) {
 		t.Error("its log is gone before its workers are quiet")
 	}
 	s.until("its log is gone", func() bool { return !s.logExists(r.Instance) })
-	s.until("all is told", func() bool {
-		told, err := ask[cluster.ExplainReply](s, cluster.View, cluster.VerbExplain, cluster.ExplainRequest{Name: string(r.Instance)})
+	s.until("all events are published", func() bool {
+		events, err := ask[cluster.ExplainReply](s, cluster.View, cluster.VerbExplain, cluster.ExplainRequest{Name: string(r.Instance)})
 		var kinds []cluster.EventKind
-		for _, e := range told.Events {
+		for _, e := range events.Events {
 			kinds = append(kinds, e.Kind)
 		}
-		return err == nil && slices.Contains(kinds, cluster.Submitted) && slices.Contains(kinds, cluster.Assigned) && told.Events[len(told.Events)-1].Text == "killed"
+		return err == nil && slices.Contains(kinds, cluster.Submitted) && slices.Contains(kinds, cluster.Assigned) && events.Events[len(events.Events)-1].Text == "killed"
 	})
 }
 
@@ -78,14 +78,14 @@ func TestFailover(t *testing.T) {
 	if d.Record.Epoch != 2 || d.Record.Placement[1].Lost == nil {
 		t.Errorf("%+v", d.Record)
 	}
-	s.until("it is told", func() bool {
-		told, err := ask[cluster.ExplainReply](s, cluster.View, cluster.VerbExplain, cluster.ExplainRequest{})
-		text := fmt.Sprint(told.Events)
+	s.until("it is published", func() bool {
+		events, err := ask[cluster.ExplainReply](s, cluster.View, cluster.VerbExplain, cluster.ExplainRequest{})
+		text := fmt.Sprint(events.Events)
 		return err == nil && strings.Contains(text, "nimbus n-1 leads, epoch 1") && strings.Contains(text, "nimbus n-2 leads, epoch 2")
 	})
 }
 
-// Row 14: while NATS is away nothing is decided, and afterwards nobody is believed lost for it.
+// Row 14: while NATS is away nothing is decided, and afterwards no worker is given up for it.
 func TestServerRestarts(t *testing.T) {
 	s := newSite(t)
 	s.nimbus("n-1", nil)

@@ -22,8 +22,8 @@ func (s *site) untilLeads(name string) cluster.ListReply {
 	return l
 }
 
-// Row 13: a leader that is paused past its lease finds, when it goes on, that another leads. What it had been asked
-// meanwhile and then decides is not written, and what it made for it is cleared away.
+// Row 13: a leader that is paused past its lease finds, when it goes on, that another leads. Its decisions on requests
+// that arrived meanwhile are not written, and streams that it made for them are deleted.
 func TestLeaderPaused(t *testing.T) {
 	s := newSite(t)
 	child := s.child()

@@ -39,7 +39,7 @@ func (t *term) prepareRescale(ctx context.Context, name string, slot cluster.Wor
 	defer cancel()
 	spec, err := natscluster.Request[cluster.Spec](limited, t.nc, t.subjects.Worker(slot, cluster.VerbSpec), cluster.SpecRequest{Parallel: parallel})
 	if refused := (*cluster.RequestError)(nil); err != nil && !errors.As(err, &refused) {
-		err = &cluster.RequestError{Code: cluster.CodeUnavailable, Text: fmt.Sprintf("worker %v does not say what its program would be", slot)}
+		err = &cluster.RequestError{Code: cluster.CodeUnavailable, Text: fmt.Sprintf("worker %v does not describe its program at other numbers of tasks", slot)}
 	}
 	if err != nil {
 		return nil, "", err

@@ -72,7 +72,8 @@ func (s *site) client(c natscluster.Connection) (*nats.Conn, *natscluster.User) 
 	return nc, u
 }
 
-// With permissions: who may submits, what is signed runs, and a worker gets what its tasks need.
+// With permissions: a user of role operate submits, the signed program runs, and a worker gets the rights that its
+// tasks need.
 func TestSecured(t *testing.T) {
 	s := secured(t)
 	var operator *natscluster.User
@@ -121,13 +122,13 @@ func TestSecured(t *testing.T) {
 		t.Errorf("renew: %v", err)
 	}
 	say(worker, s.p.WorkerHeartbeat(slot), cluster.Heartbeat{Slot: slot, PID: 4711})
-	s.until("its beat is heard", func() bool {
+	s.until("its heartbeat arrives", func() bool {
 		d, err := s.describe("words")
 		return err == nil && d.Workers[0].Heartbeat != nil && d.Workers[0].Heartbeat.PID == 4711
 	})
 }
 
-// Nimbus may write the bucket, and those who only look may not: not by naming the bucket as where to answer, either.
+// Nimbus may write the bucket, and users of role view may not: not by naming the bucket as reply subject, either.
 func TestAnswersOnlyInboxes(t *testing.T) {
 	s := secured(t)
 	s.nc, _ = s.client(s.as("view"))
@@ -138,7 +139,7 @@ func TestAnswersOnlyInboxes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for range 10 { // all are heard before this one
+	for range 10 { // all have sent one before this one
 		s.untilLeads("n-1")
 	}
 	if l := s.untilLeads("n-1"); len(l.Topologies) != 0 || l.Epoch != 1 {

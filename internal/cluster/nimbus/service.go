@@ -129,7 +129,7 @@ func forged(req micro.Request) bool {
 func handle[Q any](t *term, most int, decide func(ctx context.Context, who sender, q *Q, r reply)) micro.Handler {
 	return micro.HandlerFunc(func(req micro.Request) {
 		if forged(req) {
-			t.log.Warn("a request whose answer would go where its sender may not publish", zap.String("on", req.Subject()), zap.String("reply", req.Reply()))
+			t.log.Warn("request dropped: its sender may not publish on its reply subject", zap.String("on", req.Subject()), zap.String("reply", req.Reply()))
 			return
 		}
 		r := reply{t.nc, req.Reply(), t.log}
@@ -161,7 +161,7 @@ func answering[Q, A any](decide func(ctx context.Context, who sender, q *Q) (A, 
 	}
 }
 
-// read reads one JSON value of bounded size. Nothing at all is the zero value.
+// read reads one JSON value of bounded size. Empty data is the zero value.
 func read(data []byte, most int, into any) error {
 	if len(data) > most {
 		return &cluster.RequestError{Code: cluster.CodeBadRequest, Text: fmt.Sprintf("the request has %d bytes, at most %d are read", len(data), most)}

@@ -26,7 +26,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A site is a NATS server with nimbuses, and supervisors and workers that only say that they are there.
+// A site is a NATS server with nimbuses, and simulated supervisors and workers that only send heartbeats.
 type site struct {
 	*testing.T
 	dir     string
@@ -103,7 +103,7 @@ func (s *site) nimbus(name string, change func(*nimbus.Config)) (stop func()) {
 	return stop
 }
 
-// A host is a supervisor that says it is there, and so do the workers that are placed with it.
+// A host is a simulated supervisor with the workers that are placed with it; they only send heartbeats.
 type host struct {
 	name    string
 	started time.Time
@@ -151,7 +151,7 @@ func (s *site) hostAs(name string, connection natscluster.Connection) *host {
 	})
 	group.Go(func() {
 		for ctx.Err() == nil {
-			h.beat(nc, s.p)
+			h.heartbeat(nc, s.p)
 			select {
 			case <-ctx.Done():
 			case <-time.After(50 * time.Millisecond):
@@ -179,7 +179,7 @@ func (h *host) become(state cluster.TaskState) {
 	h.state = state
 }
 
-func (h *host) beat(nc *nats.Conn, p natscluster.Subjects) {
+func (h *host) heartbeat(nc *nats.Conn, p natscluster.Subjects) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	say(nc, p.HostHeartbeat(h.name), cluster.HostHeartbeat{Name: h.name, Runtime: cluster.Runtime, Started: h.started})
@@ -204,12 +204,12 @@ func say(nc *nats.Conn, subject string, what any) {
 }
 
 // patience is how long anything may take: NATS servers elect a leader of a stream within nine seconds.
-const patience = 30 * time.Second
+const timeout = 30 * time.Second
 
 // ask asks nimbus as a user.
 func ask[A any](s *site, role cluster.Role, verb string, q any) (A, error) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.Context(), timeout)
 	defer cancel()
 	return natscluster.Request[A](ctx, s.nc, s.p.API(role, verb), q)
 }
@@ -242,7 +242,7 @@ func (s *site) describe(name string) (cluster.Description, error) {
 // until waits until something is so.
 func (s *site) until(what string, so func() bool) {
 	s.Helper()
-	for end := time.Now().Add(patience); !so(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(timeout); !so(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			s.Fatalf("waited in vain until %s", what)
 		}

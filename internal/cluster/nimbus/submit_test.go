@@ -10,7 +10,8 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// Row 41: of two that submit the same name at once, one wins, and the other hears why. One who asks twice is one.
+// Row 41: of two users that submit the same name at once, one wins, and the other receives the reason. A request that
+// is sent twice is one.
 func TestSubmitTwiceAtOnce(t *testing.T) {
 	s := newSite(t)
 	s.nimbus("n-1", nil)
@@ -45,7 +46,7 @@ func TestSubmitTwiceAtOnce(t *testing.T) {
 	}
 }
 
-// Row 42: whatever races, there is one final state, and nothing is left of what lost.
+// Row 42: a race of any kill and submit ends in one final state, and the loser leaves nothing behind.
 func TestKillRacesSubmit(t *testing.T) {
 	s := newSite(t)
 	s.nimbus("n-1", nil)
@@ -98,7 +99,7 @@ func TestSubmitWithoutProgram(t *testing.T) {
 	s.submit("words")
 }
 
-// Row 43: what the object store holds is not what was submitted.
+// Row 43: the object store holds other bytes than those submitted.
 func TestSubmitSpoiledProgram(t *testing.T) {
 	s := newSite(t)
 	s.nimbus("n-1", nil)
@@ -109,7 +110,7 @@ func TestSubmitSpoiledProgram(t *testing.T) {
 	}
 }
 
-// Row 44: names from outside are checked, and the refusal says the rule.
+// Row 44: names from outside are checked, and the refusal states the rule.
 func TestNames(t *testing.T) {
 	s := newSite(t)
 	s.nimbus("n-1", nil)

@@ -191,7 +191,7 @@ func (t *term) decide(ctx context.Context) {
 // errAsleep occurs when the process, or the whole machine, was stopped for longer than the lease.
 var errAsleep = errors.New("nimbus: asleep for longer than the lease")
 
-// errTermOver: nothing can be decided any more. The next leader will.
+// errTermOver: this leader cannot decide any more. The next leader will.
 var errTermOver = &cluster.RequestError{Code: cluster.CodeUnavailable, Text: "this nimbus no longer leads: another will answer"}
 
 // write puts a decision into the bucket. It goes on for as long as the term does: so afterwards the decision is in force, or

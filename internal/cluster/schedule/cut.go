@@ -87,9 +87,9 @@ func (g *graph) between(t int, others []int) (weight int64) {
 // cut returns tasks in up to k parts of equal size, with little traffic across. There are no more than there are
 // free slots.
 //
-// There are two ways to begin, of which the better counts. Cut along the pipeline, each part has its share of every
-// operator; cut across, it has a stretch of the pipeline. From there, tasks of two parts change places as long as
-// that saves traffic. The optimum is hard to find; this is cheap, and can be understood.
+// The cut begins in two ways, and keeps the better. Along the pipeline, each part has its share of every operator;
+// across it, each has a stretch of the pipeline. From there, tasks of two parts change places as long as that saves
+// traffic. The optimum is hard to find; this is cheap, and can be understood.
 func (j *job) cut(tasks []int, k int) (parts []part) {
 	if len(tasks) == 0 {
 		return nil
@@ -127,7 +127,7 @@ func (j *job) freeSlots() (n int) {
 // nowhere is the part of a task that is not being cut.
 const nowhere = -1
 
-// A division says which task is in which part.
+// A division maps each task to its part.
 type division struct {
 	*graph
 	k    int
@@ -175,7 +175,7 @@ func (d *division) improve(tasks []int) {
 				if p == q {
 					continue
 				}
-				// What passes between the two crosses before and after.
+				// Traffic between the two tasks crosses before and after.
 				if saved := d.with[a][q] - d.with[a][p] + d.with[b][p] - d.with[b][q] - 2*direct[b]; saved > 0 {
 					d.move(a, q)
 					d.move(b, p)

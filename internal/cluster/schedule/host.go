@@ -13,7 +13,7 @@ type host struct {
 	gone  bool
 	slots []int     // the numbers of its slots, ascending
 	free  []int     // those that are free, ascending
-	used  Resources // what the workers on it ask for
+	used  Resources // resources that its workers need
 	ours  int       // workers of the topology in hand
 }
 
@@ -53,8 +53,8 @@ func (h *host) serves(tags []string) bool {
 	return true
 }
 
-// fits reports whether the host has room for that much more. Who asks for nothing fits even where others were
-// given too much.
+// fits reports whether the host has room for that much more. A task without demands fits even where others were given
+// too much.
 func (h *host) fits(need Resources) bool {
 	return (h.room.CPU == 0 || need.CPU == 0 || h.used.CPU+need.CPU <= h.room.CPU) &&
 		(h.room.Memory == 0 || need.Memory == 0 || h.used.Memory+need.Memory <= h.room.Memory)

@@ -82,7 +82,7 @@ func (j *job) inHand(do func()) {
 	}
 }
 
-// mend places what is missing, and moves nothing. What finds no place waits, and the rest runs on.
+// mend places the missing tasks, and moves none. Tasks that find no place wait, and the others run on.
 func (j *job) mend() {
 	if len(j.workers) == 0 {
 		j.start()

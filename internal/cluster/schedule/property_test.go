@@ -24,7 +24,7 @@ func TestLaws(t *testing.T) {
 				healthyStay, sameAgain, orderDoesNotMatter,
 			} {
 				if err := law(s, a); err != nil {
-					t.Fatalf("%v\nbefore\n%s\nafter\n%s\nshort\n%s", err, told(s.Workers), told(a.Workers), reasons(a.Shortages))
+					t.Fatalf("%v\nbefore\n%s\nafter\n%s\nshort\n%s", err, formatWorkers(s.Workers), formatWorkers(a.Workers), reasons(a.Shortages))
 				}
 			}
 			s = inForce(s, a)
@@ -83,7 +83,7 @@ func TestCutBeatsDealing(t *testing.T) {
 		in := map[msgid.Alias]int{}
 		for i, w := range a.Workers {
 			if size := len(w.Tasks); size < len(topology.Tasks)/workers || size > (len(topology.Tasks)+workers-1)/workers {
-				t.Fatalf("the parts are not of equal size:\n%s", told(a.Workers))
+				t.Fatalf("the parts are not of equal size:\n%s", formatWorkers(a.Workers))
 			}
 			for _, task := range w.Tasks {
 				in[task] = i
@@ -99,7 +99,7 @@ func TestCutBeatsDealing(t *testing.T) {
 			}
 		}
 		if crossing > dealt {
-			t.Errorf("%d of %d channels cross, dealt out only %d do:\n%s", crossing, len(topology.Channels), dealt, told(a.Workers))
+			t.Errorf("%d of %d channels cross, dealt out only %d do:\n%s", crossing, len(topology.Channels), dealt, formatWorkers(a.Workers))
 		}
 	})
 }
@@ -186,7 +186,7 @@ func noMoreWorkersThanAsked(s schedule.State, a schedule.Assignment) error {
 	return nil
 }
 
-// onlyWhereOffered: what is new in a slot is on a supervisor that is there, offers the slot and has the tags.
+// onlyWhereOffered: a task that is new in a slot is on a supervisor that is there, offers the slot and has the tags.
 func onlyWhereOffered(s schedule.State, a schedule.Assignment) error {
 	for _, w := range a.Workers {
 		if slices.ContainsFunc(s.Workers, func(was schedule.Worker) bool { return unmoved(was, w) && !was.Lost }) {
@@ -236,8 +236,8 @@ func unmoved(was, is schedule.Worker) bool {
 
 func sameAgain(s schedule.State, a schedule.Assignment) error {
 	again := schedule.Schedule(inForce(s, a))
-	if told(again.Workers) != told(a.Workers) {
-		return fmt.Errorf("asked again, it says\n%s", told(again.Workers))
+	if formatWorkers(again.Workers) != formatWorkers(a.Workers) {
+		return fmt.Errorf("called again, it returns\n%s", formatWorkers(again.Workers))
 	}
 	return nil
 }
@@ -248,8 +248,8 @@ func orderDoesNotMatter(s schedule.State, a schedule.Assignment) error {
 	r.Shuffle(len(s.Supervisors), func(i, j int) { s.Supervisors[i], s.Supervisors[j] = s.Supervisors[j], s.Supervisors[i] })
 	r.Shuffle(len(s.Workers), func(i, j int) { s.Workers[i], s.Workers[j] = s.Workers[j], s.Workers[i] })
 	other := schedule.Schedule(s)
-	if told(other.Workers) != told(a.Workers) || reasons(other.Shortages) != reasons(a.Shortages) {
-		return fmt.Errorf("told in another order, it says\n%s", told(other.Workers))
+	if formatWorkers(other.Workers) != formatWorkers(a.Workers) || reasons(other.Shortages) != reasons(a.Shortages) {
+		return fmt.Errorf("with its input in another order, it returns\n%s", formatWorkers(other.Workers))
 	}
 	return nil
 }

@@ -7,12 +7,12 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// Schedule returns the assignment that follows a state. The same state gives the same assignment, whatever the
-// order of its supervisors and workers; given its own assignment as the present one, Schedule changes nothing.
+// Schedule returns the assignment that follows a state. The same state gives the same assignment, in any order of its
+// supervisors and workers; given its own assignment as the present one, Schedule changes nothing.
 func Schedule(s State) Assignment {
 	jobs := newJobs(s)
-	// What a topology could not have in one round may be free in the next, where another was rebalanced. A round
-	// in which nobody gains is the last: so the scheduler has no more to say when it is asked again.
+	// Room that a topology could not have in one round may be free in the next, where another was rebalanced. A round
+	// without a gain is the last, so that a second call has nothing to change.
 	for waiting, last := placeAll(jobs), -1; waiting > 0 && waiting != last; {
 		waiting, last = placeAll(jobs), waiting
 	}
@@ -28,8 +28,8 @@ func Schedule(s State) Assignment {
 
 // placeAll is one round. It returns how many tasks wait.
 //
-// What runs is mended before anything is begun, else a topology that has waited for long would take the room of one
-// that lost a worker. Each of the three goes by order of submission.
+// Running topologies are mended before any is begun, else a topology that has waited for long would take the room of
+// one that lost a worker. Each of the three goes by order of submission.
 func placeAll(jobs []*job) (waiting int) {
 	var broken, moving, idle []*job
 	for _, j := range jobs {

@@ -128,7 +128,7 @@ func TestStories(t *testing.T) {
 			shortages: "topology words asks for 3 workers and runs in 2; no other slot is free: add supervisors or free slots, then rebalance it",
 		},
 		{
-			story:       "the lost host comes back: nothing moves, but the user hears what to do",
+			story:       "the lost host comes back: nothing moves, but the shortage names the remedy",
 			supervisors: []schedule.Supervisor{host("s1", 1), host("s2", 1), host("s3", 1)},
 			topologies:  []schedule.Topology{pipeline("words", 3, "a", 3, "b", 3)},
 			present: `
@@ -153,7 +153,7 @@ func TestStories(t *testing.T) {
 				s3/1 words: a.1 b.1`,
 		},
 		{
-			story:       "rebalanced without need, nothing moves but what is in a slot that is no longer offered",
+			story:       "rebalanced without need, only the tasks of a slot that is no longer offered move",
 			supervisors: []schedule.Supervisor{host("s1", 2), host("s2", 2)},
 			topologies:  []schedule.Topology{rebalanced(pipeline("words", 3, "a", 3, "b", 3))},
 			present: `
@@ -175,7 +175,7 @@ func TestStories(t *testing.T) {
 			want: "s1/2 words: a.0 a.1 b.0 b.1",
 		},
 		{
-			story:       "what a rebalancing frees is another's at once",
+			story:       "slots that a rebalancing frees are another topology's at once",
 			supervisors: []schedule.Supervisor{host("s1", 2)},
 			topologies:  []schedule.Topology{pipeline("waits", 1, "a", 1), rebalanced(pipeline("words", 1, "a", 2))},
 			present: `
@@ -186,7 +186,7 @@ func TestStories(t *testing.T) {
 				s1/1 words: a.0 a.1`,
 		},
 		{
-			story:       "what a rebalancing frees is also for a topology that was mended before",
+			story:       "slots that a rebalancing frees are also for a topology that was mended before",
 			supervisors: []schedule.Supervisor{tagged(with(host("s1", 2), 0, 4*gib), "gpu"), host("s2", 2)},
 			topologies: []schedule.Topology{
 				needing(asking(pipeline("short", 1, "a", 1, "b", 1), "a", 0, 3*gib), "gpu"),
@@ -200,7 +200,7 @@ func TestStories(t *testing.T) {
 				s2/1 words: a.0`,
 		},
 		{
-			story:       "a rebalancing is refused, and what was lost is mended as far as it can be",
+			story:       "a rebalancing is refused, and lost workers are mended as far as possible",
 			supervisors: []schedule.Supervisor{with(host("s1", 4), 0, 4*gib), with(host("s2", 1), 0, gib), gone(host("s3", 4))},
 			topologies:  []schedule.Topology{rebalanced(asking(pipeline("words", 3, "a", 2, "b", 1), "a", 0, 3*gib))},
 			present: `
@@ -227,7 +227,7 @@ func TestStories(t *testing.T) {
 			shortages: "topology words is not rebalanced: task a.1 asks for 3 GiB, the most that a supervisor has left is 1 GiB: add supervisors, or free memory",
 		},
 		{
-			story:       "memory decides: a part that fits nowhere whole is split up, and what needs much goes where it is",
+			story:       "memory decides: a part that fits nowhere whole is split up, and hungry tasks go where the memory is",
 			supervisors: []schedule.Supervisor{with(host("big", 1), 0, 16*gib), with(host("a-small", 1), 0, 2*gib)},
 			topologies:  []schedule.Topology{asking(pipeline("words", 2, "a", 2, "count", 2), "count", 0, 8*gib)},
 			want: `
@@ -271,7 +271,7 @@ func TestStories(t *testing.T) {
 			shortages: "topology words asks for 4 workers and runs in 3; no other slot is free: add supervisors or free slots, then rebalance it",
 		},
 		{
-			story:       "a supervisor has become smaller than what runs there: that stays, and what asks for nothing may come",
+			story:       "a supervisor has become smaller than its workers: they stay, and tasks without demands may come",
 			supervisors: []schedule.Supervisor{with(host("s1", 4), 100, 4*gib)},
 			topologies: []schedule.Topology{
 				asking(pipeline("hungry", 1, "a", 2), "a", 100, 3*gib), pipeline("light", 1, "a", 1), asking(pipeline("other", 1, "a", 1), "a", 10, 0),
@@ -308,7 +308,7 @@ func TestStories(t *testing.T) {
 				s1/2 words: a.1 b.1`,
 		},
 		{
-			story:       "the CPU is used up: what runs goes on, and of what was lost only that waits which must",
+			story:       "the CPU is used up: running workers go on, and only lost tasks that must wait do",
 			supervisors: []schedule.Supervisor{with(host("s1", 4), 150, 0), gone(host("s2", 4))},
 			topologies:  []schedule.Topology{asking(pipeline("words", 2, "a", 2, "b", 2), "b", 100, 0)},
 			present: `
@@ -337,7 +337,7 @@ func TestStories(t *testing.T) {
 			shortages: "task a.0 asks for 2 GiB, the most that a supervisor has left is 0 bytes: add supervisors, or free memory (waiting: a.0 a.1 a.2)",
 		},
 		{
-			story:       "what runs is mended before an older topology is begun",
+			story:       "a running topology is mended before an older one is begun",
 			supervisors: []schedule.Supervisor{host("s1", 2)},
 			topologies:  []schedule.Topology{pipeline("waits", 1, "a", 1), pipeline("words", 2, "a", 2)},
 			present: `
@@ -390,7 +390,7 @@ func TestStories(t *testing.T) {
 		t.Run(s.story, func(t *testing.T) {
 			state := schedule.State{Supervisors: s.supervisors, Topologies: s.topologies, Workers: workers(t, s.present)}
 			a := schedule.Schedule(state)
-			if got, want := told(a.Workers), lines(s.want); got != want {
+			if got, want := formatWorkers(a.Workers), lines(s.want); got != want {
 				t.Errorf("assigned\n%s\nwant\n%s", got, want)
 			}
 			if got, want := reasons(a.Shortages), lines(s.shortages); got != want {
@@ -419,7 +419,7 @@ func TestSizesInReasons(t *testing.T) {
 		1023: "1023 bytes", 1 << 10: "1 KiB", 1<<20 - 1: "1023.9 KiB", 3 << 29: "1.5 GiB", 8 << 30: "8 GiB", 1 << 40: "1 TiB",
 	} {
 		if got := (schedule.Resources{Memory: need}).String(); got != want {
-			t.Errorf("%d bytes are told as %q, want %q", need, got, want)
+			t.Errorf("%d bytes are formatted as %q, want %q", need, got, want)
 		}
 	}
 }
@@ -447,8 +447,8 @@ func tagged(s schedule.Supervisor, tags ...string) schedule.Supervisor {
 	return s
 }
 
-// pipeline returns a topology in which each task of an operator sends to each task of the next. The operators are
-// told as pairs of name and parallelism.
+// pipeline returns a topology in which each task of an operator sends to each task of the next. The operators are given
+// as pairs of name and parallelism.
 func pipeline(name string, workers int, operators ...any) schedule.Topology {
 	t := schedule.Topology{Name: name, Workers: workers}
 	var before []int
@@ -490,7 +490,7 @@ func rebalanced(t schedule.Topology) schedule.Topology {
 	return t
 }
 
-// workers reads what told writes.
+// workers reads what formatWorkers writes.
 func workers(t *testing.T, text string) (all []schedule.Worker) {
 	t.Helper()
 	for line := range strings.Lines(lines(text)) {
@@ -521,7 +521,7 @@ func alias(text string) msgid.Alias {
 	return a
 }
 
-func told(workers []schedule.Worker) string {
+func formatWorkers(workers []schedule.Worker) string {
 	var b strings.Builder
 	for _, w := range workers {
 		fmt.Fprintf(&b, "%v %s: %s\n", w.Slot, w.Topology, names(w.Tasks))

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// shortages says what the topology did not get.
+// shortages describes what the topology did not get.
 func (j *job) shortages() (all []Shortage) {
 	if j.refused != "" {
 		all = append(all, Shortage{Topology: j.Name, Reason: j.refused})
@@ -20,7 +20,7 @@ func (j *job) shortages() (all []Shortage) {
 	return all
 }
 
-// tooFewWorkers says why all tasks run, but closer together than was asked for.
+// tooFewWorkers describes that all tasks run, but closer together than was asked for.
 func (j *job) tooFewWorkers(wanted int) string {
 	remedy := "rebalance it to use the free slots"
 	switch {
@@ -42,7 +42,7 @@ func (j *job) roomForAny() bool {
 	return false
 }
 
-// reason says why a task found no place beside those that did.
+// reason returns why a task found no place beside those that did.
 func (j *job) reason(t int) string {
 	task, need := j.Tasks[t], j.need[t]
 	serving, open := false, false // whether there is a supervisor, and one with a slot or a worker for the task
@@ -81,7 +81,7 @@ func (j *job) reason(t int) string {
 	return fmt.Sprintf("task %s asks for %v, no supervisor has both left: add supervisors, or free some", task, need)
 }
 
-// spare returns what is left of a limit. Without a limit, what is needed is left.
+// spare returns what is left of a limit. Without a limit, the need itself is left.
 func spare(room, used, need int64) int64 {
 	if room == 0 {
 		return need

@@ -20,15 +20,15 @@ type State struct {
 type Supervisor struct {
 	Name  string
 	Slots []int     // the numbers of its slots; each takes one worker
-	Room  Resources // what its workers may take together; 0 is no limit
-	Tags  []string  // what is special about it, such as "gpu"
+	Room  Resources // limit of its workers together; 0: no limit
+	Tags  []string  // its properties, such as "gpu"
 	Gone  bool      // it is given no new workers; those that it has are judged by Worker.Lost
 }
 
 // Resources are a task's needs or a supervisor's room.
 type Resources struct {
-	CPU    int64 // in percent of a core; 0 is not said
-	Memory int64 // in bytes; 0 is not said
+	CPU    int64 // in percent of a core; 0: unspecified
+	Memory int64 // in bytes; 0: unspecified
 }
 
 // A Slot is a place for one worker.
@@ -41,7 +41,7 @@ type Slot struct {
 type Topology struct {
 	Name     string
 	Tasks    []msgid.Alias        // in the order of the plan
-	Channels []Channel            // what the workers' boundaries should not cross
+	Channels []Channel            // traffic that should not cross the workers' boundaries
 	Workers  int                  // how many at most; less than 1 is 1
 	Needs    map[string]Resources // of each task of an operator
 	Tags     []string             // which its supervisors must have
@@ -66,7 +66,7 @@ type Worker struct {
 	Lost     bool          // it is dead for good where it is: its tasks move
 }
 
-// An Assignment says what runs where.
+// An Assignment maps slots to workers.
 type Assignment struct {
 	Workers   []Worker // topology by topology, then by slot; none is lost
 	Shortages []Shortage
@@ -76,7 +76,7 @@ type Assignment struct {
 type Shortage struct {
 	Topology string
 	Waiting  []msgid.Alias // the tasks that run nowhere; none if there are merely fewer workers than asked for
-	Reason   string        // what is missing, and what to do
+	Reason   string        // what is missing, and the remedy
 }
 
 // Compare orders slots by supervisor, then by number: it returns -1, 0 or +1.
@@ -95,7 +95,7 @@ func (r Resources) minus(other Resources) Resources {
 	return Resources{CPU: r.CPU - other.CPU, Memory: r.Memory - other.Memory}
 }
 
-// String returns the resources that are said, such as "8 GiB and 150 % of a core".
+// String returns the resources that are specified, such as "8 GiB and 150 % of a core".
 func (r Resources) String() string {
 	cpu := strconv.FormatInt(r.CPU, 10) + " % of a core"
 	switch {
@@ -114,7 +114,7 @@ func bytes(n int64) string {
 		size int64
 	}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
 		if n >= unit.size {
-			// Tenths are cut off, not rounded: what is free must not look larger than it is.
+			// Tenths are cut off, not rounded: free room must not look larger than it is.
 			tenths := math.Floor(10 * float64(n) / float64(unit.size))
 			return strconv.FormatFloat(tenths/10, 'f', -1, 64) + " " + unit.name
 		}

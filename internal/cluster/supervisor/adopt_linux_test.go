@@ -70,7 +70,7 @@ func TestAdoption(t *testing.T) {
 	if p.PID != was.PID || !p.Started.Equal(was.Started) || p.Limits != was.Limits {
 		t.Errorf("adopted %+v, was %+v", p, was)
 	}
-	s.hears(cluster.WorkerAdopted, "lives on")
+	s.happened(cluster.WorkerAdopted, "lives on")
 	s.testimony(slot, func(t *testimony) bool { return len(t.Orders) > 0 && t.Orders[len(t.Orders)-1].Revision == revision })
 	now := s.testimony(slotOf(dead), func(t *testimony) bool { return t.PID != dying.PID })
 	if lost := now.Launch.Assignment.Lost; lost == nil || !strings.Contains(lost.Cause, "while the supervisor was away") || lost.DetectedAt.Sub(lost.LastSeen) > 5*time.Second {
@@ -87,7 +87,7 @@ func TestAdoption(t *testing.T) {
 	t.Logf("started again after %v: %s", time.Since(killed), again.Launch.Assignment.Lost.Cause)
 	kill()
 
-	t.Log("the next one finds all, and stops them as it is told")
+	t.Log("the next one finds all, and stops them as its Config has it")
 	stop := s.supervise(nil)
 	s.shows(slot, cluster.ProcessRunning, func(p cluster.Process) bool { return p.Adopted && p.PID == again.PID })
 	s.shows(slotOf(dead), cluster.ProcessRunning, func(p cluster.Process) bool { return p.Adopted })
@@ -116,7 +116,7 @@ func TestAdoptionWithoutNATS(t *testing.T) {
 	s.dies(was.PID)
 }
 
-// A process that has another's number is left alone; what a worker has left behind is not.
+// A process that has reused a dead worker's number is left alone; files that the worker left behind are removed.
 func TestAdoptionOfTheDead(t *testing.T) {
 	bystander := exec.Command("/proc/self/exe", "child")
 	bystander.Env = []string{cluster.RoleVariable + "=worker"}
@@ -169,6 +169,6 @@ func TestOneSupervisorForEachDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := other.Run(context.Background()); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), filepath.Base(s.dir)) {
-		t.Errorf("the second says %v", err)
+		t.Errorf("the second returns %v", err)
 	}
 }

@@ -15,14 +15,14 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// cgroups are those of workers, below one that the supervisor may write to. A worker cannot leave its own, so with it all
-// is killed that it has forked, whatever that has done.
+// cgroups are those of workers, below one that the supervisor may write to. A worker cannot leave its own, so killing
+// it kills all processes that the worker has forked.
 type cgroups struct {
 	base   string
 	limits bool // memory and CPU too; otherwise they only hold together what belongs together
 }
 
-// errNoCgroups says why limits are set otherwise.
+// errNoCgroups is the reason why limits are set otherwise.
 var errNoCgroups = errors.New("supervisor: no cgroups")
 
 // leaf is where the supervisor moves itself: a cgroup that others are below may hold no process.
@@ -173,7 +173,7 @@ func (g *cgroups) oomKills(s cluster.WorkerSlot) (n uint64) {
 	return n
 }
 
-// remove removes the cgroup of a slot. What was killed needs a moment to be gone.
+// remove removes the cgroup of a slot. Killed processes need a moment to be gone.
 func (g *cgroups) remove(s cluster.WorkerSlot) {
 	if g == nil {
 		return

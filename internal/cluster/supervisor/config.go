@@ -28,7 +28,7 @@ var (
 	ErrSystem = errors.New("supervisor: needs Linux 5.10 or newer")
 )
 
-// A Config says how a supervisor works. Dir must be set.
+// A Config configures a supervisor. Dir must be set.
 type Config struct {
 	Connection natscluster.Connection
 	// Name is the supervisor's, unique in the cluster; default the host's name.
@@ -43,20 +43,20 @@ type Config struct {
 	Memory int64
 	// Tags may be asked for by topologies.
 	Tags []string
-	// Detection is after how long without a heartbeat a worker is taken for hung; default what nimbus says, and
-	// cluster.Detection until then.
+	// Detection is after how long without a heartbeat a worker is taken for hung; default nimbus's own, and
+	// cluster.Detection until that is known.
 	Detection time.Duration
 	// StopWait is what a worker has to end by itself before it is killed; default 5 s.
 	StopWait time.Duration
 	// StopWorkers stops all workers when Run ends. By default they live on, and the next run adopts them.
 	StopWorkers bool
-	// RunAs is the user that workers are. Default, when run as root: askback-worker if there is one, else nobody. Others
-	// than root can have workers run as themselves only.
+	// RunAs is the user that workers run as. Default, when the supervisor runs as root: askback-worker if there is one,
+	// else nobody. A supervisor that is not root runs workers as its own user only.
 	RunAs string
 	// Cgroup is the cgroup v2 directory below which each worker has its own; default the supervisor's own cgroup. If that
 	// cannot be used, or lacks the controllers memory and cpu, limits are rlimits. "none" is no cgroups, and rlimits.
 	Cgroup string
-	// Trust says whose artefacts may run; the zero value is an open cluster: everybody's.
+	// Trust decides whose artefacts may run; the zero value is an open cluster, which runs everybody's.
 	Trust artefact.Trust
 	// MaxLog is how long a worker's output becomes before it is rotated, in bytes; default 10 MiB.
 	MaxLog int64
@@ -64,7 +64,7 @@ type Config struct {
 	LogFiles int
 	// KeepLogs is how long the output of a worker is kept that is not wanted any more; default 24 h.
 	KeepLogs time.Duration
-	Log      *zap.Logger // default: nothing is logged
+	Log      *zap.Logger // default: no log
 }
 
 func (c *Config) check() error {

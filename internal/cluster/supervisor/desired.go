@@ -8,7 +8,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A desired is what a record says of one slot of this host.
+// A desired is the record's content for one slot of this host.
 type desired struct {
 	record    *cluster.Record
 	revision  uint64
@@ -32,8 +32,8 @@ func desiredBy(c *cluster.Change, supervisor string) map[cluster.WorkerSlot]*des
 	return wants
 }
 
-// assignment is what a worker is to do. Lost says how its last process ended, if it was here; jwt, which may be empty, is of
-// the tasks.
+// assignment returns the worker's tasks and their circumstances. Lost is how its last process ended, if it was here;
+// jwt, which may be empty, is of the tasks.
 func (w *desired) assignment(lost *cluster.Loss, jwt string) *cluster.Assignment {
 	r := w.record
 	if lost == nil || w.placement.Lost != nil && w.placement.Lost.DetectedAt.After(lost.DetectedAt) {
@@ -60,7 +60,7 @@ func names(tasks []msgid.Alias) []string {
 // String lists the tasks.
 func (w *desired) String() string { return strings.Join(w.tasks(), " ") }
 
-// defaultTaskMemory is the memory of a task that does not say what it needs, in a worker in which another does.
+// defaultTaskMemory is the memory of a task without a demand, in a worker in which another has one.
 const defaultTaskMemory = 64 << 20
 
 // A need is what a worker may use; 0 is no limit.

@@ -8,14 +8,14 @@
 //
 // # The nouns
 //
-//   - A want is what a record says of one slot of this host: the tasks that its worker is to run.
+//   - A desired is the record's content for one slot of this host: the tasks that its worker is to run.
 //   - A worker manager looks after one slot: one goroutine, which fetches the program, starts it, orders it about, starts it again
 //     when it dies, and stops it when it is not wanted any more.
 //   - A process is a running worker, with all that it has forked: a session of its own, and a cgroup where there are
 //     cgroups.
 //   - An output is what a process has written, in files that are rotated.
-//   - The pulse says whether the supervisor itself is punctual and connected, so that its own trouble is not taken for
-//     that of a worker.
+//   - The pulse measures whether the supervisor itself is punctual and connected, so that its own delay is not taken
+//     for that of a worker.
 //
 // # What it does
 //
@@ -26,15 +26,15 @@
 // lost with a lost message, or with the supervisor itself: processes outlive it, and its next run finds them by the files
 // that it keeps (the process id, when that process was started, and in which run of the system), and adopts them.
 //
-// A process that ends is started again at once, then after 100 ms, doubling up to 10 s, until one has run for 30 s. One that
-// somebody has killed is started again at once, unless it had just begun. It is not started again before its order
-// changes if it says that its tasks run elsewhere, or that it is not the program that was submitted, or if the program may
-// not be run.
+// A process that ends is started again at once, then after 100 ms, doubling up to 10 s, until one has run for 30 s. A
+// process killed from outside is started again at once, unless it had just begun. It is not started again before its
+// assignment changes if it reports that its tasks run elsewhere, or that it is not the program that was submitted, or
+// if the program may not be run.
 //
-// A process that lives but does not beat is killed after the detection time if it is stopped. If it runs, it may be
-// looking for another NATS server, and has four seconds more.
+// A process that lives but sends no heartbeat is killed after the detection time if it is stopped. If it runs, it may
+// be looking for another NATS server, and has four seconds more.
 //
-// Without NATS nothing changes: what runs is looked after, and what dies is started again.
+// Without NATS nothing changes: running workers are looked after, and those that die are started again.
 //
 // # Where things lie
 //
@@ -47,21 +47,21 @@
 //
 // # Caveats
 //
-// Linux 5.10 or newer only. Run as root, workers are another user; otherwise they are the supervisor's own, and can read
-// what it can. All workers of a host are the same user: what belongs to one topology only should not be readable by
-// files of the host.
+// Linux 5.10 or newer only. Run as root, workers are another user; otherwise they are the supervisor's own, and can
+// read its files. All workers of a host are the same user: secrets of one topology should not be readable by files of
+// the host.
 //
-// The kernel lets nobody look into a worker: its program cannot be read by who runs it. Workers of one user can still send
-// each other signals, and use up what they share.
+// The kernel keeps processes from inspecting a worker, since the user it runs as cannot read its program. Workers of
+// one user can still send each other signals, and use up what they share.
 //
-// A worker is told its limits by cgroup v2 where the supervisor may write to its own cgroup; else memory is limited by
-// RLIMIT_DATA, with room for what the Go runtime reserves, and the CPU by GOMAXPROCS. A memory limit counts for a worker as
-// soon as one of its operators says what it needs: tasks that say nothing are given 64 MiB each. The CPU is limited only
-// if all of its tasks say.
+// A worker's limits are set by cgroup v2 where the supervisor may write to its own cgroup; else memory is limited by
+// RLIMIT_DATA, with room for what the Go runtime reserves, and the CPU by GOMAXPROCS. A memory limit counts for a
+// worker as soon as one of its operators has a demand: tasks without one are given 64 MiB each. The CPU is limited only
+// if all of its tasks have a demand.
 //
-// What a worker has forked is killed with it. Where there is a cgroup v2 (5.14 or newer, with or without controllers) that is
-// all of it. Where there is none, a process that has left the worker's session lives on if its parent has ended, or if the
-// worker has ended by itself.
+// A worker's forked processes are killed with it. Where there is a cgroup v2 (5.14 or newer, with or without
+// controllers) that is all of them. Where there is none, a process that has left the worker's session lives on if its
+// parent has ended, or if the worker has ended by itself.
 //
 // Output is rotated by copying it, since processes keep the file open: a line that is written between the copy and the
 // cut is lost.

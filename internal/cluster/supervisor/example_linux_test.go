@@ -11,7 +11,7 @@ import (
 	"github.com/askback/askback/internal/cluster/supervisor"
 )
 
-// A supervisor joins the cluster and tells how it stands.
+// A supervisor joins the cluster and sends heartbeats.
 func Example() {
 	dir, err := os.MkdirTemp("", "supervisor-")
 	if err != nil {
@@ -29,7 +29,7 @@ func Example() {
 		panic(err)
 	}
 	defer nc.Close()
-	beats, err := nc.SubscribeSync(connection.Subjects().HostHeartbeat("*"))
+	heartbeats, err := nc.SubscribeSync(connection.Subjects().HostHeartbeat("*"))
 	if err != nil {
 		panic(err)
 	}
@@ -48,7 +48,7 @@ func Example() {
 	defer group.Wait()
 	defer stop()
 
-	beat, err := beats.NextMsgWithContext(ctx)
-	fmt.Println(beat.Subject, err)
+	heartbeat, err := heartbeats.NextMsgWithContext(ctx)
+	fmt.Println(heartbeat.Subject, err)
 	// Output: askback.heartbeat.host.host-1 <nil>
 }

@@ -9,7 +9,7 @@ import (
 
 // An exit is how a process ended.
 type exit struct {
-	known  bool // false: it was not our child, and the system does not tell
+	known  bool // false: it was not our child, and the system does not report its status
 	code   int
 	signal syscall.Signal // 0: it ended by itself
 }
@@ -40,10 +40,10 @@ type ending struct {
 	hung   string // why it was killed: "" if it was not
 	oom    bool   // for want of memory
 	limit  string // of its memory, in words
-	report report // what it wrote at last
+	report report // its last words on standard error
 }
 
-// cause says in words why it ended.
+// cause returns why it ended, in words.
 func (e *ending) cause() string {
 	switch {
 	case e.hung != "":
@@ -58,7 +58,7 @@ func (e *ending) cause() string {
 	return e.exit.String() + ": " + e.report.line
 }
 
-// stopped says how a worker ended that was told to, if it did not simply exit.
+// stopped returns how a worker ended that was ordered to stop, if it did not simply exit.
 func (e *ending) stopped() string {
 	switch {
 	case e.is(cluster.ExitDone):
@@ -69,7 +69,8 @@ func (e *ending) stopped() string {
 	return ": " + e.cause()
 }
 
-// killedByOthers reports whether somebody else has ended it: then it need not be delayed.
+// killedByOthers reports whether a process other than the supervisor has killed it: then its restart need not be
+// delayed.
 func (e *ending) killedByOthers() bool {
 	return e.known && (e.signal == syscall.SIGKILL || e.signal == syscall.SIGTERM) && e.hung == "" && !e.oom
 }

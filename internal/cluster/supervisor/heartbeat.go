@@ -17,7 +17,7 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// sendHeartbeats tells how the supervisor and its workers stand, every cluster.BeatEvery, until ctx ends.
+// sendHeartbeats publishes the state of the supervisor and its workers, every cluster.HeartbeatEvery, until ctx ends.
 func (s *Supervisor) sendHeartbeats(ctx context.Context) {
 	tick := time.NewTicker(cluster.HeartbeatEvery)
 	defer tick.Stop()
@@ -53,8 +53,8 @@ func (s *Supervisor) heartbeat() *cluster.HostHeartbeat {
 	return b
 }
 
-// onHeartbeat passes a worker's beat on. The subject says whose it is; nobody else may publish there. It is read by the slot's
-// own worker manager, so that a worker that floods its heartbeats keeps nobody from hearing the others.
+// onHeartbeat passes a worker's heartbeat on. The subject names the slot; no other worker may publish there. The slot's
+// own worker manager reads it, so that a worker that floods its heartbeats delays no other.
 func (s *Supervisor) onHeartbeat(m *nats.Msg) {
 	if w := s.manager(s.slotOf(m.Subject)); w != nil && !natscluster.FromStream(m) {
 		sendLatest(w.heartbeats, m)
@@ -75,8 +75,8 @@ const (
 	joinAgain = time.Second      // after a refusal
 )
 
-// join tells nimbus of this host, now and again, until ctx ends. A host that has joined from here before need not wait
-// for the answer: what was decided for it counts, whether a nimbus is there or not.
+// join registers this host with nimbus, now and again, until ctx ends. A host that has joined from here before need not
+// wait for the answer: earlier decisions for it count, with or without a nimbus.
 func (s *Supervisor) join(ctx context.Context) {
 	admitted := s.dir.joined(s.cfg.Name)
 	if admitted {

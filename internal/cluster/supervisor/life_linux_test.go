@@ -20,23 +20,23 @@ func TestLife(t *testing.T) {
 	slot, revision := slotOf(r), s.put(r)
 	was := s.shows(slot, cluster.ProcessRunning, nil)
 
-	told := s.testimony(slot, nil)
-	if l := told.Launch; l.Slot != slot || l.Assignment.Revision != revision || !l.Assignment.Active || len(l.Assignment.Tasks) != 2 || l.Detection != time.Second {
+	launched := s.testimony(slot, nil)
+	if l := launched.Launch; l.Slot != slot || l.Assignment.Revision != revision || !l.Assignment.Active || len(l.Assignment.Tasks) != 2 || l.Detection != time.Second {
 		t.Errorf("the launch is %+v", l)
 	}
-	if !slices.Equal(told.Args, r.Args) || told.PID != was.PID {
-		t.Errorf("arguments %q of process %d, want %q of %d", told.Args, told.PID, r.Args, was.PID)
+	if !slices.Equal(launched.Args, r.Args) || launched.PID != was.PID {
+		t.Errorf("arguments %q of process %d, want %q of %d", launched.Args, launched.PID, r.Args, was.PID)
 	}
-	if os.Geteuid() == 0 && told.UID == 0 {
+	if os.Geteuid() == 0 && launched.UID == 0 {
 		t.Error("the worker is root")
 	}
-	for _, line := range told.Env {
+	for _, line := range launched.Env {
 		name, value, _ := strings.Cut(line, "=")
 		if !slices.Contains([]string{"PATH", "HOME", "TMPDIR", "LANG", "TZ", cluster.RoleVariable, "PWD"}, name) || strings.Contains(value, "canary") {
 			t.Errorf("the worker's environment has %s", line)
 		}
 	}
-	for _, fd := range told.FDs {
+	for _, fd := range launched.FDs {
 		if strings.Contains(fd, s.dir) && !strings.HasSuffix(fd, "/output") || strings.Contains(fd, "memfd") {
 			t.Errorf("the worker has inherited %s", fd)
 		}
@@ -50,7 +50,7 @@ func TestLife(t *testing.T) {
 		t.Errorf("the order is %+v, process %d was %d", o, now.PID, was.PID)
 	}
 
-	t.Log("the record goes, and so does the worker; what it wrote stays")
+	t.Log("the record goes, and so does the worker; its output stays")
 	if err := s.leader.DeleteRecord(t.Context(), "words"); err != nil {
 		t.Fatal(err)
 	}
@@ -61,8 +61,8 @@ func TestLife(t *testing.T) {
 			t.Errorf("%s of the slot: %v", kind, err)
 		}
 	}
-	s.hears(cluster.WorkerStarted, "with tasks count.0 lines.0")
-	s.hears(cluster.WorkerExited, "was stopped")
+	s.happened(cluster.WorkerStarted, "with tasks count.0 lines.0")
+	s.happened(cluster.WorkerExited, "was stopped")
 }
 
 func TestCompletedAndMovedAway(t *testing.T) {
@@ -107,9 +107,9 @@ func TestKilledWorkerIsStartedAtOnce(t *testing.T) {
 	}
 	p := s.shows(slot, cluster.ProcessRunning, func(p cluster.Process) bool { return p.Restarts == 1 })
 	if p.PID != now.PID || !strings.Contains(p.Error, "signal 9") {
-		t.Errorf("the supervisor says %+v", p)
+		t.Errorf("the supervisor reports %+v", p)
 	}
-	s.hears(cluster.WorkerExited, "signal 9")
+	s.happened(cluster.WorkerExited, "signal 9")
 }
 
 func TestBackoff(t *testing.T) {
@@ -146,7 +146,7 @@ func TestFinalExits(t *testing.T) {
 		if !strings.Contains(p.Error, test.text) || p.Fenced != test.fenced {
 			t.Errorf("the error is %q, fenced %v; want %q, %v", p.Error, p.Fenced, test.text, test.fenced)
 		}
-		s.hears(test.kind, test.event)
+		s.happened(test.kind, test.event)
 		time.Sleep(300 * time.Millisecond)
 		if p = s.shows(slotOf(r), cluster.ProcessFailed, nil); p.Restarts != 1 {
 			t.Errorf("it was started %d times", p.Restarts)
@@ -157,7 +157,7 @@ func TestFinalExits(t *testing.T) {
 	}
 }
 
-// Row 47: whether a worker ends when it is told to or must be killed, nothing is left of what it has forked, also not
+// Row 47: a worker that stops when ordered to and one that must be killed both leave no forked process behind, also
 // where there are no cgroups.
 func TestWorkersChildren(t *testing.T) {
 	s := newSite(t)
@@ -238,7 +238,7 @@ func TestWithoutNATS(t *testing.T) {
 	s.within(10*time.Second, "it joins again", func() bool { return joins() > 1 })
 }
 
-// Row 43: what is not what was submitted is not run.
+// Row 43: a program that is not the one submitted is not run.
 func TestRefusedArtefact(t *testing.T) {
 	s := newSite(t)
 	s.supervise(nil)
@@ -247,9 +247,9 @@ func TestRefusedArtefact(t *testing.T) {
 	s.put(r)
 	p := s.shows(slotOf(r), cluster.ProcessFailed, nil)
 	if p.Restarts != 0 || p.PID != 0 || !strings.Contains(p.Error, "artefact") {
-		t.Errorf("the supervisor says %+v", p)
+		t.Errorf("the supervisor reports %+v", p)
 	}
-	s.hears(cluster.Refused, "is not started")
+	s.happened(cluster.Refused, "is not started")
 }
 
 func TestNothingIsStartedBeforeJoining(t *testing.T) {
@@ -269,7 +269,7 @@ func TestNothingIsStartedBeforeJoining(t *testing.T) {
 	s.within(10*time.Second, "three beats", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return len(s.beats) >= 3
+		return len(s.heartbeats) >= 3
 	})
 	if w := s.last().Workers; len(w) != 0 {
 		t.Errorf("workers before it has joined: %+v", w)

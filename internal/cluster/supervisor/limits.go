@@ -16,7 +16,7 @@ type limiter struct {
 // reserved is what the Go runtime maps beyond what it uses: heap comes in arenas of 64 MiB.
 const reserved = 128 << 20
 
-// env is what a worker is told, so that it keeps below its limits by itself.
+// env returns the environment by which a worker keeps below its limits by itself.
 func (l *limiter) env(n need) (env []string) {
 	if n.Memory > 0 {
 		env = append(env, "GOMEMLIMIT="+strconv.FormatInt(n.Memory/10*9, 10))
@@ -29,7 +29,7 @@ func (l *limiter) env(n need) (env []string) {
 
 func (l *limiter) byCgroup() bool { return l.groups != nil && l.groups.limits }
 
-// apply limits a process, and may be called again when its need has changed. It says how, in words.
+// apply limits a process, and may be called again when its need has changed. It describes the limits in words.
 func (l *limiter) apply(s cluster.WorkerSlot, pid int, n need) (string, error) {
 	if l.groups != nil {
 		if err := l.groups.put(s, pid, n); err != nil {
@@ -65,7 +65,7 @@ func (n need) words(memory, cpu string) string {
 		text += fmt.Sprintf("CPU %d %% of a core %s", n.CPU, cpu)
 	}
 	if text == "" {
-		return "none: no operator says what it needs"
+		return "none: no operator declares a demand"
 	}
 	return text
 }

@@ -12,7 +12,8 @@ import (
 // maxLine is the longest line that is shown in one, in bytes.
 const maxLine = 32 << 10
 
-// lineFilter returns whether a line is of a task: a JSON object that says so. Without a task all lines are wanted.
+// lineFilter returns a function that reports whether a line is of a task: a JSON object with its name. Without a task
+// all lines are wanted.
 func lineFilter(task string) func(line []byte) bool {
 	if task == "" {
 		return func([]byte) bool { return true }
@@ -29,7 +30,7 @@ func lineFilter(task string) func(line []byte) bool {
 	}
 }
 
-// eachLine gives the lines of a text, with their line breaks, and returns how many bytes they have. What follows the last
+// eachLine gives the lines of a text, with their line breaks, and returns how many bytes they have. Text after the last
 // line break is given only if nothing can follow it any more. A line that is too long is cut into several.
 func eachLine(r io.Reader, last bool, f func(line []byte)) (n int64) {
 	in := bufio.NewReaderSize(r, maxLine)

@@ -49,7 +49,7 @@ func TestLogin(t *testing.T) {
 		t.Errorf("the worker's login is %v, JWT %q", l, l.JWT)
 	}
 
-	r.Status = cluster.Inactive // nothing that concerns permissions
+	r.Status = cluster.Inactive // no change that concerns permissions
 	s.put(r)
 	r.Placement[0].Tasks = append(r.Placement[0].Tasks, msgid.Alias{Operator: "count", Index: 1})
 	revision := s.put(r)
@@ -71,12 +71,12 @@ func TestLogin(t *testing.T) {
 		t.Errorf("the login of the second process is %v, JWT %q", l, l.JWT)
 	}
 
-	t.Log("the seed is in one file, and nobody else can read that")
+	t.Log("the seed is in one file, which no other user can read")
 	secret := was.Launch.Login.Seed
 	if strings.Contains(strings.Join(append(again.Env, again.Args...), " "), secret) {
 		t.Error("the seed is in the environment or in the arguments")
 	}
-	for _, e := range s.told() {
+	for _, e := range s.published() {
 		if strings.Contains(e.Text, secret) {
 			t.Errorf("the seed is in the event %s", e.Text)
 		}

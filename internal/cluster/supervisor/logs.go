@@ -21,7 +21,7 @@ import (
 const (
 	defaultTail = 100
 	mostTail    = 10_000
-	mostReaders = 16 // at a time; more are told to come again
+	mostReaders = 16 // at a time; further ones are refused until later
 	maxMessage  = 64 << 10
 	pollOutput  = 100 * time.Millisecond // and at most chunk bytes each time: 2.5 MB a second
 	chunk       = 256 << 10
@@ -63,7 +63,7 @@ func (s *Supervisor) serveLogs(ctx context.Context) (stop func(), err error) {
 // handle checks a request and answers it on a goroutine of its own.
 func (l *logService) handle(m micro.Request) {
 	if !natscluster.ValidReply(m.Reply()) || natscluster.FromStream(&nats.Msg{Header: nats.Header(m.Headers())}) {
-		return // somebody would have us publish where he may not
+		return // the request names a reply subject at which its sender may not publish
 	}
 	refuse := func(code cluster.ErrCode, text string) { _ = m.Error(string(code), text, nil) }
 	var ask cluster.LogsRequest
@@ -129,7 +129,7 @@ func (l *logService) answer(out *output, ask *cluster.LogsRequest, to string) {
 	_ = l.nc.Publish(to, nil)
 }
 
-// follow sends lines as they are written, until nobody listens any more.
+// follow sends lines as they are written, until the client has gone.
 func (l *logService) follow(f *follower, p *packer, to string) {
 	inbox := l.nc.NewInbox()
 	replies, err := l.nc.SubscribeSync(inbox)
@@ -150,7 +150,7 @@ func (l *logService) follow(f *follower, p *packer, to string) {
 			asked = now
 			_ = l.nc.PublishMsg(alive)
 		}
-		if left(replies) || p.err != nil { // who follows hears nothing any more, and asks again
+		if left(replies) || p.err != nil { // the client receives nothing any more, and asks again
 			return
 		}
 		select {
@@ -161,7 +161,7 @@ func (l *logService) follow(f *follower, p *packer, to string) {
 	}
 }
 
-// left reports whether the server has said that nobody listens.
+// left reports whether the server has reported that no client subscribes.
 func left(replies *nats.Subscription) bool {
 	m, err := replies.NextMsg(time.Microsecond)
 	return errors.Is(err, nats.ErrNoResponders) || err == nil && len(m.Data) == 0 && m.Header.Get("Status") == "503"

@@ -99,7 +99,7 @@ func TestLogs(t *testing.T) {
 		}
 	}
 
-	t.Log("following, until nobody listens")
+	t.Log("following, until the client has gone")
 	q.Follow, q.Tail = true, 1
 	follow := s.ask(q)
 	for strings.Count(follow.text.String(), "\n") < 5 {
@@ -109,7 +109,7 @@ func TestLogs(t *testing.T) {
 	}
 	_ = follow.sub.Unsubscribe()
 
-	t.Log("what cannot be")
+	t.Log("invalid requests")
 	for _, test := range []struct {
 		q    cluster.LogsRequest
 		code cluster.ErrCode
@@ -127,7 +127,7 @@ func TestLogs(t *testing.T) {
 	}
 	_ = s.nc.PublishRequest(s.p.Host(host, cluster.VerbLogs), "askback.event.cluster", []byte("{}"))
 
-	t.Log("those who went away make room")
+	t.Log("clients that went away make room")
 	for range 2 * mostReaders {
 		q.Tail = 1
 		f := s.ask(q)

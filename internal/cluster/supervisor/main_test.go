@@ -61,7 +61,7 @@ type testimony struct {
 	Orders []cluster.Assignment
 }
 
-// beWorker is the program of the topologies under test. Its first argument says what it does.
+// beWorker is the program of the topologies under test. Its first argument selects what it does.
 func beWorker(args []string) int {
 	f := os.NewFile(cluster.LaunchFD, "launch")
 	text, err := io.ReadAll(f)
@@ -137,7 +137,7 @@ func (t *testimony) testify() {
 	}
 }
 
-// live heartbeats and follows orders until it is told to end.
+// live sends heartbeats and follows orders until it is ordered to end.
 func (t *testimony) live() int {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)

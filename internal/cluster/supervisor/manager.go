@@ -15,7 +15,8 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// A workerManager looks after one slot. One goroutine owns all but what is said to be shared; others send to its inbox.
+// A workerManager looks after one slot. One goroutine owns all fields but those marked as shared; others send to its
+// inbox.
 type workerManager struct {
 	*Supervisor
 	slot    cluster.WorkerSlot
@@ -23,7 +24,7 @@ type workerManager struct {
 	out     *output
 	helpers sync.WaitGroup // the goroutines that wait for something on its behalf
 
-	// The inbox. Of wishes and heartbeats the newest counts; of the others at most one is under way.
+	// The inbox. The newest update and heartbeat count; of the others at most one is under way.
 	updates    chan update
 	heartbeats chan *nats.Msg
 	prepared   chan prepared
@@ -70,7 +71,7 @@ type run struct {
 	loginRevision uint64 // revision of the order that brings the present login; 0: it was started with it
 	stopping      bool
 	killAt        time.Time // when stopping
-	forked        strays    // what it had forked elsewhere when it was told to stop
+	forked        strays    // processes it had forked into other sessions when it was ordered to stop
 	hung          string    // why it was killed
 	oomKills      uint64    // of its cgroup before
 	written       int64     // length of the output before
@@ -286,7 +287,7 @@ func (m *workerManager) onExit(e exit, now time.Time) {
 	}
 }
 
-// publishStatus says how the slot stands.
+// publishStatus publishes the state of the slot.
 func (m *workerManager) publishStatus() {
 	p := &cluster.Process{Slot: m.slot, Restarts: m.restarts, Error: cmp.Or(m.startError, m.exitError), Fenced: m.fenced && m.startError == ""}
 	switch r := m.run; {
@@ -312,7 +313,7 @@ func (m *workerManager) cleanUp() {
 		return
 	}
 	if err := m.dir.forget(m.slot); err != nil {
-		m.log.Warn("what the worker has left cannot be removed", zap.Error(err))
+		m.log.Warn("cannot remove the worker's directory", zap.Error(err))
 	}
 }
 

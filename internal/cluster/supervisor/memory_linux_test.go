@@ -18,12 +18,12 @@ func TestOutOfMemory(t *testing.T) {
 	s.put(r)
 	slot := slotOf(r)
 	p := s.shows(slot, cluster.ProcessWaiting, func(p cluster.Process) bool { return p.Restarts > 0 })
-	if p.Error != "OOM-killed, limit 128 MiB" { // 64 for lines, and 64 for count, which says nothing
+	if p.Error != "OOM-killed, limit 128 MiB" { // 64 for lines, and 64 for count, which has no demand
 		t.Errorf("the error is %q", p.Error)
 	}
-	s.hears(cluster.WorkerExited, "OOM-killed, limit 128 MiB")
-	told := s.testimony(slot, nil)
-	if env := strings.Join(told.Env, " "); !strings.Contains(env, "GOMEMLIMIT=") {
+	s.happened(cluster.WorkerExited, "OOM-killed, limit 128 MiB")
+	launched := s.testimony(slot, nil)
+	if env := strings.Join(launched.Env, " "); !strings.Contains(env, "GOMEMLIMIT=") {
 		t.Errorf("the environment is %s", env)
 	}
 }

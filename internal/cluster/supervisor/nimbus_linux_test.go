@@ -34,7 +34,7 @@ func TestWithNimbus(t *testing.T) {
 		}
 	}()
 	s.supervise(nil)
-	s.hears(cluster.HostJoined, host)
+	s.happened(cluster.HostJoined, host)
 
 	limit, stop := context.WithTimeout(t.Context(), 20*time.Second)
 	defer stop()

@@ -94,11 +94,11 @@ func copyFile(to, from string) error {
 
 // A report is what a process wrote before it ended.
 type report struct {
-	line string // that says why, or the last one
+	line string // that gives the reason, or the last one
 	oom  bool   // the Go runtime got no memory
 }
 
-// A process that dies of want of memory lists its goroutines after it has said so.
+// A process that runs out of memory lists its goroutines after it has printed so.
 const (
 	reportBytes = 256 << 10
 	reportLine  = 500 // bytes
@@ -126,7 +126,7 @@ func (o *output) report(from int64) (r report) {
 			r.oom = r.oom || bytes.Contains(line, []byte("out of memory")) || bytes.Contains(line, []byte("cannot allocate memory"))
 			r.line = plain(line)
 			if bytes.HasPrefix(line, []byte("fatal error: ")) || bytes.HasPrefix(line, []byte("panic: ")) {
-				return r // what follows are stacks
+				return r // stacks follow
 			}
 		case len(line) > 0:
 			r.line = plain(line)

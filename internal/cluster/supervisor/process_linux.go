@@ -20,8 +20,8 @@ type program struct {
 	env    []string
 	dir    string
 	output *os.File
-	launch []byte // what it reads from cluster.LaunchFD
-	owner  *owner // nil: as whom the supervisor runs
+	launch []byte // its input on cluster.LaunchFD
+	owner  *owner // nil: the supervisor's own user
 }
 
 // A process is a running worker, the leader of a session, and all that it has forked into that session.
@@ -34,8 +34,8 @@ type process struct {
 	fd   *os.File
 }
 
-// start starts a program. That somebody still holds it open for writing passes: a child that was forked while the cache
-// wrote it, until it executes.
+// start starts a program. It tries again for a moment if the file is held open for writing: a child that was forked
+// while the cache wrote it has it until it executes.
 func start(p *program) (proc *process, err error) {
 	for try := 0; ; try++ {
 		proc, err = startOnce(p)
@@ -77,12 +77,13 @@ func startOnce(p *program) (*process, error) {
 		_ = cmd.Wait()
 		return nil, err
 	}
-	s, _ := statOf(proc.pid) // it is there, if only as a zombie: nobody else reaps it
+	s, _ := statOf(proc.pid) // it is there, if only as a zombie: no other process reaps it
 	proc.born = s.born
 	return proc, nil
 }
 
-// sealed returns a file that nobody else can see, with a text to read. A pipe would need a writer until it is read.
+// sealed returns a file that no other process can see, with a text to read. A pipe would need a writer until it is
+// read.
 func sealed(text []byte) (*os.File, error) {
 	fd, err := unix.MemfdCreate("launch", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -99,7 +100,8 @@ func sealed(text []byte) (*os.File, error) {
 	return f, nil
 }
 
-// find returns a process that an earlier supervisor started, or nil if it has ended. What it may have left is killed.
+// find returns a process that an earlier supervisor started, or nil if it has ended. Processes that it left in its
+// session are killed.
 func find(pid int, born uint64) (*process, error) {
 	proc := &process{pid: pid, born: born}
 	if s, there := statOf(pid); there && s.born != born {
@@ -155,7 +157,7 @@ func readable(fd int) bool {
 }
 
 // reap returns how the process ended. Another's child is reaped by another: until then its exit status may stand in its
-// stat, and afterwards newer systems tell it.
+// stat, and afterwards newer systems report it.
 func (p *process) reap() exit {
 	for {
 		var status unix.WaitStatus
@@ -199,10 +201,11 @@ func (p *process) kill() {
 	sweep(p.pid)
 }
 
-// strays returns what the process has forked into other sessions: once it has ended they are nobody's.
+// strays returns the processes that this one has forked into other sessions: once it has ended they cannot be traced to
+// it.
 func (p *process) strays() strays { return straysOf(p.pid) }
 
-// stopped reports whether somebody has stopped the process.
+// stopped reports whether the process is stopped by a signal.
 func (p *process) stopped() bool {
 	s, there := statOf(p.pid)
 	return there && (s.state == 'T' || s.state == 't')

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// What is here lets the package be compiled elsewhere: New refuses to work.
+// This file lets the package be compiled elsewhere: New refuses to work.
 
 type program struct {
 	path   string

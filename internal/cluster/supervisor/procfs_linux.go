@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A procStat is what the system says of a process.
+// A procStat is the system's description of a process.
 type procStat struct {
 	state   byte
 	parent  int
@@ -83,7 +83,7 @@ func (all strays) kill() {
 	}
 }
 
-// sweep kills all processes of a session. Nobody can join it but by being forked in it.
+// sweep kills all processes of a session. A process joins it only by being forked in it.
 func sweep(session int) {
 	_ = unix.Kill(-session, unix.SIGKILL) // the group of its leader; others are looked for
 	for range 10 {

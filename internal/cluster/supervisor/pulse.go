@@ -10,8 +10,8 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// A pulse says since when the supervisor has been punctual and connected: the server has answered each of its heartbeats in
-// time. Only from then on does a worker's silence say something of the worker.
+// A pulse is the time since when the supervisor has been punctual and connected: the server has answered each of its
+// heartbeats in time. Only from then on is a worker's silence the worker's own.
 type pulse struct {
 	mu          sync.Mutex
 	last, since time.Time
@@ -64,7 +64,8 @@ func (m *workerManager) watch(now time.Time) {
 	}
 }
 
-// hungReason says why a process is to be taken for hung, "" if it is not. From is since when its heartbeats would have been heard.
+// hungReason returns why a process is to be taken for hung, "" if it is not. From is since when its heartbeats would
+// have been received.
 func (r *run) hungReason(now, from time.Time, detection time.Duration, stopped func() bool) string {
 	if r.lastHeartbeat.IsZero() && now.Sub(r.since) < firstHeartbeat {
 		return ""

@@ -10,7 +10,7 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// housekeeping is how often what nobody needs is removed.
+// housekeeping is how often unused files are removed.
 const housekeeping = 10 * time.Minute
 
 // A reconciler compares what the records want with the worker managers that there are. One goroutine owns it.
@@ -99,7 +99,7 @@ func (r *reconciler) onChange(c *cluster.Change) {
 	}
 }
 
-// update tells the worker manager of a slot what is wanted of it.
+// update sends the worker manager of a slot what is desired of it.
 func (r *reconciler) update(slot cluster.WorkerSlot) {
 	w := r.desired[slot.Instance.Name()][slot]
 	if w == nil {

@@ -48,7 +48,7 @@ func (m *workerManager) start(now time.Time) {
 	m.event(cluster.WorkerStarted, "worker %s is process %d, with tasks %s", m.slot, r.pid, w)
 }
 
-// await tells when a process has ended.
+// await reports when a process has ended.
 func (m *workerManager) await(r *run) {
 	m.helpers.Go(func() {
 		if e, ended := r.wait(); ended {
@@ -122,7 +122,8 @@ func (m *workerManager) makeDirs() (work string, err error) {
 	return work, m.owner.own(work, filepath.Join(above, "tmp"))
 }
 
-// environment is all that a worker inherits: nothing of the supervisor's but where programs are, language and time zone.
+// environment is all that a worker inherits: the path of programs, language and time zone, and nothing else of the
+// supervisor's.
 func environment(work string) []string {
 	env := []string{
 		"PATH=" + cmp.Or(os.Getenv("PATH"), "/usr/local/bin:/usr/bin:/bin"),
@@ -221,7 +222,8 @@ func (m *workerManager) assign(now time.Time) {
 	}
 }
 
-// onHeartbeat notes what a worker says of itself. A beat of another process is that of one that is being killed.
+// onHeartbeat records a worker's heartbeat. A heartbeat with another process id is that of a process that is being
+// killed.
 func (m *workerManager) onHeartbeat(message *nats.Msg) {
 	var b cluster.Heartbeat
 	if json.Unmarshal(message.Data, &b) != nil || b.Slot != m.slot {
@@ -232,7 +234,7 @@ func (m *workerManager) onHeartbeat(message *nats.Msg) {
 	}
 }
 
-// fencedText says that a worker has ended because its tasks run elsewhere.
+// fencedText describes that a worker has ended because its tasks run elsewhere.
 func fencedText(e *ending) string {
 	text := "fenced by a newer incarnation: its tasks run elsewhere"
 	if e.report.line != "" {

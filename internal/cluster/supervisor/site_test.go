@@ -26,7 +26,7 @@ import (
 // host is the supervisor's name.
 const host = "host-1"
 
-// A site is a NATS server, somebody who decides, and a directory for a supervisor.
+// A site is a NATS server, a simulated nimbus, and a directory for a supervisor.
 type site struct {
 	*testing.T
 	store, dir string
@@ -36,11 +36,11 @@ type site struct {
 	leader     *natscluster.Leadership
 	program    cluster.Artefact
 
-	mu     sync.Mutex
-	beats  []cluster.HostHeartbeat
-	events []cluster.Event
-	asked  map[string]int // by verb
-	answer func(verb string, data []byte) any
+	mu         sync.Mutex
+	heartbeats []cluster.HostHeartbeat
+	events     []cluster.Event
+	asked      map[string]int // by verb
+	answer     func(verb string, data []byte) any
 }
 
 // newSite starts one. Its tests mostly wait, so they do so side by side.
@@ -91,7 +91,7 @@ func (s *site) connection() *natscluster.Connection {
 	return &natscluster.Connection{Servers: s.server.URL()}
 }
 
-// listen notes what the supervisor says, and answers as a nimbus would.
+// listen records the supervisor's messages, and answers as a nimbus would.
 func (s *site) listen() {
 	s.answers(func(verb string, _ []byte) any {
 		if verb == cluster.VerbJoin {
@@ -107,7 +107,7 @@ func (s *site) listen() {
 			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.beats = append(s.beats, b)
+			s.heartbeats = append(s.heartbeats, b)
 		},
 		s.p.Event("*"): func(m *nats.Msg) {
 			var e cluster.Event
@@ -211,7 +211,7 @@ func (s *site) within(limit time.Duration, what string, so func() bool) {
 	s.Helper()
 	for end := time.Now().Add(limit); !so(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			s.Fatalf("not within %v: %s\nlast beat: %+v\nevents: %+v", limit, what, s.last(), s.told())
+			s.Fatalf("not within %v: %s\nlast beat: %+v\nevents: %+v", limit, what, s.last(), s.published())
 		}
 	}
 }
@@ -220,23 +220,23 @@ func (s *site) within(limit time.Duration, what string, so func() bool) {
 func (s *site) last() cluster.HostHeartbeat {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.beats) == 0 {
+	if len(s.heartbeats) == 0 {
 		return cluster.HostHeartbeat{}
 	}
-	return s.beats[len(s.beats)-1]
+	return s.heartbeats[len(s.heartbeats)-1]
 }
 
-func (s *site) told() []cluster.Event {
+func (s *site) published() []cluster.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]cluster.Event(nil), s.events...)
 }
 
-// hears waits for an event, and returns it.
-func (s *site) hears(kind cluster.EventKind, text string) (found cluster.Event) {
+// happened waits for an event, and returns it.
+func (s *site) happened(kind cluster.EventKind, text string) (found cluster.Event) {
 	s.Helper()
 	s.within(20*time.Second, "event "+string(kind)+" "+text, func() bool {
-		for _, e := range s.told() {
+		for _, e := range s.published() {
 			if e.Kind == kind && strings.Contains(e.Text, text) {
 				found = e
 				return true
@@ -247,7 +247,7 @@ func (s *site) hears(kind cluster.EventKind, text string) (found cluster.Event) 
 	return found
 }
 
-// shows waits until the supervisor says that a worker is in a state, and as one may wish.
+// shows waits until the supervisor reports that a worker is in a state, and as the function requires.
 func (s *site) shows(slot cluster.WorkerSlot, state cluster.ProcessState, and func(cluster.Process) bool) (found cluster.Process) {
 	s.Helper()
 	s.within(20*time.Second, "worker "+slot.String()+" is "+string(state), func() bool {

@@ -31,7 +31,7 @@ type Supervisor struct {
 	pulse    pulse
 	detects  atomic.Int64 // the detection time in ns
 
-	// What a Run has.
+	// Fields of one Run.
 	user      *natscluster.User
 	nc        *nats.Conn
 	servers   string
@@ -76,7 +76,7 @@ func (s *Supervisor) open() bool { return s.user.Key() == "" }
 
 func (s *Supervisor) detection() time.Duration { return time.Duration(s.detects.Load()) }
 
-// Run supervises until ctx ends. Workers live on, unless Config says otherwise. A Supervisor runs once.
+// Run supervises until ctx ends. Workers live on, unless Config has them stopped. A Supervisor runs once.
 func (s *Supervisor) Run(ctx context.Context) error {
 	if err := s.dir.make(); err != nil {
 		return err
@@ -105,7 +105,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	return s.supervise(ctx)
 }
 
-// connect connects to NATS. It need not be there: what runs is looked after.
+// connect connects to NATS. A server need not be there: running workers are looked after.
 func (s *Supervisor) connect() (err error) {
 	c := &s.cfg.Connection
 	if s.user, err = c.User(); err != nil {

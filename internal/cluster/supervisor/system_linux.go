@@ -46,7 +46,7 @@ func limitData(pid int, bytes int64) error {
 	return unix.Prlimit(pid, unix.RLIMIT_DATA, &limit, nil)
 }
 
-// as calls f on a thread whose real user is the owner. What the thread may do stays root's.
+// as calls f on a thread whose real user is the owner. The thread keeps root's rights.
 func (o *owner) as(f func() error) error {
 	uid, gid, done := os.Getuid(), os.Getgid(), make(chan error)
 	go func() {

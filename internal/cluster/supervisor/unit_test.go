@@ -75,7 +75,7 @@ func TestWants(t *testing.T) {
 }
 
 func TestNeed(t *testing.T) {
-	said, unsaidToo := cluster.Operator{Name: "a", CPU: 50, Memory: 100 << 20}, cluster.Operator{Name: "b"}
+	demanding, undemanding := cluster.Operator{Name: "a", CPU: 50, Memory: 100 << 20}, cluster.Operator{Name: "b"}
 	system := cluster.Operator{Name: "s", System: true}
 	a, b, c := msgid.Alias{Operator: "a"}, msgid.Alias{Operator: "b"}, msgid.Alias{Operator: "s"}
 	for _, test := range []struct {
@@ -84,11 +84,11 @@ func TestNeed(t *testing.T) {
 		words string
 	}{
 		{[]msgid.Alias{a, a}, need{200 << 20, 100}, "memory 200 MiB by it, CPU 100 % of a core by it"},
-		{[]msgid.Alias{b}, need{}, "none: no operator says what it needs"},
+		{[]msgid.Alias{b}, need{}, "none: no operator declares a demand"},
 		{[]msgid.Alias{a, b}, need{164 << 20, 0}, "memory 164 MiB by it"},
 		{[]msgid.Alias{a, c}, need{164 << 20, 50}, "memory 164 MiB by it, CPU 50 % of a core by it"},
 	} {
-		r := &cluster.Record{Spec: cluster.Spec{Operators: []cluster.Operator{said, unsaidToo, system}}}
+		r := &cluster.Record{Spec: cluster.Spec{Operators: []cluster.Operator{demanding, undemanding, system}}}
 		w := desired{record: r, placement: &cluster.Placement{Tasks: test.tasks}}
 		if got := w.need(); got != test.want || got.words("by it", "by it") != test.words {
 			t.Errorf("%v need %+v, %s", test.tasks, got, got.words("by it", "by it"))
@@ -151,8 +151,8 @@ func TestCgroups(t *testing.T) {
 	}
 }
 
-// A beat goes to the worker manager of the slot that its subject names, unread.
-func TestBeatsReachTheirKeeper(t *testing.T) {
+// A heartbeat goes to the worker manager of the slot that its subject names, unread.
+func TestHeartbeatsReachTheirManager(t *testing.T) {
 	slot := cluster.WorkerSlot{Instance: "words-aaaaaaaa", Supervisor: "me", Number: 2}
 	s := &Supervisor{subjects: "askback"}
 	m := &workerManager{slot: slot, heartbeats: make(chan *nats.Msg, 1)}
@@ -163,7 +163,7 @@ func TestBeatsReachTheirKeeper(t *testing.T) {
 	} {
 		s.onHeartbeat(&nats.Msg{Subject: subject, Data: []byte("not even JSON")})
 		if got := len(m.heartbeats) == 1; got != heard {
-			t.Errorf("%q is heard: %v", subject, got)
+			t.Errorf("%q is received: %v", subject, got)
 		} else if got {
 			m.onHeartbeat(<-m.heartbeats)
 		}
@@ -185,7 +185,7 @@ func TestCauses(t *testing.T) {
 	}
 }
 
-// What has been killed from outside is started again at once; what has killed itself is not.
+// A process killed from outside is started again at once; one that has killed itself is not.
 func TestBlame(t *testing.T) {
 	killed := exit{known: true, signal: syscall.SIGKILL}
 	for _, test := range []struct {
@@ -249,7 +249,7 @@ func TestPulse(t *testing.T) {
 	}
 	p.answered(at)
 	if since, steady := p.steady(at); !steady || !since.Equal(at) {
-		t.Error("what was before the pause counts")
+		t.Error("heartbeats from before the pause count")
 	}
 }
 

@@ -13,14 +13,14 @@ type owner struct {
 	uid, gid uint32
 }
 
-// workerUsers are tried in that order when root names nobody.
+// workerUsers are tried in that order when root names none.
 var workerUsers = []string{"askback-worker", "nobody"}
 
 // ownerOf returns the user to run workers as.
 func ownerOf(runAs string) (*owner, error) {
 	if os.Geteuid() != 0 {
 		if me, err := user.Current(); runAs != "" && (err != nil || me.Username != runAs) {
-			return nil, fmt.Errorf("%w: RunAs %s: only root can run workers as somebody else", ErrConfig, runAs)
+			return nil, fmt.Errorf("%w: RunAs %s: only root can run workers as another user", ErrConfig, runAs)
 		}
 		return nil, nil
 	}
@@ -42,7 +42,7 @@ func ownerOf(runAs string) (*owner, error) {
 	return nil, fmt.Errorf("%w: RunAs: there is no user %s to run workers as: make it, or name another", ErrConfig, try[0])
 }
 
-// own makes directories of a worker's own. What lies above them is the supervisor's.
+// own makes directories of a worker's own. Their parents stay the supervisor's.
 func (o *owner) own(paths ...string) error {
 	for _, path := range paths {
 		if err := os.Mkdir(path, 0o700); err != nil {

@@ -116,7 +116,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// A set that events have cut short loses its last, partial channel, and the view says so.
+// A set that events have cut short loses its last, partial channel, and the view marks it.
 func TestAskedIsCutShort(t *testing.T) {
 	e := events().Events[1]
 	e.Recovery.Asked = strings.Repeat("lines.0>split.1#1-9 ", 10_000)

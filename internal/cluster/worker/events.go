@@ -38,7 +38,7 @@ func recovered(r executor.Recovery) cluster.Event {
 	}
 }
 
-// onEvent logs what happens to the connections for tuples, and tells of what is denied.
+// onEvent logs events of the connections for tuples, and publishes denials.
 func (w *worker) onEvent(e natschan.Event) {
 	switch e.Kind {
 	case natschan.Denied:
@@ -60,7 +60,7 @@ func (w *worker) asyncError(err error) {
 	w.log.Warn("line", zap.Error(err))
 }
 
-// denied tells of the 1st, 2nd, 4th, 8th … time only: heartbeats are denied twice a second, and events may be too.
+// denied reports the 1st, 2nd, 4th, 8th … time only: heartbeats are denied twice a second, and events may be too.
 func (w *worker) denied(err error) {
 	if n := w.denials.Add(1); n&(n-1) != 0 {
 		return

@@ -9,7 +9,7 @@ import (
 	"github.com/askback/askback/topology"
 )
 
-// A program says what nimbus needs to know to place its tasks.
+// A program describes to nimbus what it needs to place the tasks.
 func ExampleDescribe() {
 	b := topology.New("upper")
 	b.Spout("lines", files.Spout("/var/log/*.txt")).Parallel(2).Fields("line")

@@ -34,11 +34,11 @@ func TestTaskFailed(t *testing.T) {
 		ended <- exit
 	}()
 	s.until("it has FAILED", func() bool {
-		tasks := s.beat(0).Tasks
+		tasks := s.heartbeat(0).Tasks
 		return len(tasks) == 3 && tasks[1].State == "FAILED" && strings.Contains(tasks[1].Error, "panicked: no")
 	})
 	s.until("the other one has all", func() bool { return good.Len() == 100 })
-	s.until("it is told", func() bool {
+	s.until("it is published", func() bool {
 		failed := s.happened(cluster.TaskFailed)
 		last := ""
 		if len(failed) > 0 {
@@ -80,10 +80,10 @@ func TestTupleError(t *testing.T) {
 		ended <- exit
 	}()
 	s.until("ten tuples are dropped, and the other task has FAILED", func() bool {
-		tasks := s.beat(0).Tasks
+		tasks := s.heartbeat(0).Tasks
 		return len(tasks) == 3 && tasks[1].Dropped == 10 && tasks[2].State == cluster.StateFailed
 	})
-	failed := s.beat(0).Tasks[2]
+	failed := s.heartbeat(0).Tasks[2]
 	want := cluster.Failure{Task: alias("strict", 0), MessageID: "numbers.0>strict.0#42", Cause: "a prime too many"}
 	if f := failed.Failure; f == nil || f.Task != want.Task || f.MessageID != want.MessageID || f.Cause != want.Cause || !strings.Contains(f.Tuple, "41") {
 		t.Errorf("the failure is %+v, want %+v with the tuple", f, want)
@@ -101,7 +101,7 @@ func TestTupleError(t *testing.T) {
 	}
 }
 
-// A worker that is told to stop names the task and the call that keep it from ending.
+// A worker that is ordered to stop names the task and the call that keep it from ending.
 func TestStuck(t *testing.T) {
 	s := newSite(t, 0)
 	blocked, release := make(chan struct{}), make(chan struct{})

@@ -18,17 +18,18 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// sendHeartbeats tells how the worker stands, every cluster.BeatEvery and whenever it has followed an order, until ctx ends.
+// sendHeartbeats publishes the worker's state, every cluster.HeartbeatEvery and whenever it has followed an assignment,
+// until ctx ends.
 func (w *worker) sendHeartbeats(ctx context.Context) {
 	tick := time.NewTicker(cluster.HeartbeatEvery)
 	defer tick.Stop()
-	full := map[msgid.Alias]bool{} // those whose log took nothing at the last heartbeat
+	full := map[msgid.Alias]bool{} // those whose log accepted nothing at the last heartbeat
 	for {
 		w.log.set(*w.level.Load())
 		b := w.heartbeat()
 		w.reportLogErrors(b, full)
 		if text, err := json.Marshal(b); err != nil {
-			w.log.Error("beat", zap.Error(err))
+			w.log.Error("heartbeat", zap.Error(err))
 		} else {
 			_ = w.nc.Publish(w.subjects.WorkerHeartbeat(w.launch.Slot), text) // the next one repeats it
 		}
@@ -86,7 +87,7 @@ func (m *member) status(still uint64) cluster.Task {
 	return t
 }
 
-// reportLogErrors tells of each task whose log has begun to take nothing.
+// reportLogErrors publishes an event for each task whose log has begun to accept nothing.
 func (w *worker) reportLogErrors(b *cluster.Heartbeat, full map[msgid.Alias]bool) {
 	for _, t := range b.Tasks {
 		if t.LogError != "" && !full[t.Alias] {

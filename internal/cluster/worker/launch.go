@@ -11,15 +11,15 @@ import (
 	"github.com/askback/askback/topology"
 )
 
-// ErrRefused: this program cannot run what it was told to. Submit the program that is to run, with the arguments that
-// its workers are to get.
+// ErrRefused: this program cannot run as launched. Submit the program that is to run, with the arguments that its
+// workers are to get.
 var ErrRefused = errors.New("worker: refused")
 
 // maxLaunch bounds a launch in bytes. One of a hundred thousand tasks stays below.
 const maxLaunch = 16 << 20
 
-// readLaunch reads what the worker is told when it is started, and checks what comes from outside. No error shows
-// anything of the login.
+// readLaunch reads the launch from the supervisor, and checks the parts that come from outside. No error shows anything
+// of the login.
 func readLaunch(r io.Reader) (*cluster.Launch, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxLaunch+1))
 	if err != nil {
@@ -38,8 +38,8 @@ func readLaunch(r io.Reader) (*cluster.Launch, error) {
 	return l, nil
 }
 
-// planOf builds the plan that the launch speaks of. Its name is the instance's: to what its tasks tell outside, such as
-// sinks, two submissions of one program are two topologies.
+// planOf builds the plan that the launch names. Its name is the instance's: to the outside, such as sinks, two
+// submissions of one program are two topologies.
 func planOf(b *topology.Builder, l *cluster.Launch) (*topology.Plan, *strategies.Implementation, error) {
 	s, err := strategies.Named(l.Spec.Strategy)
 	if err != nil {

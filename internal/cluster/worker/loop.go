@@ -10,11 +10,11 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// fencedTimeout is how long a fenced task may wait for the order that takes it away. That tasks move is usual, and the
-// order may be slower than the task's next incarnation.
+// fencedTimeout is how long a fenced task may wait for the assignment that takes it away. Tasks move in normal
+// operation, and the assignment may be slower than the task's next incarnation.
 const fencedTimeout = 2 * time.Second
 
-// loop follows orders until the worker is to end. It returns nil if it was told to.
+// loop follows assignments until the worker is to end. It returns nil if it was ordered to.
 func (w *worker) loop(ctx context.Context) error {
 	fencedTimer := time.NewTimer(fencedTimeout)
 	fencedTimer.Stop()
@@ -162,7 +162,7 @@ func (w *worker) heartbeatSoon() {
 	}
 }
 
-// reportStuck publishes, once, that a member which was told to end has not returned from its operator in time.
+// reportStuck publishes, once, that a member which was ordered to end has not returned from its operator in time.
 func (w *worker) reportStuck(m *member) {
 	if m.reported || m.over() || time.Since(m.leftAt) < w.stopWait() {
 		return
@@ -170,5 +170,5 @@ func (w *worker) reportStuck(m *member) {
 	m.reported = true
 	text := m.stuckText()
 	w.log.Warn("stuck", zap.Stringer("task", m.alias), zap.String("call", text))
-	w.publish(cluster.Event{Kind: cluster.TaskStuck, Task: m.alias.String(), Text: "told to stop, " + text})
+	w.publish(cluster.Event{Kind: cluster.TaskStuck, Task: m.alias.String(), Text: "ordered to stop, " + text})
 }

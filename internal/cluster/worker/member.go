@@ -21,7 +21,7 @@ type member struct {
 	*executor.Executor
 	alias    msgid.Alias
 	cancel   context.CancelFunc
-	leaving  bool      // it has been told to end
+	leaving  bool      // it has been ordered to end
 	leftAt   time.Time // when it was
 	reported bool      // that it has FAILED, or that it is stuck
 
@@ -43,7 +43,7 @@ func (m *member) over() bool {
 // fenced reports whether the member has ended since its next incarnation runs elsewhere.
 func (m *member) fenced() bool { return m.over() && errors.Is(m.err, checkpoint.ErrFenced) }
 
-// leave tells the member to end, and calls late when it has not after a time. Only the first call counts.
+// leave orders the member to end, and calls late when it has not after a time. Only the first call counts.
 func (m *member) leave(wait time.Duration, late func()) {
 	if !m.leaving {
 		m.leaving, m.leftAt, m.reported = true, time.Now(), false
@@ -106,8 +106,8 @@ func (w *worker) options(alias msgid.Alias) executor.Options {
 	return o
 }
 
-// loss says what became of the last incarnation of a task that is started now, as far as the order says. What it says
-// from before this process began is not of a task that a later order brings.
+// loss returns how the last incarnation of a task that is started now was lost, as far as the assignment has it. A loss
+// from before this process began is not of a task that a later assignment brings.
 func (w *worker) loss() *executor.Loss {
 	l := w.assignment.Lost
 	switch {

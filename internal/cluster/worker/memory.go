@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// resident returns how many bytes of memory the process has; where the system does not say, what Go's runtime has.
+// resident returns how many bytes of memory the process has; where the system has no figure, the Go runtime's.
 func resident() int64 {
 	if text, err := os.ReadFile("/proc/self/statm"); err == nil {
 		if fields := bytes.Fields(text); len(fields) > 1 {

@@ -14,7 +14,7 @@ import (
 	"github.com/askback/askback/internal/recovery"
 )
 
-// What a worker cannot be, it says in one line that names it, and never shows its key. Faults, rows 40, 44 and 48.
+// An invalid launch fails with one line that names the fault, and never shows its key. Faults, rows 40, 44 and 48.
 func TestRefused(t *testing.T) {
 	pair, err := nkeys.CreateUser()
 	check(t, err)
@@ -60,7 +60,7 @@ func TestRefused(t *testing.T) {
 				}
 			}
 			if strings.Contains(err.Error(), string(seed)) || len(err.Error()) > 500 {
-				t.Errorf("it says too much: %v", err)
+				t.Errorf("it reveals too much: %v", err)
 			}
 		})
 	}
@@ -86,7 +86,7 @@ func (endless) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// A Spec says what the plan says, channel by channel.
+// A Spec agrees with the plan, channel by channel.
 func TestDescribe(t *testing.T) {
 	b := counting(t.TempDir(), 1)
 	plan, err := b.Build()

@@ -43,7 +43,7 @@ func TestRenew(t *testing.T) {
 	})
 	check(t, err)
 	s.start(l)
-	s.until("it has a new one", func() bool { return s.beat(0).JWT.Equal(renewed) })
+	s.until("it has a new one", func() bool { return s.heartbeat(0).JWT.Equal(renewed) })
 	if after := time.Since(began); after < time.Second || after > 4*time.Second {
 		t.Errorf("it was renewed after %v", after)
 	}
@@ -52,7 +52,7 @@ func TestRenew(t *testing.T) {
 	o := s.order(2, "lines", "split", "count", "out")
 	o.JWT = until(ordered)
 	s.send(0, o)
-	if b := s.beat(0); !b.JWT.Equal(ordered) {
+	if b := s.heartbeat(0); !b.JWT.Equal(ordered) {
 		t.Errorf("its JWT holds until %v, want %v", b.JWT, ordered)
 	}
 	s.done(0)

@@ -12,7 +12,7 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// listen subscribes to what is said to the worker.
+// listen subscribes to the worker's subjects.
 func (w *worker) listen() error {
 	for verb, f := range map[string]nats.MsgHandler{cluster.VerbAssign: w.onAssignment, cluster.VerbCrash: w.onCrash, cluster.VerbSpec: w.onSpec} {
 		_, err := w.nc.Subscribe(w.subjects.Worker(w.launch.Slot, verb), func(m *nats.Msg) {
@@ -27,7 +27,7 @@ func (w *worker) listen() error {
 	return nil
 }
 
-// onAssignment puts an order into the mail. Of several that wait, the newest counts.
+// onAssignment puts an assignment into the mail. The newest of those waiting counts.
 func (w *worker) onAssignment(m *nats.Msg) {
 	o := &cluster.Assignment{}
 	if err := json.Unmarshal(m.Data, o); err != nil || o.Instance != w.launch.Slot.Instance {
@@ -65,7 +65,7 @@ func (w *worker) onCrash(m *nats.Msg) {
 	}
 }
 
-// onSpec says what the program would be with other numbers of tasks.
+// onSpec answers with the program's Spec at other numbers of tasks.
 func (w *worker) onSpec(m *nats.Msg) {
 	var ask cluster.SpecRequest
 	if err := json.Unmarshal(m.Data, &ask); err != nil {
@@ -94,6 +94,6 @@ func (w *worker) refuse(m *nats.Msg, code cluster.ErrCode, text string) {
 
 func (w *worker) answer(m *nats.Msg, header nats.Header, text string) {
 	if natscluster.ValidReply(m.Reply) {
-		_ = m.RespondMsg(&nats.Msg{Header: header, Data: []byte(text)}) // who hears nothing asks again
+		_ = m.RespondMsg(&nats.Msg{Header: header, Data: []byte(text)}) // a client without an answer asks again
 	}
 }

@@ -22,7 +22,7 @@ func (s *site) still(revision uint64) map[string]uint64 {
 	stands := map[string]uint64{}
 	s.until("all tasks stand still", func() bool {
 		for slot := range halves {
-			b := s.beat(slot)
+			b := s.heartbeat(slot)
 			if b.Revision != revision || len(b.Tasks) == 0 {
 				return false
 			}
@@ -41,9 +41,9 @@ func (s *site) still(revision uint64) map[string]uint64 {
 // halves are the tasks of two workers.
 var halves = [][]string{{"lines", "split.0", "count.1", "split.2"}, {"split.1", "count.0", "out", "split.3"}}
 
-// Two workers come to a standstill in the middle. Those of another instance, whose program has other numbers of tasks, go on
-// from there, though one of them is killed as soon as it has begun.
-func TestReshape(t *testing.T) {
+// Two workers come to a standstill in the middle. Those of another instance, whose program has other numbers of tasks,
+// go on from there, though one of them is killed as soon as it has begun.
+func TestRescale(t *testing.T) {
 	s := newSite(t, 12_000)
 	for slot, tasks := range halves {
 		s.start(s.launch(slot, tasks...))
@@ -53,7 +53,7 @@ func TestReshape(t *testing.T) {
 	if again := s.still(3); !maps.Equal(stands, again) {
 		t.Errorf("they stood still at %v, then at %v", stands, again)
 	}
-	for _, task := range s.beat(0).Tasks {
+	for _, task := range s.heartbeat(0).Tasks {
 		if want := map[string]cluster.StateKind{"count": "keyed state"}[task.Alias.Operator]; task.KeepsState != want {
 			t.Errorf("%s keeps %q, want %q", task.Alias, task.KeepsState, want)
 		}
@@ -70,7 +70,7 @@ func TestReshape(t *testing.T) {
 	spec, err := natscluster.Request[cluster.Spec](ctx, s.nc, where, cluster.SpecRequest{Parallel: parallel})
 	check(t, err)
 	if !spec.SameProgram(s.spec) || spec.Operator("split").Parallel != 4 || spec.Plan == s.spec.Plan {
-		t.Fatalf("the worker says that its program would be %+v", spec)
+		t.Fatalf("the worker describes its program as %+v", spec)
 	}
 
 	from := &cluster.Origin{Instance: s.instance, Plan: s.spec.Plan, QuiescePositions: stands}
@@ -88,12 +88,12 @@ func TestReshape(t *testing.T) {
 	}
 	s.start(launch(1))
 	first := s.startProcess(launch(0))
-	s.until("the first one beats", func() bool { return s.beat(0).PID != 0 })
+	s.until("the first one sends a heartbeat", func() bool { return s.heartbeat(0).PID != 0 })
 	first.kill()
 	s.startProcess(launch(0))
 	s.done(0, 1)
 	for slot := range halves {
-		for _, task := range s.beat(slot).Tasks {
+		for _, task := range s.heartbeat(slot).Tasks {
 			if !task.HasSnapshot {
 				t.Errorf("%s has come to its end without a snapshot of its own", task.Alias)
 			}

@@ -36,7 +36,7 @@ func TestSecured(t *testing.T) {
 	check(t, err)
 	t.Cleanup(nc.Close)
 	s := &site{t: t, nc: nc, subjects: conn.Subjects(), instance: cluster.NewInstance("words"), dir: t.TempDir(), n: 6000,
-		beats: map[cluster.WorkerSlot]cluster.Heartbeat{}, servers: summary.Servers}
+		heartbeats: map[cluster.WorkerSlot]cluster.Heartbeat{}, servers: summary.Servers}
 	s.spec, err = worker.Describe(counting(s.dir, s.n), "backtrack", settings, 0)
 	check(t, err)
 	s.until("JetStream is ready", func() bool {
@@ -70,7 +70,7 @@ func TestSecured(t *testing.T) {
 	b, issueB := launch(1, "split.1", "out")
 	s.start(a)
 	s.start(b)
-	s.until("both run", func() bool { return len(s.beat(0).Tasks) == 3 && len(s.beat(1).Tasks) == 2 })
+	s.until("both run", func() bool { return len(s.heartbeat(0).Tasks) == 3 && len(s.heartbeat(1).Tasks) == 2 })
 	more := s.order(2, "split.1", "out", "count.0")
 	issueB(&more)
 	s.send(1, more)
@@ -79,7 +79,7 @@ func TestSecured(t *testing.T) {
 		t.Error(err)
 	}
 	s.done(0, 1)
-	s.until("the recovery is told", func() bool { return len(s.happened(cluster.TaskRecovered)) == 1 })
+	s.until("the recovery is published", func() bool { return len(s.happened(cluster.TaskRecovered)) == 1 })
 	for _, kind := range []cluster.EventKind{cluster.Denied, cluster.TaskFailed, cluster.Refused} {
 		if e := s.happened(kind); len(e) > 0 {
 			t.Errorf("%+v", e)

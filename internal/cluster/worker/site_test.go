@@ -85,7 +85,7 @@ func counts(n int64) string {
 	return lines.String()
 }
 
-// A site is a NATS server, the log of one instance, and somebody who listens to its workers.
+// A site is a NATS server, the log of one instance, and a subscriber to its workers.
 type site struct {
 	t        *testing.T
 	servers  string
@@ -96,8 +96,8 @@ type site struct {
 	n        int64  // lines
 	spec     *cluster.Spec
 
-	mu    sync.Mutex
-	beats map[cluster.WorkerSlot]cluster.Heartbeat
+	mu         sync.Mutex
+	heartbeats map[cluster.WorkerSlot]cluster.Heartbeat
 }
 
 // settings make snapshots frequent.
@@ -112,7 +112,7 @@ func newSite(t *testing.T, n int64) *site {
 	check(t, err)
 	t.Cleanup(nc.Close)
 	s := &site{t: t, servers: server.URL(), nc: nc, subjects: "askback", instance: cluster.NewInstance("words"), dir: t.TempDir(), n: n,
-		beats: map[cluster.WorkerSlot]cluster.Heartbeat{}}
+		heartbeats: map[cluster.WorkerSlot]cluster.Heartbeat{}}
 	s.spec, err = worker.Describe(counting(s.dir, n), "backtrack", settings, 0)
 	check(t, err)
 	check(t, natscluster.Setup(t.Context(), nc, s.subjects, 1))
@@ -121,14 +121,14 @@ func newSite(t *testing.T, n int64) *site {
 	return s
 }
 
-// listen hears heartbeats.
+// listen records heartbeats and events.
 func (s *site) listen() {
 	s.t.Helper()
 	_, err := s.nc.Subscribe(s.subjects.WorkerHeartbeats("*"), func(m *nats.Msg) {
 		var b cluster.Heartbeat
 		if json.Unmarshal(m.Data, &b) == nil {
 			s.mu.Lock()
-			s.beats[b.Slot] = b
+			s.heartbeats[b.Slot] = b
 			s.mu.Unlock()
 		}
 	})
@@ -168,14 +168,14 @@ func (s *site) send(slot int, o cluster.Assignment) {
 	s.until(fmt.Sprintf("slot %d follows order %d", slot, o.Revision), func() bool {
 		s.publish(slot, o)
 		time.Sleep(20 * time.Millisecond)
-		return o.Stop || s.beat(slot).Revision >= o.Revision
+		return o.Stop || s.heartbeat(slot).Revision >= o.Revision
 	})
 }
 
-func (s *site) beat(slot int) cluster.Heartbeat {
+func (s *site) heartbeat(slot int) cluster.Heartbeat {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.beats[s.launch(slot).Slot]
+	return s.heartbeats[s.launch(slot).Slot]
 }
 
 // happened returns the events of a kind.
@@ -203,7 +203,7 @@ func (s *site) until(what string, is func() bool) {
 		if time.Since(began) > 30*time.Second {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			for slot, b := range s.beats {
+			for slot, b := range s.heartbeats {
 				s.t.Logf("%s: %+v", slot, b)
 			}
 			s.t.Fatalf("in vain waited until %s; events: %+v", what, s.events())
@@ -211,17 +211,17 @@ func (s *site) until(what string, is func() bool) {
 	}
 }
 
-// done waits until the workers of these slots tell that all their tasks are complete, and checks the result.
+// done waits until the workers of these slots report that all their tasks are complete, and checks the result.
 func (s *site) done(slots ...int) {
 	s.t.Helper()
 	s.until("all is complete", func() bool {
 		for _, slot := range slots {
-			for _, t := range s.beat(slot).Tasks {
+			for _, t := range s.heartbeat(slot).Tasks {
 				if t.State != "complete" {
 					return false
 				}
 			}
-			if len(s.beat(slot).Tasks) == 0 {
+			if len(s.heartbeat(slot).Tasks) == 0 {
 				return false
 			}
 		}
@@ -246,7 +246,7 @@ func (s *site) right() {
 func (s *site) under(slot int, alias string) {
 	s.t.Helper()
 	s.until(alias+" is under way", func() bool {
-		for _, t := range s.beat(slot).Tasks {
+		for _, t := range s.heartbeat(slot).Tasks {
 			if t.Alias.String() == alias && t.Counters.Consumed+t.Counters.Emitted > 500 && t.Counters.Snapshots > 1 {
 				return true
 			}
@@ -314,7 +314,7 @@ func (s *site) startProcess(l *cluster.Launch) *process {
 	s.t.Cleanup(func() {
 		p.kill()
 		if s.t.Failed() {
-			s.t.Logf("worker %d said:\n%s", l.Slot.Number, p.out.String())
+			s.t.Logf("worker %d printed:\n%s", l.Slot.Number, p.out.String())
 		}
 	})
 	return p

@@ -27,8 +27,8 @@ import (
 	"github.com/askback/askback/topology"
 )
 
-// Run reads a launch and runs the worker until it is told to stop, or cannot go on. It returns the exit status of the
-// process, and with any other than ExitDone why. See package cluster for the statuses.
+// Run reads a launch and runs the worker until it is ordered to stop, or cannot go on. It returns the exit status of
+// the process, and the reason for any but ExitDone. See package cluster for the statuses.
 func Run(ctx context.Context, b *topology.Builder, launch io.Reader) (exit int, err error) {
 	return run(ctx, b, launch, os.Stderr)
 }
@@ -49,7 +49,7 @@ func run(ctx context.Context, b *topology.Builder, launch io.Reader, out io.Writ
 // tasks is a set of them.
 type tasks map[msgid.Alias]bool
 
-// status returns the exit status that tells of an error.
+// status returns the exit status of an error.
 func status(err error) int {
 	switch {
 	case err == nil:
@@ -62,7 +62,7 @@ func status(err error) int {
 	return cluster.ExitError
 }
 
-// A worker is one run of Run. The loop owns what is not said to be anybody else's.
+// A worker is one run of Run. The loop owns every field that is not marked as another goroutine's.
 type worker struct {
 	launch   *cluster.Launch
 	builder  *topology.Builder
@@ -165,7 +165,7 @@ func (w *worker) run(ctx context.Context) error {
 	return err
 }
 
-// runEvents sends events until it is told to end, and then what is left.
+// runEvents sends events until it is ordered to end, and then those that are left.
 func (w *worker) runEvents() (end func()) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -188,13 +188,13 @@ func (w *worker) wait() error {
 	for _, t := range w.plan.Tasks {
 		if m := w.members[t.Alias]; m != nil && !m.over() {
 			stuck = append(stuck, m.stuckText())
-			w.publish(cluster.Event{Kind: cluster.TaskStuck, Task: t.Alias.String(), Text: "told to stop, " + m.stuckText()})
+			w.publish(cluster.Event{Kind: cluster.TaskStuck, Task: t.Alias.String(), Text: "ordered to stop, " + m.stuckText()})
 		}
 	}
 	if len(stuck) == 0 {
 		return nil
 	}
-	return fmt.Errorf("worker: told to stop, %s: an operator must return when its context ends", strings.Join(stuck, "; "))
+	return fmt.Errorf("worker: ordered to stop, %s: an operator must return when its context ends", strings.Join(stuck, "; "))
 }
 
 func (w *worker) close() {

@@ -18,9 +18,9 @@ func TestTwoWorkers(t *testing.T) {
 	a := s.start(s.launch(0, "lines", "split.0", "count.1"))
 	b := s.start(s.launch(1, "split.1", "count.0", "out"))
 	s.done(0, 1)
-	beat := s.beat(0)
-	if beat.Runtime != cluster.Runtime || beat.PID == 0 || beat.Sent == 0 || beat.Memory < 1<<20 || beat.Revision != 1 || len(beat.Tasks) != 3 {
-		t.Errorf("%+v", beat)
+	heartbeat := s.heartbeat(0)
+	if heartbeat.Runtime != cluster.Runtime || heartbeat.PID == 0 || heartbeat.Sent == 0 || heartbeat.Memory < 1<<20 || heartbeat.Revision != 1 || len(heartbeat.Tasks) != 3 {
+		t.Errorf("%+v", heartbeat)
 	}
 	stop := s.order(2)
 	stop.Stop = true
@@ -50,7 +50,7 @@ func TestWorkerKilled(t *testing.T) {
 	l.Assignment.Lost = &cluster.Loss{Cause: "signal: killed", LastSeen: last, DetectedAt: time.Now()}
 	s.startProcess(l)
 	s.done(0, 1)
-	s.until("all three tell of it", func() bool { return len(s.happened(cluster.TaskRecovered)) == 3 })
+	s.until("all three report it", func() bool { return len(s.happened(cluster.TaskRecovered)) == 3 })
 	for _, e := range s.happened(cluster.TaskRecovered) {
 		r := e.Recovery
 		if r == nil || e.Slot == nil || *e.Slot != l.Slot || r.Cause != "signal: killed" || r.Incarnation != 2 || r.Missed != r.Replayed {
@@ -61,7 +61,7 @@ func TestWorkerKilled(t *testing.T) {
 			t.Errorf("the phases are %+v", r)
 		}
 	}
-	for _, task := range s.beat(1).Tasks {
+	for _, task := range s.heartbeat(1).Tasks {
 		if task.Incarnation != 1 || task.Restarts != 0 {
 			t.Errorf("it was not killed, and still: %+v", task)
 		}
@@ -84,28 +84,29 @@ func TestFenced(t *testing.T) {
 	if code := paused.ProcessState.ExitCode(); code != cluster.ExitFenced {
 		t.Errorf("exit %d, %v\n%s", code, err, paused.out.String())
 	}
-	s.until("it tells that it was fenced", func() bool { return len(s.happened(cluster.WorkerFenced)) == 1 })
+	s.until("it reports that it was fenced", func() bool { return len(s.happened(cluster.WorkerFenced)) == 1 })
 	s.done(1)
 	for _, e := range s.happened(cluster.TaskRecovered) {
 		if e.Recovery.Missed != e.Recovery.Replayed || e.Recovery.Detect < 900 {
 			t.Errorf("%+v", e.Recovery)
 		}
 	}
-	for _, task := range s.beat(1).Tasks {
+	for _, task := range s.heartbeat(1).Tasks {
 		if task.Incarnation > 2 {
 			t.Errorf("its fenced incarnation has disturbed %+v", task)
 		}
 	}
 }
 
-// Orders move tasks from one worker to another and back. Who loses one that runs elsewhere already lets it go.
+// Assignments move tasks from one worker to another and back. A worker that loses a task which runs elsewhere already
+// lets it go.
 func TestOrders(t *testing.T) {
 	s := newSite(t, 12_000)
 	a := s.start(s.launch(0, "lines", "split", "count", "out"))
 	s.start(s.launch(1))
 	s.under(0, "count.1")
 
-	s.send(1, s.order(2, "count", "split.1")) // they are fenced in slot 0 before it hears of it
+	s.send(1, s.order(2, "count", "split.1")) // they are fenced in slot 0 before it receives the assignment
 	s.send(0, s.order(2, "lines", "split.0", "out"))
 	s.under(1, "count.1")
 
@@ -120,8 +121,8 @@ func TestOrders(t *testing.T) {
 	}
 	s.publish(0, unknown)
 	s.until("the order for a task that is not there is refused", func() bool { return len(s.happened(cluster.Refused)) == 1 })
-	if b := s.beat(0); len(b.Tasks) != 3 || b.Revision != 2 {
-		t.Errorf("it follows what is not for it: %+v", b)
+	if b := s.heartbeat(0); len(b.Tasks) != 3 || b.Revision != 2 {
+		t.Errorf("it follows an assignment that is not its own: %+v", b)
 	}
 
 	s.send(1, s.order(4, "count.1"))
@@ -134,7 +135,7 @@ func TestOrders(t *testing.T) {
 	}
 	moved := s.happened(cluster.TaskRecovered)
 	if len(moved) < 5 { // count.0, count.1 and split.1, and two of them back
-		t.Errorf("%d tasks tell that they were moved", len(moved))
+		t.Errorf("%d tasks report that they were moved", len(moved))
 	}
 	for _, e := range moved {
 		// Replayed need not be what was missed here: sources move as well, while those before them live and answer
@@ -151,22 +152,22 @@ func TestInactive(t *testing.T) {
 	l := s.launch(0, "lines", "split", "count", "out")
 	l.Assignment.Active = false
 	s.start(l)
-	s.until("all run", func() bool { return len(s.beat(0).Tasks) == 6 && s.beat(0).Tasks[0].State == "running" })
+	s.until("all run", func() bool { return len(s.heartbeat(0).Tasks) == 6 && s.heartbeat(0).Tasks[0].State == "running" })
 	time.Sleep(100 * time.Millisecond)
-	for _, task := range s.beat(0).Tasks {
+	for _, task := range s.heartbeat(0).Tasks {
 		if c := task.Counters; c.Emitted+c.Consumed > 0 || task.State != "running" {
 			t.Errorf("%+v", task)
 		}
 	}
 	active := s.order(2, "lines", "split", "count", "out")
 	s.send(0, active)
-	s.until("it emits", func() bool { return s.beat(0).Tasks[0].Counters.Emitted > 0 })
+	s.until("it emits", func() bool { return s.heartbeat(0).Tasks[0].Counters.Emitted > 0 })
 	inactive := active
 	inactive.Revision, inactive.Active = 3, false
 	s.send(0, inactive)
-	emitted := s.beat(0).Tasks[0].Counters.Emitted
+	emitted := s.heartbeat(0).Tasks[0].Counters.Emitted
 	time.Sleep(2 * cluster.HeartbeatEvery)
-	if now := s.beat(0).Tasks[0].Counters.Emitted; now > emitted+rate/10 {
+	if now := s.heartbeat(0).Tasks[0].Counters.Emitted; now > emitted+rate/10 {
 		t.Errorf("it emits on: %d, then %d", emitted, now)
 	}
 	active.Revision = 4
@@ -191,7 +192,7 @@ func TestLogVanishes(t *testing.T) {
 		t.Errorf("%+v", failed)
 	}
 	for slot := range 2 {
-		for _, task := range s.beat(slot).Tasks {
+		for _, task := range s.heartbeat(slot).Tasks {
 			if task.Incarnation != 1 {
 				t.Errorf("%+v", task)
 			}
@@ -199,13 +200,13 @@ func TestLogVanishes(t *testing.T) {
 	}
 }
 
-// A worker that is started before there is a log waits for it, and hears orders meanwhile.
+// A worker that is started before there is a log waits for it, and receives assignments meanwhile.
 func TestLogIsLate(t *testing.T) {
 	s := newSite(t, 1000)
 	check(t, natslog.Delete(context.Background(), s.nc, string(s.subjects), string(s.instance)))
 	a := s.start(s.launch(0, "lines", "split", "count", "out"))
 	b := s.start(s.launch(1, "out"))
-	s.until("both beat", func() bool { return s.beat(0).PID != 0 && s.beat(1).PID != 0 })
+	s.until("both send heartbeats", func() bool { return s.heartbeat(0).PID != 0 && s.heartbeat(1).PID != 0 })
 	stop := s.order(2)
 	stop.Stop = true
 	s.send(1, stop)
@@ -239,7 +240,7 @@ func TestCrash(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	s.done(0)
-	s.until("it tells of it", func() bool { return len(s.happened(cluster.TaskRecovered)) == 1 })
+	s.until("it reports it", func() bool { return len(s.happened(cluster.TaskRecovered)) == 1 })
 	if e := s.happened(cluster.TaskRecovered)[0]; e.Task != "count.1" || e.Recovery.Detect != 0 || e.Recovery.Missed != e.Recovery.Replayed {
 		t.Errorf("%+v %+v", e, e.Recovery)
 	}

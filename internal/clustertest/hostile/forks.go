@@ -10,11 +10,11 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// A forks bolt leaves children in its session, in a session of their own, and with nobody for a parent.
+// A forks bolt leaves children in its session, in a session of their own, and orphaned ones.
 type forks struct{}
 
 func (forks) Prepare(bolt.Context) error {
-	signal.Ignore(syscall.SIGTERM) // also what the library has asked to be told of
+	signal.Ignore(syscall.SIGTERM) // also the signal that the library subscribes to
 	for _, c := range []struct {
 		script  string
 		session bool

@@ -1,4 +1,4 @@
-// Hostile is a topology program that harms: what a cluster's tests submit, and the tools by which they look what it has
+// Hostile is a topology program that harms: a cluster's tests submit it, and use its tools to look for what it has
 // achieved.
 //
 //	hostile -mode hungry -while FILE -out FILE    a bolt takes far more memory than it said, while FILE exists
@@ -27,8 +27,8 @@ import (
 const rows = 20_000
 
 var (
-	mode   = flag.String("mode", "", "what to do")
-	during = flag.String("while", "", "hungry: a file; what is in -mode is done while it is there")
+	mode   = flag.String("mode", "", "the attack or tool to run")
+	during = flag.String("while", "", "hungry: a file; the mode runs while it is there")
 	out    = flag.String("out", "", "file to write to")
 	mark   = flag.String("mark", "", "forks: how long the children sleep, by which they are found")
 	victim = flag.String("victim", "", "spy: the instance that is attacked")

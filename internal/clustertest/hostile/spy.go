@@ -26,8 +26,8 @@ type Attempt struct {
 	Result string `json:"result"` // "denied", or what was achieved
 }
 
-// spy reads the launch, which is then put back, and tries everything with what is in it. What comes of it is written to
-// the file -out, and the process's number.
+// spy reads the launch, which is then put back, and tries everything with its content. It writes the results to the
+// file -out, and the process's number.
 func spy() error {
 	launch := os.NewFile(cluster.LaunchFD, "launch")
 	text, err := io.ReadAll(launch)
@@ -93,7 +93,7 @@ func look() (all []Attempt) {
 	return all
 }
 
-// A sneak is a client with somebody's credentials.
+// A sneak is a client with stolen credentials.
 type sneak struct {
 	*nats.Conn
 	mu     sync.Mutex
@@ -124,7 +124,7 @@ func (s *sneak) try(what string, do func() error) Attempt {
 	if err == nil {
 		err = s.Flush()
 	}
-	time.Sleep(20 * time.Millisecond) // denials come before the flush's answer, and are told by another goroutine
+	time.Sleep(20 * time.Millisecond) // denials come before the flush's answer, and are reported by another goroutine
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -154,14 +154,14 @@ func attack(l *cluster.Launch) (all []Attempt) {
 	p, their := l.Prefix+".", l.Prefix+"."+*victim+"."
 	log := l.Prefix + "-" + *victim
 	order, _ := json.Marshal(cluster.Assignment{Instance: cluster.Instance(*victim), Revision: 1 << 40, Stop: true})
-	beat, _ := json.Marshal(cluster.Heartbeat{Runtime: cluster.Runtime})
+	heartbeat, _ := json.Marshal(cluster.Heartbeat{Runtime: cluster.Runtime})
 	kill, _ := json.Marshal(cluster.KillRequest{Name: cluster.Instance(*victim).Name()})
 	for _, m := range [][2]string{
 		{their + "data.lines.0.split.0", "forged"},
 		{their + "ctl.count.0.split.0", "forged"},
 		{their + "replay.lines.0.split.0", "forged"},
 		{their + "log.count.0", "forged"},
-		{p + "heartbeat.worker." + *victim + "." + *target, string(beat)},
+		{p + "heartbeat.worker." + *victim + "." + *target, string(heartbeat)},
 		{p + "heartbeat.host.s1", "{}"},
 		{p + "worker." + *victim + "." + *target + ".assign", string(order)},
 		{p + "worker." + *victim + "." + *target + ".crash", `{"task":"count.0"}`},
@@ -193,16 +193,17 @@ func attack(l *cluster.Launch) (all []Attempt) {
 	return append(all, s.lie(l)...)
 }
 
-// lie says what is not so where the worker may speak. That it may is no harm: nobody believes it.
+// lie publishes false statements where the worker may publish. The permission does no harm: every receiver rejects
+// them.
 func (s *sneak) lie(l *cluster.Launch) (all []Attempt) {
 	p, own := natscluster.Subjects(l.Prefix), l.Slot
 	host, slot, _ := strings.Cut(*target, ".")
 	n, _ := strconv.Atoi(slot)
 	theirs := cluster.WorkerSlot{Instance: cluster.Instance(*victim), Supervisor: host, Number: n}
-	beat, _ := json.Marshal(cluster.Heartbeat{Slot: theirs, PID: 1, Runtime: cluster.Runtime, Revision: 1 << 40})
+	heartbeat, _ := json.Marshal(cluster.Heartbeat{Slot: theirs, PID: 1, Runtime: cluster.Runtime, Revision: 1 << 40})
 	event, _ := json.Marshal(cluster.Event{At: time.Now(), Kind: cluster.TaskFailed, Instance: theirs.Instance, Slot: &theirs, Text: "forged"})
 	login, _ := json.Marshal(cluster.LoginRequest{Slot: theirs, Key: s.key})
-	s.publish(p.WorkerHeartbeat(own), string(beat))
+	s.publish(p.WorkerHeartbeat(own), string(heartbeat))
 	s.publish(p.Event(string(own.Instance)), string(event))
 	// The answers to what it may do go where it may not publish.
 	log := l.Prefix + "." + string(own.Instance) + ".log." + l.Assignment.Tasks[0].String()

@@ -31,7 +31,7 @@ import (
 func tool() error {
 	args := flag.Args()
 	if len(args) < 2 {
-		return errors.New("want a tool and what it is for")
+		return errors.New("want a tool and its argument")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -92,7 +92,7 @@ func replace(ctx context.Context, s *sneak, sha, path string) error {
 	return err
 }
 
-// certificate shows what a NATS server presents: it says a line before it speaks TLS.
+// certificate shows what a NATS server presents: it sends a line before it speaks TLS.
 func certificate(address string) error {
 	conn, err := net.DialTimeout("tcp", address, 5*time.Second)
 	if err != nil {

@@ -9,18 +9,17 @@
 //
 // # Nouns
 //
-// A Server is the running server. Options say where it keeps its store and whether it listens.
+// A Server is the running server. Options are the place of its store and whether it listens.
 //
 // # Caller's duties
 //
-// Close all clients, then Stop. A store belongs to one server at a time; Start says so when another process has
-// it.
+// Close all clients, then Stop. A store belongs to one server at a time; Start fails when another process has it.
 //
 // # Caveats
 //
 // The server dies with the process. In production NATS does not live inside the master: the master's death must
 // not be the cluster's. There are no users and no TLS: do not listen on anything but the loopback interface.
 //
-// A store on disk survives any crash of the process. A power cut takes what was not synced yet: up to
+// A store on disk survives any crash of the process. A power cut loses writes that were not synced yet: up to
 // SyncInterval (2 minutes unless set), nothing with SyncAlways.
 package embed

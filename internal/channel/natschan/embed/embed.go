@@ -20,7 +20,7 @@ var (
 	ErrLocked = errors.New("embed: store is in use by another server")
 	// ErrListen: the address cannot be listened on, such as a port that is taken. Choose another, or port 0.
 	ErrListen = errors.New("embed: cannot listen")
-	// ErrStart: the server did not start; what it said is in the message.
+	// ErrStart: the server did not start; its output is in the message.
 	ErrStart = errors.New("embed: NATS server did not start")
 )
 
@@ -57,7 +57,7 @@ type Server struct {
 }
 
 // Start starts a server and returns when clients can connect. It installs no signal handler and never exits the
-// process: what a stand-alone server would die of is returned as an error.
+// process: an error that ends a stand-alone server is returned.
 func Start(opts Options) (*Server, error) {
 	s := &Server{dir: opts.Dir, temp: opts.Dir == ""}
 	if err := s.openDir(); err != nil {

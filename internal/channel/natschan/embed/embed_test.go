@@ -61,7 +61,7 @@ func stream(t *testing.T, s *embed.Server) (nats.JetStreamContext, func()) {
 	return js, c.Close
 }
 
-// What a stream acknowledged is there after Stop and Start; the lock is free in between.
+// A message that a stream acknowledged is there after Stop and Start; the lock is free in between.
 func TestStoreSurvives(t *testing.T) {
 	for _, always := range []bool{false, true} {
 		opts := embed.Options{Dir: filepath.Join(t.TempDir(), "made", "for", "us"), SyncAlways: always}
@@ -132,7 +132,7 @@ func TestListen(t *testing.T) {
 			bad.Stop()
 		}
 	}
-	// What failed has given the store back.
+	// The failed start has given the store back.
 	dir := t.TempDir()
 	if _, err := embed.Start(embed.Options{Dir: dir, Listen: taken}); err == nil {
 		t.Fatal("two servers on one port")
@@ -192,7 +192,7 @@ func TestBadOptions(t *testing.T) {
 	}
 }
 
-// A store that is full refuses publishes and says so; it does not stop the server.
+// A store that is full refuses publishes with an error; it does not stop the server.
 func TestStoreLimit(t *testing.T) {
 	s := start(t, embed.Options{Dir: t.TempDir(), StoreLimit: 1 << 20})
 	js, done := stream(t, s)

@@ -9,11 +9,11 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A Config says how a Core judges.
+// A Config holds the time limits of a Core.
 type Config struct {
 	Detection time.Duration // silence after which a supervisor and its workers are given up; default cluster.Detection
-	// Grace is how long nothing must have been heard of a topology's workers, after its end, before its log is
-	// deleted. It must exceed what a supervisor gives its workers to stop, and the lease. Default 10 s.
+	// Grace is how long a topology's workers must have been silent, after its end, before its log is deleted. It must
+	// exceed what a supervisor gives its workers to stop, and the lease. Default 10 s.
 	Grace time.Duration
 }
 
@@ -27,8 +27,8 @@ type Core struct {
 	hosts          map[string]*host
 	pending        map[string]*Submission
 	retired        map[cluster.Instance]*retiredLog
-	unchangedFor   []string        // who was heard and who lost when the scheduler had nothing to change; nil: it is to be asked
-	events         []cluster.Event // of the cluster, to be told
+	unchangedFor   []string        // the hosts that were up and the workers that were lost when the scheduler had nothing to change; nil: ask it
+	events         []cluster.Event // events of the cluster, yet to be returned
 }
 
 // A topology is a record, and what is known beyond it.
@@ -45,7 +45,7 @@ type topology struct {
 type Write struct {
 	Name   string
 	Record *cluster.Record // nil: it is to be removed
-	Events []cluster.Event // which tell of it when it is written
+	Events []cluster.Event // to be published when it is written
 }
 
 // New returns a Core that knows nothing.
@@ -62,7 +62,7 @@ func New(cfg Config) *Core {
 	}
 }
 
-// Load replaces what is written by what was read. What was heard stays.
+// Load replaces the records by those that were read. Heartbeats are kept.
 func (c *Core) Load(now time.Time, records []cluster.Change, hosts []cluster.Host) {
 	if c.began.IsZero() {
 		c.began, c.detectionSince, c.decided = now, now, now
@@ -91,7 +91,7 @@ func (c *Core) Load(now time.Time, records []cluster.Change, hosts []cluster.Hos
 	}
 }
 
-// Stored is told when a Write is in the bucket, at a revision.
+// Stored must be called when a Write is in the bucket, at a revision.
 func (c *Core) Stored(now time.Time, w *Write, revision uint64) {
 	c.unchangedFor = nil
 	t := c.topologies[w.Name]
@@ -151,10 +151,10 @@ func slot(p *cluster.Placement) schedule.Slot {
 	return schedule.Slot{Supervisor: p.Supervisor, Number: p.Slot}
 }
 
-// RestartDetection tells that messages may not have arrived until now.
+// RestartDetection must be called when messages may not have arrived until now.
 func (c *Core) RestartDetection(now time.Time) { c.detectionSince = now }
 
-// silence returns for how long something has not been heard that is there since a moment.
+// silence returns how long an object that exists since a moment has sent no heartbeat.
 func (c *Core) silence(now, since, heard time.Time) time.Duration {
 	return now.Sub(latest(since, heard, c.detectionSince))
 }
@@ -179,7 +179,7 @@ func (c *Core) Record(name string) *cluster.Record {
 	return nil
 }
 
-// Decide returns what is to be written now. After that was done it may have more to say.
+// Decide returns the records to be written now. When they are written, call it again: it may return more.
 //
 // Detection is as exact as it is called: ten times a second will do. If it has not been called for long, nimbus has
 // been asleep, and does not take that for the silence of others.

@@ -19,7 +19,7 @@ func TestPlacesWhatIsSubmitted(t *testing.T) {
 	if got := w.places("words"); got != "a/0 b/0" || r.Status != cluster.Active || r.Shortage != "" || r.By != "anna" {
 		t.Errorf("placed in %q, %s, shortage %q, by %q", got, r.Status, r.Shortage, r.By)
 	}
-	if !w.told(cluster.Submitted, "4 tasks") || !w.told(cluster.Assigned, "a/0 (2 tasks) b/0 (2 tasks)") {
+	if !w.published(cluster.Submitted, "4 tasks") || !w.published(cluster.Assigned, "a/0 (2 tasks) b/0 (2 tasks)") {
 		t.Errorf("events %v", w.events)
 	}
 }
@@ -60,17 +60,17 @@ func TestLostHost(t *testing.T) {
 	if loss == nil || !strings.Contains(loss.Cause, "supervisor a and its worker a/0 were silent for 3s") || loss.DetectedAt.Sub(loss.LastSeen) < 3*time.Second {
 		t.Errorf("loss %+v", loss)
 	}
-	if !w.told(cluster.WorkerLost, "silent for 3s") || !w.told(cluster.HostLost, "supervisor a") {
+	if !w.published(cluster.WorkerLost, "silent for 3s") || !w.published(cluster.HostLost, "supervisor a") {
 		t.Errorf("events %v", w.events)
 	}
 	w.silent["a"] = false
 	w.pass(time.Second)
-	if got := w.places("words"); got != "b/0 c/0" || !w.told(cluster.HostJoined, "supervisor a is heard again") {
+	if got := w.places("words"); got != "b/0 c/0" || !w.published(cluster.HostJoined, "supervisor a is back") {
 		t.Errorf("after it came back: %s, %v", got, w.events)
 	}
 }
 
-// What has nowhere to go stays where it is: if it comes back, nothing has happened to it.
+// A lost task without a free slot stays where it is: if its worker comes back, nothing has happened to it.
 func TestLostWithoutReplacement(t *testing.T) {
 	w := newWorld(t, "a")
 	w.submit("words", 2)
@@ -86,12 +86,13 @@ func TestLostWithoutReplacement(t *testing.T) {
 	if r = w.core.Record("words"); fmt.Sprint(r.Placement) != before || r.Shortage != "" {
 		t.Errorf("placement %v, shortage %q", r.Placement, r.Shortage)
 	}
-	if w.told(cluster.WorkerLost, "") {
-		t.Error("tells of a loss")
+	if w.published(cluster.WorkerLost, "") {
+		t.Error("reports a loss")
 	}
 }
 
-// A silent worker is its supervisor's business, and a silent supervisor does not matter to workers that are heard.
+// A silent worker is its supervisor's business, and a silent supervisor does not matter to workers that send
+// heartbeats.
 func TestHalfSilent(t *testing.T) {
 	w := newWorld(t, "a", "b")
 	r := w.submit("words", 2)
@@ -102,14 +103,14 @@ func TestHalfSilent(t *testing.T) {
 	}
 	delete(w.dead, r.WorkerSlot(&r.Placement[0]).String())
 	w.pass(time.Second)
-	w.dead["a"] = true // only its workers beat
+	w.dead["a"] = true // only its workers send heartbeats
 	w.pass(10 * time.Second)
 	if got := w.places("words"); got != "a/0 b/0" {
 		t.Errorf("with a silent supervisor: %s", got)
 	}
 }
 
-// A nimbus that was asleep, or cut off, has heard nobody: that is not their fault.
+// Workers and hosts are not given up for the time in which nimbus itself was asleep or cut off.
 func TestOwnSleepIsNoSilence(t *testing.T) {
 	w := newWorld(t, "a", "b", "c")
 	w.submit("words", 2)
@@ -117,7 +118,7 @@ func TestOwnSleepIsNoSilence(t *testing.T) {
 	w.now = w.now.Add(time.Hour)
 	w.settle()
 	w.pass(2 * time.Second)
-	if got := w.places("words"); got != "a/0 b/0" || w.told(cluster.HostLost, "") {
+	if got := w.places("words"); got != "a/0 b/0" || w.published(cluster.HostLost, "") {
 		t.Errorf("after sleep: %s, %v", got, w.events)
 	}
 	w.silent["a"], w.silent["b"], w.silent["c"] = true, true, true
@@ -125,12 +126,12 @@ func TestOwnSleepIsNoSilence(t *testing.T) {
 	w.core.RestartDetection(w.now)
 	w.silent = map[string]bool{}
 	w.pass(2 * time.Second)
-	if got := w.places("words"); got != "a/0 b/0" || w.told(cluster.HostLost, "") {
+	if got := w.places("words"); got != "a/0 b/0" || w.published(cluster.HostLost, "") {
 		t.Errorf("after being cut off: %s, %v", got, w.events)
 	}
 }
 
-// A new leader believes nobody lost before the detection time, and places nothing where it has heard nobody.
+// A new leader gives up no worker before the detection time, and places no task on a silent host.
 func TestFailover(t *testing.T) {
 	w := newWorld(t, "a", "b", "c")
 	w.submit("words", 2)
@@ -138,7 +139,7 @@ func TestFailover(t *testing.T) {
 	w.lead()
 	w.submit("more", 3)
 	if got := w.places("more"); got != "" {
-		t.Errorf("placed before anybody was heard: %s", got)
+		t.Errorf("placed before any heartbeat: %s", got)
 	}
 	w.pass(2900 * time.Millisecond)
 	if got := w.places("words") + ", " + w.places("more"); got != "a/0 b/0, b/1 c/0 c/1" {
@@ -231,7 +232,7 @@ func TestRefusedByItsSupervisor(t *testing.T) {
 	}
 }
 
-// A worker that gave up a task which has come back to it meanwhile is told again.
+// A worker that gave up a task which has come back to it meanwhile receives the assignment again.
 func TestFencedInItsOwnSlot(t *testing.T) {
 	w := newWorld(t, "a")
 	r := w.submit("words", 1)

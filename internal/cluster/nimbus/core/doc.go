@@ -3,15 +3,16 @@
 //
 // # The nouns
 //
-//   - A Core is what one leader knows: the records and hosts as it has written them, and the heartbeats that it has heard.
-//   - A Write is one record as it is to be from now on, or its end, with the events that tell of it.
-//   - A slot is silent for the time since it was last heard, as far as nimbus was listening.
+//   - A Core is the knowledge of one leader: the records and hosts as it has written them, and the heartbeats that it
+//     has received.
+//   - A Write is one record as it is to be from now on, or its end, with the events to publish with it.
+//   - A slot is silent for the time since its last heartbeat, as far as nimbus was listening.
 //
 // # The caller's duties
 //
 //  1. Load what is written, after winning the lease and before anything else.
 //  2. Tell each heartbeat, with the moment at which it arrived.
-//  3. Put each Write into the bucket, and only then tell Stored. A Write that fails changes nothing; one whose outcome
+//  3. Put each Write into the bucket, and only then call Stored. A Write that fails changes nothing; one whose outcome
 //     is not known is settled by loading again.
 //  4. Call Decide now and then and after each request, until it has nothing to write. See Core.Decide.
 //  5. Say Listening when messages may have been missed: silence before does not count.

@@ -12,7 +12,7 @@ import (
 func Example() {
 	now := time.Now()
 	c := core.New(core.Config{})
-	c.Load(now, nil, []cluster.Host{{Name: "host-1", Slots: 2}}) // what is written: one supervisor, no topology
+	c.Load(now, nil, []cluster.Host{{Name: "host-1", Slots: 2}}) // prints the records to be written: one supervisor, no topology
 	c.HostHeartbeat(now, &cluster.HostHeartbeat{Name: "host-1"})
 
 	submission, _, _, err := c.Admit(&cluster.SubmitRequest{

@@ -13,7 +13,7 @@ type host struct {
 	cluster.Host
 	lastHeartbeat time.Time // zero: never by this leader
 	heartbeat     *cluster.HostHeartbeat
-	reportedLost  bool   // its silence was told
+	reportedLost  bool   // its silence was reported
 	successor     *rival // another process that wants to be it
 }
 
@@ -23,7 +23,7 @@ type rival struct {
 	since   time.Time
 }
 
-// HostHeartbeat tells what a supervisor said of itself, as it arrived at a moment.
+// HostHeartbeat records a supervisor's heartbeat, which arrived at a moment.
 func (c *Core) HostHeartbeat(now time.Time, b *cluster.HostHeartbeat) {
 	h := c.hosts[b.Name]
 	if h == nil || !h.Started.IsZero() && !h.Started.Equal(b.Started) {
@@ -31,18 +31,18 @@ func (c *Core) HostHeartbeat(now time.Time, b *cluster.HostHeartbeat) {
 	}
 	if h.reportedLost {
 		h.reportedLost = false
-		c.clusterEvent(now, cluster.HostJoined, "supervisor %s is heard again", b.Name)
+		c.clusterEvent(now, cluster.HostJoined, "supervisor %s is back", b.Name)
 	}
 	h.lastHeartbeat, h.heartbeat = now, b
 	c.noteProcesses(b)
 }
 
-// up reports whether a host is heard, so that workers may be placed there.
+// up reports whether a host sends heartbeats, so that workers may be placed there.
 func (c *Core) up(now time.Time, h *host) bool {
 	return !h.lastHeartbeat.IsZero() && c.silence(now, h.lastHeartbeat, h.lastHeartbeat) < c.cfg.Detection
 }
 
-// ready reports whether the hosts that live have been heard since nimbus began to lead.
+// ready reports whether all live hosts have sent a heartbeat since nimbus began to lead.
 func (c *Core) ready(now time.Time) bool {
 	if now.Sub(c.began) >= 2*cluster.HeartbeatEvery {
 		return true
@@ -55,7 +55,7 @@ func (c *Core) ready(now time.Time) bool {
 	return len(c.hosts) > 0
 }
 
-// reportSilentHosts tells of hosts that are not heard any more.
+// reportSilentHosts publishes an event for each host that has fallen silent.
 func (c *Core) reportSilentHosts(now time.Time) {
 	for _, h := range c.hosts {
 		if !h.reportedLost && !h.lastHeartbeat.IsZero() && !c.up(now, h) {
@@ -65,7 +65,7 @@ func (c *Core) reportSilentHosts(now time.Time) {
 	}
 }
 
-// Join decides whether a supervisor may join. It returns the host as it is to be stored; Joined is told when it is.
+// Join decides whether a supervisor may join. It returns the host as it is to be stored; call Joined when it is.
 func (c *Core) Join(now time.Time, h *cluster.Host) (*cluster.Host, error) {
 	if err := checkHost(h); err != nil {
 		return nil, err
@@ -90,12 +90,12 @@ func (c *Core) checkReplacement(now time.Time, old *host, h *cluster.Host) error
 	if old.successor == nil || !old.successor.started.Equal(h.Started) {
 		old.successor = &rival{started: h.Started, since: now}
 	}
-	if old.lastHeartbeat.Sub(old.successor.since) > cluster.HeartbeatEvery/5 { // what arrives sooner may have been on its way
+	if old.lastHeartbeat.Sub(old.successor.since) > cluster.HeartbeatEvery/5 { // an earlier heartbeat may have been on its way
 		return conflict("supervisor %s is run by another process already, which was started %s and is alive: stop it, or give this one another name",
 			h.Name, old.Started.Format(time.RFC3339))
 	}
 	if c.silence(now, c.began, old.lastHeartbeat) < 3*cluster.HeartbeatEvery {
-		return unavailable("supervisor %s was heard a moment ago as another process: waiting until that is gone", h.Name)
+		return unavailable("supervisor %s sent a heartbeat a moment ago as another process: waiting until that is gone", h.Name)
 	}
 	return nil
 }
@@ -110,7 +110,7 @@ func checkHost(h *cluster.Host) error {
 	return nil
 }
 
-// Joined is told when a host is in the bucket.
+// Joined must be called when a host is in the bucket.
 func (c *Core) Joined(now time.Time, joined *cluster.Host) {
 	if c.hosts[joined.Name] == nil {
 		c.clusterEvent(now, cluster.HostJoined, "supervisor %s joined with %d slots", joined.Name, joined.Slots)
@@ -128,14 +128,14 @@ func (c *Core) joined(joined *cluster.Host) {
 	h.Host, h.successor = *joined, nil
 }
 
-// Unchanged reports whether a host has joined as it says already.
+// Unchanged reports whether a host has already joined with the same properties.
 func (c *Core) Unchanged(h *cluster.Host) bool {
 	old := c.hosts[h.Name]
 	return old != nil && old.Slots == h.Slots && old.CPU == h.CPU && old.Memory == h.Memory && old.Runtime == h.Runtime &&
 		old.Started.Equal(h.Started) && slices.Equal(old.Tags, h.Tags)
 }
 
-// Remove decides whether a supervisor may be forgotten. Removed is told when it is.
+// Remove decides whether a supervisor may be forgotten. Call Removed when it is.
 func (c *Core) Remove(now time.Time, name string) (*cluster.Host, error) {
 	if err := cluster.CheckName("supervisor", name, msgid.MaxName); err != nil {
 		return nil, badRequest("%v", err)
@@ -150,7 +150,7 @@ func (c *Core) Remove(now time.Time, name string) (*cluster.Host, error) {
 	return &h.Host, nil
 }
 
-// Removed is told when a host is no longer in the bucket.
+// Removed must be called when a host is no longer in the bucket.
 func (c *Core) Removed(name string) {
 	c.unchangedFor = nil
 	delete(c.hosts, name)

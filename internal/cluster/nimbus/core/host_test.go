@@ -17,14 +17,14 @@ func TestTwoSupervisorsOfOneName(t *testing.T) {
 	}
 	w.pass(time.Second)
 	if _, err := w.core.Join(w.now, second); refused(err) != cluster.CodeConflict {
-		t.Errorf("while the first is heard: %v", err)
+		t.Errorf("while the first sends heartbeats: %v", err)
 	}
 	w.silent["a"] = true
 	w.pass(200 * time.Millisecond)
 	third := *second
 	third.Started = w.now
 	if _, err := w.core.Join(w.now, &third); refused(err) != cluster.CodeUnavailable {
-		t.Errorf("after the first was heard last: %v", err)
+		t.Errorf("after the first's last heartbeat: %v", err)
 	}
 	w.pass(1500 * time.Millisecond)
 	if _, err := w.core.Join(w.now, &third); err != nil {

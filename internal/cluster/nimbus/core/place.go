@@ -13,21 +13,21 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// losses says of each lost worker why, by its slot.
+// losses holds the reason for each lost worker, by its slot.
 type losses map[cluster.WorkerSlot]*cluster.Loss
 
-// place returns the records whose placement changes. The scheduler is asked only if somebody is heard or given up who
-// was not when it had nothing to change; Stored and Joined forget when that was.
+// place returns the records whose placement changes. The scheduler is asked only if the hosts that are up or the
+// workers that are lost differ from those when it had nothing to change; Stored and Joined clear these.
 func (c *Core) place(now time.Time) (writes []Write) {
 	if !c.ready(now) {
 		return nil
 	}
-	lost, heard := c.losses(now), c.upHosts(now)
+	lost, responsive := c.losses(now), c.upHosts(now)
 	for slot := range maps.Keys(lost) {
-		heard = append(heard, slot.String())
+		responsive = append(responsive, slot.String())
 	}
-	slices.Sort(heard)
-	if c.unchangedFor != nil && slices.Equal(heard, c.unchangedFor) {
+	slices.Sort(responsive)
+	if c.unchangedFor != nil && slices.Equal(responsive, c.unchangedFor) {
 		return nil
 	}
 	assignment := schedule.Schedule(c.schedulerState(now, lost))
@@ -37,7 +37,7 @@ func (c *Core) place(now time.Time) (writes []Write) {
 		}
 	}
 	if len(writes) == 0 {
-		c.unchangedFor = append([]string{}, heard...)
+		c.unchangedFor = append([]string{}, responsive...)
 	}
 	return writes
 }
@@ -56,7 +56,7 @@ func (c *Core) losses(now time.Time) losses {
 	return all
 }
 
-// upHosts returns the hosts that are heard.
+// upHosts returns the hosts that send heartbeats.
 func (c *Core) upHosts(now time.Time) (names []string) {
 	for name, h := range c.hosts {
 		if c.up(now, h) {
@@ -124,8 +124,8 @@ func (t *topology) schedulerTopology() schedule.Topology {
 	return s
 }
 
-// weight returns the traffic of one channel of an edge, if each task sends a thousand along it. Nothing is known of the
-// real traffic before a topology runs, and nothing moves later because it differs.
+// weight returns the traffic of one channel of an edge, if each task sends a thousand along it. The real traffic is
+// unknown before a topology runs, and no task moves later because it differs.
 func weight(e *cluster.Edge) int64 {
 	switch e.Grouping {
 	case cluster.GroupingAll, cluster.GroupingLocalOrShuffle:
@@ -162,8 +162,8 @@ func samePlace(a, b cluster.Placement) bool {
 	return a.Supervisor == b.Supervisor && a.Slot == b.Slot && slices.Equal(a.Tasks, b.Tasks)
 }
 
-// placement returns a topology's part of an assignment. Tasks of a lost worker that find no place stay where they
-// were: nobody else can run them, and if the worker comes back, nothing has happened to it.
+// placement returns a topology's part of an assignment. Tasks of a lost worker that find no place stay where they were:
+// no other worker can run them, and if the worker comes back, nothing has happened to it.
 func (t *topology) placement(now time.Time, a *schedule.Assignment, lost losses) (all []cluster.Placement) {
 	placed := map[msgid.Alias]bool{}
 	for _, w := range a.Workers {
@@ -191,7 +191,7 @@ func (t *topology) placement(now time.Time, a *schedule.Assignment, lost losses)
 	return all
 }
 
-// movedFrom says why tasks of a worker were elsewhere before; nil if none was.
+// movedFrom returns why tasks of a worker were elsewhere before; nil if none was.
 func (t *topology) movedFrom(now time.Time, p *cluster.Placement, lost losses) (why *cluster.Loss) {
 	for i := range t.record.Placement {
 		old := &t.record.Placement[i]
@@ -215,7 +215,7 @@ func (t *topology) movedFrom(now time.Time, p *cluster.Placement, lost losses) (
 	return why
 }
 
-// lossEvents tells of the workers whose tasks move because they are lost.
+// lossEvents returns the events of the lost workers whose tasks move.
 func (t *topology) lossEvents(now time.Time, next *cluster.Record, lost losses) (events []cluster.Event) {
 	for i := range t.record.Placement {
 		p := &t.record.Placement[i]
@@ -246,7 +246,7 @@ func describePlacement(all []cluster.Placement) string {
 	return b.String()
 }
 
-// shortage says in words what a topology did not get.
+// shortage describes, in words, what a topology did not get.
 func shortage(name string, a *schedule.Assignment) string {
 	var all []string
 	for _, s := range a.Shortages {

@@ -12,8 +12,8 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// Whatever happens in whatever order: a slot has one worker, a task one place, what is heard does not move unless it is
-// asked to, and when all supervisors are there, everything runs that has room.
+// Random operations in random order: a slot has one worker, a task one place, a live worker does not move unless a
+// rebalance is requested, and when all supervisors are there, everything runs that has room.
 func TestProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, "a", "b", "c")
@@ -48,7 +48,7 @@ func TestProperties(t *testing.T) {
 			"speak": func(t *rapid.T) {
 				name := host.Draw(t, "host")
 				delete(w.silent, name)
-				w.beat(name)
+				w.heartbeat(name)
 			},
 			"failover": func(*rapid.T) { w.lead() },
 			"sleep":    func(*rapid.T) { w.now = w.now.Add(time.Minute) },
@@ -60,7 +60,7 @@ func TestProperties(t *testing.T) {
 					if now, there := w.allPlaces()[place]; there && !contains(now, tasks) {
 						t.Fatalf("%s had %v and has %v", place, tasks, now)
 					} else if !there && w.core.Record(instanceName(place)) != nil {
-						t.Fatalf("%s, which is heard, has lost %v", place, tasks)
+						t.Fatalf("%s, which sends heartbeats, has lost %v", place, tasks)
 					}
 				}
 			},

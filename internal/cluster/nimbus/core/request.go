@@ -43,7 +43,7 @@ func (c *Core) Kill(now time.Time, q *cluster.KillRequest) (*Write, *cluster.Rec
 	if t.record.Status == cluster.Killing && !next.KillAt.Before(t.record.KillAt) {
 		return nil, t.record, nil // the earlier one counts
 	}
-	if q.Wait == 0 || len(t.record.Placement) == 0 { // nothing runs that could come to its end
+	if q.Wait == 0 || len(t.record.Placement) == 0 { // no worker runs that could come to its end
 		return t.remove(now), t.killing(now, next), nil
 	}
 	next = t.killing(now, next)
@@ -73,7 +73,7 @@ func (c *Core) killed(name string) (last *cluster.Record) {
 	return last
 }
 
-// change returns a copy of the record to change. What its fields point to must be replaced, not changed.
+// change returns a copy of the record to change. Values behind its pointers must be replaced, not changed.
 func (t *topology) change() *cluster.Record {
 	next := *t.record
 	return &next
@@ -128,7 +128,7 @@ func (c *Core) Rebalance(now time.Time, q *cluster.RebalanceRequest) (*Write, *c
 		return nil, nil, unavailable("%s comes to a standstill for other numbers of tasks: try again in a moment", q.Name)
 	}
 	if !c.ready(now) {
-		return nil, nil, unavailable("nimbus has just begun to lead, and waits to hear from its supervisors")
+		return nil, nil, unavailable("nimbus has just begun to lead, and waits for its supervisors' heartbeats")
 	}
 	next := t.change()
 	next.Rebalance = true
@@ -199,7 +199,7 @@ func (c *Core) WorkerOf(name string, task msgid.Alias) (cluster.WorkerSlot, *clu
 	return cluster.WorkerSlot{}, nil, conflict("task %s runs nowhere: %s", task, t.record.Shortage)
 }
 
-// TasksOf returns what a worker is to run, for those who ask for its permissions.
+// TasksOf returns the tasks that a worker is to run, for requests of its permissions.
 func (c *Core) TasksOf(s cluster.WorkerSlot) ([]msgid.Alias, *cluster.Record, error) {
 	if err := s.Check(); err != nil {
 		return nil, nil, badRequest("%v", err)

@@ -148,7 +148,7 @@ func TestActivate(t *testing.T) {
 	}
 	w.kill("words", time.Second)
 	if _, _, err := w.core.Activate(w.now, "words", true); refused(err) != cluster.CodeConflict {
-		t.Errorf("activate what ends: %v", err)
+		t.Errorf("activate a topology that ends: %v", err)
 	}
 }
 
@@ -172,7 +172,7 @@ func TestRebalance(t *testing.T) {
 	if r.Placement[2].Lost == nil || r.Placement[2].Lost.Cause != "rebalanced" {
 		t.Errorf("tasks moved because of %+v", r.Placement[2].Lost)
 	}
-	// What cannot be is refused, and all stays as it was.
+	// Invalid requests are refused, and change nothing.
 	w.kill("words", 0)
 	q := request("big", 2)
 	q.Spec.Operators[0].Memory = 1 << 30

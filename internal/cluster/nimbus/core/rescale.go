@@ -17,11 +17,11 @@ import (
 //	another    Instance, and From: what it was, once all have stood still there since they heard of the step before
 //	settled    no From, once all tasks have snapshots of their own
 //
-// Why twice still: what one task says may be older than what its source says. But if no task has moved from before a
+// Why twice still: one task's positions may be older than those of its source. But if no task has moved from before a
 // moment until after it, all stood still at that moment, nothing was on its way, and it stays so. Until the third step
 // nothing has happened, and the topology can go on as it was.
 
-// maxRescaleTasks bounds how many tasks a record says of where they stood.
+// maxRescaleTasks bounds the number of tasks whose positions a record holds.
 const maxRescaleTasks = 10_000
 
 // minQuiesceTimeout is how long a topology may take to come to a standstill.
@@ -101,7 +101,7 @@ func (c *Core) taskStates(now time.Time, t *topology) (all []cluster.Task, missi
 		p := &t.record.Placement[i]
 		w := t.workers[slot(p)]
 		if !c.responsive(now, w) || w.heartbeat.Revision != t.revision {
-			return nil, "worker " + slot(p).String() + " has yet to be heard"
+			return nil, "worker " + slot(p).String() + " has sent no heartbeat yet"
 		}
 		for _, alias := range p.Tasks {
 			k := slices.IndexFunc(w.heartbeat.Tasks, func(its cluster.Task) bool { return its.Alias == alias })
@@ -117,7 +117,7 @@ func (c *Core) taskStates(now time.Time, t *topology) (all []cluster.Task, missi
 	return all, ""
 }
 
-// rescaleObstacle says which operator keeps the numbers of tasks from changing, or "".
+// rescaleObstacle returns why the numbers of tasks cannot change, with the operator, or "".
 func rescaleObstacle(spec *cluster.Spec, all []cluster.Task, parallel map[string]int) string {
 	for i := range all {
 		its := &all[i]
@@ -127,7 +127,7 @@ func rescaleObstacle(spec *cluster.Spec, all []cluster.Task, parallel map[string
 		}
 		switch {
 		case its.State == cluster.StateFinishing || its.State == cluster.StateComplete:
-			return fmt.Sprintf("task %s has come to its end: what ends does not change any more", its.Alias)
+			return fmt.Sprintf("task %s has come to its end: a topology that ends cannot change any more", its.Alias)
 		case its.KeepsState == cluster.AnchoredState:
 			return fmt.Sprintf("operator %s has %s: its topology cannot go on under another", its.Alias.Operator, its.KeepsState)
 		case changes && its.KeepsState != "":
@@ -156,7 +156,7 @@ func (c *Core) StartRescale(now time.Time, q *cluster.RebalanceRequest, as clust
 	return t.write(next, cluster.Event{At: wall(now), Kind: cluster.StatusChanged, Text: "comes to a standstill for other numbers of tasks: " + parallelismChange(&t.record.Spec, spec)}), next, nil
 }
 
-// parallelismChange says which numbers of tasks differ.
+// parallelismChange describes which numbers of tasks differ.
 func parallelismChange(from, to *cluster.Spec) string {
 	var all []string
 	for i, o := range from.Operators {
@@ -197,9 +197,9 @@ func (c *Core) advanceRescale(now time.Time, t *topology) *Write {
 		return nil
 	case !maps.Equal(stands, r.Rescale.QuiescePositions):
 		next := t.change()
-		reshape := *r.Rescale
-		reshape.QuiescePositions = stands
-		next.Rescale = &reshape
+		rescale := *r.Rescale
+		rescale.QuiescePositions = stands
+		next.Rescale = &rescale
 		return t.write(next)
 	}
 	return t.completeRescale(now)

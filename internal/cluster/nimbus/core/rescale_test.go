@@ -44,7 +44,7 @@ func begun(t *testing.T, adjust func(*cluster.Spec)) *world {
 }
 
 // reshape asks for another number of tasks of split, and for a new instance.
-func (w *world) reshape(split int) cluster.Instance {
+func (w *world) rescale(split int) cluster.Instance {
 	w.Helper()
 	q := &cluster.RebalanceRequest{Name: "words", Parallel: map[string]int{"split": split}}
 	_, parallel, r, err := w.core.CheckRescale(w.now, q)
@@ -69,7 +69,7 @@ func (w *world) stand(at uint64) {
 }
 
 // A topology becomes another in steps, and a change of leader in any of them does no harm.
-func TestReshape(t *testing.T) {
+func TestRescale(t *testing.T) {
 	for _, failover := range []bool{false, true} {
 		w := begun(t, nil)
 		lead := func() {
@@ -79,7 +79,7 @@ func TestReshape(t *testing.T) {
 			}
 		}
 		first := w.core.Record("words").Instance
-		as := w.reshape(4)
+		as := w.rescale(4)
 		lead()
 		w.pass(5 * time.Second)
 		r := w.core.Record("words")
@@ -95,7 +95,7 @@ func TestReshape(t *testing.T) {
 		w.dead["b/0 "+string(first)] = true
 		w.pass(cluster.HeartbeatEvery)
 		if r = w.core.Record("words"); r.Rescale == nil || r.Rescale.QuiescePositions != nil {
-			t.Fatal("a worker has not said that it stands still, and is believed to")
+			t.Fatal("a worker that has not reported a standstill is taken to stand still")
 		}
 		w.dead["b/0 "+string(first)] = false
 		for range 20 {
@@ -107,7 +107,7 @@ func TestReshape(t *testing.T) {
 		if r.Instance != first || r.Rescale.QuiescePositions["count.1"] != 7 {
 			t.Fatalf("where all stood still is not written down: %+v", r.Rescale)
 		}
-		w.stands[msgid.Alias{Operator: "count"}] = 8 // it has moved: what it said before was too old
+		w.stands[msgid.Alias{Operator: "count"}] = 8 // it has moved: its earlier position was too old
 		lead()
 		for range 20 {
 			if r = w.core.Record("words"); r.Instance != first || r.Rescale.QuiescePositions["count.0"] == 8 {
@@ -149,14 +149,14 @@ func TestReshape(t *testing.T) {
 		if over := w.core.DeletableLogs(w.now); !slices.Equal(over, []cluster.Instance{first}) {
 			t.Errorf("logs %v are to be deleted, want that of %s", over, first)
 		}
-		w.reshape(1)
+		w.rescale(1)
 	}
 }
 
-// A topology that does not come to a standstill goes on as it was, and says why.
-func TestReshapeGivenUp(t *testing.T) {
+// A topology that does not come to a standstill goes on as it was, and its record holds the reason.
+func TestRescaleGivenUp(t *testing.T) {
 	w := begun(t, nil)
-	as := w.reshape(4)
+	as := w.rescale(4)
 	w.stand(7)
 	delete(w.stands, msgid.Alias{Operator: "count", Index: 1})
 	w.pass(25 * time.Second)
@@ -173,7 +173,7 @@ func TestReshapeGivenUp(t *testing.T) {
 	}
 	w.pass(6 * time.Second)
 	r := w.core.Record("words")
-	if r.Rescale != nil || r.Instance == as || r.Status != cluster.Active || !strings.Contains(r.Reason, "task count.1") || !w.told(cluster.Refused, "count.1") {
+	if r.Rescale != nil || r.Instance == as || r.Status != cluster.Active || !strings.Contains(r.Reason, "task count.1") || !w.published(cluster.Refused, "count.1") {
 		t.Errorf("%+v", r)
 	}
 	w.pass(11 * time.Second)
@@ -181,7 +181,7 @@ func TestReshapeGivenUp(t *testing.T) {
 		t.Errorf("logs %v are to be deleted, want that of %s", over, as)
 	}
 	// A task that comes to its end while the others come to a standstill.
-	w.reshape(4)
+	w.rescale(4)
 	w.state[msgid.Alias{Operator: "lines"}] = cluster.StateComplete
 	w.pass(cluster.HeartbeatEvery)
 	if r := w.core.Record("words"); r.Rescale != nil || !strings.Contains(r.Reason, "lines.0 has come to its end") {
@@ -190,10 +190,10 @@ func TestReshapeGivenUp(t *testing.T) {
 }
 
 // A topology that is killed on its way leaves no log.
-func TestReshapeKilled(t *testing.T) {
+func TestRescaleKilled(t *testing.T) {
 	w := begun(t, nil)
 	first := w.core.Record("words").Instance
-	as := w.reshape(4)
+	as := w.rescale(4)
 	w.kill("words", 0)
 	w.pass(11 * time.Second)
 	over := w.core.DeletableLogs(w.now)
@@ -202,33 +202,33 @@ func TestReshapeKilled(t *testing.T) {
 	}
 }
 
-func TestReshapeRefused(t *testing.T) {
+func TestRescaleRefused(t *testing.T) {
 	for what, c := range map[string]struct {
 		adjust   func(*cluster.Spec)
 		before   func(*world)
 		parallel map[string]int
 		workers  int
 		code     cluster.ErrCode
-		says     string
+		text     string
 	}{
-		"unknown operator": {parallel: map[string]int{"none": 2}, code: cluster.CodeBadRequest, says: "no operator none"},
-		"no tasks":         {parallel: map[string]int{"split": 0}, code: cluster.CodeBadRequest, says: "want 1 to"},
-		"a path":           {parallel: map[string]int{"../x": 1}, code: cluster.CodeBadRequest, says: "bad name"},
-		"spout":            {parallel: map[string]int{"lines": 2}, code: cluster.CodeConflict, says: "only bolts"},
-		"keyed state":      {parallel: map[string]int{"count": 3}, code: cluster.CodeConflict, says: "operator count keeps keyed state"},
-		"with workers":     {parallel: map[string]int{"split": 3}, workers: 3, code: cluster.CodeBadRequest, says: "one after the other"},
-		"another strategy": {adjust: func(s *cluster.Spec) { s.Strategy = "barrier" }, code: cluster.CodeConflict, says: "only with backtrack"},
-		"direct":           {adjust: func(s *cluster.Spec) { s.Edges[0].Grouping = "direct" }, code: cluster.CodeConflict, says: "by Direct"},
-		"anchored sink":    {before: func(w *world) { w.keeps["count"] = cluster.AnchoredState }, code: cluster.CodeConflict, says: "operator count"},
-		"its own state":    {before: func(w *world) { w.keeps["split"] = "state of its own" }, code: cluster.CodeConflict, says: "state of its own"},
-		"end of input":     {before: func(w *world) { w.state[msgid.Alias{Operator: "lines"}] = "complete" }, code: cluster.CodeConflict, says: "come to its end"},
-		"killing":          {before: func(w *world) { w.kill("words", time.Minute) }, code: cluster.CodeConflict, says: "cannot change"},
+		"unknown operator": {parallel: map[string]int{"none": 2}, code: cluster.CodeBadRequest, text: "no operator none"},
+		"no tasks":         {parallel: map[string]int{"split": 0}, code: cluster.CodeBadRequest, text: "want 1 to"},
+		"a path":           {parallel: map[string]int{"../x": 1}, code: cluster.CodeBadRequest, text: "bad name"},
+		"spout":            {parallel: map[string]int{"lines": 2}, code: cluster.CodeConflict, text: "only bolts"},
+		"keyed state":      {parallel: map[string]int{"count": 3}, code: cluster.CodeConflict, text: "operator count keeps keyed state"},
+		"with workers":     {parallel: map[string]int{"split": 3}, workers: 3, code: cluster.CodeBadRequest, text: "one after the other"},
+		"another strategy": {adjust: func(s *cluster.Spec) { s.Strategy = "barrier" }, code: cluster.CodeConflict, text: "only with backtrack"},
+		"direct":           {adjust: func(s *cluster.Spec) { s.Edges[0].Grouping = "direct" }, code: cluster.CodeConflict, text: "by Direct"},
+		"anchored sink":    {before: func(w *world) { w.keeps["count"] = cluster.AnchoredState }, code: cluster.CodeConflict, text: "operator count"},
+		"its own state":    {before: func(w *world) { w.keeps["split"] = "state of its own" }, code: cluster.CodeConflict, text: "state of its own"},
+		"end of input":     {before: func(w *world) { w.state[msgid.Alias{Operator: "lines"}] = "complete" }, code: cluster.CodeConflict, text: "come to its end"},
+		"killing":          {before: func(w *world) { w.kill("words", time.Minute) }, code: cluster.CodeConflict, text: "cannot change"},
 		"a worker unheard": {before: func(w *world) {
 			w.silent["a"] = true
 			w.pass(2 * time.Second)
 			w.silent["b"] = true
 			w.pass(2 * time.Second)
-		}, code: cluster.CodeUnavailable, says: "yet to be heard"},
+		}, code: cluster.CodeUnavailable, text: "no heartbeat yet"},
 		"as it is, no more": {parallel: map[string]int{"split": 2}},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -241,12 +241,12 @@ func TestReshapeRefused(t *testing.T) {
 				c.parallel = map[string]int{"split": 4}
 			}
 			_, _, r, err := w.core.CheckRescale(w.now, &cluster.RebalanceRequest{Name: "words", Parallel: c.parallel, Workers: c.workers})
-			if c.code == "" && (err != nil || r != w.core.Record("words")) || refused(err) != c.code || c.says != "" && !strings.Contains(err.Error(), c.says) {
-				t.Errorf("%v, want %s %q", err, c.code, c.says)
+			if c.code == "" && (err != nil || r != w.core.Record("words")) || refused(err) != c.code || c.text != "" && !strings.Contains(err.Error(), c.text) {
+				t.Errorf("%v, want %s %q", err, c.code, c.text)
 			}
 		})
 	}
-	// What a worker says its program would be is not believed if it is another program.
+	// A worker's answer that describes another program is refused.
 	w := begun(t, nil)
 	spec := three(4)
 	spec.Operators[2].Parallel = 3
@@ -262,7 +262,7 @@ func TestLostTuplesOfARescale(t *testing.T) {
 	split, count := msgid.Alias{Operator: "split"}, msgid.Alias{Operator: "count"}
 	w.lost[split], w.lost[count] = [2]uint64{1, 20}, [2]uint64{0, 5}
 	w.pass(cluster.HeartbeatEvery)
-	as := w.reshape(4)
+	as := w.rescale(4)
 	w.stand(7)
 	for range 50 {
 		if w.core.Record("words").Instance == as {

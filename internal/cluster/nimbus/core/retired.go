@@ -7,10 +7,10 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// A retiredLog is a topology that is over, and whose log is still there: its workers may be writing.
+// A retiredLog is the log of a topology that is over, while it still exists: its workers may be writing.
 type retiredLog struct {
 	record        *cluster.Record // nil: it is only known that there is a log
-	lastHeartbeat time.Time       // when it ended, or when one of its workers was heard last
+	lastHeartbeat time.Time       // its end, or the last heartbeat of one of its workers
 }
 
 // retireLog begins to wait for the silence of a topology's workers.
@@ -20,7 +20,8 @@ func (c *Core) retireLog(now time.Time, r *cluster.Record) {
 	}
 }
 
-// LogsFound tells which logs exist. Those of no topology are left of submissions and kills that a nimbus did not finish.
+// LogsFound records which logs exist. Logs without a topology are left of submissions and kills that a nimbus did not
+// finish.
 func (c *Core) LogsFound(now time.Time, logs []cluster.Instance) {
 	for _, i := range logs {
 		if !c.needsLog(i) && c.retired[i] == nil {
@@ -49,7 +50,7 @@ func (c *Core) DeletableLogs(now time.Time) (over []cluster.Instance) {
 	return over
 }
 
-// LogDeleted tells that an instance's log is gone.
+// LogDeleted must be called when an instance's log is gone.
 func (c *Core) LogDeleted(i cluster.Instance) { delete(c.retired, i) }
 
 // Logs returns the records of all instances that must have a log.

@@ -10,7 +10,7 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// changeStatus returns the changes of status that follow from the time and from what workers tell.
+// changeStatus returns the changes of status that follow from the time and from the workers' heartbeats.
 func (c *Core) changeStatus(now time.Time) (writes []Write) {
 	for _, name := range slices.Sorted(maps.Keys(c.topologies)) {
 		t := c.topologies[name]
@@ -73,7 +73,7 @@ func (t *topology) failureReason() (reason string, failure *cluster.Failure) {
 	return "", nil
 }
 
-// clearStartFailures has supervisors say anew which workers cannot run.
+// clearStartFailures makes supervisors report anew which workers cannot run.
 func (t *topology) clearStartFailures() {
 	for _, w := range t.workers {
 		w.startFailures = 0
@@ -116,8 +116,8 @@ func (c *Core) complete(now time.Time, t *topology) bool {
 	return n > 0 && n == len(t.record.Spec.Tasks())
 }
 
-// summary tells what a topology has done. The counters are those of the processes that have come to the end: what was
-// done before a worker was lost is told by the events.
+// summary describes what a topology has done. The counters are those of the processes that have come to the end: work
+// done before a worker was lost is in the events.
 func (t *topology) summary(now time.Time) string {
 	var sum cluster.Counters
 	tasks := 0

@@ -30,14 +30,14 @@ func (c *Core) Admit(q *cluster.SubmitRequest) (s *Submission, first bool, r *cl
 		if s.Request.Nonce == q.Nonce {
 			return s, false, nil, nil
 		}
-		return nil, false, nil, conflict("exists: %s is being submitted by somebody else; choose another name", name)
+		return nil, false, nil, conflict("exists: %s is being submitted by another user; choose another name", name)
 	}
 	s = &Submission{Instance: cluster.NewInstance(name), Request: q}
 	c.pending[name] = s
 	return s, true, nil, nil
 }
 
-// statusSince says how a topology stands, such as "wordcount has been running since 2026-11-21T07:00:00Z".
+// statusSince describes a topology's status, such as "wordcount has been running since 2026-11-21T07:00:00Z".
 func statusSince(r *cluster.Record) string {
 	doing := map[cluster.Status]string{
 		cluster.Active: "has been running", cluster.Inactive: "has been inactive", cluster.Killing: "has been ending",

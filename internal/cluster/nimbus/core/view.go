@@ -42,7 +42,7 @@ func (c *Core) summarise(now time.Time, t *topology) cluster.Summary {
 	}
 }
 
-// healthy returns how many tasks run in workers that are heard, and have not failed.
+// healthy returns how many tasks run in workers that send heartbeats, and have not failed.
 func (c *Core) healthy(now time.Time, t *topology) (n int) {
 	for i := range t.record.Placement {
 		p := &t.record.Placement[i]
@@ -59,7 +59,7 @@ func (c *Core) healthy(now time.Time, t *topology) (n int) {
 	return n
 }
 
-// responsive reports whether a worker has been heard lately.
+// responsive reports whether a worker has sent a heartbeat lately.
 func (c *Core) responsive(now time.Time, w *worker) bool {
 	return w.heartbeat != nil && c.silence(now, w.lastHeartbeat, w.lastHeartbeat) < c.cfg.Detection
 }
@@ -81,7 +81,7 @@ func (c *Core) Describe(now time.Time, name string) (*cluster.Description, error
 	return d, nil
 }
 
-// workerState says how a worker stands: as it tells itself, else as its supervisor does.
+// workerState returns the state in the worker's own heartbeat, else the one in its supervisor's.
 func (c *Core) workerState(now time.Time, w *worker) string {
 	switch {
 	case c.responsive(now, w) && (w.process == nil || w.process.State == "running"):

@@ -12,13 +12,13 @@ type worker struct {
 	since         time.Time // when it was placed there, or when nimbus began to lead
 	lastHeartbeat time.Time // zero: never
 	heartbeat     *cluster.Heartbeat
-	lossReported  bool // its loss was told
+	lossReported  bool // its loss was published
 
-	process       *cluster.Process // as its supervisor sees it; nil: it has not said
-	startFailures int              // how many heartbeats in a row its supervisor has said that it cannot run
+	process       *cluster.Process // of its supervisor's heartbeat; nil: not in one yet
+	startFailures int              // how many heartbeats in a row of its supervisor reported that it cannot run
 }
 
-// WorkerHeartbeat tells what a worker said of itself, as it arrived at a moment.
+// WorkerHeartbeat records a worker's heartbeat, which arrived at a moment.
 func (c *Core) WorkerHeartbeat(now time.Time, b *cluster.Heartbeat) {
 	if e := c.retired[b.Slot.Instance]; e != nil {
 		e.lastHeartbeat = now
@@ -35,14 +35,14 @@ func (c *Core) WorkerHeartbeat(now time.Time, b *cluster.Heartbeat) {
 	t.countLost(b)
 }
 
-// outdated reports whether a heartbeat is of a process that another has replaced in its slot. Only while that one is heard:
-// the wall clock, by which they are told apart, may have jumped.
+// outdated reports whether a heartbeat is of a process that another has replaced in its slot. It applies only while the
+// newer process sends heartbeats: the wall clock, which orders the two, may have jumped.
 func (w *worker) outdated(now time.Time, b *cluster.Heartbeat) bool {
 	return w.heartbeat != nil && w.heartbeat.PID != b.PID && b.Started.Before(w.heartbeat.Started) && now.Sub(w.lastHeartbeat) < 4*cluster.HeartbeatEvery
 }
 
-// maxStartFailures is how many heartbeats in a row a supervisor must have said that a worker cannot run: the first ones may be
-// older than the order.
+// maxStartFailures is how many heartbeats in a row a supervisor must have reported that a worker cannot run: the first
+// ones may be older than the assignment.
 const maxStartFailures = 3
 
 // noteProcesses notes how a supervisor sees the workers that are placed with it.
@@ -66,7 +66,7 @@ func (c *Core) noteProcesses(b *cluster.HostHeartbeat) {
 	}
 }
 
-// lost reports whether a worker is given up, and why: neither it nor its supervisor has been heard for long.
+// lost reports whether a worker is given up, and why: for long neither it nor its supervisor has sent a heartbeat.
 func (c *Core) lost(now time.Time, p *cluster.Placement, w *worker) (*cluster.Loss, bool) {
 	var host time.Time
 	if h := c.hosts[p.Supervisor]; h != nil {

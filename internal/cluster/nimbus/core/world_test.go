@@ -17,8 +17,8 @@ type fatal interface {
 	Fatalf(format string, args ...any)
 }
 
-// A world is a cluster without processes: its supervisors and workers beat as long as they are not silent, and what the
-// core wants written is written.
+// A world is a cluster without processes: its supervisors and workers send heartbeats as long as they are not silent,
+// and every write of the core succeeds.
 type world struct {
 	fatal
 	core     *core.Core
@@ -27,16 +27,16 @@ type world struct {
 	records  map[string]cluster.Change
 	hosts    map[string]cluster.Host
 	silent   map[string]bool                   // hosts, with their workers
-	apart    bool                              // hosts beat at different moments
+	apart    bool                              // hosts send heartbeats at different moments
 	state    map[msgid.Alias]cluster.TaskState // of tasks; "" is running
 	problem  map[msgid.Alias]string            // of tasks
 	fenced   map[msgid.Alias]bool
 	failure  map[msgid.Alias]*cluster.Failure
 	lost     map[msgid.Alias][2]uint64  // dead and dropped tuples
-	dead     map[string]bool            // workers that do not beat, by slot, and supervisors, by name
-	process  map[string]cluster.Process // what supervisors say of workers, by slot
+	dead     map[string]bool            // workers that send no heartbeats, by slot, and supervisors, by name
+	process  map[string]cluster.Process // states that supervisors report of workers, by slot
 	events   []cluster.Event
-	keeps    map[string]cluster.StateKind // what operators keep
+	keeps    map[string]cluster.StateKind // the state that operators keep
 	stands   map[msgid.Alias]uint64       // where tasks stand still when they are to
 	rooted   bool                         // all tasks have snapshots of their own
 }
@@ -91,15 +91,15 @@ func (w *world) pass(d time.Duration) {
 				phase = 100 * int64(name[0]-'a')
 			}
 			if w.now.UnixMilli()%cluster.HeartbeatEvery.Milliseconds() == phase {
-				w.beat(name)
+				w.heartbeat(name)
 			}
 		}
 		w.settle()
 	}
 }
 
-// beat has a supervisor and its workers say how they stand.
-func (w *world) beat(name string) {
+// heartbeat delivers the heartbeats of a supervisor and its workers.
+func (w *world) heartbeat(name string) {
 	if w.silent[name] {
 		return
 	}
@@ -218,7 +218,7 @@ func (w *world) places(name string) string {
 	return strings.Join(all, " ")
 }
 
-func (w *world) told(kind cluster.EventKind, text string) bool {
+func (w *world) published(kind cluster.EventKind, text string) bool {
 	return slices.ContainsFunc(w.events, func(e cluster.Event) bool { return e.Kind == kind && strings.Contains(e.Text, text) })
 }
 
