@@ -82,6 +82,7 @@ type Info struct {
 	QuiescePositions uint64    // hash of its channel positions at that moment
 	Blocked          string    // the channel without credit, if there is one
 	Starved          string    // the channel that recorded order waits for, if there is one
+	Recovering       bool      // the present incarnation was restored and has not caught up, even if it has finished again
 	Since            time.Time
 	LogError         error // why the log takes nothing just now
 	Err              error // why it failed last
@@ -311,7 +312,7 @@ func (s *Supervisor) begun(r *runner, h *checkpoint.History) {
 		}
 	}
 	s.setState(Running)
-	if h.Incarnation > 1 {
+	if s.info.Recovering = h.Incarnation > 1; s.info.Recovering {
 		s.setState(Restoring)
 	}
 }
@@ -380,13 +381,14 @@ func (s *Supervisor) publish(r *runner) {
 	if st.Starved != recovery.NoInput {
 		i.Starved = r.core.cfg.Task.In[st.Starved].ID.String()
 	}
-	switch rec := &st.Recovery; {
+	i.Recovering = st.Recovery.Open() && !r.core.Done()
+	switch {
 	case r.killed.Load(): // it is Restarting already
 	case r.core.Done():
 		s.setState(Complete)
 	case st.Finished:
 		s.setState(Finishing)
-	case rec.Restored && !rec.CaughtUp:
+	case i.Recovering:
 		s.setState(Restoring)
 	default:
 		s.setState(Running)
