@@ -2,72 +2,106 @@ package wordcheck
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
 	"time"
 
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/connect/files"
 	"github.com/askback/askback/spout"
-	"github.com/askback/askback/tuple"
+	"github.com/askback/askback/stream"
 )
 
-// paced is a source whose spouts emit so many tuples in a second, all together.
-func paced(source spout.Source, rate float64) spout.Source {
-	return spout.Func(func() spout.Spout { return &pace{Spout: source.New(), rate: rate} })
+// lines is a source that reads files several times over. All its readers together emit so many lines in a second.
+type lines struct {
+	files  *files.Source[stream.Reader[files.Line]]
+	passes int
+	rate   float64 // 0: as many as can be
 }
 
-type pace struct {
-	spout.Spout
-	rate  float64
-	begun time.Time
-	out   counter
+func (l lines) New() stream.Reader[files.Line] {
+	return &reader{fileReader: l.files.New().(fileReader), passes: l.passes, rate: l.rate}
+}
+
+// A fileReader is what package files makes for a task.
+type fileReader interface {
+	stream.Reader[files.Line]
+	spout.Opener
+	spout.Progresser
+	io.Closer
+}
+
+// A reader is one task's part of the lines.
+type reader struct {
+	fileReader
+	passes, pass int
+	start        []byte // the position where each pass begins
+
+	rate  float64   // of this task
+	begun time.Time // when it began to emit at that rate; the zero time if it has not
+	n     int64     // lines since then
 	hurry bool
 }
 
-func (p *pace) Open(ctx bolt.Context) error {
-	p.rate /= float64(ctx.Task().Parallel)
-	if o, ok := p.Spout.(spout.Opener); ok {
-		return o.Open(ctx)
+func (r *reader) Open(ctx bolt.Context) error {
+	if err := r.fileReader.Open(ctx); err != nil {
+		return err
 	}
+	r.rate /= float64(ctx.Task().Parallel)
+	r.start = r.fileReader.Position(nil)
 	return nil
 }
 
-func (p *pace) Next(ctx context.Context, out spout.Emitter) error {
-	if p.begun.IsZero() {
-		p.begun = time.Now()
+func (r *reader) Next(ctx context.Context, out func(files.Line)) error {
+	if r.rate > 0 {
+		if r.begun.IsZero() {
+			r.begun = time.Now()
+		}
+		if !r.hurry && float64(r.n) > time.Since(r.begun).Seconds()*r.rate {
+			return spout.ErrIdle
+		}
+		emit := out
+		out = func(l files.Line) {
+			r.n++
+			emit(l)
+		}
 	}
-	if !p.hurry && float64(p.out.n) > time.Since(p.begun).Seconds()*p.rate {
-		return spout.ErrIdle
+	for {
+		err := r.fileReader.Next(ctx, out)
+		if !errors.Is(err, io.EOF) || r.pass+1 >= r.passes {
+			return err
+		}
+		if err := r.fileReader.Seek(r.start); err != nil {
+			return err
+		}
+		r.pass++
 	}
-	p.out.Emitter = out
-	return p.Spout.Next(ctx, &p.out)
 }
 
-// Hurry implements spout.Pacer: tuples that were emitted before are emitted again at full speed.
-func (p *pace) Hurry(on bool) {
-	p.hurry, p.begun, p.out.n = on, time.Time{}, 0
+func (r *reader) Position(dst []byte) []byte {
+	return r.fileReader.Position(binary.AppendUvarint(dst, uint64(r.pass)))
 }
 
-func (p *pace) Progress() (done, total int64) {
-	if s, ok := p.Spout.(spout.Progresser); ok {
-		return s.Progress()
+func (r *reader) Seek(position []byte) error {
+	pass, n := binary.Uvarint(position)
+	if n <= 0 || pass >= uint64(r.passes) {
+		return fmt.Errorf("a position in pass %d of %d: run with as many passes as before", pass+1, r.passes)
 	}
-	return 0, 0
-}
-
-func (p *pace) Close() error {
-	if c, ok := p.Spout.(io.Closer); ok {
-		return c.Close()
+	if err := r.fileReader.Seek(position[n:]); err != nil {
+		return err
 	}
+	r.pass = int(pass)
 	return nil
 }
 
-// counter counts the tuples that are begun.
-type counter struct {
-	spout.Emitter
-	n int64
+func (r *reader) Progress() (done, total int64) {
+	done, total = r.fileReader.Progress()
+	return int64(r.pass)*total + done, int64(r.passes) * total
 }
 
-func (c *counter) Row() *tuple.Row {
-	c.n++
-	return c.Emitter.Row()
+// Hurry implements spout.Pacer: lines that were emitted before are emitted again at full speed.
+func (r *reader) Hurry(on bool) {
+	r.hurry, r.begun, r.n = on, time.Time{}, 0
 }
