@@ -239,7 +239,7 @@ func (e *Executor) begun(in *incarnation, h *checkpoint.History) {
 		}
 	}
 	e.setState(Running)
-	if h.Incarnation > 1 {
+	if e.info.Recovering = h.Incarnation > 1; e.info.Recovering {
 		e.setState(Restoring)
 	}
 }

@@ -47,6 +47,7 @@ type Info struct {
 	QuiescePositions uint64         // hash of its channel positions at that moment; see migrate.Positions
 	Blocked          string         // the channel without credit, if there is one
 	Starved          string         // the channel that recorded order waits for, if there is one
+	Recovering       bool           // the present incarnation was restored and has not caught up, even if it has finished again
 	Since            time.Time
 	LogError         error // why the log takes nothing just now
 	Err              error // why it failed last
@@ -94,13 +95,14 @@ func (e *Executor) publish(in *incarnation) {
 	if st.Starved != recovery.NoInput {
 		i.Starved = in.task.In[st.Starved].ID.String()
 	}
-	switch rec := &st.Recovery; {
+	i.Recovering = st.Recovery.Open() && !in.core.Done()
+	switch {
 	case in.killed.Load(): // it is Restarting already
 	case in.core.Done():
 		e.setState(Complete)
 	case st.Finished:
 		e.setState(Finishing)
-	case rec.Restored && !rec.CaughtUp:
+	case i.Recovering:
 		e.setState(Restoring)
 	default:
 		e.setState(Running)
