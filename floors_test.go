@@ -20,7 +20,7 @@ const module = "github.com/askback/askback"
 // house is the order of the packages: each may import those before it. A package below one of them, such as
 // internal/channel/natschan, is on its floor, unless it has one of its own. The root package is called ".".
 var house = []string{
-	"msgid", "strategy", "internal/wire", "tuple", "state", "internal/natstest", "internal/pgtest", "internal/position", "bolt",
+	"msgid", "strategy", "internal/wire", "internal/retry", "tuple", "state", "internal/natstest", "internal/pgtest", "internal/position", "bolt",
 	"internal/words", "spout", "topology", "internal/codec", "stream", "connect",
 	"internal/channel", "internal/checkpoint", "internal/recovery", "internal/recovery/acker/tracking", "internal/recovery/acker", "internal/strategies",
 	"internal/task", "internal/task/migrate", "internal/executor", "internal/sim", "stream/streamtest",

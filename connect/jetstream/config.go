@@ -21,9 +21,9 @@ type SinkConfig struct {
 	Subject string
 	// InFlight is how many messages may be without an acknowledgement. Default 512. See the package's comment on 1.
 	InFlight int
-	// Patience is how long the sink goes without any acknowledgement, trying again, until the task gives up and begins
+	// Timeout is how long the sink goes without any acknowledgement, trying again, until the task gives up and begins
 	// again. The task does nothing else meanwhile. Default 10 s.
-	Patience time.Duration
+	Timeout time.Duration
 	// Window is the shortest duplicate window that the stream may have. Default 2 min, which is JetStream's default too.
 	Window time.Duration
 	// AtLeastOnce publishes one message at a time, with no id but its own. It is for strategies that take no snapshots; see
@@ -39,8 +39,8 @@ func (c *SinkConfig) normalize() error {
 	if c.AtLeastOnce {
 		c.InFlight = 1
 	}
-	if c.Patience == 0 {
-		c.Patience = 10 * time.Second
+	if c.Timeout == 0 {
+		c.Timeout = 10 * time.Second
 	}
 	if c.Window == 0 {
 		c.Window = 2 * time.Minute
@@ -52,8 +52,8 @@ func (c *SinkConfig) normalize() error {
 		return fmt.Errorf("jetstream: SinkConfig.Stream: %.80q is not the name of a stream", c.Stream)
 	case !publishable(c.Subject) && c.Subject != "":
 		return fmt.Errorf("jetstream: stream %s: SinkConfig.Subject: nothing can be published to %.80q", c.Stream, c.Subject)
-	case c.InFlight < 0 || c.Patience < 0 || c.Window < 0:
-		return fmt.Errorf("jetstream: stream %s: InFlight %d, Patience %v, Window %v: none may be negative", c.Stream, c.InFlight, c.Patience, c.Window)
+	case c.InFlight < 0 || c.Timeout < 0 || c.Window < 0:
+		return fmt.Errorf("jetstream: stream %s: InFlight %d, Timeout %v, Window %v: none may be negative", c.Stream, c.InFlight, c.Timeout, c.Window)
 	}
 	return nil
 }

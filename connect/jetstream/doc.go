@@ -96,7 +96,7 @@
 // # Failures
 //
 // A source waits for a server that is away. A sink sends again, with the same ids and growing pauses, until
-// SinkConfig.Patience has passed without an acknowledgement, as it does when the stream is full. Then the error is an
+// SinkConfig.Timeout has passed without an acknowledgement, as it does when the stream is full. Then the error is an
 // outage (bolt.Outage): the task is restarted until the outage is over, and no tuple is given up. A full stream whose
 // readers make room is thus only slow.
 //

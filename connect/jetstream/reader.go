@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/askback/askback/internal/retry"
 )
 
 // A message is one of the stream's.
@@ -85,7 +87,7 @@ var errEnded = errors.New("jetstream: ended")
 
 func (r *reader) run(ctx context.Context) {
 	defer close(r.done)
-	for pause := minPause; ctx.Err() == nil; {
+	for pauses := newPauses(); ctx.Err() == nil; _ = pauses.Wait(ctx) {
 		before := r.next
 		err := r.read(ctx)
 		switch {
@@ -95,15 +97,12 @@ func (r *reader) run(ctx context.Context) {
 			_ = r.hand(ctx, batch{err: err})
 			return
 		case r.next > before:
-			pause = minPause
+			pauses.Reset()
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, maxPause)
 	}
 }
+
+func newPauses() retry.Backoff { return retry.Backoff{Min: minPause, Max: maxPause} }
 
 // final reports whether asking again would not help. A connection that is away, a server without a leader or a
 // consumer that is forgotten are only a pause.

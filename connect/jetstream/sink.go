@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/internal/retry"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/stream"
 	"github.com/askback/askback/tuple"
@@ -145,7 +146,7 @@ type sink struct {
 
 	js      jetstream.JetStream
 	pending []outgoing // in the order of their tuples
-	heard   time.Time  // when the sink began to wait, or the last acknowledgement came: Patience counts from here
+	heard   time.Time  // when the sink began to wait, or the last acknowledgement came: Timeout counts from here
 
 	// broken is why nothing can be published any more, through no fault of the tuple at hand. From then on tuples are taken and
 	// forgotten: no snapshot covers them, since Snapshot fails, and the restored task gets them again.
@@ -230,20 +231,19 @@ func (s *sink) prepare(ctx bolt.Context, made bool) (err error) {
 	if s.js, err = s.run.publisher(s.Conn); err != nil {
 		return fmt.Errorf("jetstream: stream %s: %w", s.Stream, err)
 	}
-	pause := minPause
-	for end := time.Now().Add(s.Patience); ; pause = min(2*pause, maxPause) {
-		err := s.check()
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, jetstream.ErrStreamNotFound):
-			return bolt.Permanent(fmt.Errorf("jetstream: stream %s: %w: create it first", s.Stream, err))
-		case errors.Is(err, ErrUnfit), errors.Is(err, nats.ErrConnectionClosed):
-			return bolt.Permanent(fmt.Errorf("jetstream: stream %s: %w%s", s.Stream, err, remedy(err)))
-		case time.Now().After(end):
-			return bolt.Outage(fmt.Errorf("jetstream: stream %s: %w%s", s.Stream, err, remedy(err)))
-		}
-		time.Sleep(pause)
+	permanent := func(err error) bool {
+		return errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, ErrUnfit) || errors.Is(err, nats.ErrConnectionClosed)
+	}
+	policy := retry.Policy{Min: minPause, Max: maxPause, For: s.Timeout, Again: func(err error) bool { return !permanent(err) }}
+	switch err := retry.Do(context.Background(), policy, s.check); {
+	case err == nil:
+		return nil
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return bolt.Permanent(fmt.Errorf("jetstream: stream %s: %w: create it first", s.Stream, err))
+	case permanent(err):
+		return bolt.Permanent(fmt.Errorf("jetstream: stream %s: %w%s", s.Stream, err, remedy(err)))
+	default:
+		return bolt.Outage(fmt.Errorf("jetstream: stream %s: %w%s", s.Stream, err, remedy(err)))
 	}
 }
 
@@ -353,18 +353,18 @@ func (s *sink) send(m *outgoing) {
 }
 
 // settle takes acknowledgements, in order, and waits until at most so many messages are without. A failure, or
-// silence, has all that is pending sent again, after a pause. It returns an outage when Patience has passed, and ctx's error
+// silence, has all that is pending sent again, after a pause. It returns an outage when Timeout has passed, and ctx's error
 // when that has ended.
 func (s *sink) settle(ctx context.Context, most int) error {
 	s.heard = time.Now()
-	pause := minPause
+	pauses := newPauses()
 	for len(s.pending) > 0 {
 		acked, err := s.next(ctx, len(s.pending) > most)
 		switch {
 		case err == nil && !acked:
 			return nil
 		case err == nil:
-			pause = minPause
+			pauses.Reset()
 			continue
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -372,30 +372,17 @@ func (s *sink) settle(ctx context.Context, most int) error {
 			return bolt.Permanent(s.rejected(s.pending[0], err))
 		case !again(err):
 			return s.rejected(s.pending[0], err)
-		case time.Since(s.heard) > s.Patience:
-			return bolt.Outage(s.rejected(s.pending[0], fmt.Errorf("given up after %v: %w", s.Patience, err)))
+		case time.Since(s.heard) > s.Timeout:
+			return bolt.Outage(s.rejected(s.pending[0], fmt.Errorf("given up after %v: %w", s.Timeout, err)))
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := pauses.Wait(ctx); err != nil {
 			return err
 		}
-		pause = min(2*pause, maxPause)
 		if err := s.resend(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// sleep waits, unless ctx ends before.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // next looks at the oldest message, and waits for its acknowledgement if it must.
@@ -414,7 +401,7 @@ func (s *sink) next(ctx context.Context, wait bool) (acked bool, err error) {
 	if !wait {
 		return false, nil
 	}
-	timer := time.NewTimer(min(resendAfter, s.Patience))
+	timer := time.NewTimer(min(resendAfter, s.Timeout))
 	defer timer.Stop()
 	select {
 	case ack := <-m.ack:
@@ -445,8 +432,8 @@ func (s *sink) acknowledged(ack *jetstream.PubAck) error {
 
 // resend sends what is pending, in order, once the connection is there. One that is away would only gather it.
 func (s *sink) resend(ctx context.Context) error {
-	for !s.Conn.IsConnected() && !s.Conn.IsClosed() && time.Since(s.heard) <= s.Patience {
-		if err := sleep(ctx, minPause); err != nil {
+	for !s.Conn.IsConnected() && !s.Conn.IsClosed() && time.Since(s.heard) <= s.Timeout {
+		if err := retry.Sleep(ctx, minPause); err != nil {
 			return err
 		}
 	}

@@ -126,7 +126,7 @@ func TestSink(t *testing.T) {
 
 	t.Run("a full stream is waited for, and then named", func(t *testing.T) {
 		c := newStream(t, nc, js, func(s *jetstream.StreamConfig) { s.MaxMsgs, s.Discard = 2, jetstream.DiscardNew })
-		c.Patience = 300 * time.Millisecond
+		c.Timeout = 300 * time.Millisecond
 		s := begin(t, c, 1)
 		for i := range 3 {
 			publish(t, s, i+1, fmt.Sprint(i))
@@ -142,7 +142,7 @@ func TestSink(t *testing.T) {
 		}
 
 		s = begin(t, c, 2)
-		s.Patience = 10 * time.Second
+		s.Timeout = 10 * time.Second
 		publish(t, s, 3, "2")
 		time.AfterFunc(100*time.Millisecond, func() {
 			stream, err := js.Stream(t.Context(), c.Stream)
@@ -176,7 +176,7 @@ func TestSink(t *testing.T) {
 
 	t.Run("a subject that no stream has, and one that another has", func(t *testing.T) {
 		c, other := newStream(t, nc, js, nil), newStream(t, nc, js, nil)
-		c.Subject, c.Patience = "", 300*time.Millisecond
+		c.Subject, c.Timeout = "", 300*time.Millisecond
 		for subject, says := range map[string]string{"nobody": "add it to the stream's subjects", other.Subject: "another stream's"} {
 			s := beginWith(t, c, func(tuple.Tuple) Message { return Message{Subject: subject} }, 1)
 			publish(t, s, 1, "a")
@@ -251,7 +251,7 @@ func TestServerGone(t *testing.T) {
 	server := natstest.Start(t)
 	nc, js := server.Connect()
 	c := newStream(t, nc, js, nil)
-	c.Patience = 300 * time.Millisecond
+	c.Timeout = 300 * time.Millisecond
 	s := begin(t, c, 1)
 	publish(t, s, 1, "a")
 	check(t, s.flush(t.Context()))

@@ -153,7 +153,7 @@ func TestOutage(t *testing.T) {
 	server := natstest.Start(t)
 	nc, js := server.Connect()
 	c := newStream(t, nc, js, nil)
-	c.Patience, c.InFlight = 200*time.Millisecond, 1
+	c.Timeout, c.InFlight = 200*time.Millisecond, 1
 	s := begin(t, c, 1)
 	publish(t, s, 1, "a")
 	server.Kill()

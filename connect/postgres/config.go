@@ -36,9 +36,9 @@ type Config struct {
 	// Batch is how many tuples go into one transaction at the most; with Hold, into one that writes to Held. Default 500.
 	// See the package's comment on 1.
 	Batch int
-	// Patience is how long a transaction is tried again, when the database cannot be reached or asks for that, until
+	// Timeout is how long a transaction is tried again, when the database cannot be reached or asks for that, until
 	// the task gives up and begins again. The task does nothing else meanwhile. Default 10 s.
-	Patience time.Duration
+	Timeout time.Duration
 }
 
 // A Column takes a field of each tuple or value.
@@ -72,8 +72,8 @@ func (c *Config) normalize() error {
 	if c.Batch == 0 {
 		c.Batch = 500
 	}
-	if c.Patience == 0 {
-		c.Patience = 10 * time.Second
+	if c.Timeout == 0 {
+		c.Timeout = 10 * time.Second
 	}
 	switch {
 	case c.Open == nil:
@@ -84,8 +84,8 @@ func (c *Config) normalize() error {
 		return fmt.Errorf("postgres: table %s: Config.Columns is missing: name the columns and their fields", c.Table)
 	case c.Held == c.Table:
 		return fmt.Errorf("postgres: table %s: Config.Held is the same table: rows that are held need one of their own", c.Table)
-	case c.Batch < 0 || c.Patience < 0:
-		return fmt.Errorf("postgres: table %s: Batch %d, Patience %v: neither may be negative", c.Table, c.Batch, c.Patience)
+	case c.Batch < 0 || c.Timeout < 0:
+		return fmt.Errorf("postgres: table %s: Batch %d, Timeout %v: neither may be negative", c.Table, c.Batch, c.Timeout)
 	}
 	most := maxParameters / len(c.Columns)
 	if c.Hold {

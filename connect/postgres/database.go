@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/internal/retry"
 )
 
 // database is what one task does in the database besides its rows: it keeps the position.
 type database struct {
 	open      func() (*sql.DB, error)
-	patience  time.Duration
+	timeout   time.Duration
 	positions string // quoted
 	task      bolt.Task
 
@@ -26,30 +27,24 @@ type database struct {
 	step func(doing string) // tests stop here, where a process may be killed
 }
 
-// retry repeats f, with growing pauses, for as long as patience while its error may pass. It stops when ctx ends.
+// retry repeats f for as long as the timeout while its error may pass. It stops when ctx ends.
 func (d *database) retry(ctx context.Context, f func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, d.patience)
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	pause := 10 * time.Millisecond
-	for {
+	err := retry.Do(ctx, retry.Policy{Min: 10 * time.Millisecond, Max: time.Second, Again: again}, func() error {
 		err := d.connect(ctx)
 		if err == nil {
 			err = f(ctx)
 		}
-		if err == nil {
-			return nil
+		if err != nil {
+			d.disconnect()
 		}
-		d.disconnect()
-		if !again(err) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("given up after %v: %w", d.patience, err)
-		case <-time.After(pause):
-			pause = min(2*pause, time.Second)
-		}
+		return err
+	})
+	if err != nil && again(err) {
+		return fmt.Errorf("given up after %v: %w", d.timeout, err)
 	}
+	return err
 }
 
 func (d *database) connect(ctx context.Context) (err error) {
@@ -65,7 +60,7 @@ func (d *database) connect(ctx context.Context) (err error) {
 		return fmt.Errorf("connect: %w", err)
 	}
 	// A transaction of a paused process holds its position's row. Its successor must not wait for it for long.
-	limit := fmt.Sprintf("SET idle_in_transaction_session_timeout = %d", max(1, d.patience.Milliseconds()/2))
+	limit := fmt.Sprintf("SET idle_in_transaction_session_timeout = %d", max(1, d.timeout.Milliseconds()/2))
 	_, err = d.conn.ExecContext(ctx, limit)
 	return err
 }

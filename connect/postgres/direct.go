@@ -40,7 +40,7 @@ func (s *direct) prepare(ctx bolt.Context) error {
 		return bolt.Permanent(err)
 	}
 	s.task, s.of = ctx.Task(), &s.Config
-	s.db = database{open: s.Open, patience: s.Patience, positions: table(s.Positions), task: s.task}
+	s.db = database{open: s.Open, timeout: s.Timeout, positions: table(s.Positions), task: s.task}
 	return s.claim(false)
 }
 

@@ -310,7 +310,7 @@ func TestServerDown(t *testing.T) {
 
 	row(t, one, 3, int64(3), "x")
 	w.pg.Kill()
-	one.db.patience = 200 * time.Millisecond
+	one.db.timeout = 200 * time.Millisecond
 	if _, err := one.Snapshot(); !bolt.IsOutage(err) || !strings.Contains(err.Error(), "given up after 200ms") {
 		t.Errorf("without a server: error %v, want an outage", err)
 	}

@@ -60,7 +60,7 @@
 // # Failures
 //
 // A connection that is lost, a server that restarts, a deadlock or a serialization failure: the transaction is tried
-// again, with growing pauses, for as long as Config.Patience. Then, and when a permission is missing, the error is an outage
+// again, with growing pauses, for as long as Config.Timeout. Then, and when a permission is missing, the error is an outage
 // (bolt.Outage): the task is restarted until the outage is over, and no tuple is given up.
 //
 // A table, a column or a key's index that does not exist fails the topology when the task begins.
@@ -94,7 +94,7 @@
 // that is still going on when another begins under its name goes on, but a task of it that is restarted before its
 // first snapshot is refused too.
 //
-// With Hold, all rows between two snapshots are moved by one transaction, and Config.Patience must be longer than that takes.
+// With Hold, all rows between two snapshots are moved by one transaction, and Config.Timeout must be longer than that takes.
 //
 // A change of parallelism is a new run.
 package postgres

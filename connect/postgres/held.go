@@ -56,7 +56,7 @@ func (s *held) prepare(ctx bolt.Context) error {
 		return bolt.Permanent(err)
 	}
 	s.task, s.of, s.table = ctx.Task(), &s.Config, table(s.Held)
-	s.db.open, s.db.patience, s.db.positions, s.db.task = s.Open, s.Patience, table(s.Positions), s.task
+	s.db.open, s.db.timeout, s.db.positions, s.db.task = s.Open, s.Timeout, table(s.Positions), s.task
 	return s.claim(false)
 }
 

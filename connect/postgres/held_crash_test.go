@@ -38,7 +38,7 @@ func TestHeldCrashes(t *testing.T) {
 					}
 				})
 				if name == "pause" {
-					p.c.Patience = 1500 * time.Millisecond // its successor may wait for half of that
+					p.c.Timeout = 1500 * time.Millisecond // its successor may wait for half of that
 				}
 				for p.run() {
 				}
@@ -87,7 +87,7 @@ type play struct {
 
 func newPlay(t *testing.T, w *world, seed uint64, at func(*play, *heldBolt, int)) *play {
 	c := holding(w.table(t, "n bigint, word text"))
-	c.Batch, c.Patience = 2, 2*time.Second
+	c.Batch, c.Timeout = 2, 2*time.Second
 	c.Open = func() (*sql.DB, error) { return sql.Open("pgx", w.pg.DSN()+" application_name=held") }
 	return &play{t: t, w: w, c: c, at: at, chance: rand.New(rand.NewPCG(seed, 2))}
 }

@@ -276,7 +276,7 @@ func TestHeldServerDown(t *testing.T) {
 	row(t, s, 2, int64(2), "x")
 	data := snapshot(t, s)
 	w.pg.Kill()
-	s.db.patience = 200 * time.Millisecond
+	s.db.timeout = 200 * time.Millisecond
 	if err := s.Commit(); !bolt.IsOutage(err) || !strings.Contains(err.Error(), "given up after 200ms") {
 		t.Errorf("without a server: error %v", err)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// patience is how long a server may take to be ready.
+// startTimeout is how long a server may take to be ready.
 const startTimeout = 20 * time.Second
 
 // Serve starts a server in this process, which ends with the test. One of several that need each other is not Ready before

@@ -14,9 +14,10 @@ import (
 
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/natscluster"
+	"github.com/askback/askback/internal/retry"
 )
 
-// patience is how long a replica may lag behind what another has acknowledged.
+// lagTimeout is how long a replica may lag behind what another has acknowledged.
 const lagTimeout = 5 * time.Second
 
 // Get reads an artefact from the object store and writes it to w. If it returns nil, exactly the bytes of the digest
@@ -74,46 +75,34 @@ func Find(ctx context.Context, nc *nats.Conn, p natscluster.Subjects, a cluster.
 	if err != nil {
 		return "", err
 	}
-	until := time.Now().Add(settled)
-	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
+	lagging := func(err error) bool { return errors.Is(err, ErrMismatch) || errors.Is(err, ErrMissing) }
+	err = retry.Do(ctx, retry.Policy{Min: 10 * time.Millisecond, Max: 200 * time.Millisecond, For: settled, Again: lagging}, func() error {
 		info, err := store.GetInfo(ctx, a.SHA256)
 		switch {
 		case err == nil && info.NUID != "" && info.Size == uint64(a.Size):
-			return info.NUID, nil
+			object = info.NUID
+			return nil
 		case err == nil:
-			err = fmt.Errorf("%w: %s has %d bytes in the object store, %d were submitted; submit it again", ErrMismatch, short(a.SHA256), info.Size, a.Size)
+			return fmt.Errorf("%w: %s has %d bytes in the object store, %d were submitted; submit it again", ErrMismatch, short(a.SHA256), info.Size, a.Size)
 		case errors.Is(err, jetstream.ErrObjectNotFound):
-			err = fmt.Errorf("%w: %s; submit the topology again", ErrMissing, short(a.SHA256))
+			return fmt.Errorf("%w: %s; submit the topology again", ErrMissing, short(a.SHA256))
 		default:
-			return "", fmt.Errorf("artefact: look for %s: %w", short(a.SHA256), err)
+			return fmt.Errorf("artefact: look for %s: %w", short(a.SHA256), err)
 		}
-		if time.Now().After(until) {
-			return "", err
-		}
-		select {
-		case <-ctx.Done():
-			return "", err
-		case <-time.After(pause):
-		}
-	}
+	})
+	return object, err
 }
 
 // chunk returns the first chunk at or after seq.
-func chunk(ctx context.Context, stream jetstream.Stream, seq uint64, subject string) (*jetstream.RawStreamMsg, error) {
+func chunk(ctx context.Context, stream jetstream.Stream, seq uint64, subject string) (m *jetstream.RawStreamMsg, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lagTimeout)
 	defer cancel()
-	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		m, err := stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(subject))
-		if err == nil {
-			return m, nil
-		}
-		select {
-		case <-ctx.Done():
-			if errors.Is(err, jetstream.ErrMsgNotFound) {
-				return nil, fmt.Errorf("%w: a chunk is not there; submit it again", ErrMismatch)
-			}
-			return nil, err
-		case <-time.After(pause):
-		}
+	err = retry.Do(ctx, retry.Policy{Min: 10 * time.Millisecond, Max: time.Second}, func() (err error) {
+		m, err = stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(subject))
+		return err
+	})
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		err = fmt.Errorf("%w: a chunk is not there; submit it again", ErrMismatch)
 	}
+	return m, err
 }

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const p = natscluster.Subjects(natscluster.DefaultPrefix)
 
-// patience is how long anything may take here.
+// timeout is how long anything may take here.
 const timeout = 20 * time.Second
 
 // A yard is a secured cluster: the files of Init, and its servers.

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/retry"
 	"github.com/askback/askback/msgid"
 )
 
@@ -102,7 +103,7 @@ func (b *Bucket) all(ctx context.Context, prefix string) ([]entry, error) {
 		if next > newest {
 			return inOrder(found), nil
 		}
-		if err := sleep(ctx, b.times.retry); err != nil { // the replica that answered lags behind
+		if err := retry.Sleep(ctx, b.times.retry); err != nil { // the replica that answered lags behind
 			return nil, err
 		}
 	}

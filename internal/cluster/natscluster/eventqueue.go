@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/retry"
 	"github.com/askback/askback/msgid"
 )
 
@@ -104,32 +104,27 @@ func (e *EventQueue) Run(ctx context.Context) {
 }
 
 // send sends the oldest event until it is stored, rejected or pushed out; it reports false if there is none.
-func (e *EventQueue) send(ctx context.Context) bool {
-	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+func (e *EventQueue) send(ctx context.Context) (found bool) {
+	_ = retry.Do(ctx, retry.Policy{Min: 10 * time.Millisecond, Max: time.Second, Again: unknown}, func() error {
 		e.mu.Lock()
-		if len(e.queue) == 0 {
+		if found = len(e.queue) > 0; !found {
 			e.mu.Unlock()
-			return false
+			return nil
 		}
 		m := e.queue[0]
 		e.mu.Unlock()
 		_, err := publish(ctx, e.nc, m)
-		if err != nil && errors.Is(err, cluster.ErrUnknown) {
-			if sleep(ctx, pause) != nil {
-				return true
-			}
-			continue
-		}
 		e.mu.Lock()
-		if len(e.queue) > 0 && e.queue[0] == m {
+		defer e.mu.Unlock()
+		if !unknown(err) && len(e.queue) > 0 && e.queue[0] == m {
 			e.queue = e.queue[1:]
 			if err != nil {
 				e.dropped++
 			}
 		}
-		e.mu.Unlock()
-		return true
-	}
+		return err
+	})
+	return found
 }
 
 // maxEventsRead bounds the events of one instance that are read, in bytes: a worker may write anything.

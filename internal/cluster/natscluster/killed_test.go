@@ -20,6 +20,7 @@ import (
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/natstest"
+	"github.com/askback/askback/internal/retry"
 )
 
 // Variables that make the test binary another process: a NATS server, or a nimbus that leads.
@@ -235,7 +236,7 @@ func TestMemberKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	for ctx := limit(t); Setup(ctx, nc, prefix, 3) != nil; {
-		if sleep(ctx, 50*time.Millisecond) != nil {
+		if retry.Sleep(ctx, 50*time.Millisecond) != nil {
 			t.Fatal("the cluster does not start")
 		}
 	}
@@ -254,7 +255,7 @@ func TestMemberKilled(t *testing.T) {
 				victim = int(s.CachedInfo().Cluster.Leader[1] - '0')
 				break
 			}
-			if sleep(ctx, 50*time.Millisecond) != nil {
+			if retry.Sleep(ctx, 50*time.Millisecond) != nil {
 				t.Fatal(err)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/retry"
 	"github.com/askback/askback/msgid"
 )
 
@@ -59,7 +60,7 @@ func (l *Leadership) keep() {
 		if left <= 0 {
 			l.end(fmt.Errorf("%w, or may: the lease could not be renewed for %v", cluster.ErrDeposed, l.lease.claim.TTL))
 		}
-		if sleep(l.ctx, min(pause, left)) != nil {
+		if retry.Sleep(l.ctx, min(pause, left)) != nil {
 			return
 		}
 		ctx, cancel := context.WithTimeout(l.ctx, min(every, time.Until(l.lease.until)))
@@ -208,33 +209,31 @@ func (l *Leadership) write(ctx context.Context, m *nats.Msg) (revision uint64, e
 }
 
 // writeUntilKnown sends a message until its outcome is known. By its id the server stores it at most once.
-func (l *Leadership) writeUntilKnown(ctx context.Context, m *nats.Msg) (uint64, error) {
+func (l *Leadership) writeUntilKnown(ctx context.Context, m *nats.Msg) (revision uint64, err error) {
 	l.inDoubt = m
-	for pause := time.Millisecond; ; pause = min(2*pause, errorPause) {
-		revision, err := publish(ctx, l.nc, m)
+	err = retry.Do(ctx, retry.Policy{Min: time.Millisecond, Max: errorPause, Again: unknown}, func() (err error) {
+		revision, err = publish(ctx, l.nc, m)
 		if errors.Is(err, errConflict) {
 			if err = l.check(ctx); err == nil {
 				err = cluster.ErrUnknown // a candidate's try was under way just then: not stored yet
 			}
 		}
-		switch {
-		case err == nil:
-			l.inDoubt = nil
-			l.floor.Store(revision)
-			return revision, nil
-		case errors.Is(err, cluster.ErrDeposed):
-			l.inDoubt = nil
-			l.end(err)
-			return 0, err
-		case ctx.Err() != nil:
-			return 0, fmt.Errorf("%w: %w", cluster.ErrUnknown, context.Cause(ctx))
-		case !errors.Is(err, cluster.ErrUnknown):
-			l.inDoubt = nil
-			return 0, err
-		}
-		_ = sleep(ctx, pause)
+		return err
+	})
+	switch {
+	case err == nil:
+		l.floor.Store(revision)
+	case errors.Is(err, cluster.ErrDeposed):
+		l.end(err)
+	case ctx.Err() != nil:
+		return 0, fmt.Errorf("%w: %w", cluster.ErrUnknown, context.Cause(ctx))
 	}
+	l.inDoubt = nil
+	return revision, err
 }
+
+// unknown reports whether a write may or may not have been stored.
+func unknown(err error) bool { return errors.Is(err, cluster.ErrUnknown) }
 
 // bound returns a context that also ends with the leadership.
 func (l *Leadership) bound(ctx context.Context) (context.Context, context.CancelFunc) {

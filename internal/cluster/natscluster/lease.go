@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/retry"
 	"github.com/askback/askback/msgid"
 )
 
@@ -108,7 +109,7 @@ func (c *candidate) try(ctx context.Context) (*Leadership, error) {
 		if l != nil || closed(err) || ctx.Err() != nil {
 			return l, err
 		}
-		_ = sleep(ctx, errorPause/10)
+		_ = retry.Sleep(ctx, errorPause/10)
 	}
 	return nil, errLeaseHeld
 }

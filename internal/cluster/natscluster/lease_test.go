@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/retry"
 )
 
 const shortTTL = 300 * time.Millisecond
@@ -37,7 +38,7 @@ func TestOneLeads(t *testing.T) {
 			mu.Lock()
 			epochs = append(epochs, l.Epoch())
 			mu.Unlock()
-			_ = sleep(ctx, 2*shortTTL) // longer than a lease that is not renewed
+			_ = retry.Sleep(ctx, 2*shortTTL) // longer than a lease that is not renewed
 			if err := l.Err(); err != nil {
 				t.Error(err)
 			}
@@ -110,7 +111,7 @@ func TestLeaseVanishes(t *testing.T) {
 	nc := serveOne(t)
 	l := lead(t, nc, "a", 3*shortTTL)
 	purge(t, nc, l.subject(leaseKey))
-	_ = sleep(limit(t), 4*shortTTL)
+	_ = retry.Sleep(limit(t), 4*shortTTL)
 	if l.Err() != nil {
 		t.Error(l.Err())
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/retry"
 )
 
 // Bounds of the stream of events and of the bucket.
@@ -99,15 +100,9 @@ func streamConfigs(js jetstream.JetStream, p Subjects) []streamConfig {
 
 // ensure makes the stream, or adds missing replicas.
 func (k streamConfig) ensure(ctx context.Context, js jetstream.JetStream, replicas int) error {
-	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		err := k.attempt(ctx, js, replicas)
-		if err == nil || !transient(err) {
-			return err
-		}
-		if sleep(ctx, pause) != nil {
-			return err
-		}
-	}
+	return retry.Do(ctx, retry.Policy{Min: 50 * time.Millisecond, Max: time.Second, Again: transient}, func() error {
+		return k.attempt(ctx, js, replicas)
+	})
 }
 
 func (k streamConfig) attempt(ctx context.Context, js jetstream.JetStream, replicas int) error {

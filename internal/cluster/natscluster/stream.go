@@ -205,13 +205,3 @@ func inOrder(entries map[string]entry) []entry {
 	all := slices.SortedFunc(maps.Values(entries), func(a, b entry) int { return cmp.Compare(a.revision, b.revision) })
 	return slices.DeleteFunc(all, func(e entry) bool { return e.gone })
 }
-
-// sleep waits, or returns the context's error.
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
-}

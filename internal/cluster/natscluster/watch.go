@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/retry"
 )
 
 // watchTimes are the intervals at which a watch reads.
@@ -130,7 +131,7 @@ func (w *watch) poll(ctx context.Context) (err error) {
 		if err != nil || w.next > w.hinted.Load() {
 			return err
 		}
-		if err := sleep(ctx, w.b.times.retry); err != nil {
+		if err := retry.Sleep(ctx, w.b.times.retry); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/retry"
 )
 
 // Only nimbus makes and deletes task logs; workers lack the permission. A log that vanishes, because a store was wiped, is
@@ -31,7 +32,7 @@ const logOwnerKey = "askback.cluster"
 
 // keepLogs makes missing task logs and deletes orphans.
 func (t *term) keepLogs(ctx context.Context) {
-	for swept := (time.Time{}); pause(ctx, logsEvery); {
+	for swept := (time.Time{}); retry.Sleep(ctx, logsEvery) == nil; {
 		if time.Since(swept) >= sweepEvery {
 			if t.sweep(ctx) == nil {
 				swept = time.Now()

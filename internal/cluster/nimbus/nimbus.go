@@ -13,6 +13,7 @@ import (
 
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/natscluster"
+	"github.com/askback/askback/internal/retry"
 )
 
 // A Nimbus leads the cluster, or waits to.
@@ -59,29 +60,31 @@ func (n *Nimbus) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := n.lead(ctx, nc, js, events); err != nil && ctx.Err() == nil {
 			n.log.Warn("not leading, will try again", zap.Error(err))
-			pause(ctx, 200*time.Millisecond)
+			_ = retry.Sleep(ctx, 200*time.Millisecond)
 		}
 	}
 	return nil
 }
 
 // connect connects as soon as there is a server. It returns nil without an error if ctx ends before.
-func (n *Nimbus) connect(ctx context.Context, user *natscluster.User) (*nats.Conn, error) {
-	for logged := false; ; {
-		nc, err := n.cfg.Connection.Connect("nimbus "+n.cfg.Name, user, nats.ErrorHandler(n.onError))
-		permanent := errors.Is(err, natscluster.ErrInsecure) || errors.Is(err, natscluster.ErrCredentials) || errors.Is(err, cluster.ErrName) ||
+func (n *Nimbus) connect(ctx context.Context, user *natscluster.User) (nc *nats.Conn, err error) {
+	permanent := func(err error) bool {
+		return errors.Is(err, natscluster.ErrInsecure) || errors.Is(err, natscluster.ErrCredentials) || errors.Is(err, cluster.ErrName) ||
 			errors.Is(err, nats.ErrAuthorization)
-		if err == nil || permanent {
-			return nc, err
-		}
-		if !logged {
-			logged = true
-			n.log.Warn("no NATS server yet, waiting", zap.Error(err))
-		}
-		if !pause(ctx, 250*time.Millisecond) {
-			return nil, nil
-		}
 	}
+	var once sync.Once
+	err = retry.Do(ctx, retry.Policy{
+		Min:    250 * time.Millisecond,
+		Again:  func(err error) bool { return !permanent(err) },
+		Failed: func(err error) { once.Do(func() { n.log.Warn("no NATS server yet, waiting", zap.Error(err)) }) },
+	}, func() (err error) {
+		nc, err = n.cfg.Connection.Connect("nimbus "+n.cfg.Name, user, nats.ErrorHandler(n.onError))
+		return err
+	})
+	if err != nil && !permanent(err) { // ctx has ended
+		return nil, nil
+	}
+	return nc, err
 }
 
 // onError logs asynchronous errors of the connection, such as a denied publish.
@@ -105,14 +108,4 @@ func (n *Nimbus) lead(ctx context.Context, nc *nats.Conn, js jetstream.JetStream
 	defer func() { _ = won.Close() }()
 	t := newTerm(n, nc, js, won, events)
 	return t.run(ctx, won.Done())
-}
-
-// pause waits, and reports whether ctx goes on.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
 }

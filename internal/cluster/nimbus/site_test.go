@@ -203,7 +203,7 @@ func say(nc *nats.Conn, subject string, what any) {
 	_ = nc.Publish(subject, data)
 }
 
-// patience is how long anything may take: NATS servers elect a leader of a stream within nine seconds.
+// timeout is how long anything may take: NATS servers elect a leader of a stream within nine seconds.
 const timeout = 30 * time.Second
 
 // ask asks nimbus as a user.

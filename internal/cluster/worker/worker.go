@@ -21,6 +21,7 @@ import (
 	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/cluster/natscluster"
+	"github.com/askback/askback/internal/retry"
 	"github.com/askback/askback/internal/strategies"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/spout"
@@ -266,20 +267,17 @@ func (w *worker) openLog(ctx context.Context, instance string) (log checkpoint.L
 
 // retry tries until it is done, ctx has ended (it returns nil), or trying again would not help.
 func (w *worker) retry(ctx context.Context, what string, do func() error) error {
-	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		err := do()
+	permanent := func(err error) bool {
 		var config *natslog.ConfigError
-		switch {
-		case err == nil || ctx.Err() != nil:
-			return nil
-		case errors.Is(err, natscluster.ErrInsecure), errors.Is(err, natscluster.ErrCredentials), errors.Is(err, channel.ErrAddress), errors.As(err, &config):
-			return fmt.Errorf("worker: %s: %w", what, err)
-		}
-		w.log.Warn("cannot "+what+" yet", zap.Error(err))
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-		}
+		return errors.Is(err, natscluster.ErrInsecure) || errors.Is(err, natscluster.ErrCredentials) || errors.Is(err, channel.ErrAddress) || errors.As(err, &config)
 	}
+	err := retry.Do(ctx, retry.Policy{
+		Min: 50 * time.Millisecond, Max: 2 * time.Second,
+		Again:  func(err error) bool { return !permanent(err) },
+		Failed: func(err error) { w.log.Warn("cannot "+what+" yet", zap.Error(err)) },
+	}, do)
+	if err == nil || ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("worker: %s: %w", what, err)
 }

@@ -1,6 +1,7 @@
 package embed
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/askback/askback/internal/retry"
 )
 
 // Errors of Start.
@@ -103,8 +106,8 @@ func (s *Server) Stop() error {
 	return s.err
 }
 
-// lockPatience is how long a store that is in use is waited for.
-const lockPatience = 2 * time.Second
+// lockTimeout is how long a store that is in use is waited for.
+const lockTimeout = 2 * time.Second
 
 // openDir makes the store's directory and locks it.
 func (s *Server) openDir() (err error) {
@@ -119,12 +122,11 @@ func (s *Server) openDir() (err error) {
 	// process dies, however it dies.
 	//
 	// A process that was killed a moment ago may still be on its way out.
-	for deadline := time.Now().Add(lockPatience); ; time.Sleep(20 * time.Millisecond) {
+	locked := func(err error) bool { return errors.Is(err, ErrLocked) }
+	err = retry.Do(context.Background(), retry.Policy{Min: 20 * time.Millisecond, For: lockTimeout, Again: locked}, func() (err error) {
 		s.lock, err = lock(filepath.Join(s.dir, "askback.lock"))
-		if !errors.Is(err, ErrLocked) || time.Now().After(deadline) {
-			break
-		}
-	}
+		return err
+	})
 	if err != nil {
 		err = fmt.Errorf("embed: lock store %s: %w", s.dir, err)
 		if s.temp {
