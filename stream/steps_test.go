@@ -29,7 +29,11 @@ func TestUpdateChangesItsOwn(t *testing.T) {
 		"map": func(s stream.Stream[Wide]) stream.Stream[Wide] {
 			return stream.Map(s, "map", func(w Wide) Wide { return w })
 		},
-		"filter":   func(s stream.Stream[Wide]) stream.Stream[Wide] { return stream.Filter(s, "filter", all) },
+		"filter": func(s stream.Stream[Wide]) stream.Stream[Wide] { return stream.Filter(s, "filter", all) },
+		"channel filter": func(s stream.Stream[Wide]) stream.Stream[Wide] {
+			return stream.Filter(s.Rebalance(), "filter", all)
+		},
+		"update":   func(s stream.Stream[Wide]) stream.Stream[Wide] { return stream.Update(s, "update", func(*Wide) {}) },
 		"isolated": func(s stream.Stream[Wide]) stream.Stream[Wide] { return stream.Filter(s, "filter", all).Isolate() },
 	} {
 		t.Run(name, func(t *testing.T) {
