@@ -26,6 +26,7 @@
 //
 //	From                              reads a source
 //	Map, Filter, FlatMap              compute
+//	Update                            changes a value in place: for structs of more than four words
 //	TryMap, TryFlatMap                compute, and may fail or wait
 //	KeyBy … Count, Reduce, Aggregate  fold the values of each key; Every puts results out meanwhile
 //	Process                           state, several inputs (On, OnKeyed), ticks (OnTick), the end (OnEnd), side outputs (Tag)

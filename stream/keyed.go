@@ -86,8 +86,8 @@ type Entry[K, V any] struct {
 // Count counts the values of each key. It puts out the totals when its input has ended, in the order in which the keys came
 // first; Every has it put out changed totals meanwhile.
 func (k Keyed[K, T]) Count(name string) Stream[Entry[K, int64]] {
-	return aggregate(k, name, func(f *folding[K, int64, int64], text func(T) []byte) func(T) {
-		return func(v T) { *f.states.At(text(v))++ }
+	return aggregate(k, name, func(f *folding[K, int64, int64], text func(T) []byte) func(*T) {
+		return func(v *T) { *f.states.At(text(*v))++ }
 	}, func(n *int64, _ T) { *n++ }, func(n *int64) int64 { return *n })
 }
 
@@ -120,16 +120,16 @@ func Aggregate[K, T, A any](k Keyed[K, T], name string, add func(acc *A, v T)) S
 }
 
 // aggregate adds the step. Fast, if there is one, makes add for a task whose changes are not marked, with a call less.
-func aggregate[K, T, S, A any](k Keyed[K, T], name string, fast func(*folding[K, S, A], func(T) []byte) func(T),
+func aggregate[K, T, S, A any](k Keyed[K, T], name string, fast func(*folding[K, S, A], func(T) []byte) func(*T),
 	add func(*S, T), result func(*S) A) Stream[Entry[K, A]] {
 	n := k.in.topology(name).add(name, step, k.port())
 	n.keeps, n.tick = true, k.every
 	s, out := outputOf[Entry[K, A]](n)
 	n.make = func(x *instance) []any {
-		next := x.push(out).(func(Entry[K, A]))
+		next := x.push(out).(push[Entry[K, A]]).of
 		keys, err := codec.KeyOf[K]()
 		if err != nil {
-			return []any{func(T) { x.setErr(bolt.Permanent(err)) }} // Build has reported it
+			return []any{inPlace(func(*T) { x.setErr(bolt.Permanent(err)) })} // Build has reported it
 		}
 		f := &folding[K, S, A]{x: x, name: name, keys: keys, result: result, next: next, changes: n.tick > 0}
 		p := x.part(n)
@@ -137,12 +137,12 @@ func aggregate[K, T, S, A any](k Keyed[K, T], name string, fast func(*folding[K,
 		p.tick = func(time.Time) { f.flush() }
 		text := keyText(keys, k.key)
 		if f.changes {
-			return []any{func(v T) { add(f.changed(text(v)), v) }}
+			return []any{inPlace(func(v *T) { add(f.changed(text(*v)), *v) })}
 		}
 		if fast != nil {
-			return []any{fast(f, text)}
+			return []any{inPlace(fast(f, text))}
 		}
-		return []any{func(v T) { add(f.states.At(text(v)), v) }}
+		return []any{inPlace(func(v *T) { add(f.states.At(text(*v)), *v) })}
 	}
 	return s
 }

@@ -22,14 +22,14 @@ func To[T any](in Stream[T], name string, to Sink[T]) *SinkStep[T] {
 	n.make = func(x *instance) []any {
 		w := to.New()
 		x.part(n).writer = w
-		return []any{func(v T) {
+		return []any{inPlace(func(v *T) {
 			if x.err != nil {
 				return
 			}
-			if err := w.Write(x.ctx, v); err != nil {
+			if err := w.Write(x.ctx, *v); err != nil {
 				x.fail(n, err, summary(v))
 			}
-		}}
+		})}
 	}
 	return &SinkStep[T]{n}
 }

@@ -14,8 +14,7 @@ func From[T any](t *Topology, name string, from Source[T]) Stream[T] {
 		return s
 	}
 	n.reader = func(x *instance) reading {
-		push := x.push(out).(func(T))
-		return newReading(from.New(), push)
+		return newReading(from.New(), x.push(out).(push[T]).of)
 	}
 	return s
 }
@@ -26,8 +25,28 @@ func Map[T, U any](in Stream[T], name string, f func(T) U) Stream[U] {
 	n := in.topology(name).add(name, step, in.in())
 	s, out := outputOf[U](n)
 	n.make = func(x *instance) []any {
-		next := x.push(out).(func(U))
-		return []any{func(v T) { next(f(v)) }}
+		next := x.push(out).(push[U]).of
+		return []any{push[T]{
+			of: func(v T) { next(f(v)) },
+			at: func(v *T) { next(f(*v)) },
+		}}
+	}
+	return s
+}
+
+// Update returns the stream of the values as f has changed them. It is Map for large values: a struct of more than four words
+// is copied at each call that takes or returns it, which costs more than most functions do. F may set the fields of v. What
+// these refer to, such as the bytes of a []byte, belongs to other steps as well. F must not keep v; its other duties are those
+// of Map's function.
+func Update[T any](in Stream[T], name string, f func(v *T)) Stream[T] {
+	n := in.topology(name).add(name, step, in.in())
+	s, out := outputOf[T](n)
+	n.make = func(x *instance) []any {
+		next := x.push(out).(push[T]).at
+		return []any{inPlace(func(v *T) {
+			f(v)
+			next(v)
+		})}
 	}
 	return s
 }
@@ -38,18 +57,18 @@ func TryMap[T, U any](in Stream[T], name string, f func(ctx context.Context, v T
 	n := in.topology(name).add(name, step, in.in())
 	s, out := outputOf[U](n)
 	n.make = func(x *instance) []any {
-		next := x.push(out).(func(U))
-		return []any{func(v T) {
+		next := x.push(out).(push[U]).of
+		return []any{inPlace(func(v *T) {
 			if x.err != nil {
 				return
 			}
-			u, err := f(x.ctx, v)
+			u, err := f(x.ctx, *v)
 			if err != nil {
 				x.fail(n, err, summary(v))
 				return
 			}
 			next(u)
-		}}
+		})}
 	}
 	return s
 }
@@ -59,11 +78,18 @@ func Filter[T any](in Stream[T], name string, keep func(T) bool) Stream[T] {
 	n := in.topology(name).add(name, step, in.in())
 	s, out := outputOf[T](n)
 	n.make = func(x *instance) []any {
-		next := x.push(out).(func(T))
-		return []any{func(v T) {
-			if keep(v) {
-				next(v)
-			}
+		next := x.push(out).(push[T])
+		return []any{push[T]{
+			of: func(v T) {
+				if keep(v) {
+					next.of(v)
+				}
+			},
+			at: func(v *T) {
+				if keep(*v) {
+					next.at(v)
+				}
+			},
 		}}
 	}
 	return s
@@ -76,8 +102,11 @@ func FlatMap[T, U any](in Stream[T], name string, f func(v T, out func(U))) Stre
 	n := in.topology(name).add(name, step, in.in())
 	s, out := outputOf[U](n)
 	n.make = func(x *instance) []any {
-		next := x.push(out).(func(U))
-		return []any{func(v T) { f(v, next) }}
+		next := x.push(out).(push[U]).of
+		return []any{push[T]{
+			of: func(v T) { f(v, next) },
+			at: func(v *T) { f(*v, next) },
+		}}
 	}
 	return s
 }
@@ -87,15 +116,15 @@ func TryFlatMap[T, U any](in Stream[T], name string, f func(ctx context.Context,
 	n := in.topology(name).add(name, step, in.in())
 	s, out := outputOf[U](n)
 	n.make = func(x *instance) []any {
-		next := x.push(out).(func(U))
-		return []any{func(v T) {
+		next := x.push(out).(push[U]).of
+		return []any{inPlace(func(v *T) {
 			if x.err != nil {
 				return
 			}
-			if err := f(x.ctx, v, next); err != nil {
+			if err := f(x.ctx, *v, next); err != nil {
 				x.fail(n, err, summary(v))
 			}
-		}}
+		})}
 	}
 	return s
 }

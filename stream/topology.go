@@ -72,7 +72,7 @@ type node struct {
 	outputs  []*output     // the first is the default one; none for a sink
 	number   int           // in the order of declaration
 	reader   func(x *instance) reading
-	make     func(x *instance) []any // makes its part of one task: a func(T) for each port
+	make     func(x *instance) []any // makes its part of one task: a push for each port
 	mustTick bool                    // the writers of a sink were declared to be ticked
 }
 
