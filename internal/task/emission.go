@@ -202,6 +202,9 @@ func (e *emission) refuse(err error) error {
 	return err
 }
 
+// Err returns why something could not be emitted in the running call. An operator that is composed of others asks for it.
+func (s *stream) Err() error { return s.e.err }
+
 // seal ends the open frame of a channel, which begins anew.
 func (e *emission) seal(o *outlet) {
 	if o.builder.Empty() {
