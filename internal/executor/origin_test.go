@@ -55,7 +55,8 @@ func tallied(n int64, limit *atomic.Int64) (*topology.Builder, *bolt.Collector) 
 	digit := bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 		return out.Row().Int(t.Int(0) % 10).Emit()
 	})
-	b.Bolt("digit", digit).Parallel(2).Shuffle("numbers").Fields("digit")
+	same := bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error { return out.Row().Tuple(t).Emit() })
+	b.Bolt("digit", bolt.Chain("last", digit).Fields("digit").Then("same", same).New).Parallel(2).Shuffle("numbers").Fields("digit")
 	b.Bolt("tally", func() bolt.Bolt { return &tally{} }).Parallel(2).GroupBy("digit", "digit").Fields("digit", "n")
 	b.Bolt("sink", sink.New).Global("tally")
 	return b, sink
@@ -182,6 +183,9 @@ func TestOrigin(t *testing.T) {
 					i := s.Info()
 					if !i.HasSnapshot && phase > 0 && phase < 2 {
 						t.Errorf("%s stands still without a snapshot of its own", a)
+					}
+					if strings.HasPrefix(a, "digit") && i.KeepsState != task.Nothing {
+						t.Errorf("%s keeps %q, though its chain is of bolts without state", a, i.KeepsState)
 					}
 					if strings.HasPrefix(a, "tally") && (i.KeepsState != task.KeyState || i.Incarnation <= incarnations[a]) {
 						t.Errorf("%s keeps %q; incarnation %d after %d", a, i.KeepsState, i.Incarnation, incarnations[a])

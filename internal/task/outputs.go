@@ -237,6 +237,9 @@ func (o *outputs) refuse(err error) error {
 	return err
 }
 
+// Err returns why something could not be emitted in the running call. An operator that is composed of others reads it.
+func (s *stream) Err() error { return s.to.err }
+
 // sealChannel ends the open frame of a channel, which begins anew.
 func (o *outputs) sealChannel(ch *outputChannel) {
 	if ch.builder.Empty() {

@@ -16,11 +16,16 @@ const (
 
 // KeepsState returns what the task's operator keeps.
 func (c *Core) KeepsState() StateKind {
-	switch c.bolt.(type) {
+	switch b := c.bolt.(type) {
 	case bolt.RenameSafe:
 		return Effects
 	case bolt.Committer:
 		return Anchored
+	case interface{ KeepsState() bool }: // a composition, whose snapshot may be no more than counts
+		if b.KeepsState() {
+			return OwnState
+		}
+		return Nothing
 	case bolt.Snapshotter:
 		return OwnState
 	}
