@@ -23,15 +23,15 @@ type world struct {
 
 func (w *world) Send(channel.Kind, msgid.Alias, []byte) {}
 
-func (w *world) Append([]byte)        { w.appended = true }
-func (w *world) Store([][]byte, bool) {}
+func (w *world) Append(int, []byte)        { w.appended = true }
+func (w *world) Store(int, [][]byte, bool) {}
 
 // work runs the core until it has nothing to do.
 func (w *world) work() {
 	for w.core.Work() || w.appended {
 		if w.appended {
 			w.appended = false
-			w.core.Appended()
+			w.core.Answered(task.Answer{Kind: task.RecordAppended})
 		}
 	}
 }

@@ -24,7 +24,7 @@
 //
 // # One turn of a task
 //
-//	inbox  ──► Core.Receive, Appended, Stored      all that has come
+//	inbox  ──► Core.Receive, Answered              all that has come
 //	clock  ──► Core.Tick                           about once a millisecond
 //	work   ──► Core.Work                           one frame's tuples, or one poll of a spout
 //	else   ──► Core.Idle, then sleep               seal what is open; wake for a message or the machine's next tick

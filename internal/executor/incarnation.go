@@ -26,7 +26,6 @@ type incarnation struct {
 	inbox    *inbox
 	log      *logger // nil without a log
 	endpoint channel.Endpoint
-	era      int                    // of the log; see task.LogWriter
 	failing  *atomic.Pointer[error] // why the log takes nothing just now
 
 	began     time.Time
@@ -163,18 +162,10 @@ func (in *incarnation) open(l *letter) error {
 		in.core.Receive(l.message)
 		return in.core.Err()
 	}
-	switch {
-	case a.err != nil:
+	if a.err != nil {
 		return a.err
-	case a.Kind == task.LogLost:
-		in.era = a.Era
-		in.core.StoreLost()
-	case a.Era != in.era: // the log was lost meanwhile
-	case a.Kind == task.RecordAppended:
-		in.core.Appended()
-	case a.Kind == task.SnapshotStored:
-		in.core.Stored()
 	}
+	in.core.Answered(a.Answer)
 	return in.core.Err()
 }
 
@@ -184,11 +175,11 @@ func (in *incarnation) Send(kind channel.Kind, to msgid.Alias, payload []byte) {
 }
 
 // Append implements task.Env.
-func (in *incarnation) Append(data []byte) { in.log.records <- record{in.era, data} }
+func (in *incarnation) Append(era int, data []byte) { in.log.records <- record{era, data} }
 
 // Store implements task.Env.
-func (in *incarnation) Store(parts [][]byte, full bool) {
-	in.log.snapshots <- snapshot{in.era, parts, full}
+func (in *incarnation) Store(era int, parts [][]byte, full bool) {
+	in.log.snapshots <- snapshot{era, parts, full}
 }
 
 // positions returns where the task stands: what it has consumed, or, of a spout, what it has emitted.

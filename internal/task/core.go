@@ -17,15 +17,14 @@ import (
 )
 
 // An Env performs for a core what reaches beyond the task. It must not call the core from within its methods: Append
-// and Store are answered later, on the task's goroutine, by Core.Appended and Core.Stored (or, if the log was lost, by
-// Core.StoreLost).
+// and Store are answered later, on the task's goroutine, by Core.Answered. A LogWriter gives these answers.
 type Env interface {
 	// Send sends a message; losses are the protocol's business. The payload may be used again after the call.
 	Send(kind channel.Kind, to msgid.Alias, payload []byte)
-	// Append appends a record of determinants to the task log. There is one at a time.
-	Append(record []byte)
-	// Store stores a snapshot in the task log. There is one at a time.
-	Store(parts [][]byte, full bool)
+	// Append appends a record of determinants to the task log, in an era. There is one at a time.
+	Append(era int, record []byte)
+	// Store stores a snapshot in the task log, in an era. There is one at a time.
+	Store(era int, parts [][]byte, full bool)
 }
 
 // A Core is a task without its goroutine: one event in, actions performed in order. The executor drives it in
@@ -69,6 +68,7 @@ type Core struct {
 
 	tracker *tracking.Tracker // nil unless the strategy follows tuples
 	capture *capture          // the snapshot under way
+	era     int               // of the log; see LogWriter
 	chain   int               // snapshots since the last full one, that one included
 
 	counters Counters
@@ -180,11 +180,22 @@ func (c *Core) receiveSignal(m channel.Message) {
 	c.handle(ev)
 }
 
-// Appended answers Env.Append: the record is durable.
-func (c *Core) Appended() { c.handle(recovery.Event{Kind: recovery.Appended}) }
+// Answered reports what became of a record, a snapshot or the log. An answer of an era that is over is void.
+func (c *Core) Answered(a Answer) {
+	switch {
+	case a.Kind == LogLost:
+		c.era = a.Era
+		c.logLost()
+	case a.Era != c.era:
+	case a.Kind == RecordAppended:
+		c.handle(recovery.Event{Kind: recovery.Appended})
+	case a.Kind == SnapshotStored:
+		c.stored()
+	}
+}
 
-// Stored answers Env.Store: the snapshot is durable. Not before may a sink make its effects visible.
-func (c *Core) Stored() {
+// stored reports that the snapshot is durable. Not before may a sink make its effects visible.
+func (c *Core) stored() {
 	if c.capture == nil {
 		return
 	}
@@ -197,9 +208,9 @@ func (c *Core) Stored() {
 	c.handle(recovery.Event{Kind: recovery.Uploaded})
 }
 
-// StoreLost reports that the log has vanished or gone back, and that this incarnation has begun in it again. It
-// stands for the answers that are outstanding.
-func (c *Core) StoreLost() {
+// logLost reports that the log has vanished or gone back, and that this incarnation has begun in it again. It stands for
+// the answers that are outstanding.
+func (c *Core) logLost() {
 	if c.capture != nil {
 		c.store.Abort()
 		c.capture = nil

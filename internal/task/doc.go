@@ -19,7 +19,7 @@
 //
 // # One event
 //
-//	Receive, Appended, Stored, Tick … ──► queue ──► machine.Step ──► actions, performed in order
+//	Receive, Answered, Tick …         ──► queue ──► machine.Step ──► actions, performed in order
 //	                                        ▲                           │
 //	                                        └── Sealed …, Frozen ◄──────┘ of a Freeze
 //
@@ -30,7 +30,7 @@
 //	machine: Freeze ──► open frames are sealed; the operator's own state is encoded; keyed state is frozen ──► Frozen
 //	Work            ──► some of the frozen state is encoded, between two frames
 //	machine: Upload ──► once both are true, the parts go to Env.Store: core, machine, keyed state
-//	Stored          ──► a sink commits; the machine reports the positions as stable to its sources
+//	Answered        ──► a sink commits; the machine reports the positions as stable to its sources
 //
 // # What happens to an operator that fails
 //

@@ -28,15 +28,15 @@ type Answer struct {
 	Kind AnswerKind
 }
 
-// An AnswerKind says which of the core's methods an answer is for.
+// An AnswerKind says what has happened.
 type AnswerKind uint8
 
 // The kinds of answer.
 const (
 	NoAnswer       AnswerKind = iota // a step that needs none
-	RecordAppended                   // Core.Appended
-	SnapshotStored                   // Core.Stored
-	LogLost                          // Core.StoreLost
+	RecordAppended                   // the record is durable
+	SnapshotStored                   // the snapshot is durable
+	LogLost                          // the log has vanished or gone back; the incarnation has begun in it again
 )
 
 // NewLogWriter returns the log writer of the incarnation that w has begun.

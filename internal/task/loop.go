@@ -67,7 +67,7 @@ func (c *Core) perform(a *recovery.Action) {
 	case recovery.Free:
 		c.outputs.channels[a.Output].builder.Recycle(a.Frame.Raw)
 	case recovery.Append:
-		c.env.Append(a.Data)
+		c.env.Append(c.era, a.Data)
 	case recovery.Freeze:
 		c.freeze(a.Full)
 	case recovery.Upload:

@@ -70,7 +70,7 @@ func (c *Core) storeCapture() {
 		return
 	}
 	machine := c.machine.Capture(nil, s.full)
-	c.env.Store([][]byte{
+	c.env.Store(c.era, [][]byte{
 		binary.AppendUvarint(nil, uint64(len(s.own))), s.own,
 		binary.AppendUvarint(nil, uint64(len(machine))), machine,
 		s.keyed,

@@ -41,7 +41,6 @@ type instance struct {
 
 	writer  *task.LogWriter
 	answers []task.Answer
-	era     int
 
 	works  bool      // the operator has something to do that it has not done
 	ticks  bool      // the operator's timer may fire now
@@ -209,18 +208,7 @@ func (in *instance) answer() bool {
 	}
 	a := in.answers[0]
 	in.answers = in.answers[1:]
-	in.do(func() {
-		switch {
-		case a.Kind == task.LogLost:
-			in.era = a.Era
-			in.core.StoreLost()
-		case a.Era != in.era:
-		case a.Kind == task.RecordAppended:
-			in.core.Appended()
-		case a.Kind == task.SnapshotStored:
-			in.core.Stored()
-		}
-	})
+	in.do(func() { in.core.Answered(a) })
 	return true
 }
 
@@ -233,10 +221,10 @@ func (in *instance) Send(kind channel.Kind, to msgid.Alias, payload []byte) {
 }
 
 // Append implements task.Env.
-func (in *instance) Append(record []byte) { in.writer.Append(in.era, record) }
+func (in *instance) Append(era int, record []byte) { in.writer.Append(era, record) }
 
 // Store implements task.Env.
-func (in *instance) Store(parts [][]byte, full bool) { in.writer.Store(in.era, parts, full) }
+func (in *instance) Store(era int, parts [][]byte, full bool) { in.writer.Store(era, parts, full) }
 
 // do runs a part of the core, and notes how it ended.
 func (in *instance) do(f func()) {
