@@ -26,27 +26,13 @@ func TestBarrierBugs(t *testing.T) {
 		{NoFence, 300, func(s *Scenario) { s.Faults = Zombie | Partition }}, // an old coordinator decides
 	} {
 		t.Run(string(c.bug), func(t *testing.T) {
-			for seed := uint64(1); seed <= c.within; seed++ {
+			mustCatch(t, c.bug, c.within, func(seed uint64) Scenario {
 				s := under("barrier", seed)
 				if c.where != nil {
 					c.where(&s)
 				}
-				with := s
-				with.Bug = c.bug
-				r, err := Run(with)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if r.Violation == "" {
-					continue
-				}
-				if clean, err := Run(s); err != nil || clean.Violation != "" {
-					t.Fatalf("without the bug too: %v %v", clean, err)
-				}
-				t.Logf("caught by %s in schedule %d, %s: %.100s", r.Invariant, seed, s.Shape, r.Violation)
-				return
-			}
-			t.Errorf("not caught in %d schedules", c.within)
+				return s
+			})
 		})
 	}
 }
