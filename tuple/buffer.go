@@ -1,0 +1,62 @@
+package tuple
+
+// A Buffer holds complete rows of one stream until they are emitted. It keeps the memory of what it has held; the zero value
+// is empty.
+type Buffer struct {
+	bytes  []byte
+	ends   []int    // of each row
+	at     []uint32 // where each value of each row begins, counted from the row's begin
+	routes []route  // of each row, or none if no row has one
+}
+
+// A route is where a row was directed by its emitter.
+type route struct {
+	task          int
+	key           uint64
+	direct, keyed bool
+}
+
+// Len returns the number of rows.
+func (b *Buffer) Len() int { return len(b.ends) }
+
+// Add copies a row, which must be complete and have as many values as those before it.
+func (b *Buffer) Add(r *Row) {
+	b.bytes = append(b.bytes, r.buf...)
+	for _, at := range r.at {
+		b.at = append(b.at, at)
+	}
+	b.ends = append(b.ends, len(b.bytes))
+	if r.direct || r.keyed || len(b.routes) > 0 {
+		for len(b.routes) < len(b.ends)-1 {
+			b.routes = append(b.routes, route{})
+		}
+		b.routes = append(b.routes, route{r.task, r.key, r.direct, r.keyed})
+	}
+}
+
+// Emit emits the rows on a stream with as many fields, in order, and returns the first error.
+func (b *Buffer) Emit(out Emitter) error {
+	start, at := 0, b.at
+	for i, end := range b.ends {
+		r := out.Row()
+		n := len(at) / (len(b.ends) - i)
+		if r.n = n; n == len(r.at) {
+			copy(r.at, at[:n])
+			r.buf = append(r.buf[:0], b.bytes[start:end]...)
+		}
+		start, at = end, at[n:]
+		if len(b.routes) > 0 {
+			to := b.routes[i]
+			r.task, r.key, r.direct, r.keyed = to.task, to.key, to.direct, to.keyed
+		}
+		if err := r.Emit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Reset forgets the rows.
+func (b *Buffer) Reset() {
+	b.bytes, b.ends, b.at, b.routes = b.bytes[:0], b.ends[:0], b.at[:0], b.routes[:0]
+}
