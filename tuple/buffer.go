@@ -22,9 +22,7 @@ func (b *Buffer) Len() int { return len(b.ends) }
 // Add copies a row, which must be complete and have as many values as those before it.
 func (b *Buffer) Add(r *Row) {
 	b.bytes = append(b.bytes, r.buf...)
-	for _, at := range r.at {
-		b.at = append(b.at, at)
-	}
+	b.at = append(b.at, r.at...)
 	b.ends = append(b.ends, len(b.bytes))
 	if r.direct || r.keyed || len(b.routes) > 0 {
 		for len(b.routes) < len(b.ends)-1 {
