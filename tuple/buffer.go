@@ -5,7 +5,7 @@ package tuple
 type Buffer struct {
 	bytes  []byte
 	ends   []int    // of each row
-	at     []uint32 // where each value of each row begins, counted from the row's begin
+	at     []uint32 // where each value of each row but its first begins, counted from the row's begin
 	routes []route  // of each row, or none if no row has one
 }
 
@@ -19,10 +19,12 @@ type route struct {
 // Len returns the number of rows.
 func (b *Buffer) Len() int { return len(b.ends) }
 
-// Add copies a row, which must be complete and have as many values as those before it.
+// Add copies a row, which must be complete, and have values, as many as those before it.
 func (b *Buffer) Add(r *Row) {
 	b.bytes = append(b.bytes, r.buf...)
-	b.at = append(b.at, r.at...)
+	if len(r.at) > 1 {
+		b.at = append(b.at, r.at[1:]...)
+	}
 	b.ends = append(b.ends, len(b.bytes))
 	if r.direct || r.keyed || len(b.routes) > 0 {
 		for len(b.routes) < len(b.ends)-1 {
@@ -34,15 +36,18 @@ func (b *Buffer) Add(r *Row) {
 
 // Emit emits the rows on a stream with as many fields, in order, and returns the first error.
 func (b *Buffer) Emit(out Emitter) error {
-	start, at := 0, b.at
+	start, at, more := 0, b.at, len(b.at)/max(1, len(b.ends))
 	for i, end := range b.ends {
 		r := out.Row()
-		n := len(at) / (len(b.ends) - i)
-		if r.n = n; n == len(r.at) {
-			copy(r.at, at[:n])
+		if r.n = 1 + more; r.n == len(r.at) {
+			r.at[0] = uint32(r.head)
 			r.buf = append(r.buf[:0], b.bytes[start:end]...)
+			if more > 0 {
+				copy(r.at[1:], at[:more])
+				at = at[more:]
+			}
 		}
-		start, at = end, at[n:]
+		start = end
 		if len(b.routes) > 0 {
 			to := b.routes[i]
 			r.task, r.key, r.direct, r.keyed = to.task, to.key, to.direct, to.keyed
