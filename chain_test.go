@@ -1,11 +1,14 @@
 package askback_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,9 +16,11 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/connect/files"
 	"github.com/askback/askback/faults"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/state"
+	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )
@@ -137,10 +142,14 @@ func TestFusedLikeSeparate(t *testing.T) {
 		for i, l := range links {
 			names = append(names, fmt.Sprintf("%s (fused %v)", l.name, fused[i]))
 		}
-		what := fmt.Sprintf("seed %d, round %d, %d rows through %s", seed, round, rows, strings.Join(names, ", "))
+		under := strategy.Backtrack
+		if r.IntN(3) == 0 {
+			under = strategy.Barrier
+		}
+		what := fmt.Sprintf("seed %d, round %d, %v, %d rows through %s", seed, round, under, rows, strings.Join(names, ", "))
 		want, lost := runPipeline(t, what, links, separate, rows, 0)
 		// The rate leaves time for snapshots between the kills.
-		got, gotLost := runPipeline(t, what, links, fused, rows, 20_000, faults.Kill(1+r.IntN(3), seed+uint64(round)), askback.WithSnapshotEvery(5*time.Millisecond))
+		got, gotLost := runPipeline(t, what, links, fused, rows, 20_000, faults.Kill(1+r.IntN(3), seed+uint64(round)), askback.WithSnapshotEvery(5*time.Millisecond), askback.WithStrategy(under))
 		if len(want) == 0 || lost != gotLost {
 			t.Errorf("%s: %d rows, %d dropped, want %d, more than 0, and %d", what, len(got), gotLost, len(want), lost)
 		}
@@ -244,5 +253,63 @@ func TestFusedRepaired(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A sink of files at the end of a chain writes each line once, under its own name.
+func TestChainedSink(t *testing.T) {
+	const n = 4000
+	seed := uint64(time.Now().UnixNano())
+	dir := t.TempDir()
+	lines := bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
+		for i := range t.Int(0) % 3 {
+			if err := out.Emit(t.Int(0), i); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	b := topology.New("chained")
+	b.Spout("numbers", spout.Generate(n, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Emit() }).Rate(20_000)).Fields("n")
+	b.Bolt("write", bolt.Chain("lines", lines).Fields("n", "i").Then("out", files.Bolt(filepath.Join(dir, "out"))).New).Shuffle("numbers")
+	if _, err := askback.Run(t.Context(), b, faults.Kill(3, seed), askback.WithSnapshotEvery(20*time.Millisecond)); err != nil {
+		t.Fatalf("seed %d: %v", seed, err)
+	}
+	var got, want []byte
+	for i := range n {
+		for k := range i % 3 {
+			want = fmt.Appendf(want, "%d\t%d\n", i, k)
+		}
+	}
+	parts, err := filepath.Glob(filepath.Join(dir, "out*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(parts)
+	for _, part := range parts {
+		data, err := os.ReadFile(part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, data...)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("seed %d: %d bytes in %q, want %d", seed, len(got), parts, len(want))
+	}
+}
+
+// Without faults a fused pipeline comes to the same rows under every strategy.
+func TestFusedUnderEveryStrategy(t *testing.T) {
+	var links []link
+	for _, name := range []string{"number", "some", "twice", "sum"} {
+		i := slices.IndexFunc(pipelineLinks, func(l link) bool { return l.name == name })
+		links = append(links, pipelineLinks[i])
+	}
+	want, _ := runPipeline(t, "separate", links, make([]bool, 4), 1000, 0)
+	for _, s := range strategy.All() {
+		got, _ := runPipeline(t, s.String(), links, []bool{true, true, false, true}, 1000, 0, askback.WithStrategy(s))
+		if !slices.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("%v: %d rows, want %d, and the same ones", s, len(got), len(want))
+		}
 	}
 }

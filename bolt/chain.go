@@ -22,8 +22,8 @@ import (
 //
 // The chain has one snapshot, of all its steps. Maps of keyed state are told apart by the step's name. Each step is told its
 // own name as that of its operator (Task's Alias), so that a sink's names outside do not depend on what it is composed with.
-// Step names are unique in a topology, and are part of snapshots: a step that is renamed loses its state, which a restored task
-// reports as an error.
+// Step names are unique in a topology. They are part of snapshots, so a step with state keeps its name from program to program; a step
+// that is new to a restored chain begins empty.
 //
 // Tick and Finish reach the steps in order, so that what a step emits in them comes to the next step before that one's own Tick
 // or Finish. All steps with Tick are ticked on the operator's interval.
@@ -33,12 +33,12 @@ import (
 //
 // # Errors
 //
-// After the first error of a call nothing is emitted any more; the error names the step and the step's tuple. The operator's
+// After the first error of a call no step receives anything any more; the error names the step and the step's tuple. The operator's
 // retries and error policy are the chain's: they concern the tuple that came to the first step, and all that was made of it.
 //
-// An error cannot be taken back once another step with state, or an earlier call of the same step, has processed a part of that tuple: it is
-// Permanent then, whatever the operator declares. An error of a tick or of the end is always permanent. Where a policy is to decide about
-// a step by itself, that step is to be an operator by itself.
+// A call cannot be repeated or given up once a step with state has processed a part of that tuple, other than by the very call that failed: the error
+// is Permanent then, whatever the operator declares. Retries and policies do not apply to Tick and Finish either, nor to the tuples
+// that they emit. A step whose tuples are to be tried again or given up by themselves begins an operator.
 func Chain(name string, factory func() Bolt) *Chained {
 	return &Chained{[]chained{{name: name, factory: factory}}}
 }

@@ -143,7 +143,7 @@ func TestChain(t *testing.T) {
 	want(t, b.(io.Closer).Close(), "not like this")
 }
 
-// What a step emits in Tick and Finish comes to the next before that one's own turn.
+// The next step receives a step's tuples of Tick and Finish before its own turn comes.
 func TestChainCascades(t *testing.T) {
 	b := prepared(t, bolt.Chain("one", one(&last{})).Fields("word", "n", "words").Then("two", one(&last{})).
 		Fields("word", "n", "words").Then("three", one(&last{})), bolttest.NewContext("x", 0, 1))

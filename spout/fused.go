@@ -39,20 +39,11 @@ type entry struct {
 
 // An outlet holds back what is emitted on one stream until the bolts have processed the source's row.
 type outlet struct {
-	of     *fused
-	name   string
-	to     Emitter
-	row    *tuple.Row // nil before the first
-	held   []byte     // rows, one after another
-	routes []route    // of each
-	cursor tuple.Cursor
-}
-
-// A route is where a row was directed by its emitter.
-type route struct {
-	task          int
-	key           uint64
-	direct, keyed bool
+	of   *fused
+	name string
+	to   Emitter
+	row  *tuple.Row // nil before the first
+	held tuple.Buffer
 }
 
 func (e *entry) init(x *fused, f *tuple.Fields) {
@@ -145,10 +136,7 @@ func (o *outlet) Take(r *tuple.Row) error {
 	if err := o.of.err; err != nil {
 		return err
 	}
-	to := route{}
-	to.task, to.direct = r.Direct()
-	to.key, to.keyed = r.KeyHash()
-	o.held, o.routes = append(o.held, r.Encoded()...), append(o.routes, to)
+	o.held.Add(r)
 	return nil
 }
 
@@ -161,32 +149,15 @@ func (x *fused) fail(err error) {
 // flush emits what is held, unless something has failed.
 func (x *fused) flush() error {
 	for _, o := range x.outs {
-		if len(o.routes) > 0 && x.err == nil {
-			x.fail(o.flush())
+		if o.held.Len() == 0 {
+			continue
 		}
-		o.held, o.routes = o.held[:0], o.routes[:0]
+		if x.err == nil {
+			x.err = o.held.Emit(o.to)
+		}
+		o.held.Reset()
 	}
 	return x.err
-}
-
-func (o *outlet) flush() error {
-	o.cursor.Reset(o.held, tuple.Origin{First: 1})
-	for _, to := range o.routes {
-		if _, err := o.cursor.Next(); err != nil {
-			return err
-		}
-		row := o.to.Row().Tuple(o.cursor.Tuple())
-		if to.direct {
-			row.To(to.task)
-		}
-		if to.keyed {
-			row.Key(to.key)
-		}
-		if err := row.Emit(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Next implements Spout.

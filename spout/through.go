@@ -16,15 +16,15 @@ import (
 //	words := spout.Through(lines).Fields("line").Then("split", newSplit)
 //	b.Spout("words", words).Fields("word")
 //
-// The bolts are those of a bolt.Chain, with what follows from the snapshot of a spout being its position: they keep nothing.
-// A bolt with Restore, Commit, Tick or Finish, or one that opens a map of keyed state, is refused. What the last bolt emits goes
-// out on the spout's streams, and so does what is emitted on named streams.
+// The bolts are as those of a bolt.Chain, but keep nothing, since the snapshot of a spout is its position.
+// A bolt with Restore, Commit, Tick or Finish, or one that opens a map of keyed state, is refused. The last bolt emits on the spout's
+// streams, and so does every bolt that names a stream with On.
 //
 // # Errors
 //
-// A row's output goes out when all bolts have processed that row. If one fails, nothing is emitted for the row and for those after
+// A row's output goes out when all bolts have processed that row. If one fails, nothing is emitted for that row and those after
 // it, and the topology fails with a *bolt.TupleError that names the step: a spout has no retries and no error policy. The
-// repaired program goes on at that row. A bolt whose rows may fail belongs in an operator by itself. After an outage
+// repaired program resumes at that row. A bolt whose tuples may fail belongs in an operator by itself. After an outage
 // (bolt.Outage) the task is restarted, as always.
 //
 // # The source

@@ -66,7 +66,7 @@ type Opener interface{ State() *Store }
 // State makes a Store its own Opener, for tests and for use without a topology.
 func (s *Store) State() *Store { return s }
 
-// Used reports whether a map was opened, or restored. Of a view it reports that of its own maps.
+// Used reports whether a map was opened, or restored; a view reports it of its own maps.
 func (s *Store) Used() bool {
 	if s.of == nil {
 		return len(s.tables) > 0 || len(s.kept) > 0
