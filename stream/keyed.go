@@ -36,6 +36,9 @@ type keying struct {
 func KeyBy[K, T any](in Stream[T], f func(T) K) Keyed[K, T] {
 	k := Keyed[K, T]{key: f, route: &keying{name: typeName[K]()}}
 	k.in = Stream[T]{t: in.topology("KeyBy")}
+	if f == nil {
+		in.t.reject("", "KeyBy: its function is nil: give one")
+	}
 	keys, err := codec.KeyOf[K]()
 	k.route.err = err
 	k.route.text = func() any { return keyText(keys, f) }
@@ -97,13 +100,17 @@ func Reduce[K, T any](k Keyed[K, T], name string, f func(sum, v T) T) Stream[Ent
 	if holdsBytes(reflect.TypeFor[T](), nil) {
 		k.in.t.reject(name, "Reduce keeps values of %s, which holds []byte that is valid during one call only: use string, or Aggregate with a copy", typeName[T]())
 	}
-	return aggregate(k, name, nil, func(sum *reduced[T], v T) {
-		if !sum.Some {
-			sum.Some, sum.Value = true, v
-			return
+	var add func(*reduced[T], T)
+	if f != nil {
+		add = func(sum *reduced[T], v T) {
+			if !sum.Some {
+				sum.Some, sum.Value = true, v
+				return
+			}
+			sum.Value = f(sum.Value, v)
 		}
-		sum.Value = f(sum.Value, v)
-	}, func(sum *reduced[T]) T { return sum.Value })
+	}
+	return aggregate(k, name, nil, add, func(sum *reduced[T]) T { return sum.Value })
 }
 
 // reduced is the state of a reduction.
@@ -124,6 +131,7 @@ func aggregate[K, T, S, A any](k Keyed[K, T], name string, fast func(*folding[K,
 	add func(*S, T), result func(*S) A) Stream[Entry[K, A]] {
 	n := k.in.topology(name).add(name, step, k.port())
 	n.keeps, n.tick = true, k.every
+	n.needs(add != nil)
 	s, out := outputOf[Entry[K, A]](n)
 	n.make = func(x *instance) []any {
 		next := x.push(out).(push[Entry[K, A]]).of

@@ -49,9 +49,13 @@ func Process[P, Out any](name string, new func() P, inputs ...Input[P, Out]) Str
 	var ends []func(P, *Context, func(Out)) error
 	for _, in := range inputs {
 		switch {
+		case in.none:
+			t.reject(name, "the method of an input is nil: give one")
 		case in.take != nil:
 			n.ports = append(n.ports, in.port)
 			takes = append(takes, in.take)
+		case in.tick != nil && in.every < time.Millisecond:
+			t.reject(name, "OnTick(%v): take at least 1ms", in.every)
 		case in.tick != nil:
 			if n.tick != 0 && n.tick != in.every {
 				t.reject(name, "ticks at two intervals, %v and %v: take one", n.tick, in.every)
@@ -132,6 +136,7 @@ type onlyClose struct{ io.Closer }
 type Input[P, Out any] struct {
 	t     *Topology
 	port  port
+	none  bool                                                   // the method is nil
 	take  func(x *instance, c *Context, p P, next func(Out)) any // makes a push
 	every time.Duration
 	tick  func(P, *Context, time.Time, func(Out)) error
@@ -150,7 +155,7 @@ func OnKeyed[P, K, T, Out any](in Keyed[K, T], f func(p P, c *Context, v T, out 
 }
 
 func inputOf[P, T, Out any](t *Topology, p port, f func(P, *Context, T, func(Out)) error) Input[P, Out] {
-	return Input[P, Out]{t: t, port: p, take: func(x *instance, c *Context, p P, next func(Out)) any {
+	return Input[P, Out]{t: t, port: p, none: f == nil, take: func(x *instance, c *Context, p P, next func(Out)) any {
 		return inPlace(func(v *T) {
 			if x.err != nil {
 				return
@@ -165,12 +170,12 @@ func inputOf[P, T, Out any](t *Topology, p port, f func(P, *Context, T, func(Out
 // OnTick has f called on an interval of at least a millisecond. The time is recorded: a restored task is ticked at the same
 // place with the same time.
 func OnTick[P, Out any](every time.Duration, f func(p P, c *Context, now time.Time, out func(Out)) error) Input[P, Out] {
-	return Input[P, Out]{every: every, tick: f}
+	return Input[P, Out]{every: every, tick: f, none: f == nil}
 }
 
 // OnEnd has f called once when all streams that the step reads have ended.
 func OnEnd[P, Out any](f func(p P, c *Context, out func(Out)) error) Input[P, Out] {
-	return Input[P, Out]{end: f}
+	return Input[P, Out]{end: f, none: f == nil}
 }
 
 // A Context tells a processor who it is and gives it what replay can repeat: the methods of bolt.Context. It belongs to

@@ -19,6 +19,10 @@ func To[T any](in Stream[T], name string, to Sink[T]) *SinkStep[T] {
 	if every, ok := to.(interface{ Every() time.Duration }); ok {
 		n.tick = every.Every()
 	}
+	n.ticks = func() bool {
+		_, can := to.New().(bolt.Ticker)
+		return can
+	}
 	n.make = func(x *instance) []any {
 		w := to.New()
 		x.part(n).writer = w

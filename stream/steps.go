@@ -23,6 +23,7 @@ func From[T any](t *Topology, name string, from Source[T]) Stream[T] {
 // several goroutines at once. A []byte in its argument is valid during the call, and may be part of its result.
 func Map[T, U any](in Stream[T], name string, f func(T) U) Stream[U] {
 	n := in.topology(name).add(name, step, in.in())
+	n.needs(f != nil)
 	s, out := outputOf[U](n)
 	n.make = func(x *instance) []any {
 		next := x.push(out).(push[U]).of
@@ -40,6 +41,7 @@ func Map[T, U any](in Stream[T], name string, f func(T) U) Stream[U] {
 // of Map's function.
 func Update[T any](in Stream[T], name string, f func(v *T)) Stream[T] {
 	n := in.topology(name).add(name, step, in.in())
+	n.needs(f != nil)
 	s, out := outputOf[T](n)
 	n.make = func(x *instance) []any {
 		next := x.push(out).(push[T]).at
@@ -55,6 +57,7 @@ func Update[T any](in Stream[T], name string, f func(v *T)) Stream[T] {
 // topology unless the step declares another policy (Retry, Drop, DeadLetters).
 func TryMap[T, U any](in Stream[T], name string, f func(ctx context.Context, v T) (U, error)) Stream[U] {
 	n := in.topology(name).add(name, step, in.in())
+	n.needs(f != nil)
 	s, out := outputOf[U](n)
 	n.make = func(x *instance) []any {
 		next := x.push(out).(push[U]).of
@@ -76,6 +79,7 @@ func TryMap[T, U any](in Stream[T], name string, f func(ctx context.Context, v T
 // Filter returns the stream of the values for which keep returns true. Its duties are those of Map's function.
 func Filter[T any](in Stream[T], name string, keep func(T) bool) Stream[T] {
 	n := in.topology(name).add(name, step, in.in())
+	n.needs(keep != nil)
 	s, out := outputOf[T](n)
 	n.make = func(x *instance) []any {
 		next := x.push(out).(push[T])
@@ -100,6 +104,7 @@ func Filter[T any](in Stream[T], name string, keep func(T) bool) Stream[T] {
 // Map's function.
 func FlatMap[T, U any](in Stream[T], name string, f func(v T, out func(U))) Stream[U] {
 	n := in.topology(name).add(name, step, in.in())
+	n.needs(f != nil)
 	s, out := outputOf[U](n)
 	n.make = func(x *instance) []any {
 		next := x.push(out).(push[U]).of
@@ -114,6 +119,7 @@ func FlatMap[T, U any](in Stream[T], name string, f func(v T, out func(U))) Stre
 // TryFlatMap is FlatMap for a function that may fail or wait; see TryMap. The output of a call that fails is taken back.
 func TryFlatMap[T, U any](in Stream[T], name string, f func(ctx context.Context, v T, out func(U)) error) Stream[U] {
 	n := in.topology(name).add(name, step, in.in())
+	n.needs(f != nil)
 	s, out := outputOf[U](n)
 	n.make = func(x *instance) []any {
 		next := x.push(out).(push[U]).of

@@ -77,7 +77,8 @@ func (c *compiler) topology(b *Builder) {
 	if !msgid.ValidName(b.name) {
 		c.fail(Error{}, "the topology's name %.80q %s", b.name, nameRule)
 	}
-	if !slices.ContainsFunc(b.nodes, func(n *Node) bool { return n.isSpout }) {
+	rejected := len(b.nodes) == 0 && len(b.problems) > 0 // package stream, say, has reported what is wrong
+	if !rejected && !slices.ContainsFunc(b.nodes, func(n *Node) bool { return n.isSpout }) {
 		c.fail(Error{}, "has no spout: declare one with Spout, for every tuple comes from one")
 	}
 }

@@ -8,8 +8,10 @@ import (
 	"github.com/askback/askback/strategy"
 )
 
-// The time of the recovery protocol passes a millisecond at a time: with every stepsPerTick steps, and when nothing else is
-// left to do. Snapshots are due so often that a run of a few hundred steps has several.
+// The time of the recovery protocol passes a millisecond at a time: when nothing else is left to do, and with every
+// stepsPerTick steps or, in a topology with many channels, two for each: else a checkpoint, which sends on all of them, would
+// take longer than it is until the next one, and the run would never rest. Snapshots are due so often that a run of a few
+// hundred steps has several.
 const (
 	stepsPerTick = 8
 	frameSize    = 256 // bytes
@@ -42,7 +44,7 @@ func (h *Harness) step() bool {
 		h.next = (h.next + 1) % (actions * len(h.tasks))
 		if h.act(s, action) {
 			h.steps++
-			if h.steps%stepsPerTick == 0 {
+			if h.steps%max(stepsPerTick, 2*len(h.plan.Channels)) == 0 {
 				h.ms++
 			}
 			return true
