@@ -20,7 +20,7 @@ const module = "github.com/askback/askback"
 // house is the order of the packages: each may import those before it. A package below one of them, such as
 // internal/channel/natschan, is on its floor, unless it has one of its own. The root package is called ".".
 var house = []string{
-	"msgid", "strategy", "internal/wire", "internal/retry", "tuple", "state", "internal/natstest", "internal/pgtest", "internal/position", "bolt",
+	"msgid", "strategy", "internal/wire", "internal/retry", "internal/must", "tuple", "state", "internal/natstest", "internal/pgtest", "internal/position", "bolt",
 	"internal/words", "spout", "topology", "internal/codec", "stream", "connect",
 	"internal/channel", "internal/checkpoint", "internal/recovery", "internal/recovery/acker/tracking", "internal/recovery/acker", "internal/strategies",
 	"internal/task", "internal/task/migrate", "internal/executor", "internal/sim", "stream/streamtest",
@@ -59,7 +59,7 @@ var pure = map[string][]string{
 
 // testKits are for tests, which may import them from any floor. Other code may not, but for the places in
 // usesTestKits.
-var testKits = []string{"faults", "cli", "bolt/bolttest", "internal/cluster/standin", "stream/streamtest"}
+var testKits = []string{"faults", "cli", "internal/must", "bolt/bolttest", "internal/cluster/standin", "stream/streamtest"}
 
 // usesTestKits are the programs and examples that show faults.
 var usesTestKits = []string{"cli", "examples", "internal/wordcheck"}

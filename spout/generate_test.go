@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/askback/askback/bolt/bolttest"
+	"github.com/askback/askback/internal/must"
 )
 
 // TestSourcesShareAndResume holds every generated source to the contract: tasks share what there is, and a task
@@ -46,11 +47,11 @@ func TestSourcesShareAndResume(t *testing.T) {
 				if err == io.EOF {
 					break
 				}
-				must(t, err)
+				must.Do(t, err)
 				if rapid.Bool().Draw(t, "restart") {
 					position := s.Position(nil)
 					s = begun(t, source, index, parallel)
-					must(t, s.Seek(position))
+					must.Do(t, s.Seek(position))
 				}
 			}
 			if fmt.Sprint(got) != fmt.Sprint(want) {
@@ -60,7 +61,7 @@ func TestSourcesShareAndResume(t *testing.T) {
 				t.Fatalf("at the end, progress is %d of %d, want %d", done, total, len(want))
 			}
 			again := begun(t, source, index, parallel)
-			must(t, again.Seek(s.Position(nil))) // the end is a position, too
+			must.Do(t, again.Seek(s.Position(nil))) // the end is a position, too
 			if lines, err := next(t, again); err != io.EOF {
 				t.Fatalf("behind the end: %q, %v", lines, err)
 			}
@@ -78,9 +79,9 @@ func TestSliceOfNothing(t *testing.T) {
 
 func TestSliceOfTypes(t *testing.T) {
 	out := bolttest.NewEmitter("x")
-	must(t, begun(t, Slice(7, -7), 0, 1).Next(context.Background(), out))
-	must(t, begun(t, Slice([]byte("b")), 0, 1).Next(context.Background(), out))
-	must(t, begun(t, Slice[any](1.5, true, nil), 0, 1).Next(context.Background(), out))
+	must.Do(t, begun(t, Slice(7, -7), 0, 1).Next(context.Background(), out))
+	must.Do(t, begun(t, Slice([]byte("b")), 0, 1).Next(context.Background(), out))
+	must.Do(t, begun(t, Slice[any](1.5, true, nil), 0, 1).Next(context.Background(), out))
 	if got := fmt.Sprint(out.Rows("")); got != "[[7] [-7] [b] [1.5] [true] [<nil>]]" {
 		t.Errorf("emitted %s", got)
 	}
@@ -97,7 +98,7 @@ func TestGenerateEndless(t *testing.T) {
 	}
 	s.next = math.MaxInt64 - 2 // even numbers do not end before the last odd one
 	out := bolttest.NewEmitter("n")
-	must(t, s.Next(context.Background(), out))
+	must.Do(t, s.Next(context.Background(), out))
 	if got := fmt.Sprint(out.Rows("")); got != fmt.Sprintf("[[%d]]", math.MaxInt64-2) {
 		t.Errorf("emitted %s", got)
 	}
@@ -176,7 +177,7 @@ func TestGenerateRate(t *testing.T) {
 
 		// A restored task begins its schedule where it is: it does not wait for its past.
 		restored := begun(t, source, 0, 2)
-		must(t, restored.Seek(tasks[0].Position(nil)))
+		must.Do(t, restored.Seek(tasks[0].Position(nil)))
 		if err := restored.Next(context.Background(), out); err != nil {
 			t.Errorf("the first call after a restore: %v", err)
 		}
@@ -187,10 +188,10 @@ func TestGenerateRate(t *testing.T) {
 		// What it repeats it does not hold back, and then it goes on from there.
 		restored.(Pacer).Hurry(true)
 		for range 10 {
-			must(t, restored.Next(context.Background(), out))
+			must.Do(t, restored.Next(context.Background(), out))
 		}
 		restored.(Pacer).Hurry(false)
-		must(t, restored.Next(context.Background(), out))
+		must.Do(t, restored.Next(context.Background(), out))
 		if err := restored.Next(context.Background(), out); err != ErrIdle {
 			t.Errorf("the second call after the hurry: %v", err)
 		}
@@ -222,33 +223,21 @@ func TestGenerateSeek(t *testing.T) {
 }
 
 // begun returns the opened spout of one task.
-func begun(t failer, source Source, index, parallel int) interface {
+func begun(t must.T, source Source, index, parallel int) interface {
 	Spout
 	Progresser
 } {
 	t.Helper()
 	s := source.New()
-	must(t, s.(Opener).Open(bolttest.NewContext("n", index, parallel)))
+	must.Do(t, s.(Opener).Open(bolttest.NewContext("n", index, parallel)))
 	return s.(interface {
 		Spout
 		Progresser
 	})
 }
 
-type failer interface {
-	Helper()
-	Fatal(args ...any)
-}
-
-func must(t failer, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // next returns what one call of Next emits, of rows of one string.
-func next(t failer, s Spout) (values []string, err error) {
+func next(t must.T, s Spout) (values []string, err error) {
 	t.Helper()
 	out := bolttest.NewEmitter("value")
 	err = s.Next(context.Background(), out)

@@ -6,6 +6,8 @@ import (
 	"math/rand"
 	"testing"
 	"time"
+
+	"github.com/askback/askback/internal/must"
 )
 
 // text returns words as a text has them: few of them often, most of them rarely, about 8 bytes long.
@@ -35,7 +37,7 @@ func inARow(words [][]byte) [][]byte {
 
 func filled(b testing.TB, n int) (*Store, *Map[string, int64], [][]byte) {
 	s := NewStore()
-	m := must(Open[string, int64](s, "words"))
+	m := must.Get(Open[string, int64](s, "words"))
 	words := make([][]byte, n)
 	for i := range words {
 		words[i] = fmt.Appendf(nil, "%08x", uint32(i)*2654435761)
@@ -48,7 +50,7 @@ func filled(b testing.TB, n int) (*Store, *Map[string, int64], [][]byte) {
 func BenchmarkAt(b *testing.B) {
 	for _, n := range []int{1000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("text/%d", n), func(b *testing.B) {
-			m := must(Open[string, int64](NewStore(), "words"))
+			m := must.Get(Open[string, int64](NewStore(), "words"))
 			words := textOf(n, 1<<20)
 			for _, w := range words {
 				*m.At(w)++
@@ -73,7 +75,7 @@ func BenchmarkAt(b *testing.B) {
 }
 
 func BenchmarkEntryInt(b *testing.B) {
-	m := must(Open[int64, int64](NewStore(), "ids"))
+	m := must.Get(Open[int64, int64](NewStore(), "ids"))
 	for i := 0; b.Loop(); i++ {
 		*m.Entry(int64(i % 100_000))++
 	}
@@ -102,7 +104,7 @@ func BenchmarkNew(b *testing.B) {
 	}
 	var longest time.Duration
 	for b.Loop() {
-		m := must(Open[string, int64](NewStore(), "words"))
+		m := must.Get(Open[string, int64](NewStore(), "words"))
 		for i := 0; i < n; i += 10 {
 			start := time.Now()
 			for _, w := range words[i : i+10] {
@@ -127,7 +129,7 @@ func BenchmarkSnapshot(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			s, m, words := filled(b, n)
 			s.Begin(true)
-			for must(s.Step(n)) == false {
+			for must.Get(s.Step(n)) == false {
 			}
 			s.Take()
 			var begin, step, take, at time.Duration
@@ -146,7 +148,7 @@ func BenchmarkSnapshot(b *testing.B) {
 				timed(&begin, func() { s.Begin(c.full) })
 				next := 0
 				for done := false; !done; {
-					timed(&step, func() { done = must(s.Step(1000)) })
+					timed(&step, func() { done = must.Get(s.Step(1000)) })
 					timed(&at, func() { // as the task goes on meanwhile
 						for range 100 {
 							*m.At(words[next%n])++
@@ -171,7 +173,7 @@ func BenchmarkApply(b *testing.B) {
 		s, m, words := filled(b, n)
 		take := func(full bool) []byte {
 			s.Begin(full)
-			for must(s.Step(1<<30)) == false {
+			for must.Get(s.Step(1<<30)) == false {
 			}
 			return s.Take()
 		}
@@ -183,7 +185,7 @@ func BenchmarkApply(b *testing.B) {
 		b.Run(fmt.Sprintf("full/%d", n), func(b *testing.B) {
 			for b.Loop() {
 				s := NewStore()
-				must(Open[string, int64](s, "words"))
+				must.Get(Open[string, int64](s, "words"))
 				if err := s.Apply(full); err != nil {
 					b.Fatal(err)
 				}
@@ -192,7 +194,7 @@ func BenchmarkApply(b *testing.B) {
 		})
 		b.Run(fmt.Sprintf("increment/%d", n), func(b *testing.B) {
 			s := NewStore()
-			must(Open[string, int64](s, "words"))
+			must.Get(Open[string, int64](s, "words"))
 			for b.Loop() {
 				b.StopTimer()
 				if err := s.Apply(full); err != nil {

@@ -6,12 +6,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/askback/askback/internal/must"
 )
 
 func TestOpenRefuses(t *testing.T) {
 	type loop struct{ Next []loop }
 	s := NewStore()
-	must(Open[string, int](s, "taken"))
+	must.Get(Open[string, int](s, "taken"))
 	for _, c := range []struct {
 		what string
 		open func() error
@@ -41,7 +43,7 @@ func TestOpenRefuses(t *testing.T) {
 
 func TestKeys(t *testing.T) {
 	type name string
-	names := must(Open[name, int](NewStore(), "names"))
+	names := must.Get(Open[name, int](NewStore(), "names"))
 	long := strings.Repeat("long", 10_000)
 	keys := []string{"", "a", "a\x00", "ab", "abc", "abcd", "abcdefg", "abcdefgh", "abcdefgh\x00", "abcdefghi", "abcdefghj", "12345678abcdefghi", long, long + "r"}
 	for i, k := range keys {
@@ -67,11 +69,11 @@ func TestKeys(t *testing.T) {
 
 func testIntegers[K Key](t *testing.T, keys ...K) {
 	s := NewStore()
-	m := must(Open[K, int](s, "m"))
+	m := must.Get(Open[K, int](s, "m"))
 	for i, k := range keys {
 		m.Put(k, i)
 	}
-	restored := must(Open[K, int](restore(t, snap(t, s, true)), "m"))
+	restored := must.Get(Open[K, int](restore(t, snap(t, s, true)), "m"))
 	for i, k := range keys {
 		if v, ok := restored.Get(k); !ok || v != i {
 			t.Errorf("Get(%v) = %d, %v, want %d", k, v, ok, i)
@@ -85,11 +87,11 @@ func TestTextMethodsOnIntegers(t *testing.T) {
 			t.Errorf("panic says %q, want what to use instead", r)
 		}
 	}()
-	must(Open[int, int](NewStore(), "m")).At([]byte("1"))
+	must.Get(Open[int, int](NewStore(), "m")).At([]byte("1"))
 }
 
 func TestAllWhileChanging(t *testing.T) {
-	m := must(Open[int, int](NewStore(), "m"))
+	m := must.Get(Open[int, int](NewStore(), "m"))
 	const n = 3 * pageSize
 	for i := range n {
 		m.Put(i, 0)
@@ -120,7 +122,7 @@ func TestAllWhileChanging(t *testing.T) {
 }
 
 func TestYieldedKeysStay(t *testing.T) {
-	m := must(Open[string, int](NewStore(), "m"))
+	m := must.Get(Open[string, int](NewStore(), "m"))
 	var keys []string
 	for i := range 3 * pageSize {
 		m.Put(fmt.Sprint("key-", i), i)
@@ -147,7 +149,7 @@ func TestYieldedKeysStay(t *testing.T) {
 func TestMemoryOfDeleted(t *testing.T) {
 	for _, snapshots := range []bool{false, true} {
 		s := NewStore()
-		m := must(Open[int, int](s, "m"))
+		m := must.Get(Open[int, int](s, "m"))
 		for i := range 100 * pageSize {
 			m.Put(i, i)
 			if i >= 1000 && (i-1000)%10 != 0 { // a window of 1000, and every tenth for longer
@@ -171,7 +173,7 @@ func TestMemoryOfDeleted(t *testing.T) {
 
 func TestAtDoesNotAllocate(t *testing.T) {
 	s := NewStore()
-	m := must(Open[string, int64](s, "m"))
+	m := must.Get(Open[string, int64](s, "m"))
 	key, long := []byte("word"), []byte("a word that is longer than eight bytes")
 	*m.At(key)++
 	*m.At(long)++
@@ -187,8 +189,8 @@ func TestAtDoesNotAllocate(t *testing.T) {
 // Views of a store keep maps of equal names apart, also in snapshots, whether they are restored before or after opening.
 func TestViews(t *testing.T) {
 	s := NewStore()
-	own, a, b := must(Open[string, int](s, "n")), must(Open[string, int](s.Within("a"), "n")), must(Open[string, int](s.Within("b"), "n"))
-	inner := must(Open[string, int](s.Within("a").Within("n"), "n"))
+	own, a, b := must.Get(Open[string, int](s, "n")), must.Get(Open[string, int](s.Within("a"), "n")), must.Get(Open[string, int](s.Within("b"), "n"))
+	inner := must.Get(Open[string, int](s.Within("a").Within("n"), "n"))
 	for i, m := range []*Map[string, int]{own, a, b, inner} {
 		m.Put("k", i)
 	}
@@ -209,7 +211,7 @@ func TestViews(t *testing.T) {
 		t.Error("a view reports what was restored for others, or not its own")
 	}
 	for i, v := range []*Store{r, r.Within("a"), r.Within("b"), r.Within("a").Within("n")} {
-		if n, ok := must(Open[string, int](v, "n")).Get("k"); n != i || !ok {
+		if n, ok := must.Get(Open[string, int](v, "n")).Get("k"); n != i || !ok {
 			t.Errorf("view %d: restored %d, %v", i, n, ok)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"hash/crc32"
 	"slices"
 	"testing"
+
+	"github.com/askback/askback/internal/must"
 )
 
 // snap takes a snapshot.
@@ -38,8 +40,8 @@ func restore(t testing.TB, chain ...[]byte) *Store {
 
 func TestIncrementHoldsWhatChanged(t *testing.T) {
 	s := NewStore()
-	m := must(Open[int, int](s, "m"))
-	must(Open[int, int](s, "idle"))
+	m := must.Get(Open[int, int](s, "m"))
+	must.Get(Open[int, int](s, "idle"))
 	for i := range 10_000 {
 		m.Put(i, i)
 	}
@@ -69,7 +71,7 @@ func TestIncrementHoldsWhatChanged(t *testing.T) {
 	for k, v := range m.All() {
 		want = append(want, fmt.Sprint(k, v))
 	}
-	for k, v := range must(Open[int, int](restore(t, full, none, some), "m")).All() {
+	for k, v := range must.Get(Open[int, int](restore(t, full, none, some), "m")).All() {
 		got = append(got, fmt.Sprint(k, v))
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
@@ -80,7 +82,7 @@ func TestIncrementHoldsWhatChanged(t *testing.T) {
 // A task that ran through and one restored halfway go on alike.
 func TestRestoredGoesOnAlike(t *testing.T) {
 	s := NewStore()
-	m := must(Open[string, int](s, "m"))
+	m := must.Get(Open[string, int](s, "m"))
 	work := func(m *Map[string, int], from, to int) {
 		for i := from; i < to; i++ {
 			*m.Entry(fmt.Sprint(i * 7919 % 20_011))++
@@ -94,10 +96,10 @@ func TestRestoredGoesOnAlike(t *testing.T) {
 	at := 60_000
 	for done := false; !done; at += 100 { // changes while it is encoded
 		work(m, at, at+100)
-		done = must(s.Step(200))
+		done = must.Get(s.Step(200))
 	}
 	work(m, at, 100_000)
-	other := must(Open[string, int](restore(t, full, s.Take()), "m"))
+	other := must.Get(Open[string, int](restore(t, full, s.Take()), "m"))
 	work(other, 60_000, 100_000)
 	want := newTwin[string, int]()
 	for k, v := range m.All() {
@@ -109,7 +111,7 @@ func TestRestoredGoesOnAlike(t *testing.T) {
 func TestAbortKeepsChanges(t *testing.T) {
 	for _, when := range []string{"before Step", "half done", "done", "taken", "by Begin"} {
 		s := NewStore()
-		m := must(Open[int, int](s, "m"))
+		m := must.Get(Open[int, int](s, "m"))
 		for i := range 1000 {
 			m.Put(i, i)
 		}
@@ -120,9 +122,9 @@ func TestAbortKeepsChanges(t *testing.T) {
 		s.Begin(false)
 		switch when {
 		case "half done":
-			must(s.Step(2))
+			must.Get(s.Step(2))
 		case "done", "taken":
-			for !must(s.Step(100)) {
+			for !must.Get(s.Step(100)) {
 			}
 			if when == "taken" {
 				s.Take()
@@ -139,7 +141,7 @@ func TestAbortKeepsChanges(t *testing.T) {
 		for k, v := range m.All() {
 			want.put(k, v)
 		}
-		same(t, must(Open[int, int](restore(t, full, snap(t, s, false)), "m")), want)
+		same(t, must.Get(Open[int, int](restore(t, full, snap(t, s, false)), "m")), want)
 	}
 }
 
@@ -149,7 +151,7 @@ func TestPagesAreJoinedAroundSnapshots(t *testing.T) {
 	for _, full := range []bool{false, true} {
 		for _, aborted := range []bool{false, true} {
 			s := NewStore()
-			m := must(Open[int, int](s, "m"))
+			m := must.Get(Open[int, int](s, "m"))
 			want := newTwin[int, int]()
 			for i := range 2 * pageSize {
 				m.Put(i, i)
@@ -177,11 +179,11 @@ func TestPagesAreJoinedAroundSnapshots(t *testing.T) {
 			change(pageSize + 32)
 			s.Begin(full)
 			before := want.clone()
-			must(s.Step(10))
+			must.Get(s.Step(10))
 			for i := 0; i < pageSize; i += 16 { // down to 256, where a page is looked at; it may not be joined yet
 				change(i)
 			}
-			for !must(s.Step(100)) {
+			for !must.Get(s.Step(100)) {
 			}
 			if len(m.order) != 1 {
 				t.Fatalf("%d pages, want them joined", len(m.order))
@@ -191,12 +193,12 @@ func TestPagesAreJoinedAroundSnapshots(t *testing.T) {
 			if full {
 				taken = [][]byte{data}
 			}
-			same(t, must(Open[int, int](restore(t, taken...), "m")), before)
+			same(t, must.Get(Open[int, int](restore(t, taken...), "m")), before)
 			if aborted {
 				s.Abort()
 				taken = chain
 			}
-			same(t, must(Open[int, int](restore(t, append(taken, snap(t, s, false))...), "m")), want)
+			same(t, must.Get(Open[int, int](restore(t, append(taken, snap(t, s, false))...), "m")), want)
 			same(t, m, want)
 		}
 	}
@@ -204,7 +206,7 @@ func TestPagesAreJoinedAroundSnapshots(t *testing.T) {
 
 func TestWantFull(t *testing.T) {
 	s := NewStore()
-	m := must(Open[int, int](s, "m"))
+	m := must.Get(Open[int, int](s, "m"))
 	if !s.WantFull() {
 		t.Error("no full snapshot yet, and none is wanted")
 	}
@@ -229,7 +231,7 @@ func TestWantFull(t *testing.T) {
 
 func TestMapsNotOpened(t *testing.T) {
 	s := NewStore()
-	a, b := must(Open[int, int](s, "a")), must(Open[int, string](s, "b"))
+	a, b := must.Get(Open[int, int](s, "a")), must.Get(Open[int, string](s, "b"))
 	a.Put(1, 1)
 	b.Put(1, "one")
 	b.Put(2, "two")
@@ -239,9 +241,9 @@ func TestMapsNotOpened(t *testing.T) {
 	second := snap(t, s, false)
 
 	s = restore(t, first, second)
-	*must(Open[int, int](s, "a")).Entry(1) = 5
+	*must.Get(Open[int, int](s, "a")).Entry(1) = 5
 	third := snap(t, s, false)
-	b = must(Open[int, string](restore(t, first, second, third), "b"))
+	b = must.Get(Open[int, string](restore(t, first, second, third), "b"))
 	want := newTwin[int, string]()
 	want.put(2, "two")
 	want.put(3, "three")
@@ -249,11 +251,11 @@ func TestMapsNotOpened(t *testing.T) {
 
 	full := snap(t, s, true) // b is written as it came
 	s = restore(t, full)
-	b = must(Open[int, string](s, "b"))
+	b = must.Get(Open[int, string](s, "b"))
 	same(t, b, want)
 	b.Put(2, "zwei")
 	want.put(2, "zwei")
-	same(t, must(Open[int, string](restore(t, full, snap(t, s, false)), "b")), want)
+	same(t, must.Get(Open[int, string](restore(t, full, snap(t, s, false)), "b")), want)
 	if s.Size() <= 0 {
 		t.Error("a store with entries takes no memory")
 	}
@@ -261,7 +263,7 @@ func TestMapsNotOpened(t *testing.T) {
 
 func TestApplyRefuses(t *testing.T) {
 	s := NewStore()
-	m := must(Open[string, int](s, "m"))
+	m := must.Get(Open[string, int](s, "m"))
 	m.Put("a", 1)
 	full := snap(t, s, true)
 	m.Put("b", 2)
@@ -279,16 +281,16 @@ func TestApplyRefuses(t *testing.T) {
 	check("one left out", restore(t, full), third, ErrOrder)
 	check("twice", restore(t, full, second), second, ErrOrder)
 	changed := restore(t, full)
-	must(Open[string, int](changed, "m")).Put("x", 1)
+	must.Get(Open[string, int](changed, "m")).Put("x", 1)
 	check("after a change", changed, second, ErrOrder)
 	busy := restore(t, full)
 	busy.Begin(false)
 	check("during a snapshot", busy, full, ErrBusy)
 	other := NewStore()
-	must(Open[string, string](other, "m"))
+	must.Get(Open[string, string](other, "m"))
 	check("other values", other, full, ErrKind)
 	other = NewStore()
-	must(Open[int, int](other, "m"))
+	must.Get(Open[int, int](other, "m"))
 	check("other keys", other, full, ErrKind)
 	if _, err := Open[int, int](restore(t, full), "m"); !errors.Is(err, ErrKind) {
 		t.Errorf("Open with other keys: %v", err)
@@ -296,7 +298,7 @@ func TestApplyRefuses(t *testing.T) {
 
 	// Damage anywhere changes nothing.
 	s = restore(t, full)
-	m = must(Open[string, int](s, "m"))
+	m = must.Get(Open[string, int](s, "m"))
 	for i := range second {
 		damaged := bytes.Clone(second)
 		damaged[i] ^= 1 << (i % 8)
@@ -335,14 +337,14 @@ func hostile(t testing.TB) (first, second []byte) {
 	s.Begin(false)
 	nests.Put(1, map[string]int{"b": 1}) // out of turn
 	points.Put("point 3", point{})
-	for !must(s.Step(1)) {
+	for !must.Get(s.Step(1)) {
 	}
 	second = s.Take()
 	return first[:len(first)-4], second[:len(second)-4]
 }
 
 func openHostile(s *Store) (*Map[string, point], *Map[int32, map[string]int]) {
-	return must(Open[string, point](s, "points")), must(Open[int32, map[string]int](s, "nests"))
+	return must.Get(Open[string, point](s, "points")), must.Get(Open[int32, map[string]int](s, "nests"))
 }
 
 // applyHostile restores what claims to be snapshots. Each is refused, or makes a sound state.
@@ -391,8 +393,8 @@ func applyGrown(t testing.TB, bodies ...[]byte) {
 	}
 	before, after := NewStore(), NewStore()
 	points, nests := openHostile(before)
-	grownPoints := must(Open[string, grown](after, "points"))
-	grownNests := must(Open[int32, map[string]uint64](after, "nests"))
+	grownPoints := must.Get(Open[string, grown](after, "points"))
+	grownNests := must.Get(Open[int32, map[string]uint64](after, "nests"))
 	for _, body := range bodies {
 		old, err := before.Apply(sealed(body)), after.Apply(sealed(body))
 		if err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrOrder) && !errors.Is(err, ErrKind) {

@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"pgregory.net/rapid"
+
+	"github.com/askback/askback/internal/must"
 )
 
 // The types of one value, as a program grows.
@@ -57,7 +59,7 @@ func drawVisits(t *rapid.T) visits1 {
 func TestValuesGainFields(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := NewStore()
-		old := must(Open[string, visits1](s, "visits"))
+		old := must.Get(Open[string, visits1](s, "visits"))
 		want := newTwin[string, visits1]()
 		key := rapid.SampledFrom([]string{"a", "b", "c", "d", "e"})
 		change := func(label string) {
@@ -109,7 +111,7 @@ func TestValuesGainFields(t *testing.T) {
 
 func snapRapid(t *rapid.T, s *Store, full bool) []byte {
 	s.Begin(full)
-	for !must(s.Step(1 << 20)) {
+	for !must.Get(s.Step(1 << 20)) {
 	}
 	return s.Take()
 }
@@ -119,7 +121,7 @@ func tryRestore[V any](t *rapid.T, chain [][]byte) (s *Store, m *Map[string, V],
 	s = NewStore()
 	first := rapid.Bool().Draw(t, "open first")
 	if first {
-		m = must(Open[string, V](s, "visits"))
+		m = must.Get(Open[string, V](s, "visits"))
 	}
 	for _, data := range chain {
 		if err := s.Apply(data); err != nil {
@@ -159,11 +161,11 @@ func sameValues[V any](t *rapid.T, m *Map[string, V], want *twin[string, V]) {
 func reread[Old, New any](t *testing.T, v Old) (New, error) {
 	t.Helper()
 	s := NewStore()
-	must(Open[int, Old](s, "m")).Put(1, v)
+	must.Get(Open[int, Old](s, "m")).Put(1, v)
 	data := snap(t, s, true)
 	m, err := Open[int, New](restore(t, data), "m")
 	s = NewStore()
-	must(Open[int, New](s, "m"))
+	must.Get(Open[int, New](s, "m"))
 	if applied := s.Apply(data); (applied == nil) != (err == nil) {
 		t.Errorf("opened before: %v, opened after: %v", applied, err)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/askback/askback/internal/must"
 )
 
 // A twin is an ordered map that is too simple to be wrong.
@@ -109,23 +111,16 @@ func newTwins() twins {
 	return twins{newTwin[string, int64](), newTwin[int32, point](), newTwin[uint64, clock]()}
 }
 
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
-
 func (r *rig) open(t *rapid.T, odd bool) {
-	r.words = must(Open[string, int64](r.store, "words"))
-	r.ids = must(Open[int32, point](r.store, "ids"))
+	r.words = must.Get(Open[string, int64](r.store, "words"))
+	r.ids = must.Get(Open[int32, point](r.store, "ids"))
 	r.odd = nil
 	if odd {
 		r.openOdd()
 	}
 }
 
-func (r *rig) openOdd() { r.odd = must(Open[uint64, clock](r.store, "odd")) }
+func (r *rig) openOdd() { r.odd = must.Get(Open[uint64, clock](r.store, "odd")) }
 
 func (r *rig) check(t fataler) {
 	t.Helper()

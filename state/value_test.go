@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/askback/askback/internal/must"
 )
 
 type inner struct {
@@ -75,11 +77,11 @@ func TestValuesComeBack(t *testing.T) {
 func roundTrip[V any](t *testing.T, values ...V) {
 	t.Helper()
 	s := NewStore()
-	m := must(Open[int, V](s, "m"))
+	m := must.Get(Open[int, V](s, "m"))
 	for i, v := range values {
 		m.Put(i, v)
 	}
-	back := must(Open[int, V](restore(t, snap(t, s, true)), "m"))
+	back := must.Get(Open[int, V](restore(t, snap(t, s, true)), "m"))
 	for i, v := range values {
 		got, _ := back.Get(i)
 		if w, ok := any(v).(deep); ok { // times are equal without being the same
@@ -98,9 +100,9 @@ func roundTrip[V any](t *testing.T, values ...V) {
 
 func TestNarrowerType(t *testing.T) {
 	s := NewStore()
-	must(Open[int, int64](s, "m")).Put(1, 300)
+	must.Get(Open[int, int64](s, "m")).Put(1, 300)
 	data := snap(t, s, true)
-	if m := must(Open[int, int16](restore(t, data), "m")); *m.Entry(1) != 300 {
+	if m := must.Get(Open[int, int16](restore(t, data), "m")); *m.Entry(1) != 300 {
 		t.Error("300 does not come back as an int16")
 	}
 	if _, err := Open[int, int8](restore(t, data), "m"); !errors.Is(err, ErrCorrupt) {
@@ -123,7 +125,7 @@ func (m *moody) UnmarshalBinary([]byte) error { return nil }
 
 func TestValueThatCannotBeEncoded(t *testing.T) {
 	s := NewStore()
-	m := must(Open[int, moody](s, "moods"))
+	m := must.Get(Open[int, moody](s, "moods"))
 	for _, bad := range []moody{{fails: true}, {panics: true}} {
 		m.Put(1, bad)
 		s.Begin(true)

@@ -26,7 +26,8 @@ const (
 )
 
 const exitHelp = `Exit statuses: 0 it was done, 1 it failed, 2 the command line or a name is wrong, 3 there is no such topology, 4 it
-exists or is not in a state for this, 5 nobody answers or there is no room (try later), 6 it is not permitted.`
+exists or is not in a state for this, 5 no nimbus answers or there is no room (try later), 6 it is not
+permitted.`
 
 // errUsage marks errors of the command line.
 var errUsage = errors.New("usage")

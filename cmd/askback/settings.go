@@ -41,7 +41,7 @@ func allTables() []*settings.Table { return append(daemon.Tables(), new(clientFl
 
 const reference = `# Settings
 
-What "askback settings" prints. Each setting is a flag (` + "`--stop-wait 5s`" + `), an environment variable (` + "`ASKBACK_STOP_WAIT=5s`" + `) and
+The output of "askback settings". Each setting is a flag (` + "`--stop-wait 5s`" + `), an environment variable (` + "`ASKBACK_STOP_WAIT=5s`" + `) and
 a key of the YAML file that ` + "`--config`" + ` names (` + "`stop-wait: 5s`" + `). A flag wins over the environment, which wins over the file,
 which wins over the default. A key that is no setting is an error.
 

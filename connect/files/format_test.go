@@ -12,6 +12,7 @@ import (
 
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/bolt/bolttest"
+	"github.com/askback/askback/internal/must"
 	"github.com/askback/askback/tuple"
 )
 
@@ -59,7 +60,7 @@ func TestTabbed(t *testing.T) {
 func wantLine[T any](t *testing.T, v T, want string) {
 	t.Helper()
 	f, err := formatterOf[T](&options{})
-	must(t, err)
+	must.Do(t, err)
 	if got, err := f([]byte("> "), v); string(got) != "> "+want || err != nil {
 		t.Errorf("%T is written as %q (%v), want %q", v, got, err, want)
 	}
@@ -76,10 +77,10 @@ func TestFormatAllocatesNothing(t *testing.T) {
 	}
 	s := Sink[row](filepath.Join(t.TempDir(), "out")).New().(*writer[row])
 	defer s.Close()
-	must(t, s.Prepare(taskContext(0, 1, 1)))
+	must.Do(t, s.Prepare(taskContext(0, 1, 1)))
 	v := row{[]byte("text"), "name", 1 << 40, 2.5, true, time.Now()}
 	if n := testing.AllocsPerRun(1000, func() {
-		must(t, s.Write(context.Background(), v))
+		must.Do(t, s.Write(context.Background(), v))
 	}); n > 0 {
 		t.Errorf("%v allocations for a value", n)
 	}
@@ -126,11 +127,11 @@ func TestTypedFormats(t *testing.T) {
 		"<a>!\n": Format(func(dst []byte, v nested) []byte { return append(append(dst, v.Name...), '!') }),
 	} {
 		s := Sink[nested](path, Single(), opt).New().(*writer[nested])
-		must(t, s.Prepare(bolttest.NewContext("out", 0, 1)))
-		must(t, s.Write(context.Background(), nested{"<a>", place{1, 2.5}}))
-		must(t, s.Finish(context.Background(), nil))
+		must.Do(t, s.Prepare(bolttest.NewContext("out", 0, 1)))
+		must.Do(t, s.Write(context.Background(), nested{"<a>", place{1, 2.5}}))
+		must.Do(t, s.Finish(context.Background(), nil))
 		_, err := s.Snapshot()
-		must(t, errors.Join(err, s.Commit()))
+		must.Do(t, errors.Join(err, s.Commit()))
 		if b, err := os.ReadFile(path); string(b) != want || err != nil {
 			t.Errorf("the file has %q (%v), want %q", b, err, want)
 		}

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/askback/askback/bolt/bolttest"
+	"github.com/askback/askback/internal/must"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/stream"
 )
@@ -24,7 +25,7 @@ func TestLines(t *testing.T) {
 	root := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		dir, err := os.MkdirTemp(root, "")
-		must(t, err)
+		must.Do(t, err)
 		defer os.RemoveAll(dir)
 		rows, lines := Spout(dir), Lines(dir)
 		batch, cut := rapid.SampledFrom([]int{1, 100, batchBytes}).Draw(t, "batch"), rapid.SampledFrom([]int{0, 2, 5}).Draw(t, "cut")
@@ -44,9 +45,9 @@ func TestLines(t *testing.T) {
 		for err := error(nil); err != io.EOF; {
 			if rapid.IntRange(0, 3).Draw(t, "restart") == 0 {
 				position := r.Position(nil)
-				must(t, r.(io.Closer).Close())
+				must.Do(t, r.(io.Closer).Close())
 				r = begun(t, lines)
-				must(t, r.Seek(position))
+				must.Do(t, r.Seek(position))
 			}
 			if err = r.Next(context.Background(), func(l Line) {
 				content := contents[l.File]
@@ -82,19 +83,19 @@ func TestLinesAllocateNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a")
 	write(t, path, bytes.Repeat([]byte("a line of text\n"), 1<<18))
 	r := begun(t, Lines(path))
-	defer func() { must(t, r.(io.Closer).Close()) }()
+	defer func() { must.Do(t, r.(io.Closer).Close()) }()
 	n := 0
 	count := func(l Line) { n += len(l.Text) }
 	if allocations := testing.AllocsPerRun(100, func() {
-		must(t, r.Next(context.Background(), count))
+		must.Do(t, r.Next(context.Background(), count))
 	}); allocations > 0 {
 		t.Errorf("%v allocations in a call of Next", allocations)
 	}
 }
 
-func begun(t failer, s *Source[stream.Reader[Line]]) stream.Reader[Line] {
+func begun(t must.T, s *Source[stream.Reader[Line]]) stream.Reader[Line] {
 	t.Helper()
 	r := s.New()
-	must(t, r.(spout.Opener).Open(bolttest.NewContext("lines", 0, 1)))
+	must.Do(t, r.(spout.Opener).Open(bolttest.NewContext("lines", 0, 1)))
 	return r
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/internal/must"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/tuple"
 )
@@ -56,7 +57,7 @@ func TestFileNames(t *testing.T) {
 func TestFileWithoutOutput(t *testing.T) {
 	dir := t.TempDir()
 	for _, s := range []*rowWriter{sinkOf(t, filepath.Join(dir, "parts"), 0, 1), sinkOf(t, filepath.Join(dir, "single"), 0, 1, Single())} {
-		must(t, errors.Join(commit(s), s.Finish(context.Background(), nil), commit(s), commit(s)))
+		must.Do(t, errors.Join(commit(s), s.Finish(context.Background(), nil), commit(s), commit(s)))
 		if err := s.Execute(context.Background(), fileTuple(t, 1), nil); err == nil {
 			t.Error("a tuple after the end is taken")
 		}
@@ -69,7 +70,7 @@ func TestFileWithoutOutput(t *testing.T) {
 func TestFileRefuses(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
-	must(t, os.WriteFile(file, nil, 0o666))
+	must.Do(t, os.WriteFile(file, nil, 0o666))
 	for path, text := range map[string]string{
 		filepath.Join(dir, "missing", "out"): "missing: no such file or directory: create it first",
 		filepath.Join(file, "out"):           "file is not a directory",
@@ -84,7 +85,7 @@ func TestFileRefuses(t *testing.T) {
 	// A fresh run does not add to an old one's parts, nor does a task whose log went back in time.
 	s := sinkOf(t, filepath.Join(dir, "out"), 0, 1)
 	back, err := s.Snapshot()
-	must(t, errors.Join(err, s.Execute(context.Background(), fileTuple(t, 1), nil), commit(s)))
+	must.Do(t, errors.Join(err, s.Execute(context.Background(), fileTuple(t, 1), nil), commit(s)))
 	for _, snapshot := range [][]byte{nil, back} {
 		s = sinkOf(t, filepath.Join(dir, "out"), 0, 1)
 		if snapshot == nil {
@@ -101,7 +102,7 @@ func TestFileRefuses(t *testing.T) {
 	path := filepath.Join(dir, "shared")
 	one, two := sinkOf(t, path, 0, 1), sinkOf(t, path, 0, 1)
 	two.names.stagedPrefix = "shared.other.0."
-	must(t, errors.Join(one.Execute(context.Background(), fileTuple(t, 1), nil), two.Execute(context.Background(), fileTuple(t, 2), nil), commit(one)))
+	must.Do(t, errors.Join(one.Execute(context.Background(), fileTuple(t, 1), nil), two.Execute(context.Background(), fileTuple(t, 2), nil), commit(one)))
 	if err := commit(two); !errors.Is(err, bolt.ErrOutputExists) || !strings.Contains(err.Error(), "same path") {
 		t.Errorf("error %v, want %v", err, bolt.ErrOutputExists)
 	}
@@ -111,9 +112,9 @@ func TestFileLost(t *testing.T) {
 	for _, mode := range fileModes {
 		dir := t.TempDir()
 		s := sinkOf(t, filepath.Join(dir, "out"), 0, 1, mode.opts...)
-		must(t, s.Execute(context.Background(), fileTuple(t, 1), nil))
+		must.Do(t, s.Execute(context.Background(), fileTuple(t, 1), nil))
 		data, err := s.Snapshot()
-		must(t, errors.Join(err, s.Close(), os.Remove(filepath.Join(dir, names(t, dir)))))
+		must.Do(t, errors.Join(err, s.Close(), os.Remove(filepath.Join(dir, names(t, dir)))))
 
 		s = sinkOf(t, filepath.Join(dir, "out"), 0, 1, mode.opts...)
 		err = s.Restore(data)
@@ -131,11 +132,11 @@ func TestFileLost(t *testing.T) {
 func TestFileWriteFails(t *testing.T) {
 	dir := t.TempDir()
 	s := sinkOf(t, filepath.Join(dir, "out"), 0, 1, Single(), func(o *options) { o.buffer = 1 })
-	must(t, errors.Join(s.Execute(context.Background(), fileTuple(t, 0), nil), s.Execute(context.Background(), fileTuple(t, 1), nil)))
+	must.Do(t, errors.Join(s.Execute(context.Background(), fileTuple(t, 0), nil), s.Execute(context.Background(), fileTuple(t, 1), nil)))
 
 	good := s.file
 	readOnly, err := os.Open(good.Name())
-	must(t, err)
+	must.Do(t, err)
 	defer readOnly.Close()
 	s.file = readOnly
 	for range 3 {
@@ -148,7 +149,7 @@ func TestFileWriteFails(t *testing.T) {
 		}
 	}
 	s.file = good
-	must(t, errors.Join(s.Execute(context.Background(), fileTuple(t, 2), nil), s.Finish(context.Background(), nil), commit(s)))
+	must.Do(t, errors.Join(s.Execute(context.Background(), fileTuple(t, 2), nil), s.Finish(context.Background(), nil), commit(s)))
 	if b, _ := os.ReadFile(filepath.Join(dir, "out")); string(b) != "row\t0\nrow\t1\nrow\t2\n" {
 		t.Errorf("the output is %q", b)
 	}
@@ -158,7 +159,7 @@ func TestFileWriteFails(t *testing.T) {
 func TestFileSyncFails(t *testing.T) {
 	full := error(syscall.ENOSPC)
 	s := sinkOf(t, filepath.Join(t.TempDir(), "out"), 0, 1, func(o *options) { o.fsync = func(*os.File) error { return full } })
-	must(t, s.Execute(context.Background(), fileTuple(t, 1), nil))
+	must.Do(t, s.Execute(context.Background(), fileTuple(t, 1), nil))
 	for range 2 {
 		if _, err := s.Snapshot(); !errors.Is(err, full) || !bolt.IsOutage(err) {
 			t.Errorf("Snapshot after a failed sync: %v", err)
@@ -167,7 +168,7 @@ func TestFileSyncFails(t *testing.T) {
 	if err := s.Execute(context.Background(), fileTuple(t, 2), nil); !errors.Is(err, full) || !bolt.IsOutage(err) {
 		t.Errorf("Execute after a failed sync: %v", err)
 	}
-	must(t, s.Close())
+	must.Do(t, s.Close())
 }
 
 // TestFileAbandonedSnapshot: a snapshot that never becomes durable, since the log was lost or a rollback came first,
@@ -180,26 +181,26 @@ func TestFileAbandonedSnapshot(t *testing.T) {
 			for rows := 1; rows <= 4; rows++ {
 				w := newFileWorld(t, mode)
 				s := sinkOf(t, filepath.Join(w.dir, "out"), 0, 1, opts...)
-				must(t, s.Execute(context.Background(), fileTuple(t, 0), nil))
+				must.Do(t, s.Execute(context.Background(), fileTuple(t, 0), nil))
 				durable, err := s.Snapshot()
-				must(t, errors.Join(err, s.Commit()))
+				must.Do(t, errors.Join(err, s.Commit()))
 				for i := 1; i <= rows; i++ {
-					must(t, s.Execute(context.Background(), fileTuple(t, i), nil))
+					must.Do(t, s.Execute(context.Background(), fileTuple(t, i), nil))
 					_, err := s.Snapshot() // abandoned
-					must(t, err)
+					must.Do(t, err)
 				}
 				if rows%2 == 0 { // the task dies with them, and its successor does the same
-					must(t, s.Close())
+					must.Do(t, s.Close())
 					s = sinkOf(t, filepath.Join(w.dir, "out"), 0, 1, opts...)
-					must(t, errors.Join(s.Restore(durable), s.Commit()))
+					must.Do(t, errors.Join(s.Restore(durable), s.Commit()))
 					for i := 1; i <= rows; i++ {
-						must(t, s.Execute(context.Background(), fileTuple(t, i), nil))
+						must.Do(t, s.Execute(context.Background(), fileTuple(t, i), nil))
 						_, err := s.Snapshot()
-						must(t, err)
+						must.Do(t, err)
 					}
 				}
-				must(t, s.Execute(context.Background(), fileTuple(t, rows+1), nil))
-				must(t, errors.Join(s.Finish(context.Background(), nil), commit(s)))
+				must.Do(t, s.Execute(context.Background(), fileTuple(t, rows+1), nil))
+				must.Do(t, errors.Join(s.Finish(context.Background(), nil), commit(s)))
 				want := ""
 				for i := range rows + 2 {
 					want += fmt.Sprintf("row\t%d\n", i)
@@ -226,18 +227,18 @@ func TestFileFormats(t *testing.T) {
 		return string(b), err
 	}
 	got, err := write([]any{uint64(1) << 63, -5, 1.5, true, []byte("bytes")})
-	must(t, err)
+	must.Do(t, err)
 	if want := "row\t9223372036854775808\t-5\t1.5\ttrue\tbytes\n"; got != want {
 		t.Errorf("the default form is %q, want %q", got, want)
 	}
 	when := time.Date(2026, 9, 21, 16, 13, 0, 5, time.FixedZone("", 7200))
 	got, err = write([]any{when, nil, 1e21, []any{1, "<a>"}, map[string]any{"k": true}})
-	must(t, err)
+	must.Do(t, err)
 	if want := "row\t2026-09-21T14:13:00.000000005Z\t\t1e+21\t[1,\"<a>\"]\t{\"k\":true}\n"; got != want {
 		t.Errorf("the default form is %q, want %q", got, want)
 	}
 	got, err = write([]any{when, nil, "<b>", 2}, JSON())
-	must(t, err)
+	must.Do(t, err)
 	if want := `{"word":"row","n":"2026-09-21T14:13:00.000000005Z","a":null,"b":"<b>","c":2}` + "\n"; got != want {
 		t.Errorf("as JSON it is %q, want %q", got, want)
 	}
@@ -258,10 +259,10 @@ func FuzzFileRestore(f *testing.F) {
 	dir := f.TempDir()
 	outside := filepath.Join(dir, "outside.tmp")
 	sub := filepath.Join(dir, "sub")
-	must(f, errors.Join(os.Mkdir(sub, 0o777), os.WriteFile(outside, []byte("x"), 0o666)))
+	must.Do(f, errors.Join(os.Mkdir(sub, 0o777), os.WriteFile(outside, []byte("x"), 0o666)))
 	for _, name := range []string{"../outside.tmp", "out.sink.0.00000001.1-ABCD.tmp", "out.sink.0.1.1-../x.tmp", ""} {
 		data, err := json.Marshal(outputState{Part: 2, Segments: []stagedFile{{name, 1, 0}}, Closed: []stagedFile{{name, 1, 1}}})
-		must(f, err)
+		must.Do(f, err)
 		f.Add(data)
 	}
 	f.Add([]byte(`{"part":-1}`))
@@ -269,7 +270,7 @@ func FuzzFileRestore(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s := sinkOf(t, filepath.Join(sub, "out"), 0, 1)
 		if s.Restore(data) == nil && s.Commit() == nil {
-			must(t, errors.Join(s.Finish(context.Background(), nil), commit(s), s.Close()))
+			must.Do(t, errors.Join(s.Finish(context.Background(), nil), commit(s), s.Close()))
 		}
 		if _, err := os.Stat(outside); err != nil {
 			t.Fatalf("restoring %q touched a file outside", data)
@@ -294,7 +295,7 @@ func BenchmarkFile(b *testing.B) {
 func sinkOf(t testing.TB, path string, index, parallel int, opts ...Option) *rowWriter {
 	t.Helper()
 	s := Bolt(path, opts...)().(*rowWriter)
-	must(t, s.Prepare(taskContext(index, parallel, 1)))
+	must.Do(t, s.Prepare(taskContext(index, parallel, 1)))
 	return s
 }
 
@@ -314,7 +315,7 @@ func commit(s *rowWriter) error {
 func names(t testing.TB, dir string) string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
-	must(t, err)
+	must.Do(t, err)
 	var names []string
 	for _, e := range entries {
 		names = append(names, e.Name())

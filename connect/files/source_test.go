@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/askback/askback/bolt/bolttest"
+	"github.com/askback/askback/internal/must"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/tuple"
 )
@@ -149,11 +150,11 @@ func TestFilesExpand(t *testing.T) {
 	for _, path := range []string{"b.go", "a.go", "sub/c.go", "sub/deep/d.go", "sub/deep/e.txt", ".hidden.go", "br[ack]et*.go", "c"} {
 		write(t, path, []byte(path+"\n"))
 	}
-	must(t, os.MkdirAll("not_a_file.go/inner", 0o777))
+	must.Do(t, os.MkdirAll("not_a_file.go/inner", 0o777))
 	write(t, "not_a_file.go/inner/f.go", []byte("f\n"))
-	must(t, os.Symlink("nowhere", "dangling.go"))
-	must(t, os.Symlink("a.go", "link.go"))
-	must(t, os.Symlink("..", "sub/loop"))
+	must.Do(t, os.Symlink("nowhere", "dangling.go"))
+	must.Do(t, os.Symlink("a.go", "link.go"))
+	must.Do(t, os.Symlink("..", "sub/loop"))
 
 	everyGo := []string{".hidden.go", "a.go", "b.go", "br[ack]et*.go", "link.go", "not_a_file.go/inner/f.go", "sub/c.go", "sub/deep/d.go"}
 	tests := []struct {
@@ -197,7 +198,7 @@ func TestFilesRefused(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	write(t, "a.txt", []byte("a\n"))
-	must(t, os.Mkdir("empty", 0o777))
+	must.Do(t, os.Mkdir("empty", 0o777))
 	tests := []struct {
 		source *Source[spout.Spout]
 		is     error
@@ -241,7 +242,7 @@ func TestFilesUnreadable(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "secret.txt")
 	write(t, path, []byte("x\n"))
-	must(t, os.Chmod(path, 0))
+	must.Do(t, os.Chmod(path, 0))
 	_, err := next(t, opened(t, Spout(path), 0, 1))
 	if !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), path) {
 		t.Fatalf("error %v, want one that names %s", err, path)
@@ -324,7 +325,7 @@ func TestFilesChange(t *testing.T) {
 
 	t.Run("another process", func(t *testing.T) {
 		s := fresh()
-		must(t, s.Seek(position))
+		must.Do(t, s.Seek(position))
 		if got := all(t, s); !slices.Equal(got, []string{"two", "three", "four"}) {
 			t.Errorf("read %q", got)
 		}
@@ -354,16 +355,16 @@ func TestFilesChange(t *testing.T) {
 	t.Run("grows while it is read", func(t *testing.T) {
 		s := fresh()
 		f, err := os.OpenFile(b, os.O_APPEND|os.O_WRONLY, 0)
-		must(t, err)
+		must.Do(t, err)
 		_, err = f.WriteString("five\n")
-		must(t, errors.Join(err, f.Close()))
+		must.Do(t, errors.Join(err, f.Close()))
 		if got := all(t, s); !slices.Equal(got, []string{"one", "two", "three", "four"}) {
 			t.Errorf("read %q", got)
 		}
 	})
 	t.Run("shrinks while it is read", func(t *testing.T) {
 		s := fresh()
-		must(t, os.Truncate(b, 2))
+		must.Do(t, os.Truncate(b, 2))
 		_, err := rest(t, s)
 		if !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), b) {
 			t.Errorf("error %v, want one that names %s", err, b)
@@ -371,7 +372,7 @@ func TestFilesChange(t *testing.T) {
 	})
 	t.Run("vanishes while it is read", func(t *testing.T) {
 		s := fresh()
-		must(t, os.Remove(b))
+		must.Do(t, os.Remove(b))
 		_, err := rest(t, s)
 		if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), b) {
 			t.Errorf("error %v, want one that names %s", err, b)
@@ -383,7 +384,7 @@ func TestFilesGzip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.gz")
 	one, two := compressed(t, []byte("one\ntw")), compressed(t, []byte("o\nthree"))
 
-	must(t, os.WriteFile(path, slices.Concat(one, two), 0o666)) // members count as one
+	must.Do(t, os.WriteFile(path, slices.Concat(one, two), 0o666)) // members count as one
 	s := opened(t, Spout(path), 0, 1)
 	if got := all(t, s); !slices.Equal(got, []string{"one", "two", "three"}) {
 		t.Errorf("read %q", got)
@@ -391,7 +392,7 @@ func TestFilesGzip(t *testing.T) {
 	for name, content := range map[string][]byte{
 		"empty": nil, "truncated": one[:len(one)-3], "no gzip": []byte("plain text, and long enough"), "garbage behind": append(slices.Clone(one), "garbage"...),
 	} {
-		must(t, os.WriteFile(path, content, 0o666))
+		must.Do(t, os.WriteFile(path, content, 0o666))
 		_, err := rest(t, opened(t, Spout(path), 0, 1))
 		if err == nil || err == io.EOF || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: error %v, want one that names %s", name, err, path)
@@ -408,8 +409,8 @@ func TestFilesGzip(t *testing.T) {
 	position := s.Position(nil)
 	s.Close()
 	size := source.list.files[0].size
-	must(t, os.WriteFile(path, one, 0o666))
-	must(t, os.Truncate(path, size)) // zeros behind the member are garbage
+	must.Do(t, os.WriteFile(path, one, 0o666))
+	must.Do(t, os.Truncate(path, size)) // zeros behind the member are garbage
 	if err := opened(t, Spout(path), 0, 1).Seek(position); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v, want one that names %s", err, path)
 	}
@@ -474,7 +475,7 @@ func BenchmarkFiles(b *testing.B) {
 		b.SetBytes(size)
 		for b.Loop() {
 			f, err := source.list.files[0].open(0)
-			must(b, err)
+			must.Do(b, err)
 			var l lines
 			l.reset(f, 0)
 			for {
@@ -510,45 +511,33 @@ func (c *counter) Row() *tuple.Row         { return c.row.Begin() }
 func (c *counter) Emit(...any) error       { return errors.New("not used") }
 func (c *counter) On(string) tuple.Emitter { return c }
 
-type failer interface {
-	Helper()
-	Fatal(args ...any)
-}
-
-func must(t failer, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // write writes a file, compressed if its name ends in .gz.
-func write(t failer, path string, content []byte) {
+func write(t must.T, path string, content []byte) {
 	t.Helper()
 	if strings.HasSuffix(path, ".gz") {
 		content = compressed(t, content)
 	}
-	must(t, os.MkdirAll(filepath.Dir(path), 0o777))
-	must(t, os.WriteFile(path, content, 0o666))
+	must.Do(t, os.MkdirAll(filepath.Dir(path), 0o777))
+	must.Do(t, os.WriteFile(path, content, 0o666))
 }
 
-func compressed(t failer, content []byte) []byte {
+func compressed(t must.T, content []byte) []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	_, err := z.Write(content)
-	must(t, errors.Join(err, z.Close()))
+	must.Do(t, errors.Join(err, z.Close()))
 	return b.Bytes()
 }
 
-func opened(t failer, source *Source[spout.Spout], index, parallel int) *rowReader {
+func opened(t must.T, source *Source[spout.Spout], index, parallel int) *rowReader {
 	t.Helper()
 	s := source.New().(*rowReader)
-	must(t, s.Open(bolttest.NewContext("lines", index, parallel)))
+	must.Do(t, s.Open(bolttest.NewContext("lines", index, parallel)))
 	return s
 }
 
 // next returns what one call of Next emits.
-func next(t failer, s spout.Spout) (lines []string, err error) {
+func next(t must.T, s spout.Spout) (lines []string, err error) {
 	t.Helper()
 	out := bolttest.NewEmitter("line")
 	err = s.Next(context.Background(), out)
@@ -562,7 +551,7 @@ func next(t failer, s spout.Spout) (lines []string, err error) {
 }
 
 // rest returns what is emitted until an error.
-func rest(t failer, s spout.Spout) (all []string, err error) {
+func rest(t must.T, s spout.Spout) (all []string, err error) {
 	t.Helper()
 	for {
 		lines, err := next(t, s)
@@ -574,7 +563,7 @@ func rest(t failer, s spout.Spout) (all []string, err error) {
 }
 
 // all returns what is emitted until the end.
-func all(t failer, s spout.Spout) []string {
+func all(t must.T, s spout.Spout) []string {
 	t.Helper()
 	lines, err := rest(t, s)
 	if err != io.EOF {

@@ -151,7 +151,7 @@ type part struct {
 }
 
 // parts runs parts of a test, one after another, on one cluster: to start a cluster takes longer than to hurt it. A part that
-// fails may leave the cluster in pieces, so the next one gets a new cluster.
+// fails does not end the others. It may leave the cluster in pieces, so the next one gets a new cluster.
 func parts(t *testing.T, begin func(testing.TB) *fixture, all []part) {
 	var f *fixture
 	for _, p := range all {
@@ -161,6 +161,7 @@ func parts(t *testing.T, begin func(testing.TB) *fixture, all []part) {
 		passed := t.Run(p.name, func(t *testing.T) {
 			of := *f
 			of.t = t
+			defer f.lab.For(t)()
 			p.test(&of)
 		})
 		if !passed {

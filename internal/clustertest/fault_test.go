@@ -46,10 +46,10 @@ func (f *fixture) workerKilled() {
 	r.settle()
 }
 
-// reshaped changes the number of tasks that split lines, up and down, and kills a worker each time as soon as the topology
+// rescaled changes the number of tasks that split lines, up and down, and kills a worker each time as soon as the topology
 // goes on.
 func (f *fixture) rescaled() {
-	r := f.submit("reshaped")
+	r := f.submit("rescaled")
 	for _, n := range []int{4, 1} {
 		before := r.look().Topology
 		r.harmAll()

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/askback/askback/internal/must"
 	"github.com/askback/askback/tuple"
 )
 
@@ -29,8 +30,8 @@ var someEvent = event{User: 123456, Price: 9.99, Amount: 3, Flags: 1 << 20, When
 func BenchmarkAppend(b *testing.B) {
 	var sink discard
 	b.Run("struct64/codec", func(b *testing.B) {
-		c := must(Of[event]())
-		r := tuple.NewRow(must(tuple.NewFields(c.Fields()...)), &sink)
+		c := must.Get(Of[event]())
+		r := tuple.NewRow(must.Get(tuple.NewFields(c.Fields()...)), &sink)
 		v := someEvent
 		b.ReportAllocs()
 		for b.Loop() {
@@ -39,7 +40,7 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	})
 	b.Run("struct64/hand", func(b *testing.B) {
-		r := tuple.NewRow(must(tuple.NewFields("User", "Price", "Amount", "Flags", "When", "Open", "Kind")), &sink)
+		r := tuple.NewRow(must.Get(tuple.NewFields("User", "Price", "Amount", "Flags", "When", "Open", "Kind")), &sink)
 		v := someEvent
 		b.ReportAllocs()
 		for b.Loop() {
@@ -47,8 +48,8 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	})
 	b.Run("word/codec", func(b *testing.B) {
-		c := must(Of[word]())
-		r := tuple.NewRow(must(tuple.NewFields(c.Fields()...)), &sink)
+		c := must.Get(Of[word]())
+		r := tuple.NewRow(must.Get(tuple.NewFields(c.Fields()...)), &sink)
 		v := word{[]byte("backtracking")}
 		b.ReportAllocs()
 		for b.Loop() {
@@ -57,7 +58,7 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	})
 	b.Run("word/hand", func(b *testing.B) {
-		r := tuple.NewRow(must(tuple.NewFields("Text")), &sink)
+		r := tuple.NewRow(must.Get(tuple.NewFields("Text")), &sink)
 		v := word{[]byte("backtracking")}
 		b.ReportAllocs()
 		for b.Loop() {
@@ -68,9 +69,9 @@ func BenchmarkAppend(b *testing.B) {
 
 func BenchmarkDecode(b *testing.B) {
 	b.Run("struct64/codec", func(b *testing.B) {
-		c := must(Of[event]())
+		c := must.Get(Of[event]())
 		t := tupleOf(b, c, &someEvent)
-		r := must(c.Bind(t.Fields()))
+		r := must.Get(c.Bind(t.Fields()))
 		var v event
 		b.ReportAllocs()
 		for b.Loop() {
@@ -80,7 +81,7 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	})
 	b.Run("struct64/hand", func(b *testing.B) {
-		t := tupleOf(b, must(Of[event]()), &someEvent)
+		t := tupleOf(b, must.Get(Of[event]()), &someEvent)
 		var v event
 		b.ReportAllocs()
 		for b.Loop() {
@@ -92,9 +93,9 @@ func BenchmarkDecode(b *testing.B) {
 		_ = v
 	})
 	b.Run("word/codec", func(b *testing.B) {
-		c := must(Of[word]())
+		c := must.Get(Of[word]())
 		t := tupleOf(b, c, &word{[]byte("backtracking")})
-		r := must(c.Bind(t.Fields()))
+		r := must.Get(c.Bind(t.Fields()))
 		var v word
 		b.ReportAllocs()
 		for b.Loop() {
@@ -104,7 +105,7 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	})
 	b.Run("word/hand", func(b *testing.B) {
-		t := tupleOf(b, must(Of[word]()), &word{[]byte("backtracking")})
+		t := tupleOf(b, must.Get(Of[word]()), &word{[]byte("backtracking")})
 		var v word
 		b.ReportAllocs()
 		for b.Loop() {

@@ -15,15 +15,9 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/askback/askback/internal/must"
 	"github.com/askback/askback/tuple"
 )
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
 
 // A keeper keeps the bytes of the last row.
 type keeper struct{ b []byte }
@@ -39,7 +33,7 @@ type fataler interface {
 func encode[T any](t fataler, c *Codec[T], v *T) []byte {
 	t.Helper()
 	var k keeper
-	r := tuple.NewRow(must(tuple.NewFields(c.Fields()...)), &k)
+	r := tuple.NewRow(must.Get(tuple.NewFields(c.Fields()...)), &k)
 	c.Append(r.Begin(), v)
 	if err := r.Emit(); err != nil {
 		t.Fatalf("%+v: %v", *v, err)
@@ -51,7 +45,7 @@ func encode[T any](t fataler, c *Codec[T], v *T) []byte {
 func at(t fataler, payload []byte, fields ...string) tuple.Tuple {
 	t.Helper()
 	c := new(tuple.Cursor)
-	c.Reset(payload, tuple.Origin{First: 1, Fields: must(tuple.NewFields(fields...))})
+	c.Reset(payload, tuple.Origin{First: 1, Fields: must.Get(tuple.NewFields(fields...))})
 	if item, err := c.Next(); item != tuple.Data {
 		t.Fatalf("%x begins with %v, %v", payload, item, err)
 	}
@@ -66,9 +60,9 @@ func tupleOf[T any](t fataler, c *Codec[T], v *T) tuple.Tuple {
 // back returns v as it comes back from a tuple, read over what was in old.
 func back[T any](t fataler, v, old T) T {
 	t.Helper()
-	c := must(Of[T]())
+	c := must.Get(Of[T]())
 	in := tupleOf(t, c, &v)
-	if err := must(c.Bind(in.Fields())).Decode(in, &old); err != nil {
+	if err := must.Get(c.Bind(in.Fields())).Decode(in, &old); err != nil {
 		t.Fatalf("%+v: %v", v, err)
 	}
 	return old
@@ -248,7 +242,7 @@ func TestRoundTrip(t *testing.T) {
 func TestTheSameValueGivesTheSameBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v := drawEverything(t)
-		c := must(Of[everything]())
+		c := must.Get(Of[everything]())
 		first := encode(t, c, &v)
 		copied := v
 		copied.Totals = map[string]int64{}
@@ -273,9 +267,9 @@ func plain(v reflect.Value) any {
 	case stamp:
 		return time.Time(x)
 	case shade:
-		return string(must(x.MarshalText()))
+		return string(must.Get(x.MarshalText()))
 	case netip.Addr:
-		return must(x.MarshalBinary())
+		return must.Get(x.MarshalBinary())
 	case []byte:
 		return string(x)
 	case blob:
@@ -340,7 +334,7 @@ func TestAgainstAny(t *testing.T) {
 	leftOut := map[string]bool{"ByPlace": true, "ByTime": true, "Addrs": true, "base": true, "Left": true, "gone": true, "_": true}
 	rapid.Check(t, func(t *rapid.T) {
 		v := drawEverything(t)
-		c := must(Of[everything]())
+		c := must.Get(Of[everything]())
 		in := tupleOf(t, c, &v)
 		var names []string
 		var values []any
@@ -366,12 +360,12 @@ func TestAgainstAny(t *testing.T) {
 			names[i], names[j], values[i], values[j] = names[j], names[i], values[j], values[i]
 		}
 		var k keeper
-		if err := tuple.NewRow(must(tuple.NewFields(names...)), &k).Begin().Values(values...).Emit(); err != nil {
+		if err := tuple.NewRow(must.Get(tuple.NewFields(names...)), &k).Begin().Values(values...).Emit(); err != nil {
 			t.Fatalf("%v", err)
 		}
 		out := at(t, k.b, names...)
 		got := drawEverything(t)
-		if err := must(c.Bind(out.Fields())).Decode(out, &got); err != nil {
+		if err := must.Get(c.Bind(out.Fields())).Decode(out, &got); err != nil {
 			t.Fatalf("%v", err)
 		}
 		v.ByPlace, v.ByTime, v.Addrs, v.base = nil, nil, nil, base{}
@@ -383,9 +377,9 @@ func TestAgainstAny(t *testing.T) {
 
 // The bytes of simple fields are those that a row's methods write, byte for byte.
 func TestBytesAreThoseOfARow(t *testing.T) {
-	c := must(Of[event]())
+	c := must.Get(Of[event]())
 	var k keeper
-	r := tuple.NewRow(must(tuple.NewFields(c.Fields()...)), &k)
+	r := tuple.NewRow(must.Get(tuple.NewFields(c.Fields()...)), &k)
 	v := someEvent
 	if err := r.Begin().Int(v.User).Float(v.Price).Uint(uint64(v.Amount)).Uint(uint64(v.Flags)).Time(v.When).Bool(v.Open).Uint(uint64(v.Kind)).Emit(); err != nil {
 		t.Fatal(err)
@@ -393,13 +387,13 @@ func TestBytesAreThoseOfARow(t *testing.T) {
 	if got := encode(t, c, &v); !bytes.Equal(got, k.b) {
 		t.Errorf("%x, want %x", got, k.b)
 	}
-	n := tuple.NewRow(must(tuple.NewFields("value")), &k)
+	n := tuple.NewRow(must.Get(tuple.NewFields("value")), &k)
 	if err := n.Begin().Any(map[string]any{"Name": "x", "Price": 1.5, "Tags": []string{"a"}, "Data": "d", "Next": map[string]int{"X": 1, "Y": -2}}).Emit(); err != nil {
 		t.Fatal(err)
 	}
 	i := item{"x", 1.5, []string{"a"}, []byte("d"), &place{1, -2}}
 	p := &i
-	if got := encode(t, must(Of[*item]()), &p); !bytes.Equal(got, k.b) {
+	if got := encode(t, must.Get(Of[*item]()), &p); !bytes.Equal(got, k.b) {
 		t.Errorf("nested: %x, want %x", got, k.b)
 	}
 }
@@ -421,14 +415,14 @@ func TestSingleValues(t *testing.T) {
 	single(t, stamp(time.Unix(3, 4).UTC()))
 	single(t, [0]int{}, [0]int{})
 	single(t, []struct{}{{}, {}})
-	if c := must(Of[struct{}]()); len(c.Fields()) != 0 || len(encode(t, c, &struct{}{})) != 1 {
+	if c := must.Get(Of[struct{}]()); len(c.Fields()) != 0 || len(encode(t, c, &struct{}{})) != 1 {
 		t.Error("a struct without fields has some")
 	}
 }
 
 func single[T any](t *testing.T, values ...T) {
 	t.Helper()
-	c := must(Of[T]())
+	c := must.Get(Of[T]())
 	if got := c.Fields(); len(got) != 1 || got[0] != ValueField {
 		t.Errorf("%T has fields %v", *new(T), got)
 	}
@@ -443,7 +437,7 @@ func single[T any](t *testing.T, values ...T) {
 func TestEqualValues(t *testing.T) {
 	odd := math.Float64frombits(0xfff8000000000123)
 	here := time.FixedZone("here", 3600)
-	c := must(Of[everything]())
+	c := must.Get(Of[everything]())
 	equal := func(a, b everything) bool { return bytes.Equal(encode(t, c, &a), encode(t, c, &b)) }
 	if !equal(everything{F64: odd, F32: float32(odd)}, everything{F64: math.NaN(), F32: float32(math.NaN())}) {
 		t.Error("two NaNs differ")
@@ -471,7 +465,7 @@ func TestEqualValues(t *testing.T) {
 	for i := range 20 {
 		nans[math.NaN()] = fmt.Sprint(i)
 	}
-	mc := must(Of[map[float64]string]())
+	mc := must.Get(Of[map[float64]string]())
 	first := encode(t, mc, &nans)
 	for range 5 {
 		if !bytes.Equal(encode(t, mc, &nans), first) {
@@ -492,43 +486,43 @@ func TestFieldsComeAndGo(t *testing.T) {
 		Gone  map[string][]int
 		Price int
 	}
-	in := tupleOf(t, must(Of[older]()), &older{"x", map[string][]int{"a": {1}}, 5})
+	in := tupleOf(t, must.Get(Of[older]()), &older{"x", map[string][]int{"a": {1}}, 5})
 	got := newer{"old", 1, "old", []place{{1, 2}}}
-	if err := must(must(Of[newer]()).Bind(in.Fields())).Decode(in, &got); err != nil || !reflect.DeepEqual(got, newer{Name: "x", Renamed: 5}) {
+	if err := must.Get(must.Get(Of[newer]()).Bind(in.Fields())).Decode(in, &got); err != nil || !reflect.DeepEqual(got, newer{Name: "x", Renamed: 5}) {
 		t.Errorf("%+v, %v", got, err)
 	}
 
 	// The same inside of other values.
-	nested := tupleOf(t, must(Of[[]older]()), &[]older{{"x", nil, 5}, {"y", nil, 6}})
+	nested := tupleOf(t, must.Get(Of[[]older]()), &[]older{{"x", nil, 5}, {"y", nil, 6}})
 	lists := []newer{{Added: "old"}}
-	if err := must(must(Of[[]newer]()).Bind(nested.Fields())).Decode(nested, &lists); err != nil ||
+	if err := must.Get(must.Get(Of[[]newer]()).Bind(nested.Fields())).Decode(nested, &lists); err != nil ||
 		!reflect.DeepEqual(lists, []newer{{Name: "x", Renamed: 5}, {Name: "y", Renamed: 6}}) {
 		t.Errorf("%+v, %v", lists, err)
 	}
-	arrays := tupleOf(t, must(Of[[1]older]()), &[1]older{{"x", nil, 5}})
+	arrays := tupleOf(t, must.Get(Of[[1]older]()), &[1]older{{"x", nil, 5}})
 	array := [1]newer{{Added: "old"}}
-	if err := must(must(Of[[1]newer]()).Bind(arrays.Fields())).Decode(arrays, &array); err != nil || !reflect.DeepEqual(array, [1]newer{{Name: "x", Renamed: 5}}) {
+	if err := must.Get(must.Get(Of[[1]newer]()).Bind(arrays.Fields())).Decode(arrays, &array); err != nil || !reflect.DeepEqual(array, [1]newer{{Name: "x", Renamed: 5}}) {
 		t.Errorf("%+v, %v", array, err)
 	}
 
 	// An entry of a map has nothing of the one before.
 	var k keeper
-	if err := tuple.NewRow(must(tuple.NewFields("value")), &k).Begin().Any(map[string]any{"a": map[string]int{"X": 1, "Y": 2}, "b": map[string]int{"X": 3}}).Emit(); err != nil {
+	if err := tuple.NewRow(must.Get(tuple.NewFields("value")), &k).Begin().Any(map[string]any{"a": map[string]int{"X": 1, "Y": 2}, "b": map[string]int{"X": 3}}).Emit(); err != nil {
 		t.Fatal(err)
 	}
 	var places map[string]place
 	entries := at(t, k.b, "value")
-	if err := must(must(Of[map[string]place]()).Bind(entries.Fields())).Decode(entries, &places); err != nil || !reflect.DeepEqual(places, map[string]place{"a": {1, 2}, "b": {3, 0}}) {
+	if err := must.Get(must.Get(Of[map[string]place]()).Bind(entries.Fields())).Decode(entries, &places); err != nil || !reflect.DeepEqual(places, map[string]place{"a": {1, 2}, "b": {3, 0}}) {
 		t.Errorf("%+v, %v", places, err)
 	}
 
 	// A map whose keys are not all text.
-	if err := tuple.NewRow(must(tuple.NewFields("value")), &k).Begin().Any(map[any]any{1: 2, "Name": "z", nil: []int{1}}).Emit(); err != nil {
+	if err := tuple.NewRow(must.Get(tuple.NewFields("value")), &k).Begin().Any(map[any]any{1: 2, "Name": "z", nil: []int{1}}).Emit(); err != nil {
 		t.Fatal(err)
 	}
 	odd := at(t, k.b, "value")
 	var p *newer
-	if err := must(must(Of[*newer]()).Bind(odd.Fields())).Decode(odd, &p); err != nil || !reflect.DeepEqual(p, &newer{Name: "z"}) {
+	if err := must.Get(must.Get(Of[*newer]()).Bind(odd.Fields())).Decode(odd, &p); err != nil || !reflect.DeepEqual(p, &newer{Name: "z"}) {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
@@ -545,21 +539,21 @@ func TestNothingIsLeftOfTheValueBefore(t *testing.T) {
 }
 
 func TestBind(t *testing.T) {
-	c := must(Of[place]())
-	_, err := c.Bind(must(tuple.NewFields("word", "n")))
+	c := must.Get(Of[place]())
+	_, err := c.Bind(must.Get(tuple.NewFields("word", "n")))
 	if !errors.Is(err, ErrFields) || !strings.Contains(err.Error(), "codec.place has (X, Y), and the stream has (word, n)") {
 		t.Errorf("no field in common: %v", err)
 	}
 	if _, err := c.Bind(nil); !errors.Is(err, ErrFields) {
 		t.Errorf("a stream without fields: %v", err)
 	}
-	if _, err := must(Of[string]()).Bind(must(tuple.NewFields("a", "b"))); !errors.Is(err, ErrFields) {
+	if _, err := must.Get(Of[string]()).Bind(must.Get(tuple.NewFields("a", "b"))); !errors.Is(err, ErrFields) {
 		t.Errorf("a text of two fields: %v", err)
 	}
-	if _, err := must(Of[struct{}]()).Bind(nil); err != nil {
+	if _, err := must.Get(Of[struct{}]()).Bind(nil); err != nil {
 		t.Errorf("a type without fields: %v", err)
 	}
-	word, err := must(Of[string]()).Bind(must(tuple.NewFields("word")))
+	word, err := must.Get(Of[string]()).Bind(must.Get(tuple.NewFields("word")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -569,7 +563,7 @@ func TestBind(t *testing.T) {
 	}
 
 	// A cursor without fields shows tuples of any width.
-	r := must(c.Bind(must(tuple.NewFields("a", "Y", "b", "X", "c"))))
+	r := must.Get(c.Bind(must.Get(tuple.NewFields("a", "Y", "b", "X", "c"))))
 	for payload, want := range map[string]place{"\x94\x01\x02\x03\x04": {4, 2}, "\xdc\x00\x04\x01\x02\x03\x04": {4, 2}, "\x93\x01\x02\x03": {}, "\x90": {}} {
 		var cursor tuple.Cursor
 		cursor.Reset([]byte(payload), tuple.Origin{First: 1})
@@ -603,7 +597,7 @@ func TestWrongTypes(t *testing.T) {
 		Addr  netip.Addr
 		Shade shade
 	}
-	c := must(Of[all]())
+	c := must.Get(Of[all]())
 	for _, x := range []struct {
 		field string
 		value any
@@ -638,12 +632,12 @@ func TestWrongTypes(t *testing.T) {
 		{"Shade", 7, "field Shade: want text form of codec.shade, got an integer"},
 	} {
 		var k keeper
-		if err := tuple.NewRow(must(tuple.NewFields(x.field)), &k).Begin().Any(x.value).Emit(); err != nil {
+		if err := tuple.NewRow(must.Get(tuple.NewFields(x.field)), &k).Begin().Any(x.value).Emit(); err != nil {
 			t.Fatal(err)
 		}
 		in := at(t, k.b, x.field)
 		var v all
-		err := must(c.Bind(in.Fields())).Decode(in, &v)
+		err := must.Get(c.Bind(in.Fields())).Decode(in, &v)
 		var wrong *tuple.FieldError
 		if !errors.As(err, &wrong) || err.Error() != "tuple: "+x.want {
 			t.Errorf("%v for %s: %v, want %s", x.value, x.field, err, x.want)
@@ -654,7 +648,7 @@ func TestWrongTypes(t *testing.T) {
 	}
 	// Narrower and wider numbers, as far as the values fit.
 	in := at(t, []byte("\x93\xcc\xc8\x05\xca\x3f\xc0\x00\x00"), "U8", "F", "I")
-	if err := must(c.Bind(in.Fields())).Decode(in, new(all)); err == nil || !strings.Contains(err.Error(), "field I:") {
+	if err := must.Get(c.Bind(in.Fields())).Decode(in, new(all)); err == nil || !strings.Contains(err.Error(), "field I:") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -677,12 +671,12 @@ func (m *moody) UnmarshalBinary(b []byte) error {
 }
 
 func TestMethodsThatFail(t *testing.T) {
-	c := must(Of[struct {
+	c := must.Get(Of[struct {
 		A int
 		M map[string][]moody
 	}]())
 	var k keeper
-	r := tuple.NewRow(must(tuple.NewFields(c.Fields()...)), &k)
+	r := tuple.NewRow(must.Get(tuple.NewFields(c.Fields()...)), &k)
 	v := struct {
 		A int
 		M map[string][]moody
@@ -702,7 +696,7 @@ func TestMethodsThatFail(t *testing.T) {
 		t.Errorf("after errors: %v", err)
 	}
 	in := at(t, []byte("\x91\x81\xa1x\x92\xc4\x01\x05\xa0"), "M")
-	if err := must(c.Bind(in.Fields())).Decode(in, &v); err == nil || !strings.Contains(err.Error(), `field M["x"][1]: want binary form of codec.moody, got a string at which it panics: runtime error`) {
+	if err := must.Get(c.Bind(in.Fields())).Decode(in, &v); err == nil || !strings.Contains(err.Error(), `field M["x"][1]: want binary form of codec.moody, got a string at which it panics: runtime error`) {
 		t.Errorf("a panic while reading: %v", err)
 	}
 }
@@ -715,12 +709,12 @@ func TestViewsAndCopies(t *testing.T) {
 		Names []string
 		M     map[string]string
 	}
-	c := must(Of[held]())
+	c := must.Get(Of[held]())
 	v := held{"text", []byte("raw"), [][]byte{[]byte("blob")}, []string{"name"}, map[string]string{"k": "v"}}
 	payload := encode(t, c, &v)
 	in := at(t, payload, c.Fields()...)
 	var got held
-	if err := must(c.Bind(in.Fields())).Decode(in, &got); err != nil {
+	if err := must.Get(c.Bind(in.Fields())).Decode(in, &got); err != nil {
 		t.Fatal(err)
 	}
 	_ = append(got.Raw, "overwritten"...)
@@ -743,14 +737,14 @@ func TestNothingIsAllocated(t *testing.T) {
 		Place struct{ X, Y float32 }
 		Path  [3]struct{ N int }
 	}
-	c := must(Of[flat]())
+	c := must.Get(Of[flat]())
 	v := flat{event: someEvent, Text: []byte("a text that is longer than a short string is"), Path: [3]struct{ N int }{{1}, {-2}, {300}}}
-	r := tuple.NewRow(must(tuple.NewFields(c.Fields()...)), new(discard))
+	r := tuple.NewRow(must.Get(tuple.NewFields(c.Fields()...)), new(discard))
 	if n := testing.AllocsPerRun(100, func() { c.Append(r.Begin(), &v); r.Emit() }); n != 0 {
 		t.Errorf("Append allocates %v times", n)
 	}
 	in := tupleOf(t, c, &v)
-	reader := must(c.Bind(in.Fields()))
+	reader := must.Get(c.Bind(in.Fields()))
 	if n := testing.AllocsPerRun(100, func() {
 		if err := reader.Decode(in, &v); err != nil {
 			t.Fatal(err)
@@ -766,7 +760,7 @@ func TestOfIsDerivedOnce(t *testing.T) {
 	var keys [8]*Key[mine]
 	var wait sync.WaitGroup
 	for i := range first {
-		wait.Go(func() { first[i], keys[i] = must(Of[mine]()), must(KeyOf[mine]()) })
+		wait.Go(func() { first[i], keys[i] = must.Get(Of[mine]()), must.Get(KeyOf[mine]()) })
 	}
 	wait.Wait()
 	for i := range first {

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/askback/askback/internal/must"
 	"github.com/askback/askback/tuple"
 )
 
@@ -140,7 +141,7 @@ func TestOfListsAllProblems(t *testing.T) {
 }
 
 func TestEmbedded(t *testing.T) {
-	if got := must(Of[Exported]()).Fields(); !reflect.DeepEqual(got, []string{"X", "x2"}) {
+	if got := must.Get(Of[Exported]()).Fields(); !reflect.DeepEqual(got, []string{"X", "x2"}) {
 		t.Errorf("an embedded struct: %v", got)
 	}
 	v := Exported{inner{1}, 2}
@@ -153,7 +154,7 @@ func TestEmbedded(t *testing.T) {
 		netip.Addr
 		netip.Prefix
 	}
-	c := must(Of[both]())
+	c := must.Get(Of[both]())
 	if got := c.Fields(); !reflect.DeepEqual(got, []string{"ex", "Addr", "Prefix"}) {
 		t.Errorf("embedded fields with forms of their own: %v", got)
 	}

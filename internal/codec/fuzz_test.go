@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/askback/askback/internal/must"
 	"github.com/askback/askback/tuple"
 )
 
@@ -35,8 +36,8 @@ var someEverything = everything{
 // Reading any bytes fails or gives a value that comes back as itself; it does not panic, and does not
 // allocate without bound.
 func FuzzDecode(f *testing.F) {
-	c := must(Of[everything]())
-	list := must(Of[map[string][]*item]())
+	c := must.Get(Of[everything]())
+	list := must.Get(Of[map[string][]*item]())
 	f.Add(encode(f, c, &everything{}))
 	f.Add(encode(f, c, &someEverything))
 	f.Add(encode(f, list, &map[string][]*item{"a": {{Name: "x", Next: &place{}}, nil}, "b": nil}))
@@ -50,13 +51,13 @@ func FuzzDecode(f *testing.F) {
 }
 
 func fuzzAs[T any](t *testing.T, c *Codec[T], payload []byte, v T) {
-	fields := must(tuple.NewFields(c.Fields()...))
+	fields := must.Get(tuple.NewFields(c.Fields()...))
 	var cursor tuple.Cursor
 	cursor.Reset(payload, tuple.Origin{First: 1, Fields: fields})
 	if item, err := cursor.Next(); err != nil || item != tuple.Data {
 		return
 	}
-	r := must(c.Bind(fields))
+	r := must.Get(c.Bind(fields))
 	var err error
 	if n := allocated(func() { err = r.Decode(cursor.Tuple(), &v) }); n > uint64(perByte*len(payload)+1<<20) {
 		t.Fatalf("%d bytes make it allocate %d", len(payload), n)
@@ -76,10 +77,10 @@ func fuzzAs[T any](t *testing.T, c *Codec[T], payload []byte, v T) {
 
 // Any bytes are a key or an error, and a key comes back as itself.
 func FuzzKeyDecode(f *testing.F) {
-	k := must(KeyOf[pathKey]())
+	k := must.Get(KeyOf[pathKey]())
 	f.Add(k.Append(nil, &pathKey{}))
 	f.Add(k.Append(nil, &pathKey{Path: []byte("/a"), Ratio: 1.5, Count: 1 << 63, Minute: time.Unix(1<<35, 1), Corner: [2]place{{-1, 1 << 20}, {}}}))
-	text, number, sum := must(KeyOf[string]()), must(KeyOf[int16]()), must(KeyOf[[4]byte]())
+	text, number, sum := must.Get(KeyOf[string]()), must.Get(KeyOf[int16]()), must.Get(KeyOf[[4]byte]())
 	f.Add([]byte("\xd1\xff\x00"))
 	f.Add([]byte("abcd"))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -106,9 +107,9 @@ func TestAllocationIsBounded(t *testing.T) {
 	type big struct{ A [4096]int64 }
 	const n = 1000
 	payload := append([]byte{0x91, 0xdc, n >> 8, n & 0xff}, bytes.Repeat([]byte{0x80}, n)...)
-	c := must(Of[[]big]())
+	c := must.Get(Of[[]big]())
 	in := at(t, payload, ValueField)
-	r := must(c.Bind(in.Fields()))
+	r := must.Get(c.Bind(in.Fields()))
 	var v []big
 	var err error
 	if got := allocated(func() { err = r.Decode(in, &v) }); err != nil || len(v) != n || got > maxElement*uint64(len(payload)) {

@@ -14,6 +14,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/askback/askback/internal/must"
 	"github.com/askback/askback/tuple"
 )
 
@@ -63,7 +64,7 @@ func twin(k pathKey) string {
 
 // Keys have the same bytes if and only if they are equal, whatever was drawn; and come back.
 func TestKeysAreInjective(t *testing.T) {
-	key := must(KeyOf[pathKey]())
+	key := must.Get(KeyOf[pathKey]())
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := drawKey(t), drawKey(t)
 		if rapid.Bool().Draw(t, "alike") { // in all but a field
@@ -112,9 +113,9 @@ func TestKeysOfOneValue(t *testing.T) {
 
 func oneValue[K any](t *testing.T, keys ...K) {
 	t.Helper()
-	k := must(KeyOf[K]())
-	c := must(Of[K]())
-	r := tuple.NewRow(must(tuple.NewFields(c.Fields()...)), new(discard))
+	k := must.Get(KeyOf[K]())
+	c := must.Get(Of[K]())
+	r := tuple.NewRow(must.Get(tuple.NewFields(c.Fields()...)), new(discard))
 	for _, v := range keys {
 		c.Append(r.Begin(), &v)
 		b := k.Append(nil, &v)
@@ -133,7 +134,7 @@ func TestKeysOfEqualNumbers(t *testing.T) {
 		A float64
 		B float32
 	}
-	k := must(KeyOf[numbers]())
+	k := must.Get(KeyOf[numbers]())
 	minus := math.Copysign(0, -1)
 	if !bytes.Equal(k.Append(nil, &numbers{minus, float32(minus)}), k.Append(nil, &numbers{})) {
 		t.Error("-0 and 0 are different keys")
@@ -142,7 +143,7 @@ func TestKeysOfEqualNumbers(t *testing.T) {
 	if !bytes.Equal(k.Append(nil, &numbers{odd, float32(odd)}), k.Append(nil, &numbers{math.NaN(), float32(math.NaN())})) {
 		t.Error("two NaNs are different keys")
 	}
-	single := must(KeyOf[float64]())
+	single := must.Get(KeyOf[float64]())
 	if zero := 0.0; !bytes.Equal(single.Append(nil, &minus), single.Append(nil, &zero)) {
 		t.Error("-0 and 0 are different keys")
 	}
@@ -180,7 +181,7 @@ func TestKeyDecodeRefuses(t *testing.T) {
 		A int8
 		B [2]string
 	}
-	k := must(KeyOf[pair]())
+	k := must.Get(KeyOf[pair]())
 	for b, want := range map[string]string{
 		"":                   "codec.pair.A: want integer, got the end of the bytes",
 		"\x01\xa1x":          "codec.pair.B[1]: want string, got the end of the bytes",
@@ -195,7 +196,7 @@ func TestKeyDecodeRefuses(t *testing.T) {
 			t.Errorf("%x: %v, want %s", b, err, want)
 		}
 	}
-	sum := must(KeyOf[[4]byte]())
+	sum := must.Get(KeyOf[[4]byte]())
 	for _, b := range []string{"", "abc", "abcde"} {
 		if err := sum.Decode([]byte(b), new([4]byte)); !errors.Is(err, ErrKey) || !strings.Contains(err.Error(), "want 4 bytes, got") {
 			t.Errorf("%q: %v", b, err)
@@ -204,7 +205,7 @@ func TestKeyDecodeRefuses(t *testing.T) {
 }
 
 func TestKeysAllocateNothing(t *testing.T) {
-	k := must(KeyOf[pathKey]())
+	k := must.Get(KeyOf[pathKey]())
 	v := pathKey{Path: []byte("/index.html"), Name: "", Minute: time.Unix(60, 0)}
 	var buf []byte
 	buf = k.Append(buf, &v)

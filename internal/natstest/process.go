@@ -2,11 +2,11 @@ package natstest
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"strconv"
 	"testing"
 	"time"
 
@@ -15,19 +15,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-const (
-	dirVariable  = "ASKBACK_NATSTEST_DIR"
-	portVariable = "ASKBACK_NATSTEST_PORT"
-)
+// variable holds the member that a process is to be, as JSON.
+const variable = "ASKBACK_NATSTEST"
 
 // Main is the server in the process that Start has begun. In the test's own process it does nothing.
 func Main() {
-	dir := os.Getenv(dirVariable)
-	if dir == "" {
+	text := os.Getenv(variable)
+	if text == "" {
 		return
 	}
-	port, _ := strconv.Atoi(os.Getenv(portVariable))
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoLog: true, NoSigs: true})
+	var m member
+	err := json.Unmarshal([]byte(text), &m)
+	var s *server.Server
+	if err == nil {
+		s, err = server.NewServer(m.options())
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -43,17 +45,30 @@ func Main() {
 
 // A Server is a NATS server with JetStream in a process of its own, on one port and one store for all its lives.
 type Server struct {
-	t     testing.TB
-	dir   string
-	port  int
-	cmd   *exec.Cmd
-	stdin io.Closer
+	t      testing.TB
+	member *member
+	cmd    *exec.Cmd
+	stdin  io.Closer
 }
 
 // Start starts a server. It ends with the test.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{t: t, dir: t.TempDir(), port: FreePort(t)}
+	return startProcess(t, &member{Dir: t.TempDir(), Port: FreePort(t)})
+}
+
+// StartThree starts a cluster of three servers, which end with the test.
+func StartThree(t testing.TB) (all [3]*Server) {
+	t.Helper()
+	for i, m := range threeMembers(t) {
+		all[i] = startProcess(t, m)
+	}
+	return all
+}
+
+func startProcess(t testing.TB, m *member) *Server {
+	t.Helper()
+	s := &Server{t: t, member: m}
 	s.Again()
 	t.Cleanup(s.Kill)
 	return s
@@ -62,8 +77,12 @@ func Start(t testing.TB) *Server {
 // Again starts the server that was killed.
 func (s *Server) Again() {
 	s.t.Helper()
+	text, err := json.Marshal(s.member)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	s.cmd = exec.Command(os.Args[0])
-	s.cmd.Env = append(os.Environ(), dirVariable+"="+s.dir, portVariable+"="+strconv.Itoa(s.port))
+	s.cmd.Env = append(os.Environ(), variable+"="+string(text))
 	s.cmd.Stderr = os.Stderr
 	in, err := s.cmd.StdinPipe()
 	if err != nil {
@@ -90,7 +109,7 @@ func (s *Server) Kill() {
 }
 
 // URL returns where clients find it.
-func (s *Server) URL() string { return "nats://127.0.0.1:" + strconv.Itoa(s.port) }
+func (s *Server) URL() string { return s.member.url() }
 
 // Connect returns a connection that outlives the server's deaths, and ends with the test.
 func (s *Server) Connect() (*nats.Conn, jetstream.JetStream) {

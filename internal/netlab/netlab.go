@@ -53,6 +53,13 @@ func New(t testing.TB) *Lab {
 	return l
 }
 
+// For has failures of the network reported to t, a subtest, until end is called. Hosts still end with the test of New.
+func (l *Lab) For(t testing.TB) (end func()) {
+	whole := l.t
+	l.t = t
+	return func() { l.t = whole }
+}
+
 // Host adds a host to the network.
 func (l *Lab) Host(name string) *Host {
 	l.t.Helper()

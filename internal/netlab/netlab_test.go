@@ -67,3 +67,24 @@ func TestProcess(t *testing.T) {
 		t.Fatal("it has not ended")
 	}
 }
+
+// A failure of the network within a subtest ends that subtest, and no other.
+func TestFor(t *testing.T) {
+	l := netlab.New(t)
+	h := l.Host("a")
+	of := &recorder{TB: t}
+	end := l.For(of)
+	h.Unmute() // it is not mute, so tc fails
+	end()
+	if !of.failed {
+		t.Error("the failure was not reported to the subtest")
+	}
+}
+
+// A recorder is a subtest that only records that it has failed.
+type recorder struct {
+	testing.TB
+	failed bool
+}
+
+func (r *recorder) Fatalf(string, ...any) { r.failed = true }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/askback/askback"
 	"github.com/askback/askback/connect/jetstream"
+	"github.com/askback/askback/internal/must"
 	"github.com/askback/askback/internal/natstest"
 	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
@@ -38,7 +39,7 @@ func published(t *testing.T, numbers int64, c jetstream.SinkConfig, opts ...askb
 	server := natstest.Start(t)
 	nc, js := server.Connect()
 	stream, err := js.CreateStream(t.Context(), natsjs.StreamConfig{Name: "squares", Subjects: []string{"squares.>"}})
-	must(t, err)
+	must.Do(t, err)
 	c.Conn, c.Stream = nc, "squares"
 	message := func(t tuple.Tuple) jetstream.Message {
 		return jetstream.Message{Subject: "squares." + strconv.FormatInt(t.Int(0), 10), Data: strconv.AppendInt(nil, t.Int(1), 10)}
@@ -48,7 +49,7 @@ func published(t *testing.T, numbers int64, c jetstream.SinkConfig, opts ...askb
 	}, opts...)
 
 	info, err := stream.Info(t.Context(), natsjs.WithSubjectFilter("squares.>"))
-	must(t, err)
+	must.Do(t, err)
 	if n := int64(len(info.State.Subjects)); n != numbers {
 		t.Errorf("the stream has %d numbers, want %d", n, numbers)
 	}

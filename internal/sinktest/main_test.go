@@ -13,10 +13,3 @@ func TestMain(m *testing.M) {
 	natstest.Main() // a NATS server that is killed is this binary
 	goleak.VerifyTestMain(m)
 }
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}

@@ -10,6 +10,7 @@ import (
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/connect/postgres"
+	"github.com/askback/askback/internal/must"
 	"github.com/askback/askback/internal/pgtest"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/strategy"
@@ -26,14 +27,14 @@ func TestSQL(t *testing.T) {
 		t.Run(fmt.Sprintf("%s, hold %v", test.strategy, test.hold), func(t *testing.T) {
 			pg := pgtest.Start(t)
 			db, err := sql.Open("pgx", pg.DSN())
-			must(t, err)
+			must.Do(t, err)
 			defer db.Close()
 			for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 				if _, err = db.Exec("CREATE TABLE squares (n bigint, square bigint)"); err == nil || time.Now().After(deadline) {
 					break
 				}
 			}
-			must(t, err)
+			must.Do(t, err)
 
 			const numbers = 30_000
 			squares(t, numbers, pg, func(b *topology.Builder) *topology.Node {
@@ -48,7 +49,7 @@ func TestSQL(t *testing.T) {
 
 			var got string
 			err = db.QueryRow("SELECT format('%s %s %s %s', count(*), count(DISTINCT n), sum(n), count(*) FILTER (WHERE square <> n * n)) FROM squares").Scan(&got)
-			must(t, err)
+			must.Do(t, err)
 			if want := fmt.Sprint(numbers, numbers, numbers*(numbers-1)/2, 0); got != want {
 				t.Errorf("count, distinct, sum, wrong: %s, want %s", got, want)
 			}
@@ -56,7 +57,7 @@ func TestSQL(t *testing.T) {
 				return
 			}
 			var left int
-			if must(t, db.QueryRow("SELECT count(*) FROM squares_held").Scan(&left)); left != 0 {
+			if must.Do(t, db.QueryRow("SELECT count(*) FROM squares_held").Scan(&left)); left != 0 {
 				t.Errorf("%d rows are still held", left)
 			}
 		})
@@ -68,14 +69,14 @@ func TestSQL(t *testing.T) {
 func TestSQLAfresh(t *testing.T) {
 	pg := pgtest.Start(t)
 	db, err := sql.Open("pgx", pg.DSN())
-	must(t, err)
+	must.Do(t, err)
 	defer db.Close()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if _, err = db.Exec("CREATE TABLE squares (n bigint)"); err == nil || time.Now().After(deadline) {
 			break
 		}
 	}
-	must(t, err)
+	must.Do(t, err)
 	run := func(dir string) error {
 		b := topology.New("squares")
 		b.Spout("numbers", spout.Slice(1, 2, 3)).Fields("n")
@@ -88,13 +89,13 @@ func TestSQLAfresh(t *testing.T) {
 		return err
 	}
 	rows := func() (n int) {
-		must(t, db.QueryRow("SELECT count(*) FROM squares").Scan(&n))
+		must.Do(t, db.QueryRow("SELECT count(*) FROM squares").Scan(&n))
 		return n
 	}
 
-	must(t, run(t.TempDir()))
+	must.Do(t, run(t.TempDir()))
 	_, err = db.Exec("TRUNCATE squares")
-	must(t, err)
+	must.Do(t, err)
 	dir := t.TempDir()
 	for try := range 3 {
 		if err := run(dir); !errors.Is(err, bolt.ErrOutputExists) {
@@ -102,8 +103,8 @@ func TestSQLAfresh(t *testing.T) {
 		}
 	}
 	_, err = db.Exec("DELETE FROM askback_positions")
-	must(t, err)
-	must(t, run(dir))
+	must.Do(t, err)
+	must.Do(t, run(dir))
 	if n := rows(); n != 3 {
 		t.Errorf("the repaired run has written %d rows", n)
 	}

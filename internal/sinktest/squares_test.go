@@ -10,6 +10,7 @@ import (
 	"github.com/askback/askback"
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/faults"
+	"github.com/askback/askback/internal/must"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
@@ -60,7 +61,7 @@ func squares(t *testing.T, numbers int64, to server, sink func(*topology.Builder
 	for running := true; running; {
 		select {
 		case err := <-ended:
-			must(t, err)
+			must.Do(t, err)
 			running = false
 		case <-time.After(time.Duration(100+chance.IntN(300)) * time.Millisecond):
 			if kills < 3 {

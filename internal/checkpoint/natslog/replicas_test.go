@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"github.com/askback/askback/internal/checkpoint"
@@ -20,21 +19,8 @@ func TestReplicas(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts three servers")
 	}
-	var servers []*server.Server
-	var urls string
-	ports := []int{natstest.FreePort(t), natstest.FreePort(t), natstest.FreePort(t)}
-	for i, port := range ports {
-		s := serve(t, func(o *server.Options) {
-			o.ServerName = fmt.Sprint("s", i)
-			o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}
-			for _, p := range ports {
-				o.Routes = append(o.Routes, server.RoutesFromStr(fmt.Sprintf("nats://127.0.0.1:%d", p))...)
-			}
-		})
-		servers = append(servers, s)
-		urls += s.ClientURL() + ","
-	}
-	nc, err := nats.Connect(urls[:len(urls)-1], nats.ReconnectWait(10*time.Millisecond), nats.MaxReconnects(-1))
+	servers := natstest.ServeThree(t)
+	nc, err := nats.Connect(servers.URLs(0), nats.ReconnectWait(10*time.Millisecond), nats.MaxReconnects(-1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,13 +64,7 @@ func TestReplicas(t *testing.T) {
 		add(5)
 		restore()
 	}
-	for _, s := range servers {
-		if s.JetStreamIsStreamLeader("$G", l.Stream()) {
-			s.Shutdown()
-			s.WaitForShutdown()
-			break
-		}
-	}
+	servers.Stop(servers.Leader(l.Stream()))
 	add(20)
 	restore()
 }

@@ -31,7 +31,7 @@
 // and the server's answer would overwrite a record; or "$JS.API.STREAM.PURGE.…", and it would purge another's log.
 // Between accounts the server answers by a subject that it makes up, and brings the answer back to the account that
 // asked, where it ends. So a worker can misdirect answers to other workers only. Those can be recognized: a message
-// read from a stream has a header (cluster.Redirected), tuples have no headers at all, and JetStream's other answers
+// read from a stream has a header (natscluster.FromStream), tuples have no headers at all, and JetStream's other answers
 // are neither assignments nor frames.
 //
 // # The caller's duties

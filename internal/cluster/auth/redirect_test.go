@@ -16,7 +16,7 @@ import (
 // Row 45, the long way round: NATS does not check whether a client may publish to the reply subject that it names. So a
 // worker sends a request, and names as reply subject one that it may not publish to. Workers have an account of their
 // own: the answers stay in it, and do not pass on to what it imports. There they reach other workers only, which
-// recognize them: see cluster.Redirected.
+// recognize them: see natscluster.FromStream.
 func TestAnswersAreNotRedirected(t *testing.T) {
 	y := newYard(t, 1)
 	redirect(t, y, 1)

@@ -14,9 +14,11 @@ import (
 
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/natstest"
 )
 
 func TestMain(m *testing.M) {
+	natstest.Main()
 	if child() {
 		return
 	}

@@ -3,7 +3,6 @@ package natscluster
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,71 +12,29 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/cluster"
 	"github.com/askback/askback/internal/natstest"
 	"github.com/askback/askback/internal/retry"
 )
 
-// Variables that make the test binary another process: a NATS server, or a nimbus that leads.
-const (
-	childServer = "ASKBACK_TEST_SERVER" // its store and address
-	childMember = "ASKBACK_TEST_MEMBER" // the server's options, one of a cluster
-	childLeader = "ASKBACK_TEST_LEADER" // the server's URL
-)
+// childLeader makes the test binary a nimbus that leads. Its value is the server's URL.
+const childLeader = "ASKBACK_TEST_LEADER"
 
-// child is what the test binary does as another process.
+// child runs the nimbus of the test binary as another process.
 func child() bool {
-	var err error
-	switch alone, member, leader := os.Getenv(childServer), os.Getenv(childMember), os.Getenv(childLeader); {
-	case alone != "":
-		dir, listen, _ := strings.Cut(alone, " ")
-		_, err = embed.Start(embed.Options{Dir: dir, Listen: listen})
-	case member != "":
-		err = serveMember(member)
-	case leader != "":
-		err = leadAndWrite(leader)
-	default:
+	url := os.Getenv(childLeader)
+	if url == "" {
 		return false
 	}
-	if err != nil {
+	if err := leadAndWrite(url); err != nil {
 		fmt.Println(err)
 		return true
 	}
-	fmt.Println("ready")
 	_, _ = io.Copy(io.Discard, os.Stdin) // until the test ends
 	return true
-}
-
-// A member is one server of a cluster.
-type member struct {
-	Name, Dir    string
-	Client, Peer int // ports
-	Peers        []int
-}
-
-func serveMember(text string) error {
-	var m member
-	if err := json.Unmarshal([]byte(text), &m); err != nil {
-		return err
-	}
-	o := &server.Options{
-		ServerName: m.Name, Host: "127.0.0.1", Port: m.Client, JetStream: true, StoreDir: m.Dir, NoLog: true, NoSigs: true,
-		Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: m.Peer},
-	}
-	for _, port := range m.Peers {
-		o.Routes = append(o.Routes, server.RoutesFromStr(fmt.Sprintf("nats://127.0.0.1:%d", port))...)
-	}
-	s, err := server.NewServer(o)
-	if err != nil {
-		return err
-	}
-	s.Start()
-	return nil
 }
 
 // leadAndWrite leads and writes without a pause, and prints how it ended.
@@ -163,10 +120,8 @@ func dial(t *testing.T, url string) *nats.Conn {
 // The server is killed again and again while a leader writes and another process's watch follows. No acknowledged write is
 // lost; the watch converges; the leader goes on if it can renew its lease in time.
 func TestServerKilled(t *testing.T) {
-	at := fmt.Sprintf("%s 127.0.0.1:%d", t.TempDir(), natstest.FreePort(t))
-	url := "nats://" + strings.Fields(at)[1]
-	alone := run(t, childServer, at, "ready")
-	nc, other := dial(t, url), dial(t, url)
+	server := natstest.Start(t)
+	nc, other := dial(t, server.URL()), dial(t, server.URL())
 	if err := Setup(limit(t), nc, prefix, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -192,8 +147,8 @@ func TestServerKilled(t *testing.T) {
 			}
 		}()
 		time.Sleep(100 * time.Millisecond)
-		alone.kill()
-		alone = run(t, childServer, at, "ready")
+		server.Kill()
+		server.Again()
 		time.Sleep(200 * time.Millisecond)
 		close(stop)
 		if err := <-done; err != nil {
@@ -213,22 +168,10 @@ func TestMemberKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts three servers, and waits for elections")
 	}
-	var members [3]member
-	var peers []int
-	for i := range members {
-		members[i] = member{Name: fmt.Sprint("s", i), Dir: t.TempDir(), Client: natstest.FreePort(t), Peer: natstest.FreePort(t)}
-		peers = append(peers, members[i].Peer)
-	}
-	var running [3]*process
-	start := func(i int) {
-		members[i].Peers = peers
-		text, _ := json.Marshal(members[i])
-		running[i] = run(t, childMember, string(text), "ready")
-	}
+	servers := natstest.StartThree(t)
 	var urls []string
-	for i := range members {
-		start(i)
-		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", members[i].Client))
+	for _, s := range servers {
+		urls = append(urls, s.URL())
 	}
 	nc := dial(t, strings.Join(urls, ","))
 	js, err := jetstream.New(nc)
@@ -259,7 +202,7 @@ func TestMemberKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		running[victim].kill()
+		servers[victim].Kill()
 		began := time.Now()
 		for ctx := limit(t); ; { // as a nimbus does
 			if l.Err() != nil {
@@ -283,7 +226,7 @@ func TestMemberKilled(t *testing.T) {
 			w.sees(t, map[string]int{"x": want})
 		}
 		t.Logf("server %d: epoch %d wrote after %v, seen after %v", victim, l.Epoch(), wrote.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
-		start(victim)
+		servers[victim].Again()
 		settled(t, js)
 	}
 }

@@ -4,13 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -18,97 +16,16 @@ import (
 	"github.com/askback/askback/internal/natstest"
 )
 
-// trio is a NATS cluster of three.
-type trio struct {
-	t       *testing.T
-	options [3]*server.Options
-	servers [3]*server.Server
-}
-
-func serveThree(t *testing.T) *trio {
+// dialFrom connects to one of the servers, and to the others when it is gone.
+func dialFrom(t *testing.T, c *natstest.Cluster, first int) *nats.Conn {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("starts three servers")
-	}
-	c := &trio{t: t}
-	var routes, clients [3]int
-	for i := range 3 {
-		routes[i], clients[i] = natstest.FreePort(t), natstest.FreePort(t)
-	}
-	for i := range 3 {
-		o := &server.Options{
-			ServerName: fmt.Sprint("s", i), Host: "127.0.0.1", Port: clients[i],
-			JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
-			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: routes[i]},
-		}
-		for _, port := range routes {
-			o.Routes = append(o.Routes, server.RoutesFromStr(fmt.Sprintf("nats://127.0.0.1:%d", port))...)
-		}
-		c.options[i] = o
-		c.start(i)
-	}
-	t.Cleanup(func() {
-		for i := range 3 {
-			c.stop(i)
-		}
-	})
-	return c
-}
-
-func (c *trio) start(i int) {
-	c.t.Helper()
-	s, err := server.NewServer(c.options[i].Clone())
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.servers[i] = s
-	go s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
-		c.t.Fatal("the server does not start")
-	}
-}
-
-func (c *trio) stop(i int) {
-	c.servers[i].Shutdown()
-	c.servers[i].WaitForShutdown()
-}
-
-// wipe stops a server and removes its store.
-func (c *trio) wipe(i int) {
-	c.stop(i)
-	if err := os.RemoveAll(c.options[i].StoreDir); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-// connect connects to one of the servers, and to the others when it is gone.
-func (c *trio) connect(first int) *nats.Conn {
-	c.t.Helper()
-	var urls []string
-	for i := range 3 {
-		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", c.options[(first+i)%3].Port))
-	}
-	nc, err := nats.Connect(strings.Join(urls, ","), nats.DontRandomize(), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond),
+	nc, err := nats.Connect(c.URLs(first), nats.DontRandomize(), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond),
 		nats.PingInterval(time.Second), nats.MaxPingsOutstanding(2), nats.ReconnectBufSize(-1))
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
-	c.t.Cleanup(nc.Close)
+	t.Cleanup(nc.Close)
 	return nc
-}
-
-// leader returns the server that leads the bucket's stream.
-func (c *trio) leader() int {
-	c.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		for i, s := range c.servers {
-			if s.JetStreamIsStreamLeader("$G", "KV_"+prefix.Bucket()) {
-				return i
-			}
-		}
-	}
-	c.t.Fatal("no server leads the stream")
-	return 0
 }
 
 func replicas(t *testing.T, nc *nats.Conn, stream string) int {
@@ -150,10 +67,13 @@ func TestSetupAlone(t *testing.T) {
 // In a cluster of three, several nimbuses set up at once; all streams get three replicas, also older ones. Then servers die
 // and lose their stores, one after another, while a leader writes and others watch: it goes on, and all see the same.
 func TestReplicas(t *testing.T) {
-	c := serveThree(t)
+	if testing.Short() {
+		t.Skip("starts three servers")
+	}
+	c := natstest.ServeThree(t)
 	var conns [3]*nats.Conn
 	for i := range conns {
-		conns[i] = c.connect(i)
+		conns[i] = dialFrom(t, c, i)
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		err := Setup(limit(t), conns[0], prefix, 1)
@@ -216,18 +136,18 @@ func TestReplicas(t *testing.T) {
 	}
 	write()
 	agree()
-	for round, i := range []int{c.leader(), 0, 1, 2} {
+	for round, i := range []int{c.Leader("KV_" + prefix.Bucket()), 0, 1, 2} {
 		if round%2 == 0 {
-			c.wipe(i)
+			c.Wipe(i)
 		} else {
-			c.stop(i)
+			c.Stop(i)
 		}
 		began := time.Now()
 		write()
 		t.Logf("without server %d the first writes took %v", i, time.Since(began).Round(time.Millisecond))
 		agree()
 		t.Logf("all agreed after %v", time.Since(began).Round(time.Millisecond))
-		c.start(i)
+		c.Start(i)
 		write()
 		agree()
 		records, err := l.Records(limit(t))
@@ -265,8 +185,11 @@ func settled(t *testing.T, js jetstream.JetStream) {
 
 // With three replicas, and a stream leader that changes under way, the older leader's writes are rejected too.
 func TestInterleavingsOfReplicas(t *testing.T) {
-	c := serveThree(t)
-	conns := []*nats.Conn{c.connect(0), c.connect(1), c.connect(2)}
+	if testing.Short() {
+		t.Skip("starts three servers")
+	}
+	c := natstest.ServeThree(t)
+	conns := []*nats.Conn{dialFrom(t, c, 0), dialFrom(t, c, 1), dialFrom(t, c, 2)}
 	if err := Setup(limit(t), conns[0], prefix, 3); err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,9 @@
 package nimbus_test
 
 import (
-	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,35 +14,11 @@ import (
 	"github.com/askback/askback/internal/natstest"
 )
 
-// servers starts a NATS cluster of three in this process.
-func servers(t *testing.T) (all []*server.Server, urls string) {
-	t.Helper()
-	var ports [3]int
-	var routes []*url.URL
-	for i := range ports { // all routes must be known before the first server starts
-		ports[i] = natstest.FreePort(t)
-		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", ports[i])})
-	}
-	for i, port := range ports {
-		all = append(all, natstest.Serve(t, &server.Options{
-			ServerName: fmt.Sprintf("s-%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT,
-			JetStream: true, StoreDir: filepath.Join(t.TempDir(), "store"),
-			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}, Routes: routes,
-		}))
-	}
-	natstest.Ready(t, all...)
-	var addresses []string
-	for _, s := range all {
-		addresses = append(addresses, s.ClientURL())
-	}
-	return all, strings.Join(addresses, ",")
-}
-
 // Logs have three replicas where there are three servers; one of them may die.
 func TestThreeServers(t *testing.T) {
 	t.Parallel()
-	all, urls := servers(t)
-	s := &site{T: t, urls: urls, dir: t.TempDir(), p: natscluster.DefaultPrefix}
+	servers := natstest.ServeThree(t)
+	s := &site{T: t, urls: servers.URLs(0), dir: t.TempDir(), p: natscluster.DefaultPrefix}
 	s.nimbus("n-1", nil)
 	connection := s.connection()
 	var err error
@@ -70,9 +43,7 @@ func TestThreeServers(t *testing.T) {
 		t.Fatalf("%+v, %v", stream, err)
 	}
 	name := s.nc.ConnectedServerName()
-	dies := all[slices.IndexFunc(all, func(one *server.Server) bool { return one.Name() == name })]
-	dies.Shutdown()
-	dies.WaitForShutdown()
+	servers.Stop(slices.IndexFunc(servers.Servers[:], func(one *server.Server) bool { return one.Name() == name }))
 	began := time.Now()
 	s.submit("more")
 	t.Logf("answered after %v", time.Since(began))
