@@ -2,6 +2,7 @@ package spout
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -14,7 +15,8 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// A fused is the spout of one task with the bolts that its rows run through.
+// A fused is the spout of one task with the bolts that its rows run through. The bolts emit where the spout does: the runtime
+// sends nothing of a call of Next that fails.
 type fused struct {
 	problems []error
 	from     Spout
@@ -22,10 +24,9 @@ type fused struct {
 	steps    []string
 	in       entry
 
-	ctx  context.Context // of the running call
-	out  Emitter         // of the calls since outs were made
-	outs []*outlet
-	err  error // since which nothing is emitted
+	ctx context.Context // of the running call
+	out Emitter         // of the running call
+	err error           // since which no row is processed
 }
 
 // An entry is the emitter of the source: it runs its rows through the bolts.
@@ -35,15 +36,6 @@ type entry struct {
 	cursor  tuple.Cursor
 	origin  tuple.Origin
 	channel msgid.Channel
-}
-
-// An outlet holds back what is emitted on one stream until the bolts have processed the source's row.
-type outlet struct {
-	of   *fused
-	name string
-	to   Emitter
-	row  *tuple.Row // nil before the first
-	held tuple.Buffer
 }
 
 func (e *entry) init(x *fused, f *tuple.Fields) {
@@ -69,7 +61,7 @@ func (e *entry) On(stream string) tuple.Emitter {
 	if stream == "" {
 		return e
 	}
-	return e.of.outlet(stream)
+	return e.of.out.On(stream)
 }
 
 // Refuse implements tuple.Refuser.
@@ -78,86 +70,17 @@ func (e *entry) Refuse(err error) { e.of.fail(err) }
 // Take implements tuple.Sink.
 func (e *entry) Take(r *tuple.Row) error {
 	x := e.of
-	if x.err != nil {
-		return x.err
+	if x.err == nil {
+		e.cursor.View(r)
+		x.err = x.bolts.Execute(x.ctx, e.cursor.Tuple(), x.out)
 	}
-	e.cursor.View(r)
-	t := e.cursor.Tuple()
-	if err := x.bolts.Execute(x.ctx, t, x.outlet("")); err != nil {
-		x.err = err
-	} else if x.err != nil { // a bolt has ignored it
-		x.err = &bolt.TupleError{Tuple: t.Summary(maxTuple), Err: x.err}
-	}
-	return x.flush()
-}
-
-// maxTuple bounds the text of a tuple in an error, in bytes.
-const maxTuple = 512
-
-// outlet returns the emitter of one of the operator's streams.
-func (x *fused) outlet(name string) *outlet {
-	for _, o := range x.outs {
-		if o.name == name {
-			return o
-		}
-	}
-	o := &outlet{of: x, name: name, to: x.out}
-	if name != "" {
-		o.to = x.out.On(name)
-	}
-	x.outs = append(x.outs, o)
-	return o
-}
-
-// Row implements tuple.Emitter.
-func (o *outlet) Row() *tuple.Row {
-	if o.row == nil {
-		to := o.to.Row()
-		if f := to.Fields(); f.Len() > 0 {
-			o.row = tuple.NewRow(f, o)
-		} else { // the stream is not declared, and the row's error tells so
-			o.row = tuple.NewBrokenRow(to.Emit(), o)
-		}
-	}
-	return o.row.Begin()
-}
-
-// Emit implements tuple.Emitter.
-func (o *outlet) Emit(values ...any) error { return o.Row().Values(values...).Emit() }
-
-// On implements tuple.Emitter.
-func (o *outlet) On(stream string) tuple.Emitter { return o.of.outlet(stream) }
-
-// Refuse implements tuple.Refuser.
-func (o *outlet) Refuse(err error) { o.of.fail(err) }
-
-// Take implements tuple.Sink.
-func (o *outlet) Take(r *tuple.Row) error {
-	if err := o.of.err; err != nil {
-		return err
-	}
-	o.held.Add(r)
-	return nil
+	return x.err
 }
 
 func (x *fused) fail(err error) {
 	if x.err == nil {
 		x.err = err
 	}
-}
-
-// flush emits what is held, unless something has failed.
-func (x *fused) flush() error {
-	for _, o := range x.outs {
-		if o.held.Len() == 0 {
-			continue
-		}
-		if x.err == nil {
-			x.err = o.held.Emit(o.to)
-		}
-		o.held.Reset()
-	}
-	return x.err
 }
 
 // Next implements Spout.
@@ -168,15 +91,9 @@ func (x *fused) Next(ctx context.Context, out Emitter) error {
 	if x.err != nil {
 		return x.err
 	}
-	x.ctx = ctx
-	if x.out != out {
-		x.out, x.outs = out, nil
-	}
+	x.ctx, x.out = ctx, out
 	err := x.from.Next(ctx, &x.in)
-	if x.flush() != nil {
-		return x.err
-	}
-	return err
+	return cmp.Or(x.err, err)
 }
 
 func (x *fused) misuse() error {

@@ -22,10 +22,9 @@ import (
 //
 // # Errors
 //
-// A row's output goes out when all bolts have processed that row. If one fails, nothing is emitted for that row and those after
-// it, and the topology fails with a *bolt.TupleError that names the step: a spout has no retries and no error policy. The
-// repaired program resumes at that row. A bolt whose tuples may fail belongs in an operator by itself. After an outage
-// (bolt.Outage) the task is restarted, as always.
+// A call of Next that fails emits nothing. If a bolt fails, the topology fails with a *bolt.TupleError that names the step: a
+// spout has no retries and no error policy. The repaired program resumes at that call. A bolt whose tuples may fail belongs in
+// an operator by itself. After an outage (bolt.Outage) the task is restarted, as always.
 //
 // # The source
 //

@@ -1,11 +1,8 @@
 package stream
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"reflect"
-	"strings"
 	"time"
 	"unsafe"
 
@@ -169,10 +166,10 @@ type folding[K, S, A any] struct {
 }
 
 func (f *folding[K, S, A]) open(ctx bolt.Context) (err error) {
-	if f.states, err = state.Open[string, S](ctx, mapName(f.name, "results")); err != nil || !f.changes {
+	if f.states, err = state.Open[string, S](ctx.State().Within(f.name), "results"); err != nil || !f.changes {
 		return err
 	}
-	f.marks, err = state.Open[string, bool](ctx, mapName(f.name, "changed"))
+	f.marks, err = state.Open[string, bool](ctx.State().Within(f.name), "changed")
 	return err
 }
 
@@ -233,24 +230,11 @@ func OpenState[K, V any](ctx *Context, name string) (*State[K, V], error) {
 	if !msgid.ValidName(name) {
 		return nil, fmt.Errorf("open state %.80q: %w: want 1 to 64 of A-Z a-z 0-9 _ -", name, state.ErrName)
 	}
-	values, err := state.Open[string, V](ctx, mapName(ctx.node.name, name))
+	values, err := state.Open[string, V](ctx.State().Within(ctx.node.name), name)
 	if err != nil {
 		return nil, err
 	}
 	return &State[K, V]{keys: keys, values: values, key: new(K)}, nil
-}
-
-// mapName returns the name of a step's keyed state within its task. Steps that are fused share the task's names, so each
-// name holds that of the step; and it is the same whatever the step is fused with, so that its state is found again.
-func mapName(step, name string) string {
-	const between = "--"
-	full := step + between + name
-	if msgid.ValidName(full) && strings.Index(full, between) == len(step) && strings.LastIndex(full, between) == len(step) {
-		return full
-	}
-	// It would be too long, or that of another step too. No name of the other form begins like this.
-	sum := sha256.Sum256([]byte(step + ":" + name))
-	return between + hex.EncodeToString(sum[:16])
 }
 
 // text encodes a key. It shares the state's buffer.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -425,56 +424,4 @@ func (s *rowsSink) Take(r *Row) error {
 	}
 	s.got = append(s.got, text)
 	return s.err
-}
-
-// Rows that were held are those that would have been emitted at once.
-func TestBuffer(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		names := []string{"a", "b", "c"}[:rapid.IntRange(1, 3).Draw(rt, "fields")]
-		f := fields(t, names...)
-		direct, held := &rowsSink{}, &rowsSink{}
-		direct.row, held.row = NewRow(f, direct), NewRow(f, held)
-		var b Buffer
-		in := NewRow(f, sinkFunc(func(r *Row) error { b.Add(r); return direct.Take(r) }))
-		for range rapid.IntRange(1, 3).Draw(rt, "fills") {
-			for range rapid.IntRange(0, 5).Draw(rt, "rows") {
-				r := in.Begin()
-				for range names {
-					r.String(strings.Repeat("x", rapid.IntRange(0, 40).Draw(rt, "length")))
-				}
-				if to := rapid.IntRange(0, 9).Draw(rt, "to"); to < 3 {
-					r.To(to)
-				} else if to < 6 {
-					r.Key(uint64(to))
-				}
-				if err := r.Emit(); err != nil {
-					rt.Fatal(err)
-				}
-			}
-			if err := b.Emit(held); err != nil || !slices.Equal(direct.got, held.got) {
-				rt.Fatalf("%v: %q, want %q", err, held.got, direct.got)
-			}
-			b.Reset()
-			if b.Len() != 0 {
-				rt.Fatal("rows are held after Reset")
-			}
-		}
-	})
-
-	var b Buffer
-	two := NewRow(fields(t, "a", "b"), sinkFunc(func(r *Row) error { b.Add(r); return nil }))
-	for range 3 {
-		if err := two.Begin().Int(1).Int(2).Emit(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	full := &rowsSink{err: errors.New("full")}
-	full.row = NewRow(two.Fields(), full)
-	if err := b.Emit(full); err != full.err || len(full.got) != 1 {
-		t.Errorf("%v after %d rows", err, len(full.got))
-	}
-	full.row = NewRow(fields(t, "a"), full)
-	if err := b.Emit(full); !errors.Is(err, ErrValueCount) {
-		t.Errorf("rows of two fields on a stream of one: %v", err)
-	}
 }
