@@ -15,7 +15,11 @@ func TestSettingsReachTheStrategy(t *testing.T) {
 	defaults := reflect.ValueOf(c.Defaulted())
 	fields := reflect.ValueOf(&c).Elem()
 	for i := range fields.NumField() {
-		if f := fields.Field(i); f.CanInt() && !defaults.Field(i).IsZero() {
+		switch f := fields.Field(i); {
+		case defaults.Field(i).IsZero():
+		case f.CanUint():
+			f.SetUint(uint64(1000 + i))
+		default:
 			f.SetInt(int64(1000 + i))
 		}
 	}
@@ -27,7 +31,7 @@ func TestSettingsReachTheStrategy(t *testing.T) {
 	if err := json.Unmarshal(text, &s); err != nil {
 		t.Fatal(err)
 	}
-	if got := configOf(&s); c.Window == 0 || !reflect.DeepEqual(got, c) {
+	if got := configOf(&s); c.Window == 0 || c.MessageTimeout == 0 || !reflect.DeepEqual(got, c) {
 		t.Errorf("%s is %+v, want %+v", text, got, c)
 	}
 }
