@@ -3,21 +3,19 @@ package cluster
 import (
 	"fmt"
 	"maps"
-	"reflect"
 
-	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/msgid"
 )
 
 // A Spec is a topology program's description of its topology.
 type Spec struct {
-	Name      string          `json:"name"`
-	Plan      uint64          `json:"plan,string"` // topology.Plan.Version, with the strategy's extension
-	Strategy  string          `json:"strategy"`
-	Settings  recovery.Config `json:"settings"`
-	FrameSize int             `json:"frame_size,omitempty"` // bytes; 0 is the default
-	Operators []Operator      `json:"operators"`            // in the order of the plan
-	Edges     []Edge          `json:"edges"`                // in the order in which the plan numbers their channels
+	Name      string     `json:"name"`
+	Plan      uint64     `json:"plan,string"` // topology.Plan.Version, with the strategy's extension
+	Strategy  string     `json:"strategy"`
+	Settings  Settings   `json:"settings"`
+	FrameSize int        `json:"frame_size,omitempty"` // bytes; 0 is the default
+	Operators []Operator `json:"operators"`            // in the order of the plan
+	Edges     []Edge     `json:"edges"`                // in the order in which the plan numbers their channels
 }
 
 // An Operator is one operator of a Spec.
@@ -87,7 +85,7 @@ func (s *Spec) Parallelism(changed map[string]int) map[string]int {
 
 // SameProgram reports whether two specs are of the same program, with any numbers of tasks.
 func (s *Spec) SameProgram(other *Spec) bool {
-	if s.Name != other.Name || s.Strategy != other.Strategy || !reflect.DeepEqual(s.Settings, other.Settings) || s.FrameSize != other.FrameSize ||
+	if s.Name != other.Name || s.Strategy != other.Strategy || s.Settings != other.Settings || s.FrameSize != other.FrameSize ||
 		len(s.Operators) != len(other.Operators) || len(s.Edges) != len(other.Edges) {
 		return false
 	}

@@ -20,7 +20,7 @@ func Describe(b *topology.Builder, strategyName string, settings recovery.Config
 	if err != nil {
 		return nil, err
 	}
-	spec := &cluster.Spec{Name: plan.Name, Plan: plan.Version, Strategy: s.String(), Settings: settings, FrameSize: frameSize}
+	spec := &cluster.Spec{Name: plan.Name, Plan: plan.Version, Strategy: s.String(), Settings: settingsOf(&settings), FrameSize: frameSize}
 	channels := uint32(0)
 	for _, o := range plan.Operators {
 		described := cluster.Operator{

@@ -84,7 +84,7 @@ func (w *worker) options(alias msgid.Alias) executor.Options {
 	t := w.plan.Task(alias)
 	o := executor.Options{
 		Config: task.Config{
-			Plan: w.plan, Task: t, Settings: w.launch.Spec.Settings, FrameSize: w.launch.Spec.FrameSize,
+			Plan: w.plan, Task: t, Settings: configOf(&w.launch.Spec.Settings), FrameSize: w.launch.Spec.FrameSize,
 			MaxPayload: w.transport.MaxPayload(), Log: w.log.Logger, Strategy: w.strategy.New,
 			Local:   func(other msgid.Alias) bool { return (*w.local.Load())[other] },
 			Quiesce: w.quiesce.Load,

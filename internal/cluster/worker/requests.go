@@ -73,7 +73,7 @@ func (w *worker) onSpec(m *nats.Msg) {
 		return
 	}
 	is := &w.launch.Spec
-	spec, err := Describe(w.builder.Override(ask.Parallel), is.Strategy, is.Settings, is.FrameSize)
+	spec, err := Describe(w.builder.Override(ask.Parallel), is.Strategy, configOf(&is.Settings), is.FrameSize)
 	if err != nil {
 		w.refuse(m, cluster.CodeConflict, oneLine(err))
 		return
