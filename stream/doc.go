@@ -57,5 +57,5 @@
 // # The user's duties
 //
 // Functions are deterministic, since a restored task repeats them: time and chance come from a Process's Context. They do not
-// change what they close over, since several tasks call them at once. What a Process keeps is in a State, not in its fields.
+// change what they close over, since several tasks call them at once. A Process keeps its state in a State, not in its fields.
 package stream

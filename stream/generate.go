@@ -17,7 +17,7 @@ type Generator[T any] struct {
 	value func(i int64) T
 }
 
-// Generate returns a source of the values f(0), f(1) … f(n-1), without end if n is 0. Of k tasks, task j emits those for
+// Generate returns a source of the values f(0), f(1) … f(n-1), without end if n is 0. Task j of k emits those for
 // j, j+k, j+2k …
 //
 // The value must follow from i alone: f takes neither time nor chance from the machine; a random number is seeded with i.

@@ -63,7 +63,7 @@ func (k Keyed[K, T]) Every(interval time.Duration) Keyed[K, T] {
 // port makes the port of a step that reads the stream by key.
 func (k Keyed[K, T]) port() port { return port{edges: k.in.from, typ: typeOf[T](), key: k.route} }
 
-// keyText returns a function that encodes the key of a value. What it returns is valid until the next call.
+// keyText returns a function that encodes the key of a value. The result is valid until the next call.
 func keyText[K, T any](keys *codec.Key[K], f func(T) K) func(T) []byte {
 	if bytes, ok := any(f).(func(T) []byte); ok {
 		return bytes // the key is its own text

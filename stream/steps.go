@@ -36,8 +36,8 @@ func Map[T, U any](in Stream[T], name string, f func(T) U) Stream[U] {
 }
 
 // Update returns the stream of the values as f has changed them. It is Map for large values: a struct of more than four words
-// is copied at each call that takes or returns it, which costs more than most functions do. F may set the fields of v. What
-// these refer to, such as the bytes of a []byte, belongs to other steps as well. F must not keep v; its other duties are those
+// is copied at each call that takes or returns it, which costs more than most functions do. F may set the fields of v. The
+// bytes of a []byte and other memory that these refer to belong to other steps as well. F must not keep v; its other duties are those
 // of Map's function.
 func Update[T any](in Stream[T], name string, f func(v *T)) Stream[T] {
 	n := in.topology(name).add(name, step, in.in())

@@ -22,8 +22,8 @@ type Options struct {
 	// package has no clock. Its error ends the tries. The default does not wait.
 	Pause func(ctx context.Context, attempt int) error
 	// Accept reports whether a restore may begin at a snapshot; one that it does not accept is passed over, for an
-	// older one or for none. Default: every one. Whoever accepts has decided that all snapshots before the newest
-	// one of a writer are good, and does not go back behind what it has accepted.
+	// older one or for none. Default: every one. To accept one is to decide that all snapshots before the newest
+	// one of a writer are good, and never to go back behind it.
 	Accept func(snapshot []byte) bool
 }
 
@@ -69,7 +69,7 @@ func Open(ctx context.Context, log Log, alias msgid.Alias, opt Options) (*Writer
 	}
 }
 
-// Peek reads alias's history and begins nothing. What it returns may be out of date.
+// Peek reads alias's history and begins nothing. Its result may be out of date.
 func Peek(ctx context.Context, log Log, alias msgid.Alias, opt Options) (*History, error) {
 	w := newWriter(log, alias, opt)
 	s, err := w.load(ctx)

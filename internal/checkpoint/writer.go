@@ -293,8 +293,8 @@ func (w *Writer) settle(ctx context.Context, want record, body [][]byte) (found 
 	return found, err
 }
 
-// outranked reports whether a record of that incarnation and writer fences w. Of two writers with one incarnation,
-// which only a log that went back can bring about, the one in the log wins.
+// outranked reports whether a record of that incarnation and writer fences w. If two writers have one
+// incarnation, which only a log that went back can bring about, the one in the log wins.
 func (w *Writer) outranked(i msgid.Incarnation, writer uint64) bool {
 	return i > w.line.incarnation || i == w.line.incarnation && writer != w.opt.ID
 }

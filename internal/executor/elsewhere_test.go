@@ -54,7 +54,7 @@ func TestLostElsewhere(t *testing.T) {
 	}
 }
 
-// What is begun for the first time has come back from nowhere, whatever is said to be lost.
+// A task that is begun for the first time is no recovery, whatever loss was reported.
 func TestNothingLostElsewhere(t *testing.T) {
 	b, _, sink := chain(1000, bolt.Func(pass))
 	h := open(t, b, memlog.Options{}, func(o *executor.Options) { o.Lost = &executor.Loss{Cause: errors.New("moved")} })

@@ -39,7 +39,7 @@ func hasEach(t *testing.T, sink *bolt.Collector, n int) {
 	}
 }
 
-// What need not leave the worker does not.
+// Tuples stay in the worker if a target is there.
 func TestLocalOrShuffle(t *testing.T) {
 	b, sink := nearby(numbers(4000))
 	h := open(t, b, memlog.Options{}, func(o *executor.Options) {
@@ -85,8 +85,8 @@ func TestLocalityChanges(t *testing.T) {
 	}
 }
 
-// What a failed call asked, and what it was answered, is no longer there for the next tuple; what a call asks that is
-// tried again is answered alike. Here every tuple asks, and every answer is another.
+// The answers to a failed call are forgotten before the next tuple; a call that is tried again gets the same answers. Here
+// every tuple asks, and every answer differs.
 func TestLocalityOfFailures(t *testing.T) {
 	const rounds, step = 6, 100
 	var answers, allowed atomic.Int64

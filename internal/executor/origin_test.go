@@ -199,7 +199,7 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
-// What is not as it was at the standstill is not gone on from.
+// Migration is refused if the old log moved since the standstill.
 func TestOriginElse(t *testing.T) {
 	var limit atomic.Int64
 	limit.Store(50)

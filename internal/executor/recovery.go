@@ -77,7 +77,7 @@ func (e *Executor) report(in *incarnation, rec *recovery.Recovery) {
 	}
 }
 
-// items counts what came through some channels. Of each single one, another order of inputs may lead to more or less.
+// items counts what came through some channels. Another order of inputs may lead to more or less on each single one.
 func items(at []recovery.Position) (n uint64) {
 	for _, p := range at {
 		n += uint64(p.Seq)

@@ -66,7 +66,7 @@ type Config struct {
 	// begins a checkpoint after the last one. Default 1000.
 	SnapshotEvery Tick
 	// RetryEvery is the first delay, in milliseconds, before an ASK without effect is repeated; it doubles up to
-	// RetryMax. What costs less is repeated sooner. Defaults 250 and 2000.
+	// RetryMax. Cheaper signals are repeated sooner. Defaults 250 and 2000.
 	RetryEvery, RetryMax Tick
 	// AckWindow is how many tuples of a channel may be unacknowledged. Only strategy ack waits so. Default 1.
 	AckWindow int

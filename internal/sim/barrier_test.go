@@ -18,7 +18,7 @@ func TestBarrierBugs(t *testing.T) {
 		{Bug(barrier.MissingReport), 200, nil},
 		{Bug(barrier.MixedEpochs), 300, nil},
 		{Bug(barrier.LonelyRollback), 50, func(s *Scenario) { s.Faults, s.Shape = Crash, "chain" }},
-		// What the decision of a checkpoint proves is not purged before that decision is safe from a power cut too.
+		// The proof of a checkpoint's decision is not purged before that decision is safe from a power cut too.
 		{PurgeTooEarly, 300, func(s *Scenario) {
 			s.Faults, s.Steps, s.Tuples = Cut, 4000, 150
 			s.Settings.SyncLag, s.Settings.SnapshotEvery, s.Settings.MaxRecord = 100, 2, 16<<10

@@ -205,7 +205,7 @@ func (w *World) open(s *slot) bool {
 	case errors.Is(err, checkpoint.ErrFull), errors.Is(err, checkpoint.ErrGone), errors.Is(err, checkpoint.ErrUnknown), errors.Is(err, checkpoint.ErrFenced):
 		s.restartAt = w.now + 1 + uint64(w.rand.IntN(20))
 	case err != nil:
-		w.hopeless(s.task.Alias, err)
+		w.permanent(s.task.Alias, err)
 	default:
 		w.result.Starts++
 		w.event("start", in.task.Alias, in.inc, "")
@@ -371,13 +371,13 @@ func (w *World) ended(in *instance, err error) {
 			w.kill(in, err.Error())
 			return
 		}
-		w.hopeless(in.task.Alias, err)
+		w.permanent(in.task.Alias, err)
 	}
 }
 
-// hopeless takes note of an error that a restart cannot cure. That is right when the log has lost what it had
-// acknowledged, and when an operator is not what it says; else it is a violation.
-func (w *World) hopeless(alias msgid.Alias, err error) {
+// permanent takes note of an error that a restart cannot cure. Such an error is right when the log has lost records that
+// it had acknowledged, and when an operator is secretly nondeterministic; else it is a violation.
+func (w *World) permanent(alias msgid.Alias, err error) {
 	var back *recovery.WentBackError
 	var diverged *recovery.DivergedError
 	var replay *recovery.ReplayError
@@ -439,7 +439,7 @@ func (w *World) emitted(alias msgid.Alias, n uint64) { w.highest[alias] = max(w.
 // lulls is true now and then: a spout has nothing just now.
 func (w *World) lulls() bool { return w.faulty && w.luck.IntN(20) == 0 }
 
-// poisons decides whether a step cannot process a tuple. What could be processed once can be processed again.
+// poisons decides whether a step cannot process a tuple. A tuple that was processed once can be processed again.
 func (w *World) poisons(step string, id msgid.ID, root string) bool {
 	if w.incurable(step, root) {
 		return true

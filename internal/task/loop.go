@@ -15,7 +15,7 @@ import (
 //	            └── Sealed …, Frozen ◄──────┘ of a Freeze
 //
 // The loop is not entered again while it runs: events that an action leads to are queued, and an Env answers later.
-// Neither is the operator called from it. Of Deliver, Poll, RunTimer and Finish, perform takes note, and Work, whose
+// Neither is the operator called from it: perform takes note of Deliver, Poll, RunTimer and Finish, and Work, whose
 // event led to one of them, does it when the loop has come to its end.
 func (c *Core) handle(ev recovery.Event) {
 	c.events = append(c.events, ev)

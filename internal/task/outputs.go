@@ -61,7 +61,7 @@ type outputChannel struct {
 	call     uint64 // in which mark was set last
 	mark     channel.Place
 
-	// Of trees: which root the last items of the open frame come of, now and at the mark.
+	// Tuple trees: which root the last items of the open frame come of, now and at the mark.
 	followed bool
 	root     uint64
 	markRoot uint64

@@ -271,7 +271,7 @@ func (h *Harness) failed(s *slot, err error) {
 	}
 }
 
-// bury ends a task's incarnation. What it has in memory, and what is on its way to it, is gone.
+// bury ends a task's incarnation. Its memory, and the messages on their way to it, are gone.
 func (h *Harness) bury(s *slot) {
 	in := s.live
 	if in == nil {

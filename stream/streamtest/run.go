@@ -24,7 +24,7 @@ var maxSteps = 300_000
 
 const maxQuiet = 24 * time.Hour
 
-// What a task can do in one step.
+// The actions that a task can take in one step.
 const (
 	receive = iota // a message, or be started if it is down
 	work           // take a turn

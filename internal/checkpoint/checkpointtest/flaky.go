@@ -21,8 +21,8 @@ const (
 	Full         // no room
 )
 
-// Flaky is a Log that fails as it is told. What it hides and damages it does on reading; the log beneath stays
-// whole. It is for one goroutine, as a Writer is.
+// Flaky is a Log that fails as it is told. It hides and damages entries on reading; the log beneath stays whole.
+// It is for one goroutine, as a Writer is.
 type Flaky struct {
 	checkpoint.Log
 	// Fates are taken from the front, one by each append; when they have run out all is fine.

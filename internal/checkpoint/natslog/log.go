@@ -156,7 +156,7 @@ func (l *Log) noAnswer(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", checkpoint.ErrUnknown, err)
 }
 
-// isGone asks whether the stream does not exist. Nobody listens also while the server has yet to load it.
+// isGone reports whether the stream does not exist, and not only has no listener because the server has yet to load it.
 func (l *Log) isGone(ctx context.Context) bool {
 	_, err := l.js.Stream(ctx, l.name)
 	return errors.Is(err, jetstream.ErrStreamNotFound)

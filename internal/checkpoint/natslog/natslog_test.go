@@ -180,7 +180,7 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
-	// What the operator may choose is no error.
+	// The operator's own choices are no error.
 	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "askback-words", Subjects: []string{"askback.words.log.>"}, Discard: jetstream.DiscardNew, MaxBytes: 1 << 20, Compression: jetstream.S2Compression}); err != nil {
 		t.Fatal(err)
 	}

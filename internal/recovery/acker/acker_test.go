@@ -10,8 +10,8 @@ import (
 	"github.com/askback/askback/internal/recovery/recoverytest"
 )
 
-// TestConformance: the machine by itself promises no more than what it stands on. That nothing is lost is the work of
-// task and ledger together; the simulator sees to that.
+// TestConformance: the machine by itself promises no more than the machine below it. Task and
+// ledger together lose nothing; the simulator tests that.
 func TestConformance(t *testing.T) {
 	recoverytest.Run(t, acker.Over(none.New), recoverytest.Features{AtMostOnce: true})
 }

@@ -1,4 +1,4 @@
-// Package acker is Storm's strategy: tuple trees, at least once. What does not get to its end in time is emitted again
+// Package acker is Storm's strategy: tuple trees, at least once. A tuple that does not get to its end in time is emitted again
 // by its spout.
 //
 // The nouns:

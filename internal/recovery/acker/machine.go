@@ -21,8 +21,8 @@ type Machine struct {
 	ended     bool
 }
 
-// Over returns the factory of machines over those of another strategy, which have frames travel. That one need keep
-// nothing and repeat nothing (package none), but must bound what is on its way.
+// Over returns the factory of machines over those of another strategy, which transport the frames. They need keep
+// nothing and repeat nothing (package none), but must bound the frames on their way.
 func Over(transport recovery.Factory) recovery.Factory {
 	return func(cfg recovery.Config, h recovery.History) (recovery.Machine, error) {
 		if cfg.MaxPending < 0 {

@@ -85,7 +85,7 @@ func TestResume(t *testing.T) {
 	if _, _, now, err := w.core.Admit(repaired); now != r || err != nil {
 		t.Errorf("the same afterwards: %v", err)
 	}
-	// What is killed while its program is prepared does not come back.
+	// A topology that is killed while its program is prepared does not come back.
 	repaired = &cluster.SubmitRequest{Spec: r.Spec, Artefact: r.Artefact, Workers: 1, Resume: true, Nonce: "third"}
 	if s, _, _, err = w.core.Admit(repaired); err != nil {
 		t.Fatal(err)

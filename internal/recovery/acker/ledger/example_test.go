@@ -9,7 +9,7 @@ import (
 	"github.com/askback/askback/internal/recovery/acker/tracking"
 )
 
-// What the two ends of an edge report cancels out.
+// The reports of an edge's two ends cancel out.
 func Example() {
 	l, out := ledger.New(), bolttest.NewEmitter()
 	root, edge := tracking.RootBase(0, 1), tracking.Edge(tracking.EdgeSalt(0, 1), 1)
