@@ -230,7 +230,7 @@ func OpenState[K, V any](ctx *Context, name string) (*State[K, V], error) {
 	if !msgid.ValidName(name) {
 		return nil, fmt.Errorf("open state %.80q: %w: want 1 to 64 of A-Z a-z 0-9 _ -", name, state.ErrName)
 	}
-	values, err := state.Open[string, V](ctx.State().Within(ctx.node.name), name)
+	values, err := state.Open[string, V](ctx, name)
 	if err != nil {
 		return nil, err
 	}

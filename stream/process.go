@@ -26,8 +26,8 @@ import (
 //		stream.OnKeyed(stream.KeyBy(orders, Order.ID), (*Join).Order),
 //		stream.OnKeyed(stream.KeyBy(payments, Payment.OrderID), (*Join).Payment))
 //
-// What a processor keeps from call to call must be in a State (OpenState), in a map of package state, whose name no other
-// step may use, or in what it stores as a bolt.Snapshotter; fields of its own are empty again in a restored task. Its methods must be deterministic: time and
+// A processor keeps what it needs from call to call in a State (OpenState), in a map of package state, or in its snapshot, as a
+// bolt.Snapshotter; fields of its own are empty again in a restored task. Its methods must be deterministic: time and
 // chance come from the Context. If P has a method Open(*Context) error, it is called before everything else.
 //
 // One goroutine calls all methods of a processor. An error fails the topology unless the step declares another policy.
@@ -190,6 +190,9 @@ type Context struct {
 // Done returns the context of the running call, which ends when the task is stopped. A method that waits for anything
 // outside must heed it.
 func (c *Context) Done() context.Context { return c.x.ctx }
+
+// State returns the step's own part of the task's keyed state, so names of maps need be unique within the step only.
+func (c *Context) State() *state.Store { return c.Context.State().Within(c.node.name) }
 
 var _ state.Opener = (*Context)(nil)
 
