@@ -78,6 +78,27 @@ func (s *halfway) Seek(position []byte) error {
 	return nil
 }
 
+// A tuple that its target could never take, since it is longer than all that the target may buffer, is an error and no
+// endless repetition. One that is only longer than a window passes.
+func TestTupleBeyondBounds(t *testing.T) {
+	for size, want := range map[int]string{1500: "", 3000: "hard bound or the window"} {
+		b, sink := topology.New("long"), bolt.NewCollector()
+		b.Spout("texts", spout.Generate(3, func(_ int64, out spout.Emitter) error { return out.Emit(strings.Repeat("x", size)) })).Fields("text")
+		b.Bolt("sink", sink.New).Global("texts")
+		h := open(t, b, memlog.Options{}, func(o *executor.Options) {
+			o.Config.Settings.HardBound, o.Config.Settings.SoftBound, o.Config.Settings.Window = 1024, 512, 256
+		})
+		if want == "" {
+			h.complete()
+			if got := len(sink.Rows()); got != 3 {
+				t.Errorf("%d of 3 tuples of %d bytes", got, size)
+			}
+		} else if err := h.fails(); !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "a tuple of 300") || len(h.failures) > 0 {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+}
+
 // An error that no policy covers fails the task at once, and names all that a user needs.
 func TestExecuteFails(t *testing.T) {
 	for name, f := range map[string]func(context.Context, tuple.Tuple, bolt.Emitter) error{

@@ -52,6 +52,13 @@ type Config struct {
 	OnLatency func(time.Duration)
 }
 
+// mostReceived returns how many bytes a target holds at the most before its operator has consumed them. A longer frame would
+// be dropped each time it comes, for ever.
+func (cfg *Config) mostReceived() int {
+	s := cfg.Settings.Defaulted()
+	return s.HardBound + 4*s.Window
+}
+
 func (cfg *Config) applyDefaults() {
 	if cfg.FrameSize == 0 {
 		cfg.FrameSize = 16 << 10
@@ -80,5 +87,6 @@ func (cfg *Config) applyDefaults() {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
+	cfg.MaxPayload = min(cfg.MaxPayload, cfg.mostReceived())
 	cfg.FrameSize = min(cfg.FrameSize, cfg.MaxPayload)
 }

@@ -145,5 +145,8 @@ func (c *Core) failCall(call string, err error) {
 	default:
 		err = fmt.Errorf("operator %q, %s of task %v: %w", c.cfg.Task.Operator.Name, call, c.cfg.Task.Alias, err)
 	}
+	if c.outputs.err != nil && c.ctx.Err() == nil { // the call would emit the same again
+		err = bolt.Permanent(err)
+	}
 	c.fail(err)
 }

@@ -26,6 +26,7 @@ type outputs struct {
 
 	call  uint64 // the number of the running call
 	most  int    // bytes of the largest tuple that fits into a message
+	limit string // the setting that bounds it
 	now   recovery.Tick
 	birth int64 // of the root of the tuple that is being processed, Unix ns
 	err   error // of the running call: why a tuple could not be emitted
@@ -79,6 +80,10 @@ func newOutputs(cfg *Config, inc msgid.Incarnation, at []recovery.Position) *out
 	t := cfg.Task
 	o := &outputs{
 		operator: t.Operator.Name, call: 1, most: cfg.MaxPayload - channel.HeaderSize, channels: make([]outputChannel, len(t.Out)),
+		limit: "the server's max_payload",
+	}
+	if cfg.MaxPayload == cfg.mostReceived() {
+		o.limit = "the hard bound or the window of the topology's settings"
 	}
 	for i, ch := range t.Out {
 		o.channels[i] = outputChannel{
@@ -184,8 +189,8 @@ func (s *stream) Take(r *tuple.Row) error {
 }
 
 func (s *stream) tooLarge(size int) error {
-	return fmt.Errorf("task: a tuple of %d bytes on stream %q of operator %q is larger than a message may be (%d bytes); emit it in parts, or raise the server's max_payload",
-		size, s.name, s.to.operator, s.to.most)
+	return fmt.Errorf("task: a tuple of %d bytes on stream %q of operator %q is larger than a message may be (%d bytes); emit it in parts, or raise %s",
+		size, s.name, s.to.operator, s.to.most, s.to.limit)
 }
 
 // put appends an item to the open frame of a channel.
