@@ -46,7 +46,7 @@ func statusSince(r *cluster.Record) string {
 	return fmt.Sprintf("%s %s since %s", r.Spec.Name, doing, r.Since.Format(time.RFC3339))
 }
 
-// Accept returns what is written of a submission that has been prepared, by a user, with a log of that durability.
+// Accept returns the record of a prepared submission, by a user, with a log of that durability.
 func (c *Core) Accept(now time.Time, s *Submission, by, durability string) *Write {
 	q, at := s.Request, wall(now)
 	r := &cluster.Record{
