@@ -89,11 +89,11 @@ func (c *Chaos) holds(s spout.Spout, slot *gatedSpout) bool {
 	if c.heldAt.IsZero() {
 		c.heldAt = time.Now()
 	}
-	return time.Since(c.heldAt) < endPatience
+	return time.Since(c.heldAt) < endTimeout
 }
 
-// endPatience is how long the end of the input is held from a task that may need it to come back.
-const endPatience = 2 * time.Second
+// endTimeout is how long the end of the input is held from a task that may need it to come back.
+const endTimeout = 2 * time.Second
 
 // Loop does the kills that are due, each when the tasks killed before have caught up. It returns when ctx ends.
 func (c *Chaos) Loop(ctx context.Context, run Run) {
