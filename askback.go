@@ -15,6 +15,7 @@ import (
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/checkpoint/natslog"
+	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/internal/inject"
 	"github.com/askback/askback/internal/slogzap"
 	"github.com/askback/askback/internal/strategies"
@@ -74,7 +75,7 @@ type run struct {
 	log       checkpoint.Log
 
 	began   time.Time
-	tasks   []*task.Supervisor
+	tasks   []*executor.Executor
 	chaos   *inject.Chaos
 	closing atomic.Bool
 
@@ -150,7 +151,7 @@ func (r *run) run(ctx context.Context) error {
 	var tasks crew
 	var group sync.WaitGroup
 	for _, t := range r.plan.Tasks {
-		r.tasks = append(r.tasks, task.NewSupervisor(r.options(t)))
+		r.tasks = append(r.tasks, executor.New(r.options(t)))
 	}
 	for _, started := range r.opt.faults.Started {
 		started(control{r})
@@ -178,7 +179,7 @@ var errComplete = errors.New("askback: complete")
 func (r *run) wait(ctx context.Context) error {
 	for n := 0; n < len(r.tasks); {
 		changed := r.tasks[n].Changed()
-		if r.tasks[n].Info().State != task.Complete {
+		if r.tasks[n].Info().State != executor.Complete {
 			select {
 			case <-changed:
 			case <-ctx.Done():
@@ -193,8 +194,8 @@ func (r *run) wait(ctx context.Context) error {
 }
 
 // options describes one task to its supervisor.
-func (r *run) options(t *topology.Task) task.Options {
-	o := task.Options{
+func (r *run) options(t *topology.Task) executor.Options {
+	o := executor.Options{
 		Config: task.Config{
 			Plan: r.plan, Task: t, Settings: r.opt.settings(),
 			FrameSize: r.opt.frameSize, MaxPayload: r.transport.MaxPayload(), Log: r.zap,
@@ -244,7 +245,7 @@ func (r *run) progress() Progress {
 	return p
 }
 
-func (r *run) onRecovery(t task.Recovery) {
+func (r *run) onRecovery(t executor.Recovery) {
 	rec := recoveryOf(&t)
 	r.mu.Lock()
 	r.recoveries = append(r.recoveries, rec)

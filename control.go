@@ -3,8 +3,8 @@ package askback
 import (
 	"github.com/askback/askback/internal/channel"
 	"github.com/askback/askback/internal/channel/natschan"
+	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/internal/inject"
-	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/topology"
 )
@@ -16,8 +16,8 @@ var _ inject.Run = control{}
 
 func (c control) Plan() *topology.Plan { return c.run.plan }
 
-func (c control) Tasks() []task.Info {
-	infos := make([]task.Info, len(c.run.tasks))
+func (c control) Tasks() []executor.Info {
+	infos := make([]executor.Info, len(c.run.tasks))
 	for i, s := range c.run.tasks {
 		infos[i] = s.Info()
 	}

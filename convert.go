@@ -2,6 +2,7 @@ package askback
 
 import (
 	"github.com/askback/askback/internal/channel/natschan"
+	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
@@ -10,11 +11,11 @@ import (
 // The public types are copies of what the runtime counts, so that the runtime may change without them.
 
 var states = [...]TaskState{
-	task.Starting: Starting, task.Running: Running, task.Restoring: Restoring, task.Finishing: Finishing,
-	task.Complete: Complete, task.Restarting: Restarting, task.Failed: Failed,
+	executor.Starting: Starting, executor.Running: Running, executor.Restoring: Restoring, executor.Finishing: Finishing,
+	executor.Complete: Complete, executor.Restarting: Restarting, executor.Failed: Failed,
 }
 
-func taskInfo(i *task.Info) TaskInfo {
+func taskInfo(i *executor.Info) TaskInfo {
 	return TaskInfo{
 		Alias: i.Alias, State: states[i.State], Since: i.Since, Incarnation: i.Incarnation, Restarts: i.Restarts,
 		Done: i.Done, Total: i.Total, Resumed: i.Resumed, ResumedAt: i.ResumedAt, Counts: counts(i),
@@ -22,7 +23,7 @@ func taskInfo(i *task.Info) TaskInfo {
 	}
 }
 
-func counts(i *task.Info) Counts {
+func counts(i *executor.Info) Counts {
 	return Counts{
 		Consumed: i.Counters.Consumed, Emitted: i.Counters.Emitted,
 		Missed: i.Counters.Missed, Replayed: i.Counters.Replayed, Resent: i.Counters.Resent,
@@ -31,7 +32,7 @@ func counts(i *task.Info) Counts {
 	}
 }
 
-func recoveryOf(r *task.Recovery) Recovery {
+func recoveryOf(r *executor.Recovery) Recovery {
 	return Recovery{
 		Alias: r.Alias, Cause: r.Cause, RolledBack: r.RolledBack(), Incarnation: r.Incarnation, Asked: r.Asked,
 		Missed: r.Missed, Replayed: r.Replayed, Reprocessed: r.Reprocessed, Duplicates: r.Duplicates,

@@ -22,7 +22,8 @@ const module = "github.com/askback/askback"
 var house = []string{
 	"msgid", "strategy", "internal/wire", "internal/retry", "internal/must", "tuple", "state", "internal/natstest", "internal/pgtest", "internal/position", "bolt",
 	"internal/words", "spout", "topology", "internal/codec", "stream", "connect",
-	"internal/channel", "internal/checkpoint", "internal/recovery", "internal/strategies", "internal/task", "internal/sim", "stream/streamtest",
+	"internal/channel", "internal/checkpoint", "internal/recovery", "internal/recovery/acker/tracking", "internal/recovery/acker", "internal/strategies",
+	"internal/task", "internal/task/migrate", "internal/executor", "internal/sim", "stream/streamtest",
 	"internal/cluster/schedule", "internal/cluster", "internal/cluster/natscluster", "internal/cluster/artefact", "internal/cluster/auth",
 	"internal/cluster/nimbus/core", "internal/cluster/nimbus", "internal/cluster/supervisor", "internal/cluster/worker",
 	"internal/cluster/client", "internal/cluster/view", "internal/inject", "internal/slogzap", ".", "faults", "cli", "connect/journal",
@@ -33,7 +34,7 @@ var house = []string{
 // tests are free.
 var machines = []string{
 	"internal/recovery", "internal/recovery/backtrack", "internal/recovery/ack", "internal/recovery/acker",
-	"internal/recovery/barrier", "internal/recovery/none", "internal/cluster/schedule",
+	"internal/recovery/acker/tracking", "internal/recovery/barrier", "internal/recovery/none", "internal/cluster/schedule",
 }
 
 // notForMachines are packages of the standard library by which a machine could reach beyond itself.

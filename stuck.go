@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/msgid"
 )
 
@@ -54,13 +54,13 @@ type crew struct {
 }
 
 type member struct {
-	*task.Supervisor
+	*executor.Executor
 	ended atomic.Bool
 }
 
 // begin runs f, which returns when the task has ended.
-func (c *crew) begin(s *task.Supervisor, f func()) {
-	m := &member{Supervisor: s}
+func (c *crew) begin(s *executor.Executor, f func()) {
+	m := &member{Executor: s}
 	c.tasks = append(c.tasks, m)
 	c.group.Go(func() {
 		defer m.ended.Store(true)

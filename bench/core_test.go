@@ -6,28 +6,44 @@ import (
 	"github.com/askback/askback/internal/channel"
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/recovery"
-	"github.com/askback/askback/internal/recovery/backtrack"
+	"github.com/askback/askback/internal/strategies"
 	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/internal/words"
 	"github.com/askback/askback/msgid"
+	"github.com/askback/askback/strategy"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )
 
-// A world is what is around one core: it takes what the core sends, and answers its log at once.
+// A world is what is around one core: it drops what the core sends, and its log is durable at once.
 type world struct {
-	core *task.Core
+	core     *task.Core
+	appended bool
 }
 
-func (s *world) Send(channel.Kind, msgid.Alias, []byte) {}
+func (w *world) Send(channel.Kind, msgid.Alias, []byte) {}
 
-func (s *world) Append([]byte)        { s.core.Appended() }
-func (s *world) Store([][]byte, bool) { s.core.Stored() }
+func (w *world) Append(int, []byte)        { w.appended = true }
+func (w *world) Store(int, [][]byte, bool) {}
+
+// work runs the core until it has nothing to do.
+func (w *world) work() {
+	for w.core.Work() || w.appended {
+		if w.appended {
+			w.appended = false
+			w.core.Answered(task.Answer{Kind: task.RecordAppended})
+		}
+	}
+}
 
 // newCore starts one task of a word count, with a window that never closes.
-func newCore(b *testing.B, t topology.Topology, alias string) (*task.Core, *topology.Plan, *world) {
+func newCore(b *testing.B, by strategy.Strategy, t topology.Topology, alias string) (*task.Core, *topology.Plan, *world) {
 	b.Helper()
-	plan, err := t.Builder().Build()
+	s, err := strategies.Of(by)
+	if err != nil {
+		b.Fatal(err)
+	}
+	plan, err := t.Builder().BuildWith(s.Extension, s.Described())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -35,20 +51,20 @@ func newCore(b *testing.B, t topology.Topology, alias string) (*task.Core, *topo
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := &world{}
-	s.core, err = task.NewCore(b.Context(), task.Config{
-		Plan: plan, Task: plan.Task(a), Strategy: backtrack.New,
+	w := &world{}
+	w.core, err = task.NewCore(b.Context(), task.Config{
+		Plan: plan, Task: plan.Task(a), Strategy: s.New,
 		Settings: recovery.Config{Window: 1 << 40, SoftBound: 1 << 40, HardBound: 1 << 40, SnapshotEvery: 1 << 40},
-	}, &checkpoint.History{Incarnation: 1}, s)
+	}, &checkpoint.History{Incarnation: 1}, w)
 	if err != nil {
 		b.Fatal(err)
 	}
-	s.core.Start()
+	w.core.Start()
 	for _, ch := range plan.Task(a).Out { // every target listens
 		hello := channel.Signal{Kind: channel.Hello, Plan: plan.Version, Channel: ch.Number, Incarnation: 1}
-		s.core.Receive(channel.Message{Kind: channel.Control, From: ch.Target.Alias, Payload: hello.AppendBinary(nil)})
+		w.core.Receive(channel.Message{Kind: channel.Control, From: ch.Target.Alias, Payload: hello.AppendBinary(nil)})
 	}
-	return s.core, plan, s
+	return w.core, plan, w
 }
 
 // BenchmarkCore measures what one task costs per word, without goroutines and without NATS: split takes frames of
@@ -67,7 +83,7 @@ func BenchmarkCore(b *testing.B) {
 		make func() topology.Topology
 	}{{"split", rows}, {"split-typed", typed}} {
 		b.Run(c.name, func(b *testing.B) {
-			run(b, c.make(), "split.0", "lines.0", func(row func([]byte)) (n int) {
+			run(b, strategy.Backtrack, c.make(), "split.0", "lines.0", func(row func([]byte)) (n int) {
 				for i := range in.Len() {
 					line := in.Line(i)
 					row(line)
@@ -84,10 +100,11 @@ func BenchmarkCore(b *testing.B) {
 	}
 	for _, c := range []struct {
 		name string
+		by   strategy.Strategy
 		make func() topology.Topology
-	}{{"count", rows}, {"count-typed", typed}} {
+	}{{"count", strategy.Backtrack, rows}, {"count-typed", strategy.Backtrack, typed}, {"count-acker", strategy.Acker, rows}} {
 		b.Run(c.name, func(b *testing.B) {
-			run(b, c.make(), "count.0", "split.0", func(row func([]byte)) (n int) {
+			run(b, c.by, c.make(), "count.0", "split.0", func(row func([]byte)) (n int) {
 				for i := range in.Len() {
 					line := in.Line(i)
 					for w := range words.Of(line) {
@@ -105,12 +122,12 @@ func BenchmarkCore(b *testing.B) {
 }
 
 // run feeds a core with frames of the rows that fill gives, which returns how many words they hold.
-func run(b *testing.B, t topology.Topology, alias, from string, fill func(row func([]byte)) int) {
+func run(b *testing.B, by strategy.Strategy, t topology.Topology, alias, from string, fill func(row func([]byte)) int) {
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {
 		b.StopTimer()
-		core, plan, s := newCore(b, t, alias)
+		core, plan, w := newCore(b, by, t, alias)
 		var ch *topology.Channel
 		for _, c := range plan.Channels {
 			if c.Source.Alias.String() == from && c.Target.Alias.String() == alias {
@@ -119,9 +136,15 @@ func run(b *testing.B, t topology.Topology, alias, from string, fill func(row fu
 		}
 		var frames [][]byte
 		build := channel.NewBuilder(plan.Version, ch.Number, 1, 1, 0, 16<<10)
+		root, scratch := uint64(1<<50), []byte(nil)
 		row := tuple.NewRow(ch.Edge.Stream.Fields, taken(func(r *tuple.Row) error {
-			if !build.Fits(len(r.Encoded())) {
+			if !build.Fits(len(r.Encoded()) + tuple.RootSize) {
 				frames = append(frames, build.Seal().Raw)
+			}
+			if by == strategy.Acker { // each is the root of a tree
+				root++
+				scratch = tuple.AppendRoot(scratch[:0], root)
+				build.Append(scratch)
 			}
 			build.Append(r.Encoded())
 			return nil
@@ -130,11 +153,10 @@ func run(b *testing.B, t topology.Topology, alias, from string, fill func(row fu
 		b.StartTimer()
 		for _, raw := range frames {
 			core.Receive(channel.Message{Kind: channel.Data, From: ch.Source.Alias, Payload: raw})
-			for core.Work() {
-			}
+			w.work()
 		}
 		b.StopTimer()
-		if core.Err() != nil || s.core.Status().Counters.Consumed == 0 {
+		if core.Err() != nil || w.core.Status().Counters.Consumed == 0 {
 			b.Fatal("the core did not work: ", core.Err())
 		}
 		b.StartTimer()

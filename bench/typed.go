@@ -52,6 +52,22 @@ func FusedWordCount(text *Text, passes, parallel int, found func(word []byte, n 
 	return b
 }
 
+// ThroughWordCount is FusedWordCount without the hand: the source's rows run through the bolt split.
+func ThroughWordCount(text *Text, passes, parallel int, found func(word []byte, n int64)) *topology.Builder {
+	b := topology.New("wordcount")
+	lines := spout.Func(func() spout.Spout { return &lineSpout{textShare{text: text, passes: passes}} })
+	split := func() bolt.Bolt { return words.Split{} }
+	b.Spout("lines", spout.Through(lines).Fields("line").Then("split", split)).Parallel(parallel).Fields("word")
+	count(b, "lines", parallel, found)
+	return b
+}
+
+type lineSpout struct{ textShare }
+
+func (s *lineSpout) Next(_ context.Context, out spout.Emitter) error {
+	return s.next(func(line []byte) error { return out.Row().Bytes(line).Emit() })
+}
+
 type splitSpout struct{ textShare }
 
 func (s *splitSpout) Next(_ context.Context, out spout.Emitter) error {

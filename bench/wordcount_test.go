@@ -57,8 +57,9 @@ func perSecond(b *testing.B, in *Text, n int64, took time.Duration) {
 	b.SetBytes(in.Bytes)
 }
 
-// BenchmarkTyped counts the same words by package stream and in rows, with and without fusion. Written in rows, "fused" has
-// the same graph as typed and fused: source and split are one task, and count has as many as elsewhere.
+// BenchmarkTyped counts the same words by package stream and in rows, with and without fusion. Written in rows, "fused" and
+// "through" have the same graph as typed and fused: source and split are one task, by hand and by spout.Through, and count has as
+// many as elsewhere.
 func BenchmarkTyped(b *testing.B) {
 	in, err := text()
 	if err != nil {
@@ -76,6 +77,9 @@ func BenchmarkTyped(b *testing.B) {
 		}},
 		{"rows-fused", func(n int, found func([]byte, int64)) topology.Topology {
 			return FusedWordCount(in, n, parallel, found)
+		}},
+		{"rows-through", func(n int, found func([]byte, int64)) topology.Topology {
+			return ThroughWordCount(in, n, parallel, found)
 		}},
 		{"typed-fused", func(n int, found func([]byte, int64)) topology.Topology {
 			return TypedWordCount(in.Lines(n), parallel, true, found)

@@ -51,8 +51,8 @@ type Preparer interface {
 	Prepare(ctx Context) error
 }
 
-// A Finisher is called once when all inputs of the task have ended. What it emits goes out before the task's
-// own channels end.
+// A Finisher is called once when all inputs of the task have ended. Its emissions go out before the task's own
+// channels end.
 type Finisher interface {
 	Finish(ctx context.Context, out Emitter) error
 }

@@ -29,7 +29,7 @@ func TestCollector(t *testing.T) {
 		t.Fatalf("%d rows %s, want %s", c.Len(), got, want)
 	}
 
-	// What a snapshot holds does not change as more is collected, and a restored task has just that.
+	// A snapshot does not change as more is collected, and a restored task has just its content.
 	data, err := zero.Snapshot()
 	check(t, err)
 	was := string(data)

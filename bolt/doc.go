@@ -25,6 +25,10 @@
 //
 //	b.Bolt("longest", func() bolt.Bolt { return &Longest{} }).Global("words").Fields("word")
 //
+// Several bolts are composed to one by Chain, without a channel between them:
+//
+//	b.Bolt("words", bolt.Chain("split", newSplit).Fields("word").Then("count", newCount).New).Shuffle("lines").Fields("word", "n")
+//
 // Ready-made: Func (a function as a bolt) and Collector (gathers tuples in memory, for tests). Sinks for files, streams and
 // tables are in the packages below connect. Package bolttest tests a bolt by itself.
 //

@@ -53,6 +53,32 @@ func Example() {
 	// Output: <nil> [[outrageous]]
 }
 
+// Words are split and counted by one operator. A topology calls the chain; here the example does.
+func ExampleChain() {
+	split := bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
+		for word := range bytes.FieldsSeq(t.Field("line").Bytes()) {
+			if err := out.Row().Bytes(word).Emit(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	chain := bolt.Chain("split", split).Fields("word").Then("longest", func() bolt.Bolt { return &Longest{} })
+	// b.Bolt("words", chain.New).Shuffle("lines").Fields("word")
+
+	b, out := chain.New(), bolttest.NewEmitter("word")
+	if err := b.(bolt.Preparer).Prepare(bolttest.NewContext("words", 0, 1)); err != nil {
+		log.Fatal(err)
+	}
+	for _, line := range []string{"the slings and arrows", "of outrageous fortune"} {
+		if err := b.Execute(context.Background(), bolttest.MustTuple("line", line), out); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Println(b.(bolt.Finisher).Finish(context.Background(), out), out.Rows(""))
+	// Output: <nil> [[outrageous]]
+}
+
 func ExampleFunc() {
 	long := bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 		if len(t.Bytes(0)) < 4 {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -166,8 +167,9 @@ func (s *story) progress(p askback.Progress) {
 
 func (s *story) recovery(r askback.Recovery) {
 	cause, _, _ := strings.Cut(fmt.Sprint(r.Cause), "\n") // without the stack of a panic
-	s.line("restored", "%v (incarnation %d) in %d ms · %s · asked %v · missed %d, replayed %d · reprocessed %d",
-		r.Alias, r.Incarnation, r.Took.Milliseconds(), cause, r.Asked, r.Missed, r.Replayed, r.Reprocessed)
+	asked := cmp.Or(r.Asked.String(), "for nothing")
+	s.line("restored", "%v (incarnation %d) in %d ms · %s · asked %s · missed %d, replayed %d · reprocessed %d",
+		r.Alias, r.Incarnation, r.Took.Milliseconds(), cause, asked, r.Missed, r.Replayed, r.Reprocessed)
 }
 
 func (s *story) event(e askback.Event) { s.line("transport", "%v", e) }

@@ -32,6 +32,7 @@ Outside loopback, TLS and credentials are required: see "askback auth init".
 `
 
 const submitExamples = `  %[1]s submit --workers 2
+  %[1]s submit --resume
   %[1]s submit --name nightly --server tls://nats.example:4222 --creds me.creds --ca ca.pem -- --strategy barrier
 `
 
@@ -51,6 +52,7 @@ func (s *submission) flags(name string) *flag.FlagSet {
 	f.IntVar(&s.what.Workers, "workers", 1, "`number` of processes that run its tasks")
 	f.StringVar(&s.tags, "tags", "", "run it only on supervisors that have these `tags`, separated by commas")
 	f.BoolVar(&s.what.Inactive, "inactive", false, "let its spouts emit nothing until it is activated")
+	f.BoolVar(&s.what.Resume, "resume", false, "the topology of that name, such as one that has failed, goes on from its log with this program, in the workers that it has")
 	f.Var(&s.env, "env", "set an environment variable in workers, `NAME=VALUE`, or pass on NAME as it is here; repeatable, and not for secrets")
 	f.DurationVar(&s.what.Timeout, "timeout", 0, "how long to wait for a nimbus to answer (default 10s)")
 	f.BoolVar(&s.json, "json", false, "print the record that the cluster has made as JSON")

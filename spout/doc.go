@@ -12,7 +12,10 @@
 //	Slice("a", "b"), Rows(rows)    what is in memory
 //	Generate(1000, f).Rate(100)    what a function computes
 //
-// Sources of files and streams are in the packages below connect.
+// Sources of files and streams are in the packages below connect. A source's rows run through bolts without a channel between
+// by Through:
+//
+//	b.Spout("words", spout.Through(lines).Fields("line").Then("split", newSplit)).Fields("word")
 //
 // A complete one of your own:
 //

@@ -7,8 +7,10 @@ import (
 	"io"
 	"log"
 
+	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/bolt/bolttest"
 	"github.com/askback/askback/spout"
+	"github.com/askback/askback/tuple"
 )
 
 // Powers emits the powers of two.
@@ -52,6 +54,28 @@ func Example() {
 	}
 	fmt.Println(out.Rows(""))
 	// Output: [[1] [2] [4] [8] [16]]
+}
+
+// Numbers that are not even end in the source's own task. A topology calls the spout; here the example does.
+func ExampleThrough() {
+	even := bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
+		if t.Int(0)%2 == 1 {
+			return nil
+		}
+		return out.Row().Tuple(t).Emit()
+	})
+	numbers := spout.Through(spout.Slice(1, 2, 3, 4)).Fields("n").Then("even", even)
+	// b.Spout("numbers", numbers).Fields("n")
+
+	s, out := numbers.New(), bolttest.NewEmitter("n")
+	if err := s.(spout.Opener).Open(bolttest.NewContext("numbers", 0, 1)); err != nil {
+		log.Fatal(err)
+	}
+	if err := s.Next(context.Background(), out); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(out.Rows(""))
+	// Output: [[2] [4]]
 }
 
 func ExampleGenerate() {

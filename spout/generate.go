@@ -21,10 +21,10 @@ type Generator struct {
 	emit func(i int64, out Emitter) error
 }
 
-// Generate returns a source that calls f for 0, 1, 2 … n-1, and without end if n is 0. Of k tasks, task j makes
-// the calls for j, j+k, j+2k …
+// Generate returns a source that calls f for 0, 1, 2 … n-1, and without end if n is 0. Task j of k makes the
+// calls for j, j+k, j+2k …
 //
-// What f emits must follow from i alone. So f takes neither time nor chance from the machine; a random number is
+// F's emissions must follow from i alone. So f takes neither time nor chance from the machine; a random number is
 // seeded with i. Tasks call f concurrently. It may return io.EOF to end its task, before it has emitted anything.
 func Generate(n int64, f func(i int64, out Emitter) error) *Generator {
 	if n == 0 {
@@ -34,7 +34,7 @@ func Generate(n int64, f func(i int64, out Emitter) error) *Generator {
 }
 
 // Rate makes calls of f at a steady rate, which all tasks share evenly; 0, the default, is as fast as can be. The
-// clock decides when a call is made and never for which number. What could not be made in time is caught up with,
+// clock decides when a call is made and never for which number. Calls that could not be made in time are caught up with,
 // so that a latency measured at this rate hides no pause.
 func (g *Generator) Rate(perSecond float64) *Generator {
 	g.rate = perSecond

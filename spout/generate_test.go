@@ -185,7 +185,7 @@ func TestGenerateRate(t *testing.T) {
 			t.Errorf("the second call after a restore: %v", err)
 		}
 
-		// What it repeats it does not hold back, and then it goes on from there.
+		// It does not hold back its repetitions, and then it goes on from there.
 		restored.(Pacer).Hurry(true)
 		for range 10 {
 			must.Do(t, restored.Next(context.Background(), out))

@@ -2,7 +2,7 @@ package spout
 
 import "slices"
 
-// Slice returns a source that emits each row as a tuple of one field. Of k tasks, task j emits the rows j, j+k,
+// Slice returns a source that emits each row as a tuple of one field. Task j of k emits the rows j, j+k,
 // j+2k … A restored process must give the same rows.
 func Slice[T any](rows ...T) *Generator {
 	rows = slices.Clone(rows)

@@ -22,7 +22,7 @@ var ErrIdle = errors.New("spout: nothing to emit now")
 //
 // Threading: as for a bolt, one goroutine calls every method, one call at a time.
 //
-// What Next emits must follow from the position alone: after Seek(p), the same calls emit the same tuples that
+// The emissions of Next must follow from the position alone: after Seek(p), the same calls emit the same tuples that
 // followed Position() == p before. How the tuples are cut into calls of Next does not matter.
 type Spout interface {
 	// Next emits the next tuples, usually one, at most a few. It returns io.EOF when the input has ended

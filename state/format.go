@@ -94,7 +94,7 @@ func parse(data []byte) (h header, sections []section, err error) {
 		s := section{name: string(r.bytes()), key: string(r.bytes()), value: string(r.bytes())}
 		s.count, s.nextSeq, s.records = r.uvarint(), r.uvarint(), r.bytes()
 		s.raw = from[:len(from)-len(r.data)]
-		if r.bad || !validName(s.name) || s.nextSeq > maxSeq {
+		if r.bad || !validTitle(s.name) || s.nextSeq > maxSeq {
 			return h, nil, errors.New("bad section")
 		}
 		sections = append(sections, s)

@@ -185,3 +185,34 @@ func TestAtDoesNotAllocate(t *testing.T) {
 		t.Errorf("a new key allocates %v times", n)
 	}
 }
+
+// Views of a store keep maps of equal names apart, also in snapshots, whether they are restored before or after opening.
+func TestViews(t *testing.T) {
+	s := NewStore()
+	own, a, b := must.Get(Open[string, int](s, "n")), must.Get(Open[string, int](s.Within("a"), "n")), must.Get(Open[string, int](s.Within("b"), "n"))
+	inner := must.Get(Open[string, int](s.Within("a").Within("n"), "n"))
+	for i, m := range []*Map[string, int]{own, a, b, inner} {
+		m.Put("k", i)
+	}
+	if _, err := Open[string, int](s.Within("a"), "n"); !errors.Is(err, ErrOpen) {
+		t.Errorf("opened twice: %v", err)
+	}
+	for _, name := range []string{"", "a b", strings.Repeat("a", 65)} {
+		if _, err := Open[string, int](s.Within(name), "m"); !errors.Is(err, ErrName) {
+			t.Errorf("a view called %.10q: %v", name, err)
+		}
+	}
+	if !s.Within("b").Used() || s.Within("c").Used() || s.Within("").Used() {
+		t.Error("a view reports the maps of others, or not its own")
+	}
+
+	r := restore(t, snap(t, s, true))
+	if !r.Within("a").Used() || r.Within("c").Used() {
+		t.Error("a view reports what was restored for others, or not its own")
+	}
+	for i, v := range []*Store{r, r.Within("a"), r.Within("b"), r.Within("a").Within("n")} {
+		if n, ok := must.Get(Open[string, int](v, "n")).Get("k"); n != i || !ok {
+			t.Errorf("view %d: restored %d, %v", i, n, ok)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+	"strings"
 )
 
 // Errors of Open.
@@ -54,6 +55,9 @@ type Store struct {
 	taken  chain   // as of the snapshot in progress or taken
 	frozen []table // the maps in it
 	join   joiner
+
+	of     *Store // of a view: the store whose maps it opens
+	prefix string // of a view: of their names
 }
 
 // An Opener has a store; bolt.Context is one.
@@ -62,8 +66,25 @@ type Opener interface{ State() *Store }
 // State makes a Store its own Opener, for tests and for use without a topology.
 func (s *Store) State() *Store { return s }
 
-// Used reports whether a map was opened, or restored.
-func (s *Store) Used() bool { return len(s.tables) > 0 || len(s.kept) > 0 }
+// Used reports whether a map was opened, or restored; a view reports it of its own maps.
+func (s *Store) Used() bool {
+	if s.of == nil {
+		return len(s.tables) > 0 || len(s.kept) > 0
+	}
+	own := func(name string) bool { return strings.HasPrefix(name, s.prefix) }
+	return slices.ContainsFunc(s.of.tables, func(t table) bool { return own(t.title()) }) ||
+		slices.ContainsFunc(s.of.kept, func(k kept) bool { return own(k.name) })
+}
+
+// Within returns a view of the store for one of several that share it. A map that is opened through it is called
+// name.map in the store, so that equal names do not meet. A view is for Open and Used only; snapshots are the store's.
+func (s *Store) Within(name string) *Store {
+	of := s
+	if s.of != nil {
+		of = s.of
+	}
+	return &Store{of: of, prefix: s.prefix + name + "."}
+}
 
 // NewStore returns an empty store.
 func NewStore() *Store { return &Store{seed: maphash.MakeSeed(), epoch: 1} }
@@ -83,6 +104,13 @@ func Open[K Key, V any](o Opener, name string) (*Map[K, V], error) {
 		return nil, fmt.Errorf("open map %.80q: %w: call Open in Prepare, with the context given there", name, ErrNoStore)
 	case !validName(name):
 		return nil, fmt.Errorf("open map %.80q: %w: want 1 to 64 of A-Z a-z 0-9 _ -", name, ErrName)
+	}
+	if s.of != nil {
+		s, name = s.of, s.prefix+name
+	}
+	switch {
+	case !validTitle(name):
+		return nil, fmt.Errorf("open map %.200q: %w: the view's name is not 1 to 64 of A-Z a-z 0-9 _ -", name, ErrName)
 	case slices.ContainsFunc(s.tables, func(t table) bool { return t.title() == name }):
 		return nil, fmt.Errorf("open map %q: %w: open it once, in Prepare", name, ErrOpen)
 	}
@@ -134,6 +162,16 @@ type table interface {
 
 // A kept section belongs to a map that is not open.
 type kept struct{ section }
+
+// validTitle reports whether a name is that of a map in the store: its own, after the names of views.
+func validTitle(s string) bool {
+	for part := range strings.SplitSeq(s, ".") {
+		if !validName(part) {
+			return false
+		}
+	}
+	return true
+}
 
 func validName(s string) bool {
 	if len(s) == 0 || len(s) > 64 {

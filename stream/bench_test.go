@@ -28,15 +28,28 @@ func (e *endless) Seek([]byte) error          { return nil }
 
 // BenchmarkMap measures steps that are fused with their source: the difference of two lengths is the cost of a Map.
 func BenchmarkMap(b *testing.B) {
-	for _, maps := range []int{1, 2, 10, 20} {
-		b.Run(fmt.Sprintf("maps=%d", maps), func(b *testing.B) {
-			t := New("maps")
+	benchmarkSteps(b, func(in Stream[record], name string) Stream[record] {
+		return Map(in, name, func(r record) record {
+			r.B += r.A
+			return r
+		})
+	})
+}
+
+// BenchmarkUpdate is BenchmarkMap in place.
+func BenchmarkUpdate(b *testing.B) {
+	benchmarkSteps(b, func(in Stream[record], name string) Stream[record] {
+		return Update(in, name, func(r *record) { r.B += r.A })
+	})
+}
+
+func benchmarkSteps(b *testing.B, step func(in Stream[record], name string) Stream[record]) {
+	for _, steps := range []int{1, 2, 10, 20} {
+		b.Run(fmt.Sprintf("steps=%d", steps), func(b *testing.B) {
+			t := New("steps")
 			s := From(t, "records", records{})
-			for i := range maps {
-				s = Map(s, fmt.Sprintf("map%d", i), func(r record) record {
-					r.B += r.A
-					return r
-				})
+			for i := range steps {
+				s = step(s, fmt.Sprintf("step%d", i))
 			}
 			var sum int64
 			Filter(s, "none", func(r record) bool { sum += r.B; return false })

@@ -89,6 +89,9 @@ func compile(t *Topology) *topology.Builder {
 	for _, n := range t.nodes {
 		c.connect(n)
 	}
+	if !slices.ContainsFunc(t.nodes, func(n *node) bool { return n.kind == source }) {
+		c.reject("", "has no source: begin with From")
+	}
 	for _, o := range c.operators {
 		c.nameStreams(o)
 	}
@@ -201,11 +204,17 @@ func (c *compiler) connect(n *node) {
 			c.reject(n.name, "its key cannot be a key: %v", p.key.err)
 		}
 	}
-	if n.mustTick && n.tick < time.Millisecond {
+	switch {
+	case n.mustTick && !n.ticks():
+		c.reject(n.name, "Tick(%v): its writers have no method Tick (bolt.Ticker): give them one, or do not call Tick", n.tick)
+	case n.tick < time.Millisecond && (n.mustTick || n.tick != 0):
 		c.reject(n.name, "Tick(%v): take at least 1ms", n.tick)
 	}
 	if len(n.policies) > 1 {
 		c.reject(n.name, "declares more than one error policy: call Drop or DeadLetters, once")
+	}
+	if i := slices.IndexFunc(n.outputs, func(o *output) bool { return o.dead }); i >= 0 && !c.t.reads(n.outputs[i]) {
+		c.reject(n.name, "no step reads its dead letters: read the stream that DeadLetters returns, or call Drop")
 	}
 	if n.kind == source && n.hasPolicy() {
 		c.reject(n.name, "a source has no error policy and no retries: declare them for the step that fails")

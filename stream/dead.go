@@ -26,7 +26,7 @@ func deadType[T any]() *valueType {
 	return &dead
 }
 
-func takeDead[T any](f *tuple.Fields, push any) (func(tuple.Tuple) error, error) {
+func takeDead[T any](f *tuple.Fields, to any) (func(tuple.Tuple) error, error) {
 	c, err := codec.Of[T]()
 	if err != nil {
 		return nil, err
@@ -43,9 +43,9 @@ func takeDead[T any](f *tuple.Fields, push any) (func(tuple.Tuple) error, error)
 	if id < 0 || reason < 0 || value < 0 {
 		return nil, fmt.Errorf("stream: the stream of dead letters has the fields %v", f)
 	}
-	next := push.(func(Dead[T]))
+	next, d := to.(push[Dead[T]]).at, new(Dead[T])
 	return func(t tuple.Tuple) error {
-		d := Dead[T]{ID: t.String(id), Reason: t.String(reason)}
+		*d = Dead[T]{ID: t.String(id), Reason: t.String(reason)}
 		letter, err := tuple.Parse(fields, t.Bytes(value))
 		if err != nil {
 			return err

@@ -26,6 +26,7 @@
 //
 //	From                              reads a source
 //	Map, Filter, FlatMap              compute
+//	Update                            changes a value in place: for structs of more than four words
 //	TryMap, TryFlatMap                compute, and may fail or wait
 //	KeyBy … Count, Reduce, Aggregate  fold the values of each key; Every puts results out meanwhile
 //	Process                           state, several inputs (On, OnKeyed), ticks (OnTick), the end (OnEnd), side outputs (Tag)
@@ -56,5 +57,5 @@
 // # The user's duties
 //
 // Functions are deterministic, since a restored task repeats them: time and chance come from a Process's Context. They do not
-// change what they close over, since several tasks call them at once. What a Process keeps is in a State, not in its fields.
+// change what they close over, since several tasks call them at once. A Process keeps its state in a State, not in its fields.
 package stream

@@ -24,7 +24,7 @@ type instance struct {
 	out   tuple.Emitter   // of the running call
 	emits []*emitting
 
-	ports map[*node][]any // a func(T) for each port
+	ports map[*node][]any // a push for each port
 	parts []*part         // of the operator's steps, by their place there
 
 	fields *tuple.Fields // of the tuple before: tells its input
@@ -83,24 +83,10 @@ func (x *instance) push(o *output) any {
 	}
 	for _, s := range x.op.streams {
 		if s.from == o {
-			var key any
-			if s.key != nil {
-				key = s.key.text()
-			}
-			pushes = append(pushes, o.typ.emit(x, s.name, key))
+			pushes = append(pushes, o.typ.emit(x, s))
 		}
 	}
 	return o.typ.fan(pushes)
-}
-
-// side is push for an output that is found to be used while the operator runs.
-func (x *instance) side(o *output) any {
-	before := len(x.emits)
-	push := x.push(o)
-	for _, e := range x.emits[before:] {
-		e.bind(x.out)
-	}
-	return push
 }
 
 // begin begins a call.
@@ -301,8 +287,8 @@ type positioned interface {
 	Seek(position []byte) error
 }
 
-func newReading[T any](r Reader[T], push func(T)) reading {
-	return reading{reader: r, positioned: r, next: func(ctx context.Context) error { return r.Next(ctx, push) }}
+func newReading[T any](r Reader[T], out func(T)) reading {
+	return reading{reader: r, positioned: r, next: func(ctx context.Context) error { return r.Next(ctx, out) }}
 }
 
 // A reader is a source and the steps that are fused with it, as a spout.

@@ -1,11 +1,8 @@
 package stream
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"reflect"
-	"strings"
 	"time"
 	"unsafe"
 
@@ -36,6 +33,9 @@ type keying struct {
 func KeyBy[K, T any](in Stream[T], f func(T) K) Keyed[K, T] {
 	k := Keyed[K, T]{key: f, route: &keying{name: typeName[K]()}}
 	k.in = Stream[T]{t: in.topology("KeyBy")}
+	if f == nil {
+		in.t.reject("", "KeyBy: its function is nil: give one")
+	}
 	keys, err := codec.KeyOf[K]()
 	k.route.err = err
 	k.route.text = func() any { return keyText(keys, f) }
@@ -63,7 +63,7 @@ func (k Keyed[K, T]) Every(interval time.Duration) Keyed[K, T] {
 // port makes the port of a step that reads the stream by key.
 func (k Keyed[K, T]) port() port { return port{edges: k.in.from, typ: typeOf[T](), key: k.route} }
 
-// keyText returns a function that encodes the key of a value. What it returns is valid until the next call.
+// keyText returns a function that encodes the key of a value. The result is valid until the next call.
 func keyText[K, T any](keys *codec.Key[K], f func(T) K) func(T) []byte {
 	if bytes, ok := any(f).(func(T) []byte); ok {
 		return bytes // the key is its own text
@@ -86,8 +86,8 @@ type Entry[K, V any] struct {
 // Count counts the values of each key. It puts out the totals when its input has ended, in the order in which the keys came
 // first; Every has it put out changed totals meanwhile.
 func (k Keyed[K, T]) Count(name string) Stream[Entry[K, int64]] {
-	return aggregate(k, name, func(f *folding[K, int64, int64], text func(T) []byte) func(T) {
-		return func(v T) { *f.states.At(text(v))++ }
+	return aggregate(k, name, func(f *folding[K, int64, int64], text func(T) []byte) func(*T) {
+		return func(v *T) { *f.states.At(text(*v))++ }
 	}, func(n *int64, _ T) { *n++ }, func(n *int64) int64 { return *n })
 }
 
@@ -97,13 +97,17 @@ func Reduce[K, T any](k Keyed[K, T], name string, f func(sum, v T) T) Stream[Ent
 	if holdsBytes(reflect.TypeFor[T](), nil) {
 		k.in.t.reject(name, "Reduce keeps values of %s, which holds []byte that is valid during one call only: use string, or Aggregate with a copy", typeName[T]())
 	}
-	return aggregate(k, name, nil, func(sum *reduced[T], v T) {
-		if !sum.Some {
-			sum.Some, sum.Value = true, v
-			return
+	var add func(*reduced[T], T)
+	if f != nil {
+		add = func(sum *reduced[T], v T) {
+			if !sum.Some {
+				sum.Some, sum.Value = true, v
+				return
+			}
+			sum.Value = f(sum.Value, v)
 		}
-		sum.Value = f(sum.Value, v)
-	}, func(sum *reduced[T]) T { return sum.Value })
+	}
+	return aggregate(k, name, nil, add, func(sum *reduced[T]) T { return sum.Value })
 }
 
 // reduced is the state of a reduction.
@@ -120,16 +124,17 @@ func Aggregate[K, T, A any](k Keyed[K, T], name string, add func(acc *A, v T)) S
 }
 
 // aggregate adds the step. Fast, if there is one, makes add for a task whose changes are not marked, with a call less.
-func aggregate[K, T, S, A any](k Keyed[K, T], name string, fast func(*folding[K, S, A], func(T) []byte) func(T),
+func aggregate[K, T, S, A any](k Keyed[K, T], name string, fast func(*folding[K, S, A], func(T) []byte) func(*T),
 	add func(*S, T), result func(*S) A) Stream[Entry[K, A]] {
 	n := k.in.topology(name).add(name, step, k.port())
 	n.keeps, n.tick = true, k.every
+	n.needs(add != nil)
 	s, out := outputOf[Entry[K, A]](n)
 	n.make = func(x *instance) []any {
-		next := x.push(out).(func(Entry[K, A]))
+		next := x.push(out).(push[Entry[K, A]]).of
 		keys, err := codec.KeyOf[K]()
 		if err != nil {
-			return []any{func(T) { x.setErr(bolt.Permanent(err)) }} // Build has reported it
+			return []any{inPlace(func(*T) { x.setErr(bolt.Permanent(err)) })} // Build has reported it
 		}
 		f := &folding[K, S, A]{x: x, name: name, keys: keys, result: result, next: next, changes: n.tick > 0}
 		p := x.part(n)
@@ -137,12 +142,12 @@ func aggregate[K, T, S, A any](k Keyed[K, T], name string, fast func(*folding[K,
 		p.tick = func(time.Time) { f.flush() }
 		text := keyText(keys, k.key)
 		if f.changes {
-			return []any{func(v T) { add(f.changed(text(v)), v) }}
+			return []any{inPlace(func(v *T) { add(f.changed(text(*v)), *v) })}
 		}
 		if fast != nil {
-			return []any{fast(f, text)}
+			return []any{inPlace(fast(f, text))}
 		}
-		return []any{func(v T) { add(f.states.At(text(v)), v) }}
+		return []any{inPlace(func(v *T) { add(f.states.At(text(*v)), *v) })}
 	}
 	return s
 }
@@ -161,10 +166,10 @@ type folding[K, S, A any] struct {
 }
 
 func (f *folding[K, S, A]) open(ctx bolt.Context) (err error) {
-	if f.states, err = state.Open[string, S](ctx, mapName(f.name, "results")); err != nil || !f.changes {
+	if f.states, err = state.Open[string, S](ctx.State().Within(f.name), "results"); err != nil || !f.changes {
 		return err
 	}
-	f.marks, err = state.Open[string, bool](ctx, mapName(f.name, "changed"))
+	f.marks, err = state.Open[string, bool](ctx.State().Within(f.name), "changed")
 	return err
 }
 
@@ -225,24 +230,11 @@ func OpenState[K, V any](ctx *Context, name string) (*State[K, V], error) {
 	if !msgid.ValidName(name) {
 		return nil, fmt.Errorf("open state %.80q: %w: want 1 to 64 of A-Z a-z 0-9 _ -", name, state.ErrName)
 	}
-	values, err := state.Open[string, V](ctx, mapName(ctx.node.name, name))
+	values, err := state.Open[string, V](ctx.State().Within(ctx.node.name), name)
 	if err != nil {
 		return nil, err
 	}
 	return &State[K, V]{keys: keys, values: values, key: new(K)}, nil
-}
-
-// mapName returns the name of a step's keyed state within its task. Steps that are fused share the task's names, so each
-// name holds that of the step; and it is the same whatever the step is fused with, so that its state is found again.
-func mapName(step, name string) string {
-	const between = "--"
-	full := step + between + name
-	if msgid.ValidName(full) && strings.Index(full, between) == len(step) && strings.LastIndex(full, between) == len(step) {
-		return full
-	}
-	// It would be too long, or that of another step too. No name of the other form begins like this.
-	sum := sha256.Sum256([]byte(step + ":" + name))
-	return between + hex.EncodeToString(sum[:16])
 }
 
 // text encodes a key. It shares the state's buffer.

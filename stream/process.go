@@ -44,14 +44,18 @@ func Process[P, Out any](name string, new func() P, inputs ...Input[P, Out]) Str
 	n := t.add(name, step)
 	n.keeps = true
 	s, out := outputOf[Out](n)
-	var takes []func(x *instance, c *Context, p P, next func(Out)) any
+	var takes []func(x *instance, c *Context, p P, next func(Out)) any // each makes the push of a port
 	var ticks []func(P, *Context, time.Time, func(Out)) error
 	var ends []func(P, *Context, func(Out)) error
 	for _, in := range inputs {
 		switch {
+		case in.none:
+			t.reject(name, "the method of an input is nil: give one")
 		case in.take != nil:
 			n.ports = append(n.ports, in.port)
 			takes = append(takes, in.take)
+		case in.tick != nil && in.every < time.Millisecond:
+			t.reject(name, "OnTick(%v): take at least 1ms", in.every)
 		case in.tick != nil:
 			if n.tick != 0 && n.tick != in.every {
 				t.reject(name, "ticks at two intervals, %v and %v: take one", n.tick, in.every)
@@ -73,7 +77,7 @@ func Process[P, Out any](name string, new func() P, inputs ...Input[P, Out]) Str
 		return s
 	}
 	n.make = func(x *instance) []any {
-		next := x.push(out).(func(Out))
+		next := x.push(out).(push[Out]).of
 		p := new()
 		c := &Context{x: x, node: n}
 		own := x.part(n)
@@ -132,7 +136,8 @@ type onlyClose struct{ io.Closer }
 type Input[P, Out any] struct {
 	t     *Topology
 	port  port
-	take  func(x *instance, c *Context, p P, next func(Out)) any // makes a func(T)
+	none  bool                                                   // the method is nil
+	take  func(x *instance, c *Context, p P, next func(Out)) any // makes a push
 	every time.Duration
 	tick  func(P, *Context, time.Time, func(Out)) error
 	end   func(P, *Context, func(Out)) error
@@ -150,27 +155,27 @@ func OnKeyed[P, K, T, Out any](in Keyed[K, T], f func(p P, c *Context, v T, out 
 }
 
 func inputOf[P, T, Out any](t *Topology, p port, f func(P, *Context, T, func(Out)) error) Input[P, Out] {
-	return Input[P, Out]{t: t, port: p, take: func(x *instance, c *Context, p P, next func(Out)) any {
-		return func(v T) {
+	return Input[P, Out]{t: t, port: p, none: f == nil, take: func(x *instance, c *Context, p P, next func(Out)) any {
+		return inPlace(func(v *T) {
 			if x.err != nil {
 				return
 			}
-			if err := f(p, c, v, next); err != nil {
+			if err := f(p, c, *v, next); err != nil {
 				x.fail(c.node, err, summary(v))
 			}
-		}
+		})
 	}}
 }
 
 // OnTick has f called on an interval of at least a millisecond. The time is recorded: a restored task is ticked at the same
 // place with the same time.
 func OnTick[P, Out any](every time.Duration, f func(p P, c *Context, now time.Time, out func(Out)) error) Input[P, Out] {
-	return Input[P, Out]{every: every, tick: f}
+	return Input[P, Out]{every: every, tick: f, none: f == nil}
 }
 
 // OnEnd has f called once when all streams that the step reads have ended.
 func OnEnd[P, Out any](f func(p P, c *Context, out func(Out)) error) Input[P, Out] {
-	return Input[P, Out]{end: f}
+	return Input[P, Out]{end: f, none: f == nil}
 }
 
 // A Context tells a processor who it is and gives it what replay can repeat: the methods of bolt.Context. It belongs to
@@ -179,7 +184,7 @@ type Context struct {
 	bolt.Context
 	x    *instance
 	node *node
-	tags map[*tagging]any
+	tags map[*tagging]any // a func(T) each; nil if no step reads the side output
 }
 
 // Done returns the context of the running call, which ends when the task is stopped. A method that waits for anything
@@ -202,29 +207,38 @@ func NewTag[T any](name string) Tag[T] { return Tag[T]{&tagging{name: name, typ:
 
 // Emit puts a value out on the side. It fails the call if no step reads the side output.
 func (t Tag[T]) Emit(c *Context, v T) {
-	push, ok := c.tags[t.tagging]
+	to, ok := c.tags[t.tagging]
 	if !ok {
-		push = c.side(t.tagging)
+		to = t.side(c)
 	}
-	if to, ok := push.(func(T)); ok {
-		to(v)
+	if next, ok := to.(func(T)); ok {
+		next(v)
 		return
 	}
-	c.x.fail(c.node, errUnread{t.tagging.name, c.node.name}, summary(v))
+	t.unread(c, v)
 }
 
-// side returns the function that takes the values of a side output; nil if nobody reads it.
-func (c *Context) side(t *tagging) any {
+// unread fails the call for a value that no step reads.
+func (t Tag[T]) unread(c *Context, v T) {
+	c.x.fail(c.node, errUnread{t.tagging.name, c.node.name}, summary(&v))
+}
+
+// side makes what takes the values of the side output, when the processor first puts one out.
+func (t Tag[T]) side(c *Context) any {
 	if c.tags == nil {
 		c.tags = make(map[*tagging]any)
 	}
-	c.tags[t] = nil
+	c.tags[t.tagging] = nil
 	for _, o := range c.node.outputs {
-		if o.tag == t && c.x.op.read(o) {
-			c.tags[t] = c.x.side(o)
+		if o.tag == t.tagging && c.x.op.read(o) {
+			before := len(c.x.emits)
+			c.tags[t.tagging] = c.x.push(o).(push[T]).of
+			for _, e := range c.x.emits[before:] {
+				e.bind(c.x.out)
+			}
 		}
 	}
-	return c.tags[t]
+	return c.tags[t.tagging]
 }
 
 type errUnread struct{ tag, step string }

@@ -19,17 +19,21 @@ func To[T any](in Stream[T], name string, to Sink[T]) *SinkStep[T] {
 	if every, ok := to.(interface{ Every() time.Duration }); ok {
 		n.tick = every.Every()
 	}
+	n.ticks = func() bool {
+		_, can := to.New().(bolt.Ticker)
+		return can
+	}
 	n.make = func(x *instance) []any {
 		w := to.New()
 		x.part(n).writer = w
-		return []any{func(v T) {
+		return []any{inPlace(func(v *T) {
 			if x.err != nil {
 				return
 			}
-			if err := w.Write(x.ctx, v); err != nil {
+			if err := w.Write(x.ctx, *v); err != nil {
 				x.fail(n, err, summary(v))
 			}
-		}}
+		})}
 	}
 	return &SinkStep[T]{n}
 }

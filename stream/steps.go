@@ -14,8 +14,7 @@ func From[T any](t *Topology, name string, from Source[T]) Stream[T] {
 		return s
 	}
 	n.reader = func(x *instance) reading {
-		push := x.push(out).(func(T))
-		return newReading(from.New(), push)
+		return newReading(from.New(), x.push(out).(push[T]).of)
 	}
 	return s
 }
@@ -24,10 +23,32 @@ func From[T any](t *Topology, name string, from Source[T]) Stream[T] {
 // several goroutines at once. A []byte in its argument is valid during the call, and may be part of its result.
 func Map[T, U any](in Stream[T], name string, f func(T) U) Stream[U] {
 	n := in.topology(name).add(name, step, in.in())
+	n.needs(f != nil)
 	s, out := outputOf[U](n)
 	n.make = func(x *instance) []any {
-		next := x.push(out).(func(U))
-		return []any{func(v T) { next(f(v)) }}
+		next := x.push(out).(push[U]).of
+		return []any{push[T]{
+			of: func(v T) { next(f(v)) },
+			at: func(v *T) { next(f(*v)) },
+		}}
+	}
+	return s
+}
+
+// Update returns the stream of the values as f has changed them. It is Map for large values: a struct of more than four words
+// is copied at each call that takes or returns it, which costs more than most functions do. F may set the fields of v. The
+// bytes of a []byte and other memory that these refer to belong to other steps as well. F must not keep v; its other duties are those
+// of Map's function.
+func Update[T any](in Stream[T], name string, f func(v *T)) Stream[T] {
+	n := in.topology(name).add(name, step, in.in())
+	n.needs(f != nil)
+	s, out := outputOf[T](n)
+	n.make = func(x *instance) []any {
+		next := x.push(out).(push[T]).at
+		return []any{inPlace(func(v *T) {
+			f(v)
+			next(v)
+		})}
 	}
 	return s
 }
@@ -36,20 +57,21 @@ func Map[T, U any](in Stream[T], name string, f func(T) U) Stream[U] {
 // topology unless the step declares another policy (Retry, Drop, DeadLetters).
 func TryMap[T, U any](in Stream[T], name string, f func(ctx context.Context, v T) (U, error)) Stream[U] {
 	n := in.topology(name).add(name, step, in.in())
+	n.needs(f != nil)
 	s, out := outputOf[U](n)
 	n.make = func(x *instance) []any {
-		next := x.push(out).(func(U))
-		return []any{func(v T) {
+		next := x.push(out).(push[U]).of
+		return []any{inPlace(func(v *T) {
 			if x.err != nil {
 				return
 			}
-			u, err := f(x.ctx, v)
+			u, err := f(x.ctx, *v)
 			if err != nil {
 				x.fail(n, err, summary(v))
 				return
 			}
 			next(u)
-		}}
+		})}
 	}
 	return s
 }
@@ -57,13 +79,21 @@ func TryMap[T, U any](in Stream[T], name string, f func(ctx context.Context, v T
 // Filter returns the stream of the values for which keep returns true. Its duties are those of Map's function.
 func Filter[T any](in Stream[T], name string, keep func(T) bool) Stream[T] {
 	n := in.topology(name).add(name, step, in.in())
+	n.needs(keep != nil)
 	s, out := outputOf[T](n)
 	n.make = func(x *instance) []any {
-		next := x.push(out).(func(T))
-		return []any{func(v T) {
-			if keep(v) {
-				next(v)
-			}
+		next := x.push(out).(push[T])
+		return []any{push[T]{
+			of: func(v T) {
+				if keep(v) {
+					next.of(v)
+				}
+			},
+			at: func(v *T) {
+				if keep(*v) {
+					next.at(v)
+				}
+			},
 		}}
 	}
 	return s
@@ -74,10 +104,14 @@ func Filter[T any](in Stream[T], name string, keep func(T) bool) Stream[T] {
 // Map's function.
 func FlatMap[T, U any](in Stream[T], name string, f func(v T, out func(U))) Stream[U] {
 	n := in.topology(name).add(name, step, in.in())
+	n.needs(f != nil)
 	s, out := outputOf[U](n)
 	n.make = func(x *instance) []any {
-		next := x.push(out).(func(U))
-		return []any{func(v T) { f(v, next) }}
+		next := x.push(out).(push[U]).of
+		return []any{push[T]{
+			of: func(v T) { f(v, next) },
+			at: func(v *T) { f(*v, next) },
+		}}
 	}
 	return s
 }
@@ -85,17 +119,18 @@ func FlatMap[T, U any](in Stream[T], name string, f func(v T, out func(U))) Stre
 // TryFlatMap is FlatMap for a function that may fail or wait; see TryMap. The output of a call that fails is taken back.
 func TryFlatMap[T, U any](in Stream[T], name string, f func(ctx context.Context, v T, out func(U)) error) Stream[U] {
 	n := in.topology(name).add(name, step, in.in())
+	n.needs(f != nil)
 	s, out := outputOf[U](n)
 	n.make = func(x *instance) []any {
-		next := x.push(out).(func(U))
-		return []any{func(v T) {
+		next := x.push(out).(push[U]).of
+		return []any{inPlace(func(v *T) {
 			if x.err != nil {
 				return
 			}
-			if err := f(x.ctx, v, next); err != nil {
+			if err := f(x.ctx, *v, next); err != nil {
 				x.fail(n, err, summary(v))
 			}
-		}}
+		})}
 	}
 	return s
 }

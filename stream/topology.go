@@ -47,6 +47,15 @@ func (t *Topology) reject(step, format string, args ...any) {
 	t.problems = append(t.problems, &Error{Topology: t.name, Step: step, Problem: fmt.Sprintf(format, args...)})
 }
 
+// reads reports whether a step reads an output.
+func (t *Topology) reads(o *output) bool {
+	return slices.ContainsFunc(t.nodes, func(n *node) bool {
+		return slices.ContainsFunc(n.ports, func(p port) bool {
+			return slices.ContainsFunc(p.edges, func(e edge) bool { return e.from == o })
+		})
+	})
+}
+
 // A kind is what a step is.
 type kind uint8
 
@@ -72,8 +81,9 @@ type node struct {
 	outputs  []*output     // the first is the default one; none for a sink
 	number   int           // in the order of declaration
 	reader   func(x *instance) reading
-	make     func(x *instance) []any // makes its part of one task: a func(T) for each port
+	make     func(x *instance) []any // makes its part of one task: a push for each port
 	mustTick bool                    // the writers of a sink were declared to be ticked
+	ticks    func() bool             // of a sink: whether its writers can be
 }
 
 // A port is one input of a step. All edges into it carry the same type.
@@ -120,6 +130,13 @@ func (t *Topology) add(name string, k kind, ports ...port) *node {
 	n.checkPorts()
 	t.nodes = append(t.nodes, n)
 	return n
+}
+
+// needs rejects the step if a function that it was declared with is nil.
+func (n *node) needs(there bool) {
+	if !there {
+		n.t.reject(n.name, "its function is nil: give one")
+	}
 }
 
 // checkPorts rejects the step if it reads steps of another topology.

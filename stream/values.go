@@ -12,19 +12,35 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
+// A push takes the values that reach a step. It has two forms, because Go copies a struct of more than four words through
+// memory at each call: a value that is in memory already is passed in place.
+type push[T any] struct {
+	of func(T)  // takes a value that was just computed
+	at func(*T) // takes a value in place, and may change it; the caller does not read it afterwards
+}
+
+// inPlace makes a push of a function that takes values in place.
+func inPlace[T any](f func(*T)) push[T] {
+	own := new(T) // one for all: nothing is allocated per value
+	return push[T]{at: f, of: func(v T) {
+		*own = v
+		f(own)
+	}}
+}
+
 // A valueType is what the steps of a topology need to know of a type of values, behind functions that know the type. In
-// comments, T is the type, and any stands for a func(T) where nothing else is said.
+// comments, T is the type, and any stands for a push[T] where nothing else is said.
 type valueType struct {
 	name   string
 	fields func() ([]string, error) // of the tuples that carry it; an error if it cannot be encoded
 
-	// fan joins several func(T) to one that calls them in order; of one it is that one, of none a func(T) that drops.
+	// fan joins several pushes to one that calls them in order, each with a copy; of one it is that one, of none one that
+	// drops.
 	fan func(pushes []any) any
-	// emit makes a func(T) that emits on a stream of the instance's operator; key is nil or a func(T) []byte, which
-	// encodes the key.
-	emit func(x *instance, stream string, key any) any
-	// take makes what decodes tuples with these fields and gives the values to push.
-	take func(f *tuple.Fields, push any) (func(tuple.Tuple) error, error)
+	// emit makes a push that emits on a stream of the instance's operator.
+	emit func(x *instance, s *channelOut) any
+	// take makes what decodes tuples with these fields and pushes the values.
+	take func(f *tuple.Fields, to any) (func(tuple.Tuple) error, error)
 }
 
 var valueTypes sync.Map // reflect-free: by the zero *T, which is a type of its own
@@ -51,19 +67,20 @@ func typeOf[T any]() *valueType {
 func fan[T any](pushes []any) any {
 	switch len(pushes) {
 	case 0:
-		return func(T) {}
+		return push[T]{of: func(T) {}, at: func(*T) {}}
 	case 1:
 		return pushes[0]
 	}
-	to := make([]func(T), len(pushes))
+	to := make([]push[T], len(pushes))
 	for i, p := range pushes {
-		to[i] = p.(func(T))
+		to[i] = p.(push[T])
 	}
-	return func(v T) {
-		for _, push := range to {
-			push(v)
+	of := func(v T) {
+		for i := range to {
+			to[i].of(v)
 		}
 	}
+	return push[T]{of: of, at: func(v *T) { of(*v) }}
 }
 
 // An emitting is one stream of an operator, with the emitter of the running call.
@@ -79,16 +96,19 @@ func (e *emitting) bind(out tuple.Emitter) {
 	}
 }
 
-func emit[T any](x *instance, stream string, key any) any {
+func emit[T any](x *instance, s *channelOut) any {
 	c, err := codec.Of[T]()
 	if err != nil { // compile has asked, so this is a step that was made in another way
-		return func(T) { x.setErr(err) }
+		return inPlace(func(*T) { x.setErr(err) })
 	}
-	e := &emitting{stream: stream}
+	e := &emitting{stream: s.name}
 	x.emits = append(x.emits, e)
-	text, _ := key.(func(T) []byte)
+	var text func(T) []byte // encodes the key
+	if s.key != nil {
+		text = s.key.text().(func(T) []byte)
+	}
 	if c.IsBytes() {
-		return func(v T) {
+		of := func(v T) {
 			if x.err != nil {
 				return
 			}
@@ -100,25 +120,24 @@ func emit[T any](x *instance, stream string, key any) any {
 				x.setErr(err)
 			}
 		}
+		return push[T]{of: of, at: func(v *T) { of(*v) }}
 	}
-	v := new(T) // one for all: nothing is allocated per tuple
-	return func(value T) {
+	return inPlace(func(v *T) {
 		if x.err != nil {
 			return // a spout's output is not taken back, and this value would come too early
 		}
-		*v = value
 		row := e.to.Row()
 		c.Append(row, v)
 		if text != nil {
-			row.Key(tuple.Hash(text(value)))
+			row.Key(tuple.Hash(text(*v)))
 		}
 		if err := row.Emit(); err != nil {
 			x.setErr(err)
 		}
-	}
+	})
 }
 
-func take[T any](f *tuple.Fields, push any) (func(tuple.Tuple) error, error) {
+func take[T any](f *tuple.Fields, to any) (func(tuple.Tuple) error, error) {
 	c, err := codec.Of[T]()
 	if err != nil {
 		return nil, err
@@ -127,7 +146,7 @@ func take[T any](f *tuple.Fields, push any) (func(tuple.Tuple) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	next, v := push.(func(T)), new(T) // one for all
+	next, v := to.(push[T]).at, new(T) // one for all: nothing is allocated per tuple
 	if c.IsBytes() && f.Len() == 1 {
 		return func(t tuple.Tuple) error {
 			b := t.Bytes(0)
@@ -138,7 +157,7 @@ func take[T any](f *tuple.Fields, push any) (func(tuple.Tuple) error, error) {
 				b = nil
 			}
 			*(*[]byte)(unsafe.Pointer(v)) = b
-			next(*v)
+			next(v)
 			return nil
 		}, nil
 	}
@@ -146,17 +165,17 @@ func take[T any](f *tuple.Fields, push any) (func(tuple.Tuple) error, error) {
 		if err := r.Decode(t, v); err != nil {
 			return err
 		}
-		next(*v)
+		next(v)
 		return nil
 	}, nil
 }
 
 // summary renders a value for an error of a step. It is called for a value that failed, and may be slow.
-func summary[T any](v T) string {
+func summary[T any](v *T) string {
 	if t, err := encoded(v); err == nil {
 		return t.Summary(maxSummary)
 	}
-	return fmt.Sprintf("%.*v", maxSummary, v)
+	return fmt.Sprintf("%.*v", maxSummary, *v)
 }
 
 // maxSummary bounds the text of a value in an error, in bytes.
@@ -165,7 +184,7 @@ const maxSummary = 512
 var errNoTuple = errors.New("stream: no tuple was encoded")
 
 // encoded returns a value as a tuple.
-func encoded[T any](v T) (tuple.Tuple, error) {
+func encoded[T any](v *T) (tuple.Tuple, error) {
 	c, err := codec.Of[T]()
 	if err != nil {
 		return tuple.Tuple{}, err
@@ -176,7 +195,7 @@ func encoded[T any](v T) (tuple.Tuple, error) {
 	}
 	var kept keeper
 	row := tuple.NewRow(f, &kept).Begin()
-	c.Append(row, &v)
+	c.Append(row, v)
 	if err := row.Emit(); err != nil {
 		return tuple.Tuple{}, err
 	}

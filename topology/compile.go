@@ -34,6 +34,7 @@ func (b *Builder) BuildWith(x *Extension, s bolt.Strategy) (*Plan, error) {
 		c.operator(b.overridden(n))
 	}
 	c.overrides(b)
+	c.steps()
 	for i, n := range b.nodes {
 		c.inputs(c.plan.Operators[i], n)
 	}
@@ -57,6 +58,7 @@ type compiler struct {
 	plan   *Plan // Operators are as the builder's nodes, also those in error
 	byName map[string]*Operator
 	dead   []*Stream // of dead letters
+	fused  []fused
 	errs   []error
 }
 
@@ -75,7 +77,8 @@ func (c *compiler) topology(b *Builder) {
 	if !msgid.ValidName(b.name) {
 		c.fail(Error{}, "the topology's name %.80q %s", b.name, nameRule)
 	}
-	if !slices.ContainsFunc(b.nodes, func(n *Node) bool { return n.isSpout }) {
+	rejected := len(b.nodes) == 0 && len(b.problems) > 0 // package stream, say, has reported what is wrong
+	if !rejected && !slices.ContainsFunc(b.nodes, func(n *Node) bool { return n.isSpout }) {
 		c.fail(Error{}, "has no spout: declare one with Spout, for every tuple comes from one")
 	}
 }
@@ -138,10 +141,60 @@ func (c *compiler) operator(n *Node) {
 	}
 }
 
+// fused is an operator that is made of several bolts.
+type fused struct {
+	operator *Operator
+	steps    []string
+}
+
+// compose reports what is wrong with an operator that is made of several bolts, and notes its steps.
+func (c *compiler) compose(at Error, made any) {
+	of, ok := made.(bolt.Composition)
+	if !ok {
+		return
+	}
+	var problems []error
+	if panicked := guard(func() { problems = of.Problems() }); panicked != nil {
+		c.fail(at, "a bolt's factory panicked: %v", panicked)
+	}
+	for _, err := range problems {
+		c.fail(at, "%v", err)
+	}
+	o := c.plan.Operators[len(c.plan.Operators)-1]
+	steps := of.Steps()
+	c.fused = append(c.fused, fused{o, steps})
+	if o.Spout != nil {
+		steps = append([]string{o.Name}, steps...)
+	}
+	if o.Note == "" && len(steps) > 1 {
+		o.Note = "fused: " + strings.Join(steps, ", ")
+	}
+}
+
+// steps fails for each step whose name the topology has twice: sinks are known outside by it.
+func (c *compiler) steps() {
+	of := make(map[string]*Operator)
+	for _, f := range c.fused {
+		for _, step := range f.steps {
+			other := of[step]
+			if other == nil {
+				if other = c.byName[step]; other == nil {
+					other = f.operator
+				}
+				of[step] = f.operator
+			}
+			if other != f.operator {
+				c.fail(Error{Operator: f.operator.Name}, "step %q has the name of operator %q, or of a step of it: give it a name of its own", step, other.Name)
+			}
+		}
+	}
+}
+
 func (c *compiler) spout(at Error, n *Node) {
 	if f, ok := n.source.(spout.Func); n.source == nil || ok && f == nil {
 		c.fail(at, "the spout's source is nil: give one, such as spout.Func")
 	}
+	c.compose(at, n.source)
 	if len(n.streams) == 0 {
 		c.fail(at, "the spout has no stream to emit on: declare one with Fields or Stream")
 	}
@@ -202,7 +255,11 @@ func (c *compiler) sample(at Error, n *Node) {
 	if closer, ok := b.(io.Closer); ok {
 		defer guard(func() { _ = closer.Close() })
 	}
-	if _, ticks := b.(bolt.Ticker); n.tick != nil && !ticks {
+	c.compose(at, b)
+	_, composed := b.(bolt.Composition)
+	if _, ticks := b.(bolt.Ticker); n.tick != nil && !ticks && composed {
+		c.fail(at, "Tick(%v), but none of its steps has a method Tick(context.Context, time.Time, bolt.Emitter) error: add it, or drop Tick", *n.tick)
+	} else if n.tick != nil && !ticks {
 		c.fail(at, "Tick(%v), but %T has no method Tick(context.Context, time.Time, bolt.Emitter) error: add it, or drop Tick", *n.tick, b)
 	}
 	if v, ok := b.(bolt.Verifier); ok && c.plan.Strategy.Name != "" {

@@ -99,6 +99,15 @@ func (c *Cursor) Next() (Item, error) {
 	return Data, nil
 }
 
+// View goes to a complete row as to the next item, which it does not check. The row is the payload: what is read from the tuple
+// is valid until the row's next Begin. Reset is to be called before Next.
+func (c *Cursor) View(r *Row) {
+	c.b, c.start, c.end, c.n = r.buf, 0, len(r.buf), len(r.at)
+	c.at = append(c.at[:0], r.at...)
+	c.err = nil
+	c.seq++
+}
+
 // Tuple returns the current item as a tuple. It is a view: it shows the item that the cursor is at.
 func (c *Cursor) Tuple() Tuple { return Tuple{c} }
 

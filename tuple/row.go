@@ -220,6 +220,22 @@ func (r *Row) Raw(v []byte) *Row {
 	return r
 }
 
+// Tuple appends all values of a tuple, as they are.
+func (r *Row) Tuple(t Tuple) *Row {
+	c, n := t.c, r.n
+	r.n += c.n
+	if c.n == 0 || r.n > len(r.at) {
+		return r
+	}
+	shift := uint32(len(r.buf)) - c.at[0] // wraps; so does the sum
+	for i, at := range c.at[:c.n] {
+		r.at[n+i] = at + shift
+	}
+	r.buf = append(r.buf, c.b[c.at[0]:c.end]...)
+	r.fits()
+	return r
+}
+
 // AvailableBuffer returns an empty slice over the row's free room, to be appended to and passed to the very next call
 // of Raw: a nested value is built where it belongs, without a buffer of its own.
 func (r *Row) AvailableBuffer() []byte { return r.buf[len(r.buf):] }

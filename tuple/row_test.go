@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -343,4 +344,84 @@ func TestRowHasOneNaN(t *testing.T) {
 	if !bytes.Equal(a, b) {
 		t.Errorf("%x and %x", []byte(a), []byte(b))
 	}
+}
+
+// A row that takes over a tuple, and a cursor that views a row, show the same values as the payload.
+func TestRowTuple(t *testing.T) {
+	for _, n := range []int{1, 2, 15, 16, 40} {
+		names, values := make([]string, n), make([]any, n)
+		for i := range n {
+			names[i], values[i] = "f"+strings.Repeat("x", i), strings.Repeat("v", 3*i)
+		}
+		from, err := New(fields(t, names...), values...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got keeper
+		row := NewRow(fields(t, append([]string{"first"}, append(names, "last")...)...), &got)
+		var view Cursor
+		view.Reset(nil, Origin{First: 7, Fields: row.Fields()})
+		if err := row.Begin().Int(1000).Tuple(from).Int(-1).Emit(); err != nil {
+			t.Fatal(err)
+		}
+		whole, err := Parse(row.Fields(), got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			view.View(row)
+		}
+		if view.Seq() != 8 || view.Tuple().ID().Seq != 8 {
+			t.Errorf("the second row is number %d", view.Seq())
+		}
+		for _, to := range []Tuple{whole, view.Tuple()} {
+			if to.Len() != n+2 || to.Int(0) != 1000 || to.Field("last").Int() != -1 || !bytes.Equal(to.Encoded(), got) {
+				t.Errorf("%d fields: %s", n, to.Summary(100))
+			}
+			for i, v := range values {
+				if to.String(i+1) != v || to.Field(names[i]).String() != v || string(row.Content(i+1)) != v {
+					t.Errorf("%d fields: field %d is %q", n, i, to.String(i+1))
+				}
+			}
+			to.Bool(0)
+			if to.Err() == nil {
+				t.Error("a wrong reading was not noted")
+			}
+		}
+		if view.View(row); view.Tuple().Err() != nil {
+			t.Errorf("the error of the row before is still there: %v", view.Tuple().Err())
+		}
+		if err := row.Begin().Int(1).Int(2).Int(3).Tuple(from).Emit(); !errors.Is(err, ErrValueCount) {
+			t.Errorf("too many values: %v", err)
+		}
+		if item, err := view.Next(); item != None || err != nil {
+			t.Errorf("behind the row is %v, %v", item, err)
+		}
+	}
+}
+
+// rowsSink is an emitter that notes its rows, with where they are directed.
+type rowsSink struct {
+	row *Row
+	got []string
+	err error
+}
+
+func (s *rowsSink) Row() *Row                { return s.row.Begin() }
+func (s *rowsSink) Emit(values ...any) error { return s.Row().Values(values...).Emit() }
+func (s *rowsSink) On(string) Emitter        { return s }
+
+func (s *rowsSink) Take(r *Row) error {
+	text := hex.EncodeToString(r.Encoded())
+	for i := range r.Fields().Len() {
+		text += " " + string(r.Content(i))
+	}
+	if task, ok := r.Direct(); ok {
+		text += fmt.Sprint(" to ", task)
+	}
+	if key, ok := r.KeyHash(); ok {
+		text += fmt.Sprint(" by ", key)
+	}
+	s.got = append(s.got, text)
+	return s.err
 }

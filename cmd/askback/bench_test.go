@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,12 +14,16 @@ import (
 	"github.com/askback/askback"
 	"github.com/askback/askback/cli"
 	"github.com/askback/askback/internal/report"
+	"github.com/askback/askback/topology"
 )
 
 // TestMain lets the test binary be the processes that bench starts, and a topology program.
 func TestMain(m *testing.M) {
 	if askback.InCluster() {
-		cli.Main(numbers())
+		program := cli.Program{Name: "numbers", Args: "[bad]", Build: func(args []string) (topology.Topology, error) {
+			return numbers(slices.Contains(args, "bad")), nil
+		}}
+		program.Main()
 		return
 	}
 	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "bench-") {

@@ -26,13 +26,16 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// numbers is the topology that the test binary is.
-func numbers() *topology.Builder {
+// numbers is the topology that the test binary is. With the argument bad, operator even fails at number 2000.
+func numbers(bad bool) *topology.Builder {
 	b := topology.New("numbers")
 	b.Spout("all", spout.Generate(0, func(i int64, out spout.Emitter) error { return out.Row().Int(i).Emit() }).Rate(2000)).Fields("n")
 	b.Bolt("even", bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
 		if t.Int(0)%2 != 0 {
 			return nil
+		}
+		if bad && t.Int(0) == 2000 {
+			return errors.New("two thousand")
 		}
 		return out.Row().Int(t.Int(0)).Emit()
 	})).Parallel(2).Shuffle("all").Fields("even")
@@ -157,6 +160,65 @@ func TestDev(t *testing.T) {
 		t.Error(err)
 	}
 	gone(t, &after)
+	goleak.VerifyNone(t, ignore)
+}
+
+// A program that fails is repaired, and the topology goes on from its log at the tuple that failed, in the same slots.
+func TestResume(t *testing.T) {
+	ignore, dir := goleak.IgnoreCurrent(), openDir(t)
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, stop := begin(t, "Ctrl-C ends", "dev", "--listen", "127.0.0.1:0", "--dir", dir)
+	u := user{t, []string{"--server", address(t, out)}}
+	user{t, []string{"--", "bad"}}.do(append([]string{"submit", program, "--workers", "2"}, u.args...)...)
+	described := func() (d view.Description) {
+		if err := json.Unmarshal([]byte(u.do("describe", "numbers", "--json")), &d); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	until := func(what string, is func(d view.Description) bool) view.Description {
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+			if d := described(); is(d) {
+				return d
+			} else if time.Now().After(deadline) {
+				t.Fatalf("in vain waited until %s: %+v", what, d)
+			}
+		}
+	}
+	failed := until("it has failed", func(d view.Description) bool { return d.Topology.Status == "failed" })
+	if f := failed.Topology.Failure; f == nil || f.Cause != "two thousand" || !strings.Contains(f.Tuple, "2000") {
+		t.Errorf("failed with %+v", f)
+	}
+	if _, err := u.try("submit", program); exitStatus(err) != exitConflict || !strings.Contains(err.Error(), "--resume") {
+		t.Errorf("submitted afresh: status %d, %v", exitStatus(err), err)
+	}
+	u.do("submit", program, "--resume")
+	emitted := func(d view.Description, operator string) (n uint64) {
+		for _, task := range d.Tasks {
+			if task.Task.Operator == operator {
+				n += task.Emitted
+			}
+		}
+		return n
+	}
+	repaired := until("it goes on", func(d view.Description) bool { return d.Topology.Status == "active" && emitted(d, "even") > 2000 })
+	for _, w := range repaired.Workers {
+		for _, old := range failed.Workers {
+			if w.PID == old.PID {
+				t.Errorf("worker %s/%d still runs the old program", w.Supervisor, w.Slot)
+			}
+		}
+	}
+	if got := u.do("explain", "numbers"); !strings.Contains(got, "goes on with program") || !strings.Contains(got, "the program was replaced") {
+		t.Error(got)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	gone(t, &repaired)
 	goleak.VerifyNone(t, ignore)
 }
 

@@ -20,8 +20,12 @@ func submitCommand() *cobra.Command {
 program is an executable whose main calls cli.Main ("askback new" writes one). It is run here for its description, so
 it must run on this machine too. Arguments after -- are given to it, here and on every worker.
 
+With --resume, the topology of that name goes on from its log with this program, in the workers that it has: a repaired
+one after a failure, at the very tuple that failed. The plan must be the same.
+
 It is uploaded once: the cluster knows programs by their SHA-256. The program does the same by itself: ./wordcount submit`,
 		Example: `  askback submit ./wordcount --name words --workers 2
+  askback submit ./wordcount --name words --resume
   askback submit ./wordcount --inactive -- --strategy barrier`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if n := cmd.ArgsLenAtDash(); n >= 0 {
@@ -62,6 +66,10 @@ It is uploaded once: the cluster knows programs by their SHA-256. The program do
 	flags.IntVar(&s.Workers, "workers", 1, "how many worker processes to spread its tasks over")
 	flags.StringSliceVar(&s.Tags, "tags", nil, "only on supervisors that have these tags")
 	flags.BoolVar(&s.Inactive, "inactive", false, `let its spouts wait for "askback activate"`)
+	flags.BoolVar(&s.Resume, "resume", false, "the topology of that name goes on from its log with this program")
+	cmd.MarkFlagsMutuallyExclusive("resume", "workers")
+	cmd.MarkFlagsMutuallyExclusive("resume", "tags")
+	cmd.MarkFlagsMutuallyExclusive("resume", "inactive")
 	c.bind(cmd)
 	return cmd
 }

@@ -1,16 +1,12 @@
-// First is the README's topology: it counts the words of the .go files below the current directory, loses three of
-// its tasks on the way, and writes the counts to words.txt, each word once.
+// First is the README's topology: it counts the words of the .go files below the current directory, and writes the
+// counts to words.txt, each word once.
 package main
 
 import (
 	"bytes"
-	"context"
-	"fmt"
-	"log"
 
-	"github.com/askback/askback"
+	"github.com/askback/askback/cli"
 	"github.com/askback/askback/connect/files"
-	"github.com/askback/askback/faults"
 	"github.com/askback/askback/stream"
 )
 
@@ -24,12 +20,5 @@ func main() {
 	})
 	counts := stream.KeyBy(words, func(w []byte) []byte { return w }).Count("count").Parallel(2)
 	stream.To(counts.Global(), "words", files.Sink[stream.Entry[[]byte, int64]]("words.txt", files.Single()))
-
-	report, err := askback.Run(context.Background(), t, faults.Kill(3, 1))
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, r := range report.Recoveries {
-		fmt.Printf("%v was killed and asked for %v: missed %d, replayed %d\n", r.Alias, r.Asked, r.Missed, r.Replayed)
-	}
+	cli.Main(t)
 }

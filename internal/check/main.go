@@ -50,7 +50,7 @@ func steps(quick bool) []step {
 		{name: "test", args: test},
 		// Those packages that start goroutines. The machines and the simulator have one each.
 		{name: "race", slow: true, needs: compiler, args: []string{"go", "test", "-race", "-short",
-			".", "./internal/task/...", "./internal/channel/...", "./internal/checkpoint/...", "./bolt/...", "./spout/...", "./connect/...", "./internal/cluster/...", "./examples/..."}},
+			".", "./internal/task/...", "./internal/executor/...", "./internal/channel/...", "./internal/checkpoint/...", "./bolt/...", "./spout/...", "./connect/...", "./internal/cluster/...", "./examples/..."}},
 	}
 }
 

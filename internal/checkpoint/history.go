@@ -137,7 +137,7 @@ func (s *scan) add(e Entry) {
 // follow checks that r goes on from what came before it.
 func (s *scan) follow(r record, before line) {
 	// A higher incarnation without its begin record may not have built on what is here: if its past was lost, this
-	// record came late. Of two writers with one incarnation, the other one may have begun before. And what follows
+	// record came late. Another writer of the same incarnation may have begun before. And what follows
 	// only entries that cannot be read may be anybody's.
 	higher, other := r.incarnation > before.incarnation, r.id.writer != before.id.writer
 	stranger := s.started && !higher && other || (s.started || s.unsure != 0) && higher && r.kind != kindBegin
@@ -209,7 +209,7 @@ func (s *scan) onCommit(pos Pos, r record) {
 		s.broken = false
 	}
 	s.snaps = append(s.snaps, snap{link{r.id, pos, u.first}, c, r.count, r.keep, data})
-	// What only older snapshots need can go: whatever damage makes this one useless was before it.
+	// Determinants that only older snapshots need can go: damage that makes this one useless was before it.
 	for len(s.determinants) > 0 && s.first <= c.after {
 		s.determinants, s.first = s.determinants[1:], s.first+1
 	}

@@ -11,6 +11,9 @@ import (
 // is why every record names its writer.
 type Pos uint64
 
+// End is a position after all others.
+const End = ^Pos(0)
+
 // An Entry is one record of one alias as the log holds it.
 type Entry struct {
 	Pos  Pos
@@ -27,51 +30,27 @@ type Log interface {
 	// its position. It does not keep data. It fails with ErrConflict, ErrUnknown, ErrFull, ErrGone or
 	// ErrTooLarge; only ErrUnknown leaves open whether the entry is, or will yet be, in the log.
 	Append(ctx context.Context, alias msgid.Alias, expect Pos, data []byte) (Pos, error)
-	// Read calls yield for each entry of alias at or after from, oldest first. An error of yield ends it and is
-	// returned, except ErrStop, which ends it well. It fails with ErrUnknown when the log does not answer, and with
-	// ErrGone. Yield may be called with what was read before an error.
-	Read(ctx context.Context, alias msgid.Alias, from Pos, yield func(Entry) error) error
+	// Read calls yield for each entry of alias from one position to another, both included, oldest first. An error of
+	// yield ends it and is returned, except ErrStop, which ends it well. It fails with ErrUnknown when the log does not
+	// answer, and with ErrGone. Yield may be called with the entries that were read before an error.
+	Read(ctx context.Context, alias msgid.Alias, from, to Pos, yield func(Entry) error) error
+	// Last returns alias's last entry, or one with Pos 0 if it has none, without reading those before. It fails as Read
+	// does.
+	Last(ctx context.Context, alias msgid.Alias) (Entry, error)
 	// Purge removes alias's entries before below. It may be repeated.
 	Purge(ctx context.Context, alias msgid.Alias, below Pos) error
-}
-
-// A Syncer is a Log that knows what a power cut can no longer take from it. A Log that is none counts as one
-// that never loses what it has acknowledged.
-type Syncer interface {
-	// Synced returns the last position that is safe, and all before it are. It does not block.
-	Synced() Pos
-}
-
-// A Limiter is a Log that has a largest entry.
-type Limiter interface {
-	// MaxEntry returns it in bytes.
-	MaxEntry() int
-}
-
-// A Tailer is a Log that finds an alias's last entry at once. Open then reads only what it needs, not all that
-// purging has left.
-type Tailer interface {
-	// Last returns alias's last entry, or one with Pos 0 if it has none. It fails as Read does.
-	Last(ctx context.Context, alias msgid.Alias) (Entry, error)
-}
-
-// A Ranger is a Log that can read a part without fetching what follows it.
-type Ranger interface {
-	// ReadRange is Read for the entries from one position to another, both included.
-	ReadRange(ctx context.Context, alias msgid.Alias, from, to Pos, yield func(Entry) error) error
-}
-
-// An Epocher is a Log that can tell when it may have gone back. A position that is given twice can deceive
-// compare-and-set: the record that a paused incarnation remembers as the last one may be lost, and the begin record
-// of its successor have taken the very place. So after a change of the epoch a Writer looks twice.
-type Epocher interface {
-	// Epoch returns a number that changes when entries may have been lost. It does not block.
-	Epoch() uint64
-}
-
-// A Reopener is a Log that can be made again, empty, after it has vanished (ErrGone).
-type Reopener interface {
-	// Reopen makes the log if it does not exist, and does nothing otherwise. It fails with ErrGone if that is for
-	// somebody else to do, who has not done it yet.
+	// Reopen makes the log again, empty, if it has vanished (ErrGone), and does nothing otherwise. It fails with ErrGone
+	// if another party is to make it, and has not done so yet.
 	Reopen(ctx context.Context) error
+
+	// MaxEntry returns the size of the largest entry in bytes.
+	MaxEntry() int
+	// Synced returns the last position that a power cut cannot take any more; it cannot take those before either. A log
+	// that never loses what it has acknowledged returns End. It does not block.
+	Synced() Pos
+	// Epoch returns a number that changes when entries may have been lost. A position that is given twice can deceive
+	// compare-and-set: the record that a paused incarnation remembers as the last one may be lost, and the begin record
+	// of its successor have taken the very place. So after a change of the epoch a Writer looks twice. It does not
+	// block.
+	Epoch() uint64
 }

@@ -22,8 +22,8 @@ type Options struct {
 	// package has no clock. Its error ends the tries. The default does not wait.
 	Pause func(ctx context.Context, attempt int) error
 	// Accept reports whether a restore may begin at a snapshot; one that it does not accept is passed over, for an
-	// older one or for none. Default: every one. Whoever accepts has decided that all snapshots before the newest
-	// one of a writer are good, and does not go back behind what it has accepted.
+	// older one or for none. Default: every one. To accept one is to decide that all snapshots before the newest
+	// one of a writer are good, and never to go back behind it.
 	Accept func(snapshot []byte) bool
 }
 
@@ -39,7 +39,7 @@ const maxTries = 20
 func Open(ctx context.Context, log Log, alias msgid.Alias, opt Options) (*Writer, *History, error) {
 	w := newWriter(log, alias, opt)
 	for try := 1; ; try++ {
-		w.epoch = w.logEpoch()
+		w.epoch = w.log.Epoch()
 		s, err := w.load(ctx)
 		if errors.Is(err, ErrGone) { // a log that has vanished is an empty one; the task's sources will object
 			if err = w.reopen(ctx); err == nil {
@@ -69,7 +69,7 @@ func Open(ctx context.Context, log Log, alias msgid.Alias, opt Options) (*Writer
 	}
 }
 
-// Peek reads alias's history and begins nothing. What it returns may be out of date.
+// Peek reads alias's history and begins nothing. Its result may be out of date.
 func Peek(ctx context.Context, log Log, alias msgid.Alias, opt Options) (*History, error) {
 	w := newWriter(log, alias, opt)
 	s, err := w.load(ctx)
@@ -94,11 +94,8 @@ func overtaken(err error) bool {
 
 // load reads the alias's history: the newest part if that suffices, else all.
 func (w *Writer) load(ctx context.Context) (*scan, error) {
-	if t, ok := w.log.(Tailer); ok {
-		s, err := w.loadNewest(ctx, t)
-		if err == nil || !errors.Is(err, errMore) {
-			return s, err
-		}
+	if s, err := w.loadNewest(ctx); !errors.Is(err, errMore) {
+		return s, err
 	}
 	return w.loadAll(ctx)
 }
@@ -107,7 +104,7 @@ func (w *Writer) loadAll(ctx context.Context) (*scan, error) {
 	var s *scan
 	err := w.patiently(ctx, func() error {
 		s = newScan(w.alias, w.opt.Accept, false)
-		return w.log.Read(ctx, w.alias, 0, func(e Entry) error {
+		return w.log.Read(ctx, w.alias, 0, End, func(e Entry) error {
 			s.add(e)
 			return nil
 		})
@@ -117,10 +114,10 @@ func (w *Writer) loadAll(ctx context.Context) (*scan, error) {
 
 // loadNewest reads the newest snapshot, what it builds on, and what follows it. Purging lags far behind when the
 // log is slow to sync, so this is a small part of the log. It fails with errMore unless that part is perfect.
-func (w *Writer) loadNewest(ctx context.Context, t Tailer) (*scan, error) {
+func (w *Writer) loadNewest(ctx context.Context) (*scan, error) {
 	var last Entry
 	err := w.patiently(ctx, func() (err error) {
-		last, err = t.Last(ctx, w.alias)
+		last, err = w.log.Last(ctx, w.alias)
 		return err
 	})
 	if err != nil {
@@ -133,7 +130,7 @@ func (w *Writer) loadNewest(ctx context.Context, t Tailer) (*scan, error) {
 	if err != nil || r.keep == 0 {
 		return nil, errMore
 	}
-	s, err := w.loadPart(ctx, r.keep, ^Pos(0))
+	s, err := w.loadPart(ctx, r.keep, End)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +159,7 @@ func (w *Writer) loadPart(ctx context.Context, from, to Pos) (*scan, error) {
 	var s *scan
 	err := w.patiently(ctx, func() error {
 		s = newScan(w.alias, w.opt.Accept, true)
-		return w.readRange(ctx, from, to, func(e Entry) error {
+		return w.log.Read(ctx, w.alias, from, to, func(e Entry) error {
 			s.add(e)
 			return nil
 		})
@@ -171,19 +168,6 @@ func (w *Writer) loadPart(ctx context.Context, from, to Pos) (*scan, error) {
 		err = errMore
 	}
 	return s, err
-}
-
-// readRange reads the entries from one position to another.
-func (w *Writer) readRange(ctx context.Context, from, to Pos, yield func(Entry) error) error {
-	if r, ok := w.log.(Ranger); ok {
-		return r.ReadRange(ctx, w.alias, from, to, yield)
-	}
-	return w.log.Read(ctx, w.alias, from, func(e Entry) error {
-		if e.Pos > to {
-			return ErrStop
-		}
-		return yield(e)
-	})
 }
 
 // patiently calls read until it is answered.

@@ -58,20 +58,12 @@ func newWriter(log Log, alias msgid.Alias, opt Options) *Writer {
 		opt.MaxRecord = 256 << 10
 	}
 	w := &Writer{log: log, alias: alias, seed: seedOf(alias), opt: opt}
-	w.opt.MaxRecord = max(min(opt.MaxRecord, w.maxEntry()), minRecord)
+	w.opt.MaxRecord = max(min(opt.MaxRecord, w.log.MaxEntry()), minRecord)
 	return w
 }
 
 // minRecord lets a chunk hold at least a little.
 const minRecord = overhead + commitSize
-
-// maxEntry returns what the log takes.
-func (w *Writer) maxEntry() int {
-	if l, ok := w.log.(Limiter); ok {
-		return l.MaxEntry()
-	}
-	return 1 << 30
-}
 
 // resume makes w go on after what s holds.
 func (w *Writer) resume(s *scan, as msgid.Incarnation) {
@@ -133,7 +125,7 @@ func (w *Writer) Rebegin(ctx context.Context) error {
 	}
 	mine, determinants := w.line.incarnation, w.count
 	for try := 1; ; try++ {
-		w.epoch = w.logEpoch()
+		w.epoch = w.log.Epoch()
 		s, err := w.loadAll(ctx)
 		if err != nil {
 			return fail(err)
@@ -155,14 +147,10 @@ func (w *Writer) Rebegin(ctx context.Context) error {
 	}
 }
 
-// reopen makes the log again if it has vanished, or waits until whoever is to make it has done so.
+// reopen makes the log again if it has vanished, or waits until the party that is to make it has done so.
 func (w *Writer) reopen(ctx context.Context) error {
-	r, ok := w.log.(Reopener)
-	if !ok {
-		return nil
-	}
 	return w.patiently(ctx, func() error {
-		err := r.Reopen(ctx)
+		err := w.log.Reopen(ctx)
 		if errors.Is(err, ErrGone) {
 			err = fmt.Errorf("%w: %w", ErrUnknown, err)
 		}
@@ -174,10 +162,7 @@ func (w *Writer) reopen(ctx context.Context) error {
 // full one that is safe from a power cut and is not the newest of all. So there are always two to choose from; with
 // Options.Accept, the last one that was accepted is among them. It is called after a commit, and does nothing when there is nothing to remove.
 func (w *Writer) Purge(ctx context.Context) error {
-	synced := ^Pos(0)
-	if s, ok := w.log.(Syncer); ok {
-		synced = s.Synced()
-	}
+	synced := w.log.Synced()
 	next := 1
 	if w.opt.Accept != nil {
 		next = 2 // the next one counts when somebody else has decided so, which the one after it proves
@@ -212,12 +197,12 @@ func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos
 	for attempt := 1; ; attempt++ {
 		r := record{kind: k, incarnation: w.line.incarnation, id: recordID{w.opt.ID, number}, count: w.count, keep: keep}
 		w.buf = appendRecord(w.buf[:0], w.seed, r, body...)
-		if size, most := len(w.buf), w.maxEntry(); size > most {
+		if size, most := len(w.buf), w.log.MaxEntry(); size > most {
 			w.buf = nil
 			return fail(fmt.Errorf("%w: %d bytes, the log takes %d", ErrTooLarge, size, most))
 		}
 		pos, err := w.log.Append(ctx, w.alias, w.last.pos, w.buf)
-		epoch := w.logEpoch()
+		epoch := w.log.Epoch()
 		switch {
 		case err == nil && epoch == w.epoch:
 			if len(body) > 0 {
@@ -259,14 +244,6 @@ func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos
 	}
 }
 
-// logEpoch returns the log's epoch.
-func (w *Writer) logEpoch() uint64 {
-	if e, ok := w.log.(Epocher); ok {
-		return e.Epoch()
-	}
-	return 0
-}
-
 // errOvertaken occurs when somebody appends between the reading of a log and the begin record.
 var errOvertaken = errors.New("checkpoint: another writer was faster")
 
@@ -275,8 +252,8 @@ var errOvertaken = errors.New("checkpoint: another writer was faster")
 func (w *Writer) settle(ctx context.Context, want record, body [][]byte) (found Pos, err error) {
 	known := w.last
 	based := known.pos == 0
-	unmoved := known.id == recordID{} || w.logEpoch() == w.epoch // what cannot be read is still the same entry
-	err = w.log.Read(ctx, w.alias, known.pos, func(e Entry) error {
+	unmoved := known.id == recordID{} || w.log.Epoch() == w.epoch // what cannot be read is still the same entry
+	err = w.log.Read(ctx, w.alias, known.pos, End, func(e Entry) error {
 		r, perr := parseRecord(w.seed, e.Data)
 		readable := perr != errHead
 		if e.Pos == known.pos && (readable && r.id == known.id || !readable && unmoved) {
@@ -316,8 +293,8 @@ func (w *Writer) settle(ctx context.Context, want record, body [][]byte) (found 
 	return found, err
 }
 
-// outranked reports whether a record of that incarnation and writer fences w. Of two writers with one incarnation,
-// which only a log that went back can bring about, the one in the log wins.
+// outranked reports whether a record of that incarnation and writer fences w. If two writers have one
+// incarnation, which only a log that went back can bring about, the one in the log wins.
 func (w *Writer) outranked(i msgid.Incarnation, writer uint64) bool {
 	return i > w.line.incarnation || i == w.line.incarnation && writer != w.opt.ID
 }

@@ -64,7 +64,7 @@ func (e *RequestError) Error() string { return e.Text }
 // ErrNoNimbus occurs when no answer comes: no nimbus runs or leads, or NATS is down. Running topologies go on.
 var ErrNoNimbus = errors.New("cluster: no nimbus answers")
 
-// A SubmitRequest asks to run a topology, whose artefact is in the object store.
+// A SubmitRequest asks to run a program, which is in the object store.
 type SubmitRequest struct {
 	Spec     Spec     `json:"spec"` // Spec.Name is the name of the submission
 	Artefact Artefact `json:"artefact"`
@@ -72,7 +72,10 @@ type SubmitRequest struct {
 	Workers  int      `json:"workers"`
 	Tags     []string `json:"tags,omitempty"`
 	Inactive bool     `json:"inactive,omitempty"` // spouts emit nothing before activate
-	Nonce    string   `json:"nonce"`              // identifies the submission: a repeated request has the same
+	// Resume asks that the topology of that name go on from its log with this program, in its present workers. Workers,
+	// Tags and Inactive do not count then.
+	Resume bool   `json:"resume,omitempty"`
+	Nonce  string `json:"nonce"` // identifies the submission: a repeated request has the same
 }
 
 // Bounds of a request.

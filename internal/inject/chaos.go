@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
 )
@@ -23,10 +23,9 @@ type Chaos struct {
 	killed int
 	tasks  int
 	asked  int // kills requested; while it is above killed the spouts pause
-	// A task that is being restored may need more input before it can be killed again: the input that the earlier run
+	// A bolt that is being restored may need more input before it can be killed again: the input that the earlier run
 	// had read beyond its spouts' snapshots.
 	starved bool
-	heldAt  time.Time // since when the end of the input is held although a task may need it
 }
 
 // NewChaos returns a Chaos that does the kills of f.
@@ -42,15 +41,21 @@ func (c *Chaos) Gate(p *topology.Plan) {
 		}
 		slots := make([]*gatedSpout, op.Parallel)
 		for i := range slots {
-			slots[i] = &gatedSpout{}
+			slots[i] = &gatedSpout{task: op.Tasks[i]}
 		}
 		c.spouts = append(c.spouts, slots...)
 		op.Spout = spout.Gate(op.Spout, func(s spout.Spout, task int) bool { return c.holds(s, slots[task]) })
 	}
 }
 
-// A gatedSpout is the progress of one spout task, whatever its incarnation.
-type gatedSpout struct{ done, total int64 }
+// A gatedSpout is one spout task, whatever its incarnation.
+type gatedSpout struct {
+	task        *topology.Task
+	done, total int64
+	restoring   bool      // it must first emit again the tuples that its targets have
+	ended       bool      // it was let past its end
+	heldAt      time.Time // since when its end is held although a task may need it
+}
 
 // holds notes a spout's progress, requests the next kill when its point is reached, and reports whether to pause.
 func (c *Chaos) holds(s spout.Spout, slot *gatedSpout) bool {
@@ -74,22 +79,27 @@ func (c *Chaos) holds(s spout.Spout, slot *gatedSpout) bool {
 		default:
 		}
 	}
-	if c.asked == c.killed {
+	held := c.asked > c.killed && slot.held(c.starved || slot.restoring)
+	slot.ended = slot.ended || !held && slot.total > 0 && slot.done >= slot.total
+	return held
+}
+
+// held reports whether the spout pauses for a kill that is due. It goes on if a task needs its input, but its end is held a
+// while longer: without it that task stays alive for the last kills. A task that waits for just the end receives it later.
+func (s *gatedSpout) held(needed bool) bool {
+	switch {
+	case s.ended:
 		return false
-	}
-	if !c.starved || total == 0 {
+	case !needed || s.total == 0:
+		s.heldAt = time.Time{}
 		return true
-	}
-	// Some task needs more input to catch up. Without the end of the input it stays alive for the last kills, so the end
-	// is held a while longer; a task that waits for just that receives it later.
-	if done < total {
-		c.heldAt = time.Time{}
+	case s.done < s.total:
+		s.heldAt = time.Time{}
 		return false
+	case s.heldAt.IsZero():
+		s.heldAt = time.Now()
 	}
-	if c.heldAt.IsZero() {
-		c.heldAt = time.Now()
-	}
-	return time.Since(c.heldAt) < endTimeout
+	return time.Since(s.heldAt) < endTimeout
 }
 
 // endTimeout is how long the end of the input is held from a task that may need it to come back.
@@ -117,15 +127,18 @@ func (c *Chaos) Loop(ctx context.Context, run Run) {
 // be running, so that each kill leads to a recovery of its own.
 func (c *Chaos) kill(run Run) bool {
 	ready, starved := true, false
+	restoring := map[*topology.Task]bool{}
 	plan := run.Plan()
 	for n, i := range run.Tasks() {
-		// A restored spout must first emit again the tuples that its targets have: it must not be held meanwhile.
-		starved = starved || i.State == task.Restoring && plan.Tasks[n].Operator.Spout != nil
-		ready = ready && (i.State == task.Running || i.State == task.Finishing || i.State == task.Complete)
+		restoring[plan.Tasks[n]] = i.Recovering
+		ready = ready && !i.Recovering && (i.State == executor.Running || i.State == executor.Finishing || i.State == executor.Complete)
 		starved = starved || i.Starved != ""
 	}
 	c.mu.Lock()
 	c.starved = starved && !ready
+	for _, s := range c.spouts {
+		s.restoring = restoring[s.task]
+	}
 	c.mu.Unlock()
 	if !ready {
 		return false

@@ -2,7 +2,7 @@ package inject
 
 import (
 	"github.com/askback/askback/internal/channel/natschan"
-	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/topology"
 )
@@ -24,7 +24,7 @@ type Faults struct {
 type Run interface {
 	Plan() *topology.Plan
 	// Tasks returns how each task stands, in the order of the plan.
-	Tasks() []task.Info
+	Tasks() []executor.Info
 	// Kill ends a task as a crash would: its state and buffers are dropped, and its next incarnation starts at once. It
 	// reports whether there was one to kill.
 	Kill(msgid.Alias) bool

@@ -8,7 +8,7 @@ type Decoder struct {
 	bad bool
 }
 
-// Decode returns a decoder of b, which it does not change. What Bytes returns shares b.
+// Decode returns a decoder of b, which it does not change. The result of Bytes shares b.
 func Decode(b []byte) *Decoder { return &Decoder{b: b} }
 
 // Bad reports whether something was missing, or Fail was called.

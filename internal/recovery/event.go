@@ -31,7 +31,7 @@ const (
 	Ready                                     // the task could run its operator
 	Sealed                                    // Output, Frame: a frame is complete
 	DeterminantRequested                      // Determinant, Value, and Input and Reason of a tuple given up: the operator needs the time, chance, …
-	EndOfInput                                // Input: its end mark was consumed; NoInput: a spout's own input has ended, and all of it is processed
+	EndOfInput                                // Input: its end mark was consumed
 	Consumed                                  // the operator has done what Deliver, Poll, RunTimer or Finish asked for
 	TimerDue                                  // Value: a timer is due, at that time (Unix ns)
 	Ended                                     // the spout's input has ended, or Finish is done; the end marks are sealed

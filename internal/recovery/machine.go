@@ -18,15 +18,6 @@ type Machine interface {
 	Status() *Status
 }
 
-// A Tracker is a machine whose strategy has its task follow each tuple of a spout: the task anchors what it emits to
-// what it consumes, reports both to the strategy's own operator, and as a spout emits again what that operator does not
-// report as processed in time. See package task.
-type Tracker interface {
-	Machine
-	// Tracking says how many tuples of a spout may be pending, and after how long one is emitted again.
-	Tracking() (maxPending int, timeout Tick)
-}
-
 // A Factory makes the machine of one task. The history is empty for a task that never ran.
 type Factory func(Config, History) (Machine, error)
 
@@ -75,7 +66,7 @@ type Config struct {
 	// begins a checkpoint after the last one. Default 1000.
 	SnapshotEvery Tick
 	// RetryEvery is the first delay, in milliseconds, before an ASK without effect is repeated; it doubles up to
-	// RetryMax. What costs less is repeated sooner. Defaults 250 and 2000.
+	// RetryMax. Cheaper signals are repeated sooner. Defaults 250 and 2000.
 	RetryEvery, RetryMax Tick
 	// AckWindow is how many tuples of a channel may be unacknowledged. Only strategy ack waits so. Default 1.
 	AckWindow int

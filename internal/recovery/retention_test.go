@@ -135,7 +135,7 @@ func TestRetentionRefuses(t *testing.T) {
 	}
 }
 
-// What is trimmed is not referred to any more, and its place is used again, or a long run would keep it all.
+// Trimmed frames are not referred to any more, and their places are used again, or a long run would keep them all.
 func TestRetentionForgets(t *testing.T) {
 	var r Retention
 	b := builder()

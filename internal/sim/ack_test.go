@@ -31,24 +31,7 @@ func TestAckPlantedBugs(t *testing.T) {
 		{ack.EarlyTrim, 20}, {ack.EarlyEnd, 200}, {ack.NoStepBack, 30}, {ack.NoResend, 30},
 	} {
 		t.Run(string(c.bug), func(t *testing.T) {
-			for seed := uint64(1); seed <= c.within; seed++ {
-				s := under("ack", seed)
-				with := s
-				with.Bug = Bug(c.bug)
-				r, err := Run(with)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if r.Violation == "" {
-					continue
-				}
-				t.Logf("caught by %s in schedule %d, %s: %.100s", r.Invariant, seed, s.Shape, r.Violation)
-				if r, err = Run(s); err != nil || r.Violation != "" {
-					t.Fatalf("without the bug too: %v %v", r, err)
-				}
-				return
-			}
-			t.Errorf("not caught in %d schedules", c.within)
+			mustCatch(t, Bug(c.bug), c.within, func(seed uint64) Scenario { return under("ack", seed) })
 		})
 	}
 }

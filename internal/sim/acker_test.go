@@ -37,27 +37,13 @@ func TestPlantedAckerBugs(t *testing.T) {
 		{PositionAhead, 200},
 	} {
 		t.Run(string(c.bug), func(t *testing.T) {
-			for seed := uint64(1); seed <= c.within; seed++ {
+			mustCatch(t, c.bug, c.within, func(seed uint64) Scenario {
 				s := under("acker", seed)
 				if c.bug == ReportsLost || c.bug == AnswersAstray { // else it takes long to see that there is no end
 					s.Settings.MessageTimeout += 2000
 				}
-				with := s
-				with.Bug = c.bug
-				r, err := Run(with)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if r.Violation == "" {
-					continue
-				}
-				if r, err := Run(s); err != nil || r.Violation != "" {
-					t.Fatalf("without the bug too: %v %v", r, err)
-				}
-				t.Logf("caught by %s in schedule %d, %s: %.100s", r.Invariant, seed, s.Shape, r.Violation)
-				return
-			}
-			t.Errorf("not caught in %d schedules", c.within)
+				return s
+			})
 		})
 	}
 }

@@ -18,7 +18,7 @@ func TestBarrierBugs(t *testing.T) {
 		{Bug(barrier.MissingReport), 200, nil},
 		{Bug(barrier.MixedEpochs), 300, nil},
 		{Bug(barrier.LonelyRollback), 50, func(s *Scenario) { s.Faults, s.Shape = Crash, "chain" }},
-		// What the decision of a checkpoint proves is not purged before that decision is safe from a power cut too.
+		// The proof of a checkpoint's decision is not purged before that decision is safe from a power cut too.
 		{PurgeTooEarly, 300, func(s *Scenario) {
 			s.Faults, s.Steps, s.Tuples = Cut, 4000, 150
 			s.Settings.SyncLag, s.Settings.SnapshotEvery, s.Settings.MaxRecord = 100, 2, 16<<10
@@ -26,27 +26,13 @@ func TestBarrierBugs(t *testing.T) {
 		{NoFence, 300, func(s *Scenario) { s.Faults = Zombie | Partition }}, // an old coordinator decides
 	} {
 		t.Run(string(c.bug), func(t *testing.T) {
-			for seed := uint64(1); seed <= c.within; seed++ {
+			mustCatch(t, c.bug, c.within, func(seed uint64) Scenario {
 				s := under("barrier", seed)
 				if c.where != nil {
 					c.where(&s)
 				}
-				with := s
-				with.Bug = c.bug
-				r, err := Run(with)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if r.Violation == "" {
-					continue
-				}
-				if clean, err := Run(s); err != nil || clean.Violation != "" {
-					t.Fatalf("without the bug too: %v %v", clean, err)
-				}
-				t.Logf("caught by %s in schedule %d, %s: %.100s", r.Invariant, seed, s.Shape, r.Violation)
-				return
-			}
-			t.Errorf("not caught in %d schedules", c.within)
+				return s
+			})
 		})
 	}
 }

@@ -6,6 +6,30 @@ import (
 	"github.com/askback/askback/internal/recovery/backtrack"
 )
 
+// mustCatch runs schedules with a planted bug until one of them violates an invariant. The test fails if none does, or if
+// that one does without the bug too.
+func mustCatch(t *testing.T, bug Bug, within uint64, choose func(seed uint64) Scenario) {
+	t.Helper()
+	for seed := uint64(1); seed <= within; seed++ {
+		s := choose(seed)
+		with := s
+		with.Bug = bug
+		r, err := Run(with)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Violation == "" {
+			continue
+		}
+		if clean, err := Run(s); err != nil || clean.Violation != "" {
+			t.Fatalf("without the bug too: %v %v", clean, err)
+		}
+		t.Logf("caught by %s in schedule %d, %s: %.300s", r.Invariant, seed, s.Shape, r.Violation)
+		return
+	}
+	t.Errorf("not caught in %d schedules", within)
+}
+
 // A simulator proves nothing until it catches planted bugs. Each of these must violate an invariant within a few
 // hundred schedules: most among those of the sweep, some where their fault happens.
 func TestPlantedBugs(t *testing.T) {
@@ -34,29 +58,14 @@ func TestPlantedBugs(t *testing.T) {
 			if testing.Short() && c.where != nil {
 				t.Skip("it takes seconds")
 			}
-			for seed := uint64(1); seed <= c.within; seed++ {
+			mustCatch(t, c.bug, c.within, func(seed uint64) Scenario {
 				s := ScenarioOf(seed)
 				s.Strategy = "backtrack"
 				if c.where != nil {
 					c.where(&s)
 				}
-				with := s
-				with.Bug = c.bug
-				r, err := Run(with)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if r.Violation == "" {
-					continue
-				}
-				if r, err = Run(s); err != nil || r.Violation != "" {
-					t.Fatalf("without the bug too: %v %v", r, err)
-				}
-				r, _ = Run(with)
-				t.Logf("caught by %s in schedule %d, %s: %.100s", r.Invariant, seed, s.Shape, r.Violation)
-				return
-			}
-			t.Errorf("not caught in %d schedules", c.within)
+				return s
+			})
 		})
 	}
 }

@@ -1,6 +1,6 @@
 // Package sim runs whole topologies in one goroutine, with simulated time, network, log and faults, by schedules
-// that a seed decides. What it drives is the code of production: the task core, the recovery machine, the log's
-// writer. What goes wrong once can be repeated for ever.
+// that a seed decides. It drives the code of production: the task core, the recovery machine, the log's
+// writer. Each failure can be repeated for ever.
 //
 // # Nouns
 //

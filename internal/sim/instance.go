@@ -26,9 +26,8 @@ type instance struct {
 	began    uint64 // ms of the world's time
 	ticked   uint64
 
-	scribe  *task.Scribe // nil without a log
+	writer  *task.LogWriter // nil without a log
 	answers []task.Answer
-	era     int
 	writing bool // a record is being written, and waits for the log
 
 	dead   bool
@@ -46,13 +45,13 @@ func (in *instance) Send(kind channel.Kind, to msgid.Alias, payload []byte) {
 }
 
 // Append implements task.Env.
-func (in *instance) Append(record []byte) {
+func (in *instance) Append(era int, record []byte) {
 	in.w.log(line{what: "append", who: in.task.Alias, inc: in.inc, a: uint64(len(record))})
-	in.scribe.Append(in.era, record)
+	in.writer.Append(era, record)
 }
 
 // Store implements task.Env.
-func (in *instance) Store(parts [][]byte, full bool) {
+func (in *instance) Store(era int, parts [][]byte, full bool) {
 	size := 0
 	for _, p := range parts {
 		size += len(p)
@@ -62,7 +61,7 @@ func (in *instance) Store(parts [][]byte, full bool) {
 		note = "full"
 	}
 	in.w.log(line{what: "store", who: in.task.Alias, inc: in.inc, a: uint64(size), note: note})
-	in.scribe.Store(in.era, parts, full)
+	in.writer.Store(era, parts, full)
 }
 
 // receive takes a message from the network.
@@ -94,13 +93,13 @@ func (in *instance) turn() (busy bool) {
 
 // canWrite reports whether there is something to write to the log.
 func (in *instance) canWrite() bool {
-	return in.scribe != nil && !in.writing && !in.paused && !in.dead && in.scribe.Busy()
+	return in.writer != nil && !in.writing && !in.paused && !in.dead && in.writer.Busy()
 }
 
 // write has one record written.
 func (in *instance) write() {
 	in.writing = true
-	a, err := in.scribe.Step(in.context())
+	a, err := in.writer.Step(in.context())
 	in.writing = false
 	switch {
 	case in.dead:
@@ -121,18 +120,7 @@ func (in *instance) answer() {
 	a := in.answers[0]
 	in.answers = in.answers[1:]
 	in.w.log(line{what: "answer", who: in.task.Alias, inc: in.inc, a: uint64(a.Kind)})
-	in.do(func() {
-		switch {
-		case a.Kind == task.LogLost:
-			in.era = a.Era
-			in.core.StoreLost()
-		case a.Era != in.era:
-		case a.Kind == task.OrderAppended:
-			in.core.Appended()
-		case a.Kind == task.SnapshotStored:
-			in.core.Stored()
-		}
-	})
+	in.do(func() { in.core.Answered(a) })
 }
 
 // errPanic is what operators panic with.

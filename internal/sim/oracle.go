@@ -14,9 +14,8 @@ import (
 )
 
 // judge compares a world that has come to its end with what it should be. Task by task, from the spouts to the
-// sinks, it folds the history of each operator again: plainly, in one go, without the runtime. What the fold emits
-// must be what the target consumed, tuple by tuple and each once (I1, I2), and what it keeps must be what the
-// operator keeps (I3).
+// sinks, it folds the history of each operator again: plainly, in one go, without the runtime. The fold's
+// emissions must be the tuples that the target consumed, each once (I1, I2), and its state must be the operator's (I3).
 func (w *World) judge() {
 	switch w.strategy.Guarantee() {
 	case strategy.AtMostOnce:

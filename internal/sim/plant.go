@@ -7,6 +7,7 @@ import (
 
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/recovery/acker/tracking"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/topology"
 )
@@ -15,14 +16,13 @@ import (
 const (
 	LostForgotten  Bug = "lost_forgotten"  // a restored task counts the tuples that are given up from 0
 	ReasonReplayed Bug = "reason_replayed" // a dead letter's reason is not that of the record but of the replay
-	SpoutGoesOn    Bug = "spout_goes_on"   // a spout goes on emitting when a step that is fused with it has failed
 	StateApart     Bug = "state_apart"     // snapshots of an operator with a fused sink lack the keyed state of its steps
 	PartsSwapped   Bug = "parts_swapped"   // steps of an operator are restored with each other's state
 	RetryUpstream  Bug = "retry_upstream"  // a step that is tried again is fused with one that has state
 )
 
 // TypedBugs lists the bugs that can be planted in typed operators.
-var TypedBugs = []Bug{LostForgotten, ReasonReplayed, SpoutGoesOn, StateApart, PartsSwapped, RetryUpstream}
+var TypedBugs = []Bug{LostForgotten, ReasonReplayed, StateApart, PartsSwapped, RetryUpstream}
 
 // forgetLost sets the counts of tuples given up to 0 in the snapshots that a task is restored from. They stand behind the
 // version at the front of the first part.
@@ -51,7 +51,7 @@ func (w *World) witnessed(in *instance, f recovery.Factory) recovery.Factory {
 	}
 	return func(cfg recovery.Config, h recovery.History) (recovery.Machine, error) {
 		m, err := f(cfg, h)
-		if _, ok := m.(recovery.Tracker); ok || err != nil {
+		if _, ok := m.(tracking.Machine); ok || err != nil {
 			return m, err // it records nothing
 		}
 		return witness{m, in}, nil

@@ -226,21 +226,8 @@ func (r *recordedSpout) Open(ctx bolt.Context) error {
 
 // Next implements spout.Spout.
 func (r *recordedSpout) Next(ctx context.Context, out spout.Emitter) error {
-	r.k.running, r.k.swallow = nil, nil
-	err := r.Spout.Next(ctx, out)
-	if r.k.swallow != nil {
-		return r.k.swallow
-	}
-	return err
-}
-
-// swallowed returns the error of a step; with bug SpoutGoesOn, a step in a spout fails only when the call has ended.
-func (k *typed) swallowed(err error) error {
-	if k.w.scenario.Bug != SpoutGoesOn || k.running != nil {
-		return err
-	}
-	k.swallow = err
-	return nil
+	r.k.running = nil
+	return r.Spout.Next(ctx, out)
 }
 
 // sourceOf returns the source of an instance's roots, nil if it is no spout.

@@ -159,7 +159,7 @@ func (s Scenario) Chosen() Scenario {
 		s.Settings.MaxPending = spread(r, 1, 200)
 		s.Settings.MessageTimeout = spread(r, 10, 3000)
 		if s.Faults&(Poison|Slow) != 0 {
-			// What waits for retries takes long. A timeout shorter than that makes more and more of the same.
+			// Tuples that wait for retries take long. A timeout shorter than that makes more and more of the same.
 			s.Settings.MessageTimeout += 1000
 		}
 	}

@@ -434,7 +434,7 @@ func (w *World) waiting() string {
 		if st.Starved != recovery.NoInput {
 			fmt.Fprintf(&b, " starved of %v", s.task.In[st.Starved].ID)
 		}
-		if in.scribe != nil && in.scribe.Busy() {
+		if in.writer != nil && in.writer.Busy() {
 			b.WriteString(" writing")
 		}
 		b.WriteString("\n" + positions("in", s.task.In, st.Inputs) + positions("out", s.task.Out, st.Outputs))

@@ -63,7 +63,7 @@ type stepper struct {
 	// folded holds sum and n of the fold if the state is keyed.
 	folded *stream.State[string, uint64]
 
-	// Of the running call.
+	// The running call.
 	c   *stream.Context
 	in  item
 	put func(item)

@@ -88,7 +88,6 @@ type typed struct {
 
 	making  map[*step]any // the parts of the operator that is being made; nil while none is
 	running *recorder     // the operator that is running; nil in a spout
-	swallow error         // of bug SpoutGoesOn: what a step in the running spout should have failed with
 }
 
 // A step is a step of a typed shape, as the oracle sees it.
@@ -618,7 +617,7 @@ var (
 		declare: func(k *typed, s stream.Stream[item], name string) stream.Stream[item] {
 			return stream.TryFlatMap(s, name, func(_ context.Context, v item, out func(item)) error {
 				if err := k.w.outage(); err != nil {
-					return k.swallowed(err)
+					return err
 				}
 				addDecoys(v, out)
 				return nil

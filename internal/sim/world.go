@@ -205,7 +205,7 @@ func (w *World) open(s *slot) bool {
 	case errors.Is(err, checkpoint.ErrFull), errors.Is(err, checkpoint.ErrGone), errors.Is(err, checkpoint.ErrUnknown), errors.Is(err, checkpoint.ErrFenced):
 		s.restartAt = w.now + 1 + uint64(w.rand.IntN(20))
 	case err != nil:
-		w.hopeless(s.task.Alias, err)
+		w.permanent(s.task.Alias, err)
 	default:
 		w.result.Starts++
 		w.event("start", in.task.Alias, in.inc, "")
@@ -234,7 +234,7 @@ func (w *World) incarnate(s *slot) (*instance, error) {
 		if err != nil {
 			return nil, err
 		}
-		history, in.scribe = h, task.NewScribe(writer)
+		history, in.writer = h, task.NewLogWriter(writer)
 	}
 	in.inc, s.last = history.Incarnation, history.Incarnation
 	w.event("open", s.task.Alias, in.inc, fmt.Sprintf("chain %d orders %d damaged %d", len(history.Chain), len(history.Determinants), history.Damaged))
@@ -331,7 +331,7 @@ func (w *World) bury(in *instance) {
 			break
 		}
 	}
-	if src := sourceOf(in); src != nil && in.scribe == nil {
+	if src := sourceOf(in); src != nil && in.writer == nil {
 		s.position = src.Position(nil)
 	}
 }
@@ -371,13 +371,13 @@ func (w *World) ended(in *instance, err error) {
 			w.kill(in, err.Error())
 			return
 		}
-		w.hopeless(in.task.Alias, err)
+		w.permanent(in.task.Alias, err)
 	}
 }
 
-// hopeless takes note of an error that a restart cannot cure. That is right when the log has lost what it had
-// acknowledged, and when an operator is not what it says; else it is a violation.
-func (w *World) hopeless(alias msgid.Alias, err error) {
+// permanent takes note of an error that a restart cannot cure. Such an error is right when the log has lost records that
+// it had acknowledged, and when an operator is secretly nondeterministic; else it is a violation.
+func (w *World) permanent(alias msgid.Alias, err error) {
 	var back *recovery.WentBackError
 	var diverged *recovery.DivergedError
 	var replay *recovery.ReplayError
@@ -439,7 +439,7 @@ func (w *World) emitted(alias msgid.Alias, n uint64) { w.highest[alias] = max(w.
 // lulls is true now and then: a spout has nothing just now.
 func (w *World) lulls() bool { return w.faulty && w.luck.IntN(20) == 0 }
 
-// poisons decides whether a step cannot process a tuple. What could be processed once can be processed again.
+// poisons decides whether a step cannot process a tuple. A tuple that was processed once can be processed again.
 func (w *World) poisons(step string, id msgid.ID, root string) bool {
 	if w.incurable(step, root) {
 		return true

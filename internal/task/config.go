@@ -42,8 +42,8 @@ type Config struct {
 	Rand func() uint64    // where ctx.Rand takes fresh values; default: a generator seeded by the system
 	Log  *zap.Logger      // default: none
 
-	lost Lost  // what earlier incarnations lost, of a task that keeps no log
-	seed *seed // what the task begins with, unless its history has a snapshot
+	Lost Lost  // the tuples given up by earlier incarnations of a task that keeps no log
+	Seed *Seed // the state that the task begins with, unless its history has a snapshot; nil: none
 
 	// OnLost is called for each tuple that is dropped or becomes a dead letter, also when a restored task repeats
 	// that. It is called on the task's goroutine.

@@ -2,7 +2,6 @@ package task
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -10,63 +9,72 @@ import (
 	"github.com/askback/askback/internal/channel"
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/recovery/acker/tracking"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/state"
 	"github.com/askback/askback/tuple"
 )
 
-// An Env performs for a core what reaches beyond the task. Append and Store are answered later, on the task's
-// goroutine, by Core.Appended and Core.Stored (or, if the log was lost, by Core.StoreLost).
+// An Env performs for a core what reaches beyond the task. It must not call the core from within its methods: Append
+// and Store are answered later, on the task's goroutine, by Core.Answered. A LogWriter gives these answers.
 type Env interface {
 	// Send sends a message; losses are the protocol's business. The payload may be used again after the call.
 	Send(kind channel.Kind, to msgid.Alias, payload []byte)
-	// Append appends an order record to the task log. There is one at a time.
-	Append(record []byte)
-	// Store stores a snapshot in the task log. There is one at a time.
-	Store(parts [][]byte, full bool)
+	// Append appends a record of determinants to the task log, in an era. There is one at a time.
+	Append(era int, record []byte)
+	// Store stores a snapshot in the task log, in an era. There is one at a time.
+	Store(era int, parts [][]byte, full bool)
 }
 
-// A Core is a task without its goroutine: one event in, actions performed in order. The run loop drives it in
-// production, the simulator in tests. It is not safe for concurrent use.
+// A Core is a task without its goroutine: one event in, actions performed in order. The executor drives it in
+// production, the simulator in tests. It is not safe for concurrent use, but for Calling.
 type Core struct {
-	cfg     Config
-	ctx     context.Context // of the operator's calls; ends when the incarnation is stopped or superseded
-	env     Env
-	machine recovery.Machine
-	now     recovery.Tick
-
+	cfg         Config
+	ctx         context.Context // of the operator's calls; ends when the incarnation is stopped or superseded
+	env         Env
+	machine     recovery.Machine
 	incarnation msgid.Incarnation
+	now         recovery.Tick
 
-	bolt  bolt.Bolt
-	spout spout.Spout
-	store *state.Store
+	bolt    bolt.Bolt
+	spout   spout.Spout
+	store   *state.Store
+	outputs *outputs
 
-	actions    recovery.Actions
-	performing bool
-	call       call
-	work       recovery.Action // what the operator is to do: Deliver, Poll, Fire or Finish
-	cursor     tuple.Cursor
-	again      bool // the cursor stands on a tuple that is to be tried again
-	tries      int
-	retryAt    recovery.Tick
-	choices    choices
+	// The event loop; see handle.
+	events  []recovery.Event // that the machine is still to handle
+	actions recovery.Actions // of the event that it handles
+	scratch []byte           // for signals
 
-	emit    emission
-	trees   *trees        // nil unless the strategy follows tuples
-	system  recovery.Tick // how often an operator of the strategy's own wants Tick
-	capture *capture
-	chain   int // snapshots since the last full one, that one included
+	// The operator's work; see Work.
+	work   recovery.Action // Deliver, Poll, RunTimer or Finish, until it is done
+	call   call
+	cursor tuple.Cursor // over the frame of a Deliver
+	retry  struct {
+		waits bool // the cursor stands on a tuple that is to be tried again
+		tries int
+		at    recovery.Tick
+	}
+	determinants determinants
+	answers      recovery.Actions // to requests for determinants
+	local        []uint64         // an answer to a router
 
 	dueAt     recovery.Tick // of the operator's timer
+	tickEvery recovery.Tick // the timer's interval; 0: there is none
 	pollAt    recovery.Tick // an idle spout is asked again
 	hurried   bool          // the spout was told to hurry
 	unhurried bool          // it need not, any more
-	scratch   []byte
-	counters  Counters
-	lost      Lost
-	done      bool
-	err       error
+
+	tracker *tracking.Tracker // nil unless the strategy follows tuples
+	capture *capture          // the snapshot under way
+	era     int               // of the log; see LogWriter
+	chain   int               // snapshots since the last full one, that one included
+
+	counters Counters
+	lost     Lost
+	done     bool
+	err      error
 }
 
 // Lost counts the tuples that an operator could not process and whose loss its policy declares. The counts are part of
@@ -84,15 +92,23 @@ type Counters struct {
 	Replayed uint64 // tuples that a spout emitted again, since they were not processed in time
 }
 
+// Add adds the counts of another incarnation.
+func (c *Counters) Add(d Counters) {
+	c.Damaged += d.Damaged
+	c.Foreign += d.Foreign
+	c.Retries += d.Retries
+	c.Replayed += d.Replayed
+}
+
 // NewCore makes the task's operator and brings it to where its history ends. If it cannot, it closes the operator. Start
-// begins. The operator's calls get ctx, which the caller ends when the incarnation is stopped or superseded.
+// begins its work. The operator's calls get ctx, which the caller ends when the incarnation is stopped or superseded.
 func NewCore(ctx context.Context, cfg Config, history *checkpoint.History, env Env) (*Core, error) {
 	cfg.applyDefaults()
-	c := &Core{cfg: cfg, ctx: ctx, env: env, lost: cfg.lost, store: state.NewStore()}
+	c := &Core{cfg: cfg, ctx: ctx, env: env, lost: cfg.Lost, store: state.NewStore()}
 	restored := false
 	defer func() {
 		if !restored { // the operator may have panicked, and may again
-			_ = guard(cfg.Task.Alias, c.Close)
+			_ = Guard(cfg.Task.Alias, c.Close)
 		}
 	}()
 	if err := c.restore(history); err != nil {
@@ -119,10 +135,10 @@ func (c *Core) machineConfig(inc msgid.Incarnation) recovery.Config {
 	return m
 }
 
-// Start tells the machine that the task has joined the transport.
-func (c *Core) Start() { c.step(recovery.Event{Kind: recovery.Started}) }
+// Start begins the task's work: it has joined the transport.
+func (c *Core) Start() { c.handle(recovery.Event{Kind: recovery.Started}) }
 
-// Receive takes a message that came for the task. What is damaged, foreign or forged is counted and dropped.
+// Receive takes a message that came for the task. A damaged, foreign or forged one is counted and dropped.
 func (c *Core) Receive(m channel.Message) {
 	if channel.IsSignal(m.Payload) {
 		c.receiveSignal(m)
@@ -138,7 +154,7 @@ func (c *Core) Receive(m channel.Message) {
 		c.counters.Foreign++
 		return
 	}
-	c.step(recovery.Event{Kind: recovery.FrameReceived, Input: recovery.Input(ch.In), Frame: f, Replay: m.Kind == channel.Replay})
+	c.handle(recovery.Event{Kind: recovery.FrameReceived, Input: recovery.Input(ch.In), Frame: f, Replay: m.Kind == channel.Replay})
 }
 
 func (c *Core) receiveSignal(m channel.Message) {
@@ -161,70 +177,63 @@ func (c *Core) receiveSignal(m channel.Message) {
 		c.counters.Foreign++
 		return
 	}
-	c.step(ev)
+	c.handle(ev)
 }
 
-// Appended, Stored and StoreLost answer the Env's Append and Store.
-func (c *Core) Appended() { c.step(recovery.Event{Kind: recovery.Appended}) }
+// Answered reports what became of a record, a snapshot or the log. An answer of an era that is over is void.
+func (c *Core) Answered(a Answer) {
+	switch {
+	case a.Kind == LogLost:
+		c.era = a.Era
+		c.logLost()
+	case a.Era != c.era:
+	case a.Kind == RecordAppended:
+		c.handle(recovery.Event{Kind: recovery.Appended})
+	case a.Kind == SnapshotStored:
+		c.stored()
+	}
+}
 
-// Stored says that the last snapshot is durable. Not before may a sink make its effects visible.
-func (c *Core) Stored() {
+// stored reports that the snapshot is durable. Not before may a sink make its effects visible.
+func (c *Core) stored() {
 	if c.capture == nil {
 		return
 	}
-	held := c.capture.held
+	tentative := c.capture.tentative
 	c.chain++
-	if c.capture.last {
-		c.trees.pending.safe = true
-	}
 	c.capture = nil
-	if !held {
+	if !tentative {
 		c.commit()
 	}
-	c.step(recovery.Event{Kind: recovery.Uploaded})
+	c.handle(recovery.Event{Kind: recovery.Uploaded})
 }
 
-// commit lets a sink make visible what its last stored snapshot closed.
-func (c *Core) commit() {
-	if s, ok := c.bolt.(bolt.Committer); ok {
-		if err := s.Commit(); err != nil {
-			c.fail(fmt.Errorf("commit %v: %w", c.cfg.Task.Alias, err))
-		}
-	}
-}
-
-// StoreLost says that the log has vanished or gone back, and that this incarnation has begun in it again.
-func (c *Core) StoreLost() {
+// logLost reports that the log has vanished or gone back, and that this incarnation has begun in it again. It stands for
+// the answers that are outstanding.
+func (c *Core) logLost() {
 	if c.capture != nil {
 		c.store.Abort()
 		c.capture = nil
 	}
 	c.chain = 0
-	c.step(recovery.Event{Kind: recovery.LogLost})
+	c.handle(recovery.Event{Kind: recovery.LogLost})
 }
 
-// Tick says what time it is, in milliseconds since the task began.
+// Tick sets the time, in milliseconds since the task began.
 func (c *Core) Tick(now recovery.Tick) {
-	c.now = now
-	c.step(recovery.Event{Kind: recovery.Ticked, Now: now})
-	if every := c.tickEvery(); every > 0 && now >= c.dueAt && c.work.Kind == 0 && c.quiesce() == 0 {
-		c.step(recovery.Event{Kind: recovery.TimerDue, Value: uint64(c.cfg.Now().UnixNano())})
-	}
-	c.emit.linger(c)
+	c.now, c.outputs.now = now, now
+	c.handle(recovery.Event{Kind: recovery.Ticked, Now: now})
+	c.seal(c.cfg.Linger)
+	c.drain()
 }
 
-func (c *Core) tickEvery() recovery.Tick {
-	if d := c.cfg.Task.Operator.Tick; d > 0 {
-		return max(1, recovery.Tick(d.Milliseconds()))
-	}
-	return c.system
-}
-
-// Idle seals what is open, so that nothing waits for more input to come. The caller calls it when Work has
-// nothing to do and no message waits.
-func (c *Core) Idle() {
-	c.emit.sealAll(c)
-	c.step(recovery.Event{Kind: recovery.Idle})
+// Idle seals what is open, so that nothing waits for more input to come. The caller calls it when Work has nothing to
+// do and no message waits. It reports whether there is work now.
+func (c *Core) Idle() (work bool) {
+	c.seal(0)
+	c.drain()
+	c.handle(recovery.Event{Kind: recovery.Idle})
+	return c.capture != nil && !c.capture.encoded
 }
 
 // Wake returns the next moment at which the core wants Tick although nothing has happened; 0: none.
@@ -235,16 +244,11 @@ func (c *Core) Wake() recovery.Tick {
 			wake = t
 		}
 	}
-	if c.work.Kind != 0 {
-		sooner(c.retryAt)
+	if c.retry.waits {
+		sooner(c.retry.at)
 	}
 	sooner(c.pollAt)
-	if c.trees != nil && c.trees.pending != nil {
-		if at := c.trees.pending.dueAt(); at != 0 {
-			sooner(max(c.now+1, at))
-		}
-	}
-	if c.tickEvery() > 0 && !c.machine.Status().Finished {
+	if c.tickEvery > 0 && !c.machine.Status().Finished {
 		sooner(max(c.now+1, c.dueAt))
 	}
 	return wake
@@ -258,13 +262,7 @@ func (c *Core) Err() error { return c.err }
 func (c *Core) Done() bool { return c.done }
 
 // Status returns the machine's account of itself, valid until the next call.
-func (c *Core) Status() *recovery.Status {
-	s := c.machine.Status()
-	if c.trees != nil && c.trees.pending != nil {
-		s.Retained += c.trees.pending.bytes
-	}
-	return s
-}
+func (c *Core) Status() *recovery.Status { return c.machine.Status() }
 
 // Counters returns the counts of this incarnation.
 func (c *Core) Counters() Counters { return c.counters }
@@ -286,81 +284,4 @@ func (c *Core) Close() error {
 		return cl.Close()
 	}
 	return nil
-}
-
-// step tells the machine of an event and performs what it answers. An event that comes up while actions are
-// being performed is told at once, and its actions queue up behind.
-func (c *Core) step(ev recovery.Event) {
-	if c.err != nil {
-		return
-	}
-	c.machine.Step(ev, &c.actions)
-	if c.performing {
-		return
-	}
-	c.performing = true
-	for i := 0; i < len(c.actions.List); i++ {
-		c.perform(&c.actions.List[i])
-	}
-	c.actions.Reset()
-	c.performing = false
-}
-
-func (c *Core) perform(a *recovery.Action) {
-	t := c.cfg.Task
-	switch a.Kind {
-	case recovery.Deliver, recovery.Poll, recovery.RunTimer, recovery.Finish:
-		c.begin(*a)
-	case recovery.Publish:
-		c.env.Send(channel.Data, t.Out[a.Output].Target.Alias, a.Frame.Raw)
-	case recovery.Resend:
-		c.env.Send(channel.Replay, t.Out[a.Output].Target.Alias, a.Frame.Raw)
-	case recovery.Signal:
-		to, kind := msgid.Alias{}, channel.Control
-		if recovery.FromSource(a.Signal.Kind) {
-			to = t.Out[a.Output].Target.Alias
-		} else {
-			to = t.In[a.Input].Source.Alias
-		}
-		if a.InBand {
-			kind = channel.Data
-		}
-		c.scratch = a.Signal.AppendBinary(c.scratch[:0])
-		c.env.Send(kind, to, c.scratch)
-	case recovery.Free:
-		c.emit.outlets[a.Output].builder.Recycle(a.Frame.Raw)
-	case recovery.Append:
-		c.env.Append(a.Data)
-	case recovery.Freeze:
-		c.beginCapture(a.Full)
-	case recovery.Upload:
-		if c.capture != nil {
-			c.capture.due, c.capture.held = true, a.Tentative
-			c.storeCapture()
-		}
-	case recovery.Commit:
-		c.commit()
-	case recovery.Done:
-		c.done = true
-	case recovery.Fail:
-		var back *recovery.RollbackError
-		if errors.As(a.Err, &back) {
-			back.Culprit = c.culprit(back.Channel)
-		}
-		c.fail(a.Err)
-	}
-}
-
-// culprit names the task whose failure rolls back this one; see recovery.RollbackError.
-func (c *Core) culprit(channel uint32) string {
-	if ch := c.cfg.Plan.Channel(channel - 1); channel != 0 && ch != nil {
-		return ch.Source.Alias.String()
-	}
-	return "the coordinator"
-}
-
-func (c *Core) fail(err error) {
-	if c.err == nil {
-		c.err = err
-	}
 }

@@ -1,54 +1,46 @@
-// Package task runs tasks: it performs what a recovery machine decides.
+// Package task holds the core of a task: the operator, the recovery machine that decides for it, and the loop that
+// performs the machine's decisions. The goroutine that drives a core is package executor's; the simulator drives it in
+// tests.
 //
 // The nouns:
 //
-//   - A Core is a task without its goroutine: operator, machine, open frames and routers. One event in, actions
-//     performed in order. The run loop drives it in production, the simulator in tests.
-//   - A runner is one incarnation: a Core, the goroutine that drives it, its inbox, and its logger.
-//   - A Supervisor keeps one task running, incarnation after incarnation, until it is told to end or the task has
-//     FAILED.
-//   - A Scribe writes order records and snapshots to the task log; the logger is the goroutine that drives it, so
-//     that a task never waits for its log.
-//   - A Recovery tells how one incarnation came back.
-//   - Trees are what a task keeps of the tuple trees that it takes part in, for a strategy that follows them
-//     (recovery.Tracker): whom its emissions come of, which edges it has not reported, and, of a spout, what is pending.
+//   - A Core is a task without its goroutine: one event in, actions performed in order.
+//   - An Env performs what reaches beyond the task: it sends messages, and passes records and snapshots to the log.
+//   - Outputs build the frames of a task's emissions, and collect those that are sealed. They know no core.
+//   - Determinants are the answers of clock, chance and routing that a call of the operator has drawn. A call that is
+//     taken back and tried again is given the same.
+//   - A capture is the snapshot under way.
+//   - A LogWriter writes records of determinants and snapshots to the task log, one record at a time, and begins a new
+//     era when the log was lost.
+//   - A Seed is the state that a task begins with, out of another plan's log; package migrate reads it there.
 //
-// A task is run by its supervisor, the same for every task of a plan:
+// Strategy acker also follows the tuple trees that a task takes part in. Its machine brings a tracking.Tracker, which the
+// core calls for each tuple; with other strategies there is none.
 //
-//	s := task.NewSupervisor(task.Options{
-//		Config:    task.Config{Plan: plan, Task: t, Strategy: backtrack.New},
-//		Transport: transport,
-//		Log:       log,
-//	})
-//	err := s.Run(ctx) // nil when ctx has ended; else why the task has FAILED
+// # One event
 //
-// # One turn of a task
+//	Receive, Answered, Tick …         ──► queue ──► machine.Step ──► actions, performed in order
+//	                                        ▲                           │
+//	                                        └── Sealed …, Frozen ◄──────┘ of a Freeze
 //
-//	inbox  ──► Core.Receive, Appended, Stored      all that has come
-//	clock  ──► Core.Tick                           about once a millisecond
-//	work   ──► Core.Work                           one frame's tuples, or one poll of a spout
-//	else   ──► Core.Idle, then sleep               seal what is open; wake for a message or the machine's next tick
+// The loop is not entered again while it runs (see handle). The operator is called by Work alone.
 //
-// Nothing in it blocks but the sleep, and the operator.
+// # One snapshot
+//
+//	machine: Freeze ──► open frames are sealed; the operator's own state is encoded; keyed state is frozen ──► Frozen
+//	Work            ──► some of the frozen state is encoded, between two frames
+//	machine: Upload ──► once both are true, the parts go to Env.Store: core, machine, keyed state
+//	Answered        ──► a sink commits; the machine reports the positions as stable to its sources
 //
 // # What happens to an operator that fails
 //
-//	Execute returns an error   its emissions are taken back; retried; then the tuple goes to the dead letters
-//	Next returns an error      the task is restarted
-//	a panic                    the task is restarted, the panic's stack is in its error
-//
-// A restart follows after a pause that doubles. A task that fails five times in a row without catching up in between
-// is FAILED, and one that a restart cannot cure at once: a history that diverged, a log that is damaged or went back,
-// a successor that has fenced it.
+//	Execute returns an error   its emissions are taken back; it is retried as often as the operator declares; then the
+//	                           tuple is dropped or emitted as a dead letter, if that is declared, or the task fails
+//	Next, Tick or Finish does  the task fails
+//	a panic                    the task fails; at the same tuple twice, for good
 //
 // # The caller's duties
 //
-// Run each Supervisor once, and wait for it. Info, Changed and Kill may be called from any goroutine; the functions in
-// Options and Config are called from the task's and must not block. Of a Core: all its methods from one goroutine, and
-// no call after an error.
-//
-// # Caveats
-//
-// The inbox is bounded, and what a full one drops is asked for again. What an operator blocks on blocks its task, and
-// by and by its sources; there is no time limit on it.
+// All methods of a Core are called from one goroutine, but for Calling, and none after an error. The functions in Config
+// are called from that goroutine and must not block.
 package task

@@ -22,25 +22,15 @@ func Open(ctx context.Context, log checkpoint.Log, alias msgid.Alias, base *reco
 	}
 	var decision []byte
 	if n := len(decided.Chain); n > 0 {
-		decision, _ = machinePart(decided.Chain[n-1])
+		_, decision, _, _ = cutSnapshot(decided.Chain[n-1])
 	}
 	opt.Accept = func(snapshot []byte) bool {
-		machine, ok := machinePart(snapshot)
-		return ok && base.Accepts(decision, machine)
+		_, machine, _, err := cutSnapshot(snapshot)
+		return err == nil && base.Accepts(decision, machine)
 	}
 	w, h, err := checkpoint.Open(ctx, log, alias, opt)
 	if err == nil && len(h.Chain) == 0 && !base.Accepts(decision, nil) {
 		err = &checkpoint.DamagedError{Alias: alias, What: "the snapshot of the checkpoint that the topology goes back to is not there"}
 	}
 	return w, h, err
-}
-
-// machinePart returns what the machine has put into a snapshot.
-func machinePart(snapshot []byte) (machine []byte, ok bool) {
-	_, rest, ok1 := cutPart(snapshot)
-	if !ok1 {
-		return nil, false
-	}
-	machine, _, ok = cutPart(rest)
-	return machine, ok
 }

@@ -4,15 +4,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"time"
 
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/recovery"
-	"github.com/askback/askback/spout"
-	"github.com/askback/askback/state"
-	"github.com/askback/askback/tuple"
+	"github.com/askback/askback/internal/recovery/acker/tracking"
 )
 
 // A capture is a snapshot on its way to the log. The operator's own state is captured at once; keyed state is
@@ -23,8 +19,8 @@ type capture struct {
 	encoded bool
 	keyed   []byte // once encoded
 	due     bool   // the machine has said Store
-	held    bool   // and that a sink is to wait for Commit
-	last    bool   // nothing of a spout's tuples is pending, and nothing follows
+
+	tentative bool // a sink is to wait for Commit
 }
 
 const (
@@ -32,9 +28,9 @@ const (
 	maxChain    = 64   // increments until a full snapshot is due in any case
 )
 
-// beginCapture freezes the task as it is now.
-func (c *Core) beginCapture(full bool) {
-	c.emit.sealAll(c)
+// freeze begins a snapshot of the task as it is now.
+func (c *Core) freeze(full bool) {
+	c.seal(0)
 	full = full || c.chain == 0 || c.chain >= maxChain || c.store.Size() < c.cfg.SmallState || c.store.WantFull()
 	if full {
 		c.chain = 0
@@ -45,12 +41,12 @@ func (c *Core) beginCapture(full bool) {
 		return
 	}
 	c.store.Begin(full)
-	c.capture = &capture{full: full, own: own, last: c.trees != nil && c.trees.pending != nil && c.trees.pending.empty}
-	c.step(recovery.Event{Kind: recovery.Frozen})
+	c.capture = &capture{full: full, own: own}
+	c.events = append(c.events, recovery.Event{Kind: recovery.Frozen})
 }
 
-// captureSome encodes some of the frozen state. It reports whether there was any.
-func (c *Core) captureSome() bool {
+// encodeSome encodes some of the frozen state. It reports whether there was any.
+func (c *Core) encodeSome() bool {
 	s := c.capture
 	if s == nil || s.encoded {
 		return false
@@ -74,12 +70,21 @@ func (c *Core) storeCapture() {
 		return
 	}
 	machine := c.machine.Capture(nil, s.full)
-	c.env.Store([][]byte{
+	c.env.Store(c.era, [][]byte{
 		binary.AppendUvarint(nil, uint64(len(s.own))), s.own,
 		binary.AppendUvarint(nil, uint64(len(machine))), machine,
 		s.keyed,
 	}, s.full)
 	s.own, s.keyed, s.due = nil, nil, false
+}
+
+// commit has a sink make visible what its last stored snapshot closed.
+func (c *Core) commit() {
+	if s, ok := c.bolt.(bolt.Committer); ok {
+		if err := s.Commit(); err != nil {
+			c.fail(fmt.Errorf("commit %v: %w", c.cfg.Task.Alias, err))
+		}
+	}
 }
 
 const coreVersion = 2
@@ -90,17 +95,17 @@ func (c *Core) encode() ([]byte, error) {
 	b = binary.AppendUvarint(b, c.lost.Dead)
 	b = binary.AppendUvarint(b, c.lost.Dropped)
 	var state []byte
-	for _, s := range c.emit.streams {
+	for _, s := range c.outputs.streams {
 		for i := range s.routes {
 			state = s.routes[i].router.AppendState(state[:0])
 			b = binary.AppendUvarint(b, uint64(len(state)))
 			b = append(b, state...)
 		}
 	}
-	if c.trees != nil && c.trees.pending != nil {
-		return append(b, c.trees.pending.position...), nil
-	}
-	if c.spout != nil {
+	switch {
+	case c.spout != nil && c.tracker != nil:
+		return append(b, c.tracker.Pending().Position()...), nil
+	case c.spout != nil:
 		return c.spout.Position(b), nil
 	}
 	if s, ok := c.bolt.(bolt.Snapshotter); ok {
@@ -125,11 +130,9 @@ func (c *Core) restore(h *checkpoint.History) error {
 	mh := recovery.History{Incarnation: h.Incarnation, Determinants: h.Determinants}
 	for k, snapshot := range h.Chain {
 		var machine []byte
-		var ok1, ok2 bool
-		own[k], snapshot, ok1 = cutPart(snapshot)
-		machine, keyed[k], ok2 = cutPart(snapshot)
-		if !ok1 || !ok2 {
-			return fmt.Errorf("%w: its parts do not add up", ErrSnapshot)
+		var err error
+		if own[k], machine, keyed[k], err = cutSnapshot(snapshot); err != nil {
+			return err
 		}
 		mh.Chain = append(mh.Chain, machine)
 	}
@@ -138,8 +141,8 @@ func (c *Core) restore(h *checkpoint.History) error {
 		return err
 	}
 	c.machine = m
-	c.emit = newEmission(c, h.Incarnation, m.Status().Outputs)
-	c.emit.connect(c.cfg.Task)
+	c.outputs = newOutputs(&c.cfg, h.Incarnation, m.Status().Outputs)
+	c.outputs.settle = c.settle
 	if err := c.makeOperator(); err != nil {
 		return err
 	}
@@ -153,41 +156,29 @@ func (c *Core) restore(h *checkpoint.History) error {
 		if err := c.decode(own[len(own)-1]); err != nil {
 			return err
 		}
-	} else if c.cfg.seed != nil {
-		if err := c.adopt(c.cfg.seed); err != nil {
+	} else if c.cfg.Seed != nil {
+		if err := c.adopt(c.cfg.Seed); err != nil {
 			return err
 		}
 	}
-	if c.trees = newTrees(c); c.trees != nil {
-		c.emit.trees = c.trees
-		c.emit.most -= tuple.RootSize
-		if p := c.trees.pending; p != nil {
-			p.position = c.spout.Position(nil)
-		}
-	}
+	c.follow()
 	return nil
 }
 
-func (c *Core) makeOperator() error {
-	op := c.cfg.Task.Operator
-	if op.Spout != nil {
-		c.spout = op.Spout.New()
-		if s, ok := c.spout.(spout.Opener); ok {
-			return s.Open(taskContext{c})
-		}
-		return nil
+// follow starts the tracker, if the strategy follows tuples and the task takes part in that.
+func (c *Core) follow() {
+	m, ok := c.machine.(tracking.Machine)
+	t := c.cfg.Task
+	if !ok || t.Operator.Stream(tracking.Stream) == nil {
+		return
 	}
-	c.bolt = op.Bolt()
-	if c.bolt == nil {
-		return fmt.Errorf("task: the factory of operator %q returned nil", op.Name)
+	var position []byte
+	if c.spout != nil {
+		position = c.spout.Position(nil)
 	}
-	if b, ok := c.bolt.(System); ok && op.System {
-		c.system = b.Join(c.cfg.Plan, c.cfg.Settings.Defaulted())
-	}
-	if b, ok := c.bolt.(bolt.Preparer); ok {
-		return b.Prepare(taskContext{c})
-	}
-	return nil
+	c.tracker = m.Tracker()
+	c.tracker.Start(t.Number, c.incarnation, c.outputs.on(tracking.Stream).row, position)
+	c.outputs.follow(t, c.incarnation, c.tracker)
 }
 
 // decode reads what encode wrote.
@@ -196,7 +187,7 @@ func (c *Core) decode(b []byte) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range c.emit.streams {
+	for _, s := range c.outputs.streams {
 		for i := range s.routes {
 			state, rest, ok := cutPart(b)
 			if !ok {
@@ -243,6 +234,16 @@ func (c *Core) resume(b []byte) error {
 	return nil
 }
 
+// cutSnapshot splits a snapshot into the core's part, the machine's, and keyed state.
+func cutSnapshot(snapshot []byte) (own, machine, keyed []byte, err error) {
+	own, rest, ok1 := cutPart(snapshot)
+	machine, keyed, ok2 := cutPart(rest)
+	if !ok1 || !ok2 {
+		return nil, nil, nil, fmt.Errorf("%w: its parts do not add up", ErrSnapshot)
+	}
+	return own, machine, keyed, nil
+}
+
 // cutPart splits off a part that its length precedes.
 func cutPart(b []byte) (part, rest []byte, ok bool) {
 	n, k := binary.Uvarint(b)
@@ -251,24 +252,3 @@ func cutPart(b []byte) (part, rest []byte, ok bool) {
 	}
 	return b[k : k+int(n)], b[k+int(n):], true
 }
-
-// taskContext is the bolt.Context of a core.
-type taskContext struct{ c *Core }
-
-func (x taskContext) Task() bolt.Task {
-	t := x.c.cfg.Task
-	return bolt.Task{
-		Topology: x.c.cfg.Plan.Name, Alias: t.Alias, Parallel: t.Operator.Parallel, Strategy: x.c.cfg.Plan.Strategy, Incarnation: x.c.incarnation,
-	}
-}
-
-func (x taskContext) State() *state.Store { return x.c.store }
-
-func (x taskContext) Now() time.Time {
-	fresh := uint64(x.c.cfg.Now().UnixNano())
-	return time.Unix(0, int64(x.c.recorded(recovery.DeterminantTime, fresh)))
-}
-
-func (x taskContext) Rand() uint64 { return x.c.recorded(recovery.DeterminantRand, x.c.cfg.Rand()) }
-
-func systemRand() uint64 { return rand.Uint64() }

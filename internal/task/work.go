@@ -1,101 +1,97 @@
 package task
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/recovery"
-	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/spout"
-	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )
 
 // Work runs the operator once: over one frame, or for one poll of the spout. It reports whether there was
 // anything to do.
-func (c *Core) Work() bool {
-	captured := c.captureSome()
-	if c.work.Kind == 0 {
-		if c.pollAt > c.now {
-			return captured
-		}
-		c.pollAt = 0
-		if c.spout != nil && c.quiesce() != 0 {
-			c.pollAt = c.now + quietPoll
-			return captured
-		}
-		c.step(recovery.Event{Kind: recovery.Ready})
+func (c *Core) Work() (busy bool) {
+	busy = c.encodeSome()
+	switch {
+	case c.work.Kind == 0:
+		c.nextWork()
+	case c.retry.at > c.now:
+		return busy
 	}
 	if c.err != nil {
 		return false
 	}
-	if c.work.Kind != 0 {
-		c.call.begin(&c.work)
-		defer c.call.end()
+	if c.work.Kind == 0 {
+		return busy
 	}
-	switch c.work.Kind {
-	case recovery.Deliver:
-		if c.retryAt > c.now {
-			return captured
+	c.call.begin(&c.work)
+	defer c.call.end()
+	switch {
+	case c.work.Kind == recovery.Deliver && c.spout != nil:
+		c.openFrame()
+		c.takeAnswers()
+	case c.work.Kind == recovery.Deliver:
+		if !c.retry.waits {
+			c.openFrame()
 		}
-		if c.spout != nil {
-			c.runAnswers()
-			return true
-		}
-		c.runFrame()
-	case recovery.Poll:
-		return c.runSpout() || captured
-	case recovery.RunTimer:
+		c.executeFrame()
+	case c.work.Kind == recovery.Poll && c.tracker != nil:
+		return c.pollFollowed() || busy
+	case c.work.Kind == recovery.Poll:
+		return c.poll() || busy
+	case c.work.Kind == recovery.RunTimer:
 		c.runTimer()
-	case recovery.Finish:
-		c.runFinish()
-	default:
-		return captured
+	case c.work.Kind == recovery.Finish:
+		c.finish()
 	}
 	return true
+}
+
+// nextWork asks the machine what the operator is to do: to run its timer, if that is due, else whatever is ready.
+func (c *Core) nextWork() {
+	if c.tickEvery > 0 && c.now >= c.dueAt && c.quiesce() == 0 {
+		c.handle(recovery.Event{Kind: recovery.TimerDue, Value: uint64(c.cfg.Now().UnixNano())})
+	}
+	switch {
+	case c.work.Kind != 0 || c.pollAt > c.now:
+		return
+	case c.spout != nil && c.quiesce() != 0 && !c.owes():
+		c.pollAt = c.now + quietPoll
+		return
+	}
+	c.pollAt = 0
+	c.handle(recovery.Event{Kind: recovery.Ready})
+}
+
+// owes reports whether a restored task is yet to emit again what its targets have from the incarnation before, or miss.
+func (c *Core) owes() bool {
+	s := c.machine.Status()
+	return s.ReplayDebt || s.Recovery.Open()
 }
 
 // quietPoll is how often a spout task looks whether it is still to be quiet, in milliseconds.
 const quietPoll = 10
 
-// begin notes what the operator is to do; Work does it.
-func (c *Core) begin(a recovery.Action) {
-	c.work = a
-	switch a.Kind {
-	case recovery.Deliver:
-		ch := c.cfg.Task.In[a.Input]
-		c.cursor.Reset(a.Frame.Payload(), tuple.Origin{Channel: &ch.ID, First: a.Frame.First, Fields: ch.Edge.Stream.Fields})
-		if c.trees != nil {
-			c.trees.begin(ch.Number, a.Frame.Incarnation)
-		}
-		c.emit.birth = a.Frame.Birth
-	case recovery.RunTimer:
-		c.dueAt = c.now + c.tickEvery()
-		c.emit.birth = 0
-	case recovery.Finish:
-		c.emit.birth = 0
+// openFrame puts the cursor before the first tuple of the frame that is delivered.
+func (c *Core) openFrame() {
+	ch, f := c.cfg.Task.In[c.work.Input], &c.work.Frame
+	c.cursor.Reset(f.Payload(), tuple.Origin{Channel: &ch.ID, First: f.First, Fields: ch.Edge.Stream.Fields})
+	if c.tracker != nil {
+		c.tracker.Deliver(ch.Number, f.Incarnation)
 	}
+	c.outputs.birth = f.Birth
 }
 
-// consumed tells the machine that the operator has done what was asked.
-func (c *Core) consumed() {
-	c.work = recovery.Action{}
-	c.step(recovery.Event{Kind: recovery.Consumed})
-}
-
-// runFrame runs the bolt over the tuples of a frame, one after another. It returns early when a tuple is to be
+// executeFrame runs the bolt over the tuples of a frame, one after another. It returns early when a tuple is to be
 // tried again after a pause, and goes on from there.
-func (c *Core) runFrame() {
-	b, out, cur := c.bolt, c.emit.main, &c.cursor
+func (c *Core) executeFrame() {
+	b, outputs, cur := c.bolt, c.outputs, &c.cursor
 	for c.err == nil {
-		if !c.again {
+		if !c.retry.waits {
 			item, err := cur.Next()
 			switch {
 			case err != nil:
@@ -107,27 +103,23 @@ func (c *Core) runFrame() {
 				c.frameDone()
 				return
 			case item == tuple.End:
-				c.step(recovery.Event{Kind: recovery.EndOfInput, Input: c.work.Input})
+				c.handle(recovery.Event{Kind: recovery.EndOfInput, Input: c.work.Input})
 				continue
-			case item == tuple.Root && c.trees != nil:
-				c.trees.turn(c, cur.Root())
+			case item == tuple.Root && c.tracker != nil:
+				c.turn(cur.Root())
 				continue
 			case item != tuple.Data:
 				continue
 			}
-			if len(c.work.GivenUp) > 0 {
-				if k := slices.IndexFunc(c.work.GivenUp, func(g recovery.GivenUp) bool { return g.Seq == cur.Seq() }); k >= 0 {
-					reason := c.work.GivenUp[k].Reason
-					c.giveUp(cur.Tuple(), reason, errors.New(reason))
-					continue
-				}
+			if len(c.work.GivenUp) > 0 && c.giveUpAgain(cur.Tuple()) {
+				continue
 			}
 		}
-		c.again = false
+		c.retry.waits = false
 		t := cur.Tuple()
-		err := b.Execute(c.ctx, t, out)
+		err := b.Execute(c.ctx, t, outputs.main)
 		if err == nil {
-			err = c.emit.err
+			err = outputs.err
 		}
 		if err == nil {
 			err = t.Err()
@@ -138,18 +130,18 @@ func (c *Core) runFrame() {
 			}
 			continue
 		}
-		c.tries = 0
-		c.choices.done()
-		if c.trees != nil {
-			c.trees.processed(cur.Seq())
+		c.retry.tries = 0
+		c.determinants.done()
+		if c.tracker != nil {
+			c.tracker.Executed(cur.Seq())
 		}
-		c.emit.next(c)
+		c.called()
 	}
 }
 
 func (c *Core) frameDone() {
-	if c.trees != nil {
-		c.trees.turn(c, 0)
+	if c.tracker != nil {
+		c.turn(0)
 	}
 	if c.cfg.OnLatency != nil && c.cfg.Task.Sink() && c.work.Frame.Birth != 0 {
 		c.cfg.OnLatency(time.Duration(c.cfg.Now().UnixNano() - c.work.Frame.Birth))
@@ -157,113 +149,41 @@ func (c *Core) frameDone() {
 	c.consumed()
 }
 
-// failed takes back the output of a failed call of Execute. The tuple is tried again, given up if the operator's policy
-// declares that, or fails the task. It reports whether the frame is to be left: for a pause, or for good.
-func (c *Core) failed(t tuple.Tuple, err error) (leave bool) {
-	c.emit.rollback(c)
-	op := c.cfg.Task.Operator
-	retry := op.Retry
-	switch {
-	case c.ctx.Err() != nil: // the task is being stopped, and the call has heeded it
-		c.fail(context.Cause(c.ctx))
-		return true
-	case bolt.IsOutage(err):
-		c.fail(fmt.Errorf("operator %q, task %v: %w", op.Name, c.cfg.Task.Alias, err))
-		return true
-	case bolt.IsPermanent(err):
-		c.fail(c.tupleError(t, err))
-		return true
-	}
-	if c.tries < retry.Times {
-		c.tries++
-		c.counters.Retries++
-		c.again = true
-		c.choices.retry()
-		c.retryAt = c.now + recovery.Tick(retry.Backoff.Milliseconds())
-		return c.retryAt > c.now
-	}
-	c.tries = 0
-	c.choices.done()
-	if op.OnError == topology.Fail {
-		c.fail(c.tupleError(t, err))
-		return true
-	}
-	c.giveUp(t, recovery.Reason(err.Error()), err)
-	return c.err != nil
-}
-
-// maxTupleText bounds the text of a tuple in an error, in bytes.
-const maxTupleText = 512
-
-// tupleError names the tuple that the operator could not process. A step of a fused operator may have begun the error.
-func (c *Core) tupleError(t tuple.Tuple, err error) *bolt.TupleError {
-	e := &bolt.TupleError{Err: err}
-	var begun *bolt.TupleError
-	if errors.As(err, &begun) {
-		*e = *begun
-	}
-	e.Alias, e.ID = c.cfg.Task.Alias, t.ID()
-	if e.Tuple == "" {
-		e.Tuple = t.Summary(maxTupleText)
-	}
-	return e
-}
-
-// panicked adds the tuple, if Execute was running, to the error of a panic.
-func (c *Core) panicked(p *bolt.PanicError) error {
-	if c.work.Kind != recovery.Deliver || c.bolt == nil {
-		return p
-	}
-	return c.tupleError(c.cursor.Tuple(), p)
-}
-
-// giveUp drops a tuple or emits it as a dead letter, as the operator's policy declares, and counts it. The reason is
-// recorded, or was when the tuple was consumed first.
-func (c *Core) giveUp(t tuple.Tuple, reason string, err error) {
-	id := t.ID()
-	c.choose(recovery.Event{Determinant: recovery.DeterminantGivenUp, Input: c.work.Input, Value: uint64(id.Seq), Reason: reason})
-	if c.cfg.Task.Operator.OnError == topology.DeadLetter {
-		out := c.emit.on(topology.DeadStream)
-		if e := out.Emit(id.String(), reason, t.Encoded()); e != nil {
-			c.emit.rollback(c)
-			c.fail(bolt.Permanent(c.tupleError(t, fmt.Errorf("%w; and it cannot become a dead letter: %w", err, e))))
-			return
-		}
-		c.emit.next(c)
-		c.lost.Dead++
-	} else {
-		c.lost.Dropped++
-	}
-	c.choices.done()
-	if c.trees != nil {
-		c.trees.processed(id.Seq) // to emit it again would not help
-	}
-	if n := c.lost.Dead + c.lost.Dropped; n <= 10 || n&(n-1) == 0 { // a log line for each of a million helps nobody
-		c.cfg.Log.Warn("tuple given up", zap.String("id", id.String()), zap.Uint64("given up so far", n), zap.Error(err))
-	}
-	if c.cfg.OnLost != nil {
-		c.cfg.OnLost(GivenUp{ID: id, Err: err, Tuple: slices.Clone(t.Encoded())})
-	}
-}
-
-// A GivenUp is a tuple that an operator could not process and whose loss its policy declares.
-type GivenUp struct {
-	ID    msgid.ID
-	Err   error  // of the last try
-	Tuple []byte // msgpack
-}
-
 // pollCalls is how often a spout is called at the most before the task looks at its messages again.
 const pollCalls = 64
 
-// runSpout polls the spout until a frame is full.
-func (c *Core) runSpout() bool {
-	c.emit.direct = true
-	defer func() { c.emit.direct = false }()
-	if c.trees != nil {
-		return c.runTrees()
+// poll calls the spout until a frame is full. It reports whether the spout had something to emit, or has ended.
+func (c *Core) poll() bool {
+	c.hurry()
+	c.outputs.birth = c.cfg.Now().UnixNano()
+	for n := range pollCalls {
+		err := c.spout.Next(c.ctx, c.outputs.main)
+		switch {
+		case errors.Is(err, io.EOF):
+			if c.tracker != nil {
+				c.tracker.Pending().InputEnded()
+				c.consumed()
+			} else {
+				c.end()
+			}
+			return true
+		case errors.Is(err, spout.ErrIdle):
+			c.pollAt = c.now + 1
+			c.consumed()
+			return n > 0
+		case err == nil:
+			err = c.outputs.err
+		}
+		if err != nil {
+			c.failCall("next", err)
+			return false
+		}
+		if c.called() || c.err != nil {
+			break
+		}
 	}
-	return c.poll()
+	c.consumed()
+	return true
 }
 
 // hurry tells a spout that paces itself whether its task repeats what was emitted before. When that is over it is over
@@ -280,93 +200,62 @@ func (c *Core) hurry() {
 	c.hurried, c.unhurried = on, !on
 }
 
-func (c *Core) poll() bool {
-	c.hurry()
-	c.emit.birth = c.cfg.Now().UnixNano()
-	sealed := c.emit.sealed
-	for n := range pollCalls {
-		err := c.spout.Next(c.ctx, c.emit.main)
-		switch {
-		case errors.Is(err, io.EOF):
-			if c.trees != nil {
-				c.trees.pending.ended = true
-				c.consumed()
-				return true
-			}
-			c.work = recovery.Action{}
-			c.end()
-			return true
-		case errors.Is(err, spout.ErrIdle):
-			c.pollAt = c.now + 1
-			c.consumed()
-			return n > 0
-		case err == nil:
-			err = c.emit.err
-		}
-		if err != nil {
-			c.failCall("next", err)
-			return false
-		}
-		c.emit.stamp++
-		if c.emit.sealed != sealed || c.err != nil {
-			break
-		}
-	}
-	c.consumed()
-	return true
-}
-
 func (c *Core) runTimer() {
-	c.emit.direct = true
-	defer func() { c.emit.direct = false }()
-	err := c.bolt.(bolt.Ticker).Tick(c.ctx, time.Unix(0, int64(c.work.Value)), c.emit.main)
+	c.dueAt = c.now + c.tickEvery
+	c.outputs.birth = 0
+	err := c.bolt.(bolt.Ticker).Tick(c.ctx, time.Unix(0, int64(c.work.Value)), c.outputs.main)
 	if err == nil {
-		err = c.emit.err
+		err = c.outputs.err
 	}
 	if err != nil {
 		c.failCall("tick", err)
 		return
 	}
-	c.emit.stamp++
-	c.choices.done()
+	c.called()
+	c.determinants.done()
 	c.consumed()
 }
 
-func (c *Core) runFinish() {
-	c.emit.direct = true
-	defer func() { c.emit.direct = false }()
+func (c *Core) finish() {
+	c.outputs.birth = 0
 	if b, ok := c.bolt.(bolt.Finisher); ok {
-		err := b.Finish(c.ctx, c.emit.main)
+		err := b.Finish(c.ctx, c.outputs.main)
 		if err == nil {
-			err = c.emit.err
+			err = c.outputs.err
 		}
 		if err != nil {
 			c.failCall("finish", err)
 			return
 		}
 	}
-	c.work = recovery.Action{}
 	c.end()
 }
 
-// failCall fails the task with the error of a call that concerns no tuple.
-func (c *Core) failCall(call string, err error) {
-	var e *bolt.TupleError
-	switch {
-	case c.ctx.Err() != nil:
-		err = context.Cause(c.ctx)
-	case errors.As(err, &e): // of a step that is fused into the operator
-		named := *e
-		named.Alias = c.cfg.Task.Alias
-		err = bolt.Permanent(&named)
-	default:
-		err = fmt.Errorf("operator %q, %s of task %v: %w", c.cfg.Task.Operator.Name, call, c.cfg.Task.Alias, err)
-	}
-	c.fail(err)
+// consumed reports to the machine that the operator has done its work.
+func (c *Core) consumed() {
+	c.called()
+	c.work = recovery.Action{}
+	c.handle(recovery.Event{Kind: recovery.Consumed})
 }
 
-// end closes every channel with an end mark.
+// end closes every channel with an end mark: the operator will emit nothing more.
 func (c *Core) end() {
-	c.emit.end(c)
-	c.step(recovery.Event{Kind: recovery.Ended})
+	c.called()
+	c.work = recovery.Action{}
+	c.outputs.end()
+	c.queueSealed()
+	c.drain()
+	c.handle(recovery.Event{Kind: recovery.Ended})
+}
+
+// called ends a call of the operator that has succeeded: what it emitted stays, and the frames that it filled go to
+// the machine. It reports whether there are any.
+func (c *Core) called() (sealed bool) {
+	c.outputs.call++
+	if len(c.outputs.sealed) == 0 {
+		return false
+	}
+	c.queueSealed()
+	c.drain()
+	return true
 }

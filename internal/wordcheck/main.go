@@ -15,11 +15,10 @@ import (
 	"time"
 
 	"github.com/askback/askback"
-	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/connect/files"
 	"github.com/askback/askback/faults"
-	"github.com/askback/askback/spout"
 	"github.com/askback/askback/strategy"
+	"github.com/askback/askback/stream"
 	"github.com/askback/askback/topology"
 )
 
@@ -31,7 +30,8 @@ is restored alone, asks its sources for exactly what it missed, and the result i
 sequential count: the exit status is 1 if anything was lost or duplicated.
 
 In a cluster ("askback submit wordcount -- -out DIR path ...") nothing is killed or checked, and the counts appear in
--out, in no order, when all is read. There the flags -strategy, -parallel, -passes, -rate, -frame and -out count.
+-out, in no order, when all is read. One task reads all files there, where otherwise each task of split reads its own
+share. The flags -strategy, -parallel, -passes, -rate, -frame and -out count there.
 
 Flags:
 `
@@ -55,9 +55,16 @@ type settings struct {
 	frameSize int
 }
 
-// A Topology counts the words of lines with this many tasks of each operator that may have several. The bolt result
-// receives each word once with its total.
-type Topology func(lines spout.Source, parallel int, result func() bolt.Bolt) topology.Topology
+// A Config is what a word count is made of.
+type Config struct {
+	Lines    stream.Source[files.Line]
+	Readers  int                // tasks that read lines
+	Parallel int                // tasks of each step that may have several
+	Result   stream.Sink[Total] // receives each word once, with its total
+}
+
+// A Topology makes a word count.
+type Topology func(Config) topology.Topology
 
 // Main runs the word count with the arguments of the process, and exits unless all went well. The exit status is 1 if the
 // counts are wrong, 2 if there are none, and 130 if the run was interrupted.
@@ -156,12 +163,12 @@ func run(ctx context.Context, count Topology, s *settings) error {
 	if err != nil {
 		return err
 	}
-	files, bytes, err := lines.Total()
+	files, bytes, err := lines.files.Total()
 	if err != nil {
 		return err
 	}
 	var result newest
-	t := count(source(s, lines), s.parallel, result.make)
+	t := count(Config{Lines: lines, Readers: s.parallel, Parallel: s.parallel, Result: &result})
 	plan, err := t.Builder().Build()
 	if err != nil {
 		return err
@@ -224,7 +231,9 @@ func work(count Topology, s *settings) error {
 	if err != nil {
 		return err
 	}
-	askback.RunIfWorker(count(source(s, lines), s.parallel, files.Bolt(s.out, files.Single())), askback.WithStrategy(s.strategy), askback.WithFrameSize(s.frameSize))
+	// One task reads, so that only its host needs the files.
+	t := count(Config{Lines: lines, Readers: 1, Parallel: s.parallel, Result: files.Sink[Total](s.out, files.Single())})
+	askback.RunIfWorker(t, askback.WithStrategy(s.strategy), askback.WithFrameSize(s.frameSize))
 	return nil
 }
 
@@ -232,31 +241,22 @@ func work(count Topology, s *settings) error {
 var errWrong = errors.New("wrong counts")
 
 // input makes the source of lines.
-func input(s *settings) (*files.Source[spout.Spout], error) {
+func input(s *settings) (lines, error) {
 	piece := payload - room
 	if s.server != "" || askback.InCluster() {
 		piece = serverPayload - room
 	}
-	var lines *files.Source[spout.Spout]
+	var source *files.Source[stream.Reader[files.Line]]
 	if len(s.paths) > 0 {
-		lines = files.Spout(s.paths...)
+		source = files.Lines(s.paths...)
 	} else {
 		root, err := goRoot()
 		if err != nil {
-			return nil, err
+			return lines{}, err
 		}
-		lines = files.Spout(root).Match("**/*.go")
+		source = files.Lines(root).Match("**/*.go")
 	}
-	return lines.Cut(64<<10, cutBetweenWords).MaxPiece(piece), nil
-}
-
-// source reads the lines as often and as fast as is asked for.
-func source(s *settings, lines spout.Source) spout.Source {
-	lines = spout.Repeat(lines, s.passes)
-	if s.rate > 0 {
-		lines = paced(lines, s.rate)
-	}
-	return lines
+	return lines{source.Cut(64<<10, cutBetweenWords).MaxPiece(piece), s.passes, s.rate}, nil
 }
 
 // ordinal returns "1st", "2nd", "3rd", "4th" …

@@ -7,10 +7,13 @@ import (
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/words"
 	"github.com/askback/askback/state"
-	"github.com/askback/askback/tuple"
+	"github.com/askback/askback/stream"
 )
 
-// A result is the last bolt of a local run: it gathers the totals, for the program to read after the run.
+// A Total is a word, and how often it was counted.
+type Total = stream.Entry[[]byte, int64]
+
+// A result is the sink of a local run: it gathers the totals, for the program to read after the run.
 type result struct{ n *state.Map[string, int64] }
 
 func (r *result) Prepare(ctx bolt.Context) (err error) {
@@ -18,15 +21,15 @@ func (r *result) Prepare(ctx bolt.Context) (err error) {
 	return err
 }
 
-func (r *result) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
-	*r.n.At(t.Bytes(0)) += t.Int(1)
+func (r *result) Write(_ context.Context, t Total) error {
+	*r.n.At(t.Key) += t.Value
 	return nil
 }
 
 // newest holds the newest incarnation of the result.
 type newest struct{ atomic.Pointer[result] }
 
-func (p *newest) make() bolt.Bolt {
+func (p *newest) New() stream.Writer[Total] {
 	r := &result{}
 	p.Store(r)
 	return r

@@ -65,7 +65,7 @@ func (u *ui) progress(p askback.Progress) {
 		return
 	}
 	for i := range p.Tasks {
-		if t := &p.Tasks[i]; t.Alias.Operator == "split" && t.LogError != nil {
+		if t := &p.Tasks[i]; t.LogError != nil {
 			u.bar.Describe("the log is full: " + t.LogError.Error())
 		}
 	}

@@ -39,9 +39,8 @@ type instance struct {
 	told     uint64 // ms since then that the core knows of
 	dead     bool
 
-	scribe  *task.Scribe
+	writer  *task.LogWriter
 	answers []task.Answer
-	era     int
 
 	works  bool      // the operator has something to do that it has not done
 	ticks  bool      // the operator's timer may fire now
@@ -79,7 +78,7 @@ func (in *instance) restore() error {
 	if err != nil {
 		return err
 	}
-	in.scribe, s.last = task.NewScribe(writer), history.Incarnation
+	in.writer, s.last = task.NewLogWriter(writer), history.Incarnation
 	var ctx context.Context
 	ctx, in.cancel = context.WithCancel(context.Background())
 	cfg := task.Config{
@@ -174,17 +173,22 @@ func (in *instance) tick() bool {
 	in.ticks = true
 	in.h.ms++
 	in.told = in.h.ms - in.began
-	in.do(func() { in.core.Tick(recovery.Tick(in.told)) })
+	in.do(func() {
+		in.core.Tick(recovery.Tick(in.told))
+		if in.core.Err() == nil {
+			in.core.Work()
+		}
+	})
 	in.ticks = false
 	return in.ticked.After(before)
 }
 
 // write has one record written to the log.
 func (in *instance) write() bool {
-	if !in.scribe.Busy() {
+	if !in.writer.Busy() {
 		return false
 	}
-	a, err := in.scribe.Step(context.Background())
+	a, err := in.writer.Step(context.Background())
 	switch {
 	case err != nil:
 		in.h.failed(in.slot, err)
@@ -204,23 +208,12 @@ func (in *instance) answer() bool {
 	}
 	a := in.answers[0]
 	in.answers = in.answers[1:]
-	in.do(func() {
-		switch {
-		case a.Kind == task.LogLost:
-			in.era = a.Era
-			in.core.StoreLost()
-		case a.Era != in.era:
-		case a.Kind == task.OrderAppended:
-			in.core.Appended()
-		case a.Kind == task.SnapshotStored:
-			in.core.Stored()
-		}
-	})
+	in.do(func() { in.core.Answered(a) })
 	return true
 }
 
 // quiet reports whether the task has nothing to process, nothing to write and no answer to take.
-func (in *instance) quiet() bool { return !in.works && !in.scribe.Busy() && len(in.answers) == 0 }
+func (in *instance) quiet() bool { return !in.works && !in.writer.Busy() && len(in.answers) == 0 }
 
 // Send implements task.Env.
 func (in *instance) Send(kind channel.Kind, to msgid.Alias, payload []byte) {
@@ -228,10 +221,10 @@ func (in *instance) Send(kind channel.Kind, to msgid.Alias, payload []byte) {
 }
 
 // Append implements task.Env.
-func (in *instance) Append(record []byte) { in.scribe.Append(in.era, record) }
+func (in *instance) Append(era int, record []byte) { in.writer.Append(era, record) }
 
 // Store implements task.Env.
-func (in *instance) Store(parts [][]byte, full bool) { in.scribe.Store(in.era, parts, full) }
+func (in *instance) Store(era int, parts [][]byte, full bool) { in.writer.Store(era, parts, full) }
 
 // do runs a part of the core, and notes how it ended.
 func (in *instance) do(f func()) {
@@ -278,7 +271,7 @@ func (h *Harness) failed(s *slot, err error) {
 	}
 }
 
-// bury ends a task's incarnation. What it has in memory, and what is on its way to it, is gone.
+// bury ends a task's incarnation. Its memory, and the messages on their way to it, are gone.
 func (h *Harness) bury(s *slot) {
 	in := s.live
 	if in == nil {

@@ -8,8 +8,10 @@ import (
 	"github.com/askback/askback/strategy"
 )
 
-// The time of the recovery protocol passes a millisecond at a time: with every stepsPerTick steps, and when nothing else is
-// left to do. Snapshots are due so often that a run of a few hundred steps has several.
+// The time of the recovery protocol passes a millisecond at a time: when nothing else is left to do, and with every
+// stepsPerTick steps or, in a topology with many channels, two for each: else a checkpoint, which sends on all of them, would
+// take longer than it is until the next one, and the run would never rest. Snapshots are due so often that a run of a few
+// hundred steps has several.
 const (
 	stepsPerTick = 8
 	frameSize    = 256 // bytes
@@ -22,7 +24,7 @@ var maxSteps = 300_000
 
 const maxQuiet = 24 * time.Hour
 
-// What a task can do in one step.
+// The actions that a task can take in one step.
 const (
 	receive = iota // a message, or be started if it is down
 	work           // take a turn
@@ -42,7 +44,7 @@ func (h *Harness) step() bool {
 		h.next = (h.next + 1) % (actions * len(h.tasks))
 		if h.act(s, action) {
 			h.steps++
-			if h.steps%stepsPerTick == 0 {
+			if h.steps%max(stepsPerTick, 2*len(h.plan.Channels)) == 0 {
 				h.ms++
 			}
 			return true
@@ -125,8 +127,8 @@ func (h *Harness) cover() {
 	h.quiescing = false
 }
 
-// until runs until a condition holds at a moment at which nothing is left to do, and for two milliseconds no operator has done
-// anything: an idle source is polled in that time. The recovery protocol may go on for ever.
+// until runs until a condition holds at a moment at which nothing is left to do, and for more than ten milliseconds no operator has
+// done anything: an idle source, and one that was held, is polled in that time. The recovery protocol may go on for ever.
 func (h *Harness) until(reached func() bool) {
 	h.t.Helper()
 	quiet, pause, processed := uint64(0), uint64(0), h.processed()
@@ -140,7 +142,7 @@ func (h *Harness) until(reached func() bool) {
 			quiet, pause, processed = 0, 0, n
 		}
 		switch {
-		case h.err != nil, quiet > 1 && reached():
+		case h.err != nil, quiet > 10 && reached():
 			return
 		case quiet > uint64(maxQuiet/time.Millisecond):
 			h.stuck("no task does anything any more, at step %d", h.steps)

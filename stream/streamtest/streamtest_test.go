@@ -488,7 +488,7 @@ func (dice) Throw(c *stream.Context, w Word, out func(string)) error {
 	return nil
 }
 
-// What a test does wrong fails it, with a text that names the remedy.
+// A mistake in a test fails it, with a text that names the remedy.
 func TestMistakes(t *testing.T) {
 	defer streamtest.SetMaxSteps(2000)()
 	begun := func(t testing.TB, options ...streamtest.Option) (*streamtest.Harness, *streamtest.Input[Word], *streamtest.Output[Word]) {

@@ -109,7 +109,7 @@ func (e *endpoint) subscribe(deliver func(channel.Message)) error {
 		}
 	}
 	for i, l := range links {
-		if err := l.FlushTimeout(joinTimeout); err != nil {
+		if err := l.confirm(joinTimeout); err != nil {
 			return fmt.Errorf("confirm subscription: %w", err)
 		}
 		// A denial comes before the answer to the flush. It is not an error of the flush.

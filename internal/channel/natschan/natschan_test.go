@@ -109,6 +109,36 @@ func TestForeign(t *testing.T) {
 	log.wait(t, natschan.Foreign)
 }
 
+// A task may join while the transport connects anew, as a worker does for new permissions: that is no closed transport.
+func TestJoinWhileReconnecting(t *testing.T) {
+	s := startServer(t, embed.Options{})
+	tr := dial(t, natschan.Config{InProcess: s.InProcess(), Topology: "wc"})
+	ended, again := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-again:
+				return
+			case <-time.After(2 * time.Millisecond):
+				_ = tr.Reconnect()
+			}
+		}
+	}()
+	for n := range 50 {
+		e, err := tr.Join(split1, func(channel.Message) {})
+		if err != nil {
+			t.Errorf("join %d: %v", n, err)
+			break
+		}
+		if err := e.Leave(); err != nil {
+			t.Error(err)
+		}
+	}
+	close(again)
+	<-ended
+}
+
 // A transport that connects anew goes on as before.
 func TestReconnect(t *testing.T) {
 	s := startServer(t, embed.Options{})

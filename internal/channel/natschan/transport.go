@@ -201,6 +201,19 @@ func (t *Transport) Close() error {
 	return nil
 }
 
+// confirm returns when the server has processed everything that was sent before. The client library reports a flush that
+// a reconnect interrupts as if the connection were closed; it is repeated on the next connection, to which the client
+// sends its subscriptions again.
+func (l *link) confirm(timeout time.Duration) error {
+	for until := time.Now().Add(timeout); ; {
+		err := l.FlushTimeout(max(time.Millisecond, time.Until(until)))
+		if err == nil || !isClosed(err) || l.IsClosed() || time.Now().After(until) {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // end closes the connection and waits for its last handler.
 func (l *link) end() {
 	l.Conn.Close()

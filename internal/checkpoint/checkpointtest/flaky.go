@@ -21,8 +21,8 @@ const (
 	Full         // no room
 )
 
-// Flaky is a Log that fails as it is told. What it hides and damages it does on reading; the log beneath stays
-// whole. It is for one goroutine, as a Writer is.
+// Flaky is a Log that fails as it is told. It hides and damages entries on reading; the log beneath stays whole.
+// It is for one goroutine, as a Writer is.
 type Flaky struct {
 	checkpoint.Log
 	// Fates are taken from the front, one by each append; when they have run out all is fine.
@@ -68,13 +68,13 @@ func (f *Flaky) Append(ctx context.Context, alias msgid.Alias, expect checkpoint
 }
 
 // Read implements checkpoint.Log.
-func (f *Flaky) Read(ctx context.Context, alias msgid.Alias, from checkpoint.Pos, yield func(checkpoint.Entry) error) error {
+func (f *Flaky) Read(ctx context.Context, alias msgid.Alias, from, to checkpoint.Pos, yield func(checkpoint.Entry) error) error {
 	f.arrive()
 	if f.Deaf > 0 {
 		f.Deaf--
 		return fmt.Errorf("flaky: %w", checkpoint.ErrUnknown)
 	}
-	return f.Log.Read(ctx, alias, from, func(e checkpoint.Entry) error {
+	return f.Log.Read(ctx, alias, from, to, func(e checkpoint.Entry) error {
 		if e, ok := f.damage(e); ok {
 			return yield(e)
 		}
@@ -82,9 +82,9 @@ func (f *Flaky) Read(ctx context.Context, alias msgid.Alias, from checkpoint.Pos
 	})
 }
 
-// Last implements checkpoint.Tailer, by reading all.
+// Last implements checkpoint.Log, by reading all.
 func (f *Flaky) Last(ctx context.Context, alias msgid.Alias) (last checkpoint.Entry, err error) {
-	err = f.Read(ctx, alias, 0, func(e checkpoint.Entry) error {
+	err = f.Read(ctx, alias, 0, checkpoint.End, func(e checkpoint.Entry) error {
 		last = e
 		return nil
 	})
@@ -97,29 +97,8 @@ func (f *Flaky) Purge(ctx context.Context, alias msgid.Alias, below checkpoint.P
 	return f.Log.Purge(ctx, alias, below)
 }
 
-// MaxEntry implements checkpoint.Limiter.
-func (f *Flaky) MaxEntry() int {
-	if l, ok := f.Log.(checkpoint.Limiter); ok {
-		return l.MaxEntry()
-	}
-	return 1 << 20
-}
-
-// Epoch implements checkpoint.Epocher.
-func (f *Flaky) Epoch() uint64 {
-	if e, ok := f.Log.(checkpoint.Epocher); ok {
-		return e.Epoch()
-	}
-	return 0
-}
-
-// Reopen implements checkpoint.Reopener.
-func (f *Flaky) Reopen(ctx context.Context) error {
-	if r, ok := f.Log.(checkpoint.Reopener); ok {
-		return r.Reopen(ctx)
-	}
-	return nil
-}
+// Synced implements checkpoint.Log: purging waits for nothing.
+func (f *Flaky) Synced() checkpoint.Pos { return checkpoint.End }
 
 // arrive lets a late append arrive.
 func (f *Flaky) arrive() {
@@ -143,4 +122,14 @@ func (f *Flaky) damage(e checkpoint.Entry) (checkpoint.Entry, bool) {
 	e.Data = append([]byte(nil), e.Data...)
 	e.Data[at] ^= 0x10
 	return e, true
+}
+
+// Headless is a Log whose last entry reads as damaged, so that a restore reads all of it.
+type Headless struct{ checkpoint.Log }
+
+// Last implements checkpoint.Log.
+func (h Headless) Last(ctx context.Context, alias msgid.Alias) (checkpoint.Entry, error) {
+	e, err := h.Log.Last(ctx, alias)
+	e.Data = nil
+	return e, err
 }

@@ -93,7 +93,7 @@ func stop(t *testing.T, s Subject) {
 	mustAppend(t, s, count3, pos, "b")
 	for _, end := range []error{checkpoint.ErrStop, errors.New("enough")} {
 		seen := 0
-		err := s.Read(limited(t), count3, 0, func(checkpoint.Entry) error {
+		err := s.Read(limited(t), count3, 0, checkpoint.End, func(checkpoint.Entry) error {
 			seen++
 			return end
 		})
@@ -119,10 +119,6 @@ func aliases(t *testing.T, s Subject) {
 }
 
 func ranges(t *testing.T, s Subject) {
-	r, ok := s.Log.(checkpoint.Ranger)
-	if !ok {
-		t.Skip("no Ranger")
-	}
 	var at []checkpoint.Pos
 	pos, other := checkpoint.Pos(0), checkpoint.Pos(0)
 	for i := range 10 {
@@ -133,7 +129,7 @@ func ranges(t *testing.T, s Subject) {
 	for i, from := range at {
 		for k, to := range at {
 			got := ""
-			err := r.ReadRange(limited(t), count3, from, to, func(e checkpoint.Entry) error {
+			err := s.Read(limited(t), count3, from, to, func(e checkpoint.Entry) error {
 				got += string(e.Data)
 				return nil
 			})
@@ -149,17 +145,13 @@ func ranges(t *testing.T, s Subject) {
 }
 
 func last(t *testing.T, s Subject) {
-	tail, ok := s.Log.(checkpoint.Tailer)
-	if !ok {
-		t.Skip("no Tailer")
-	}
-	if e, err := tail.Last(limited(t), count3); err != nil || e.Pos != 0 {
+	if e, err := s.Last(limited(t), count3); err != nil || e.Pos != 0 {
 		t.Fatalf("last of nothing = %v, %v", e, err)
 	}
 	first := mustAppend(t, s, count3, 0, "a")
 	second := mustAppend(t, s, count3, first, "b")
 	mustAppend(t, s, msgid.Alias{Operator: "other"}, 0, "c")
-	if e, err := tail.Last(limited(t), count3); err != nil || e.Pos != second || string(e.Data) != "b" {
+	if e, err := s.Last(limited(t), count3); err != nil || e.Pos != second || string(e.Data) != "b" {
 		t.Fatalf("last = %d %q, %v; want %d b", e.Pos, e.Data, err, second)
 	}
 }
@@ -184,10 +176,7 @@ func purge(t *testing.T, s Subject) {
 }
 
 func large(t *testing.T, s Subject) {
-	most := 1 << 20
-	if l, ok := s.Log.(checkpoint.Limiter); ok {
-		most = l.MaxEntry()
-	}
+	most := s.MaxEntry()
 	big := bytes.Repeat([]byte("0123456789abcdef"), most/16+1)[:most]
 	pos := mustAppend(t, s, count3, 0, string(big))
 	for range 3 {
@@ -195,9 +184,6 @@ func large(t *testing.T, s Subject) {
 	}
 	pos = mustAppend(t, s, count3, pos, "") // the smallest
 	want(t, s, count3, 0, string(big), string(big), string(big), string(big), "")
-	if _, ok := s.Log.(checkpoint.Limiter); !ok {
-		return
-	}
 	if _, err := s.Append(limited(t), count3, pos, append(big, 'x')); !errors.Is(err, checkpoint.ErrTooLarge) {
 		t.Fatalf("append of %d bytes: %v, want ErrTooLarge", len(big)+1, err)
 	}
@@ -228,7 +214,7 @@ func purgeWhileReading(t *testing.T, s Subject) {
 		at = append(at, pos)
 	}
 	var seen []checkpoint.Pos
-	err := s.Read(limited(t), count3, 0, func(e checkpoint.Entry) error {
+	err := s.Read(limited(t), count3, 0, checkpoint.End, func(e checkpoint.Entry) error {
 		if len(seen) == 3 {
 			if err := s.Purge(limited(t), count3, at[20]); err != nil {
 				return err
@@ -317,15 +303,14 @@ func cancelled(t *testing.T, s Subject) {
 	if _, err := s.Append(ctx, count3, pos, []byte("b")); err == nil {
 		t.Fatal("append with a cancelled context succeeded")
 	}
-	if err := s.Read(ctx, count3, 0, func(checkpoint.Entry) error { return nil }); err == nil {
+	if err := s.Read(ctx, count3, 0, checkpoint.End, func(checkpoint.Entry) error { return nil }); err == nil {
 		t.Fatal("read with a cancelled context succeeded")
 	}
 	want(t, s, count3, 0, "a")
 }
 
 func vanished(t *testing.T, s Subject) {
-	r, ok := s.Log.(checkpoint.Reopener)
-	if !ok || s.Vanish == nil {
+	if s.Vanish == nil {
 		t.Skip("this log cannot vanish")
 	}
 	pos := mustAppend(t, s, count3, 0, "a")
@@ -334,19 +319,17 @@ func vanished(t *testing.T, s Subject) {
 	if _, err := s.Append(ctx, count3, pos, []byte("b")); !errors.Is(err, checkpoint.ErrGone) {
 		t.Fatalf("append: %v, want ErrGone", err)
 	}
-	if err := s.Read(ctx, count3, 0, func(checkpoint.Entry) error { return nil }); !errors.Is(err, checkpoint.ErrGone) {
+	if err := s.Read(ctx, count3, 0, checkpoint.End, func(checkpoint.Entry) error { return nil }); !errors.Is(err, checkpoint.ErrGone) {
 		t.Fatalf("read: %v, want ErrGone", err)
 	}
 	if err := s.Purge(ctx, count3, 1); !errors.Is(err, checkpoint.ErrGone) {
 		t.Fatalf("purge: %v, want ErrGone", err)
 	}
-	if tail, ok := s.Log.(checkpoint.Tailer); ok {
-		if _, err := tail.Last(ctx, count3); !errors.Is(err, checkpoint.ErrGone) {
-			t.Fatalf("last: %v, want ErrGone", err)
-		}
+	if _, err := s.Last(ctx, count3); !errors.Is(err, checkpoint.ErrGone) {
+		t.Fatalf("last: %v, want ErrGone", err)
 	}
 	for range 2 {
-		if err := r.Reopen(ctx); err != nil {
+		if err := s.Reopen(ctx); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -370,7 +353,7 @@ func want(t testing.TB, l checkpoint.Log, alias msgid.Alias, from checkpoint.Pos
 	t.Helper()
 	var got []string
 	last := checkpoint.Pos(0)
-	err := l.Read(limited(t), alias, from, func(e checkpoint.Entry) error {
+	err := l.Read(limited(t), alias, from, checkpoint.End, func(e checkpoint.Entry) error {
 		if e.Pos <= last || e.Pos < from {
 			t.Errorf("position %d after %d, from %d", e.Pos, last, from)
 		}

@@ -14,7 +14,7 @@ import (
 )
 
 // TestModel runs tasks over a log that fails in every way that memlog knows, and compares what a restart restores
-// with a dumb model: a past is a number of inputs and a digest of them. What must hold:
+// with a dumb model: a past is a number of inputs and a digest of them. The invariants:
 //
 //   - a restored past is one past: every snapshot and determinant record builds on exactly the one before;
 //   - it holds everything that was acknowledged and has not been lost in a power cut;
@@ -300,7 +300,7 @@ func (m *model) powerCut() {
 	}
 }
 
-// blackout cuts the power of the log and of every process. What comes back is an earlier moment, and no damage.
+// blackout cuts the power of the log and of every process. An earlier moment comes back, without damage.
 func (m *model) blackout() {
 	m.zombies, m.task = nil, nil
 	m.note("  lost %d", m.log.Cut(1+m.rng.IntN(12)))

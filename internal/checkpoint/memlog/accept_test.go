@@ -73,7 +73,7 @@ func TestAcceptedIsKept(t *testing.T) {
 		if err != nil || len(h.Chain) == 0 {
 			continue
 		}
-		// That the newest one counts was decided after it was stored, and that decision may be lost.
+		// The decision that the newest one counts came after it was stored, and may be lost.
 		if newest := h.Chain[0][0]; newest > '0' {
 			before := string(newest - 1)
 			open(t, l, only(before), before)

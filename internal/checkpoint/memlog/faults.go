@@ -8,7 +8,7 @@ import (
 )
 
 // Cut cuts the power: the n newest entries of all aliases together are lost, or those that were not synced if that
-// is fewer. What is left is on disk. It returns how many positions were lost; they will be given again.
+// is fewer. The rest is on disk. It returns how many positions were lost; they will be given again.
 func (l *Log) Cut(n int) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -74,14 +74,7 @@ type late struct {
 	data   []byte
 }
 
-var (
-	_ checkpoint.Log      = (*Log)(nil)
-	_ checkpoint.Syncer   = (*Log)(nil)
-	_ checkpoint.Limiter  = (*Log)(nil)
-	_ checkpoint.Tailer   = (*Log)(nil)
-	_ checkpoint.Epocher  = (*Log)(nil)
-	_ checkpoint.Reopener = (*Log)(nil)
-)
+var _ checkpoint.Log = (*Log)(nil)
 
 // New makes an empty log.
 func New(opt Options) *Log {
@@ -130,7 +123,7 @@ func (l *Log) append(alias msgid.Alias, expect checkpoint.Pos, data []byte) (che
 }
 
 // Read implements checkpoint.Log.
-func (l *Log) Read(ctx context.Context, alias msgid.Alias, from checkpoint.Pos, yield func(checkpoint.Entry) error) error {
+func (l *Log) Read(ctx context.Context, alias msgid.Alias, from, to checkpoint.Pos, yield func(checkpoint.Entry) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -143,6 +136,9 @@ func (l *Log) Read(ctx context.Context, alias msgid.Alias, from checkpoint.Pos, 
 	}
 	start := sort.Search(len(entries), func(i int) bool { return entries[i].Pos >= from })
 	for _, e := range entries[start:] {
+		if e.Pos > to {
+			return nil
+		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -155,7 +151,7 @@ func (l *Log) Read(ctx context.Context, alias msgid.Alias, from checkpoint.Pos, 
 	return nil
 }
 
-// Last implements checkpoint.Tailer.
+// Last implements checkpoint.Log.
 func (l *Log) Last(ctx context.Context, alias msgid.Alias) (checkpoint.Entry, error) {
 	if err := ctx.Err(); err != nil {
 		return checkpoint.Entry{}, err
@@ -188,7 +184,7 @@ func (l *Log) Purge(ctx context.Context, alias msgid.Alias, below checkpoint.Pos
 	return err
 }
 
-// Synced implements checkpoint.Syncer.
+// Synced implements checkpoint.Log.
 func (l *Log) Synced() checkpoint.Pos {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -202,17 +198,17 @@ func (l *Log) floor() checkpoint.Pos {
 	return l.synced
 }
 
-// MaxEntry implements checkpoint.Limiter.
+// MaxEntry implements checkpoint.Log.
 func (l *Log) MaxEntry() int { return l.opt.MaxEntry }
 
-// Epoch implements checkpoint.Epocher: it counts what Cut, Vanish and Lose did.
+// Epoch implements checkpoint.Log: it counts what Cut, Vanish and Lose did.
 func (l *Log) Epoch() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.epoch
 }
 
-// Reopen implements checkpoint.Reopener.
+// Reopen implements checkpoint.Log.
 func (l *Log) Reopen(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

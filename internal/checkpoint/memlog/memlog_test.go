@@ -92,7 +92,7 @@ func TestCutUnderRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Of six positions one is lost, and the new begin record takes it: the old incarnation's next append finds its
+	// One of six positions is lost, and the new begin record takes it: the old incarnation's next append finds its
 	// place in the log as it remembers it.
 	l.Cut(1)
 	next, h, err := checkpoint.Open(ctx, l, alias, checkpoint.Options{})

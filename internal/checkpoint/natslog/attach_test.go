@@ -9,7 +9,7 @@ import (
 	"github.com/askback/askback/internal/checkpoint/natslog"
 )
 
-// Who only attaches to a log never makes its stream, but waits until whoever is to make it has done so.
+// A process that only attaches to a log never makes its stream, but waits until another process has made it.
 func TestAttach(t *testing.T) {
 	nc := connect(t, serve(t))
 	attach := natslog.Options{Topology: "attach", Attach: true}

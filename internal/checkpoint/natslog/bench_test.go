@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/askback/askback/internal/checkpoint"
+	"github.com/askback/askback/internal/checkpoint/checkpointtest"
 	"github.com/askback/askback/internal/checkpoint/natslog"
 )
 
@@ -61,7 +62,7 @@ func BenchmarkOpen(b *testing.B) {
 		}
 		determinants(1000)
 	}
-	for name, log := range map[string]checkpoint.Log{"newest": l, "all": struct{ checkpoint.Log }{l}} {
+	for name, log := range map[string]checkpoint.Log{"newest": l, "all": checkpointtest.Headless{Log: l}} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				_, h, err := checkpoint.Open(ctx, log, alias, checkpoint.Options{})

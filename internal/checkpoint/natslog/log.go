@@ -27,15 +27,7 @@ type Log struct {
 	sync   syncMarks
 }
 
-var (
-	_ checkpoint.Log      = (*Log)(nil)
-	_ checkpoint.Syncer   = (*Log)(nil)
-	_ checkpoint.Limiter  = (*Log)(nil)
-	_ checkpoint.Tailer   = (*Log)(nil)
-	_ checkpoint.Ranger   = (*Log)(nil)
-	_ checkpoint.Epocher  = (*Log)(nil)
-	_ checkpoint.Reopener = (*Log)(nil)
-)
+var _ checkpoint.Log = (*Log)(nil)
 
 // Open returns the log of a topology. It makes the stream if it does not exist (but see Options.Attach), and otherwise
 // checks that the stream can serve as a log: see ConfigError.
@@ -61,7 +53,7 @@ const expectHeader = "Nats-Expected-Last-Subject-Sequence"
 // headroom is what the header takes of the server's max_payload, generously.
 const headroom = 256
 
-// MaxEntry implements checkpoint.Limiter: the server's max_payload, less the header.
+// MaxEntry implements checkpoint.Log: the server's max_payload, less the header.
 func (l *Log) MaxEntry() int { return max(int(l.nc.MaxPayload())-headroom, 0) }
 
 // Append implements checkpoint.Log. It is one request and its reply.
@@ -164,7 +156,7 @@ func (l *Log) noAnswer(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", checkpoint.ErrUnknown, err)
 }
 
-// isGone asks whether the stream does not exist. Nobody listens also while the server has yet to load it.
+// isGone reports whether the stream does not exist, and not only has no listener because the server has yet to load it.
 func (l *Log) isGone(ctx context.Context) bool {
 	_, err := l.js.Stream(ctx, l.name)
 	return errors.Is(err, jetstream.ErrStreamNotFound)

@@ -15,13 +15,8 @@ import (
 )
 
 // Read implements checkpoint.Log. It asks for entries in batches, which any replica may serve; then, if there are
-// several replicas, it asks the leader for what the one that served may not have yet.
-func (l *Log) Read(ctx context.Context, alias msgid.Alias, from checkpoint.Pos, yield func(checkpoint.Entry) error) error {
-	return l.ReadRange(ctx, alias, from, ^checkpoint.Pos(0), yield)
-}
-
-// ReadRange implements checkpoint.Ranger.
-func (l *Log) ReadRange(ctx context.Context, alias msgid.Alias, from, to checkpoint.Pos, yield func(checkpoint.Entry) error) error {
+// several replicas, it asks the leader for those that the one that served may not have yet.
+func (l *Log) Read(ctx context.Context, alias msgid.Alias, from, to checkpoint.Pos, yield func(checkpoint.Entry) error) error {
 	err := l.read(ctx, l.subject(alias), max(uint64(from), 1), uint64(to), yield)
 	if err == nil || errors.Is(err, checkpoint.ErrStop) {
 		return nil
@@ -70,7 +65,7 @@ func (l *Log) read(ctx context.Context, subject string, next, to uint64, yield f
 	return nil
 }
 
-// Last implements checkpoint.Tailer.
+// Last implements checkpoint.Log.
 func (l *Log) Last(ctx context.Context, alias msgid.Alias) (checkpoint.Entry, error) {
 	direct, replicas := l.stream.get()
 	var e checkpoint.Entry

@@ -34,7 +34,7 @@ func (f *streamFacts) get() (direct bool, replicas int) {
 	return f.direct, f.replicas
 }
 
-// Reopen implements checkpoint.Reopener: it makes the stream if it does not exist, unless that is left to others, and
+// Reopen implements checkpoint.Log: it makes the stream if it does not exist, unless that is left to others, and
 // checks it.
 func (l *Log) Reopen(ctx context.Context) error {
 	ctx, cancel := l.limit(ctx)

@@ -9,12 +9,12 @@ import (
 	"github.com/askback/askback/internal/checkpoint"
 )
 
-// Synced implements checkpoint.Syncer. Under Power it is everything; under Process it is what was appended two
+// Synced implements checkpoint.Log. Under Power it is everything; under Process it is what was appended two
 // sync intervals ago, counted from when this log was opened. It forgets what it knew when the epoch changes: purging
 // then waits once more.
 func (l *Log) Synced() checkpoint.Pos { return l.sync.synced() }
 
-// Epoch implements checkpoint.Epocher. It changes when the connection was lost, when a request was not answered,
+// Epoch implements checkpoint.Log. It changes when the connection was lost, when a request was not answered,
 // and when positions are seen to go back, for then the server may have lost power. In a cluster it can miss that
 // another server, with the only replica of the stream, lost power while this log was idle; three replicas do not
 // lose what is acknowledged unless two of them lose power.
@@ -74,7 +74,7 @@ func (s *syncMarks) note(seen, pos checkpoint.Pos) {
 
 func (s *syncMarks) synced() checkpoint.Pos {
 	if s.always {
-		return ^checkpoint.Pos(0)
+		return checkpoint.End
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,6 +20,9 @@ type Submission struct {
 	Workers  int      // default 1
 	Tags     []string // required of its supervisors
 	Inactive bool     // its spouts emit nothing before activate
+	// Resume is set to have the topology of that name, such as one that has failed, go on from its log with this program.
+	// Workers, Tags and Inactive do not count then.
+	Resume bool
 
 	// Timeout is how long the function Submit waits for a nimbus to answer. Default 10 s.
 	Timeout time.Duration
@@ -77,7 +80,7 @@ func (c *Client) submit(ctx context.Context, s Submission, spec *cluster.Spec) (
 		defer cancel()
 		defer c.noticeWaiting()()
 		record, err = natscluster.Request[*cluster.Record](limited, c.nc, c.subjects.API(cluster.Operate, cluster.VerbSubmit), cluster.SubmitRequest{
-			Spec: *spec, Artefact: a, Args: s.Args, Workers: cmp.Or(s.Workers, 1), Tags: s.Tags, Inactive: s.Inactive, Nonce: rand.Text(),
+			Spec: *spec, Artefact: a, Args: s.Args, Workers: cmp.Or(s.Workers, 1), Tags: s.Tags, Inactive: s.Inactive, Resume: s.Resume, Nonce: rand.Text(),
 		})
 		if err != nil {
 			return fmt.Errorf("submit %s: %w", spec.Name, err)

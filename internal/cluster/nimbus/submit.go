@@ -44,12 +44,15 @@ func (t *term) submit(ctx context.Context, _ sender, q *cluster.SubmitRequest, r
 	}
 }
 
-// prepare verifies the program and makes the log.
+// prepare verifies the program, and makes the log unless the topology has one.
 func (t *term) prepare(ctx context.Context, s *core.Submission) error {
 	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
 	if err := t.verifyArtefact(ctx, s.Request); err != nil {
 		return err
+	}
+	if s.Request.Resume {
+		return nil
 	}
 	if err := t.makeLog(ctx, s.Instance, t.cfg.Durability); err != nil {
 		return unavailable(fmt.Errorf("no task log can be made for %s: %w", s.Instance.Name(), err))
@@ -63,8 +66,12 @@ func (t *term) submitted(ctx context.Context, s *core.Submission, err error) {
 		t.reject(s, errTermOver)
 		return
 	}
+	var w *core.Write
 	if err == nil {
-		err = t.write(ctx, t.core.Accept(time.Now(), s, submitter(&s.Request.Artefact), string(t.cfg.Durability)))
+		w, err = t.core.Accept(time.Now(), s, submitter(&s.Request.Artefact), string(t.cfg.Durability))
+	}
+	if err == nil {
+		err = t.write(ctx, w)
 	}
 	if err != nil {
 		t.reject(s, err)

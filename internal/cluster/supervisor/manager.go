@@ -148,7 +148,7 @@ func (m *workerManager) pause(now time.Time) time.Duration {
 // step performs the next action.
 func (m *workerManager) step(ctx context.Context, now time.Time) {
 	switch {
-	case m.run != nil && m.updated && m.desired == nil:
+	case m.run != nil && m.updated && (m.desired == nil || m.run.stopping || !m.run.saved.runs(m.desired.record)):
 		m.stop(now)
 	case m.run != nil:
 		m.watch(now)
@@ -265,6 +265,10 @@ func (m *workerManager) onExit(e exit, now time.Time) {
 	if now.Sub(r.since) >= longRun {
 		m.delay = 0
 	}
+	if r.stopping && m.desired != nil && !r.saved.runs(m.desired.record) {
+		m.replaced(r, end, now)
+		return
+	}
 	m.restarts++
 	m.exitError = end.cause()
 	if m.retry = now; !end.killedByOthers() || now.Sub(r.since) < shortRun {
@@ -285,6 +289,16 @@ func (m *workerManager) onExit(e exit, now time.Time) {
 	if end.permanent() {
 		m.blockedUpTo = r.revisionAtMost(m.desired)
 	}
+}
+
+// replaced notes that a process has ended because the topology goes on with another program, which is started at once.
+func (m *workerManager) replaced(r *run, end *ending, now time.Time) {
+	m.delay, m.retry, m.blockedUpTo = 0, now, 0
+	m.exitError, m.fenced = "", false
+	m.loss = &cluster.Loss{Cause: "the program was replaced", LastSeen: now.Round(0), DetectedAt: now.Round(0)}
+	how := end.stopped()
+	m.log.Info("replaced", zap.Int("pid", r.pid), zap.String("how", how))
+	m.event(cluster.WorkerExited, "worker %s was stopped%s: the topology goes on with another program", m.slot, how)
 }
 
 // publishStatus publishes the state of the slot.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -21,10 +22,16 @@ type savedProcess struct {
 	Born     uint64    `json:"born"` // in ticks of the system's clock
 	Boot     string    `json:"boot"` // run of the system
 	SHA256   string    `json:"sha256"`
+	Args     []string  `json:"args,omitempty"`
 	Started  time.Time `json:"started"`
 	Restarts int       `json:"restarts"`
 	Need     need      `json:"need"`
 	Limits   string    `json:"limits"`
+}
+
+// runs reports whether a process runs the program of a record.
+func (p *savedProcess) runs(r *cluster.Record) bool {
+	return p.SHA256 == r.Artefact.SHA256 && slices.Equal(p.Args, r.Args)
 }
 
 // start starts a process. Its program has just been checked.
@@ -32,7 +39,7 @@ func (m *workerManager) start(now time.Time) {
 	w, path := m.desired, m.path
 	m.path = "" // it is checked again for the next
 	r := &run{since: now, written: m.out.size(), oomKills: m.limits.groups.oomKills(m.slot)}
-	r.saved = savedProcess{Boot: m.boot, SHA256: w.record.Artefact.SHA256, Started: now.Round(0), Restarts: m.restarts, Need: w.need()}
+	r.saved = savedProcess{Boot: m.boot, SHA256: w.record.Artefact.SHA256, Args: w.record.Args, Started: now.Round(0), Restarts: m.restarts, Need: w.need()}
 	jwt := ""
 	if m.login != nil {
 		jwt = m.login.JWT

@@ -5,7 +5,7 @@
 //
 //   - A Launch is the supervisor's input at the start: the worker's slot, the NATS connection, the topology, and the
 //     first Assignment.
-//   - A member is one task that the worker runs, with its task.Supervisor.
+//   - A member is one task that the worker runs, with its executor.Executor.
 //   - The line is the connection for everything but tuples: orders and requests in, heartbeats and events out. It is a
 //     connection of its own, so that the tasks' traffic does not delay heartbeats.
 //

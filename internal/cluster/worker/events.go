@@ -11,7 +11,7 @@ import (
 
 	"github.com/askback/askback/internal/channel/natschan"
 	"github.com/askback/askback/internal/cluster"
-	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/internal/executor"
 )
 
 // publish publishes an event of this worker. It does not block.
@@ -21,7 +21,7 @@ func (w *worker) publish(e cluster.Event) {
 }
 
 // recovered is the event of a recovery.
-func recovered(r task.Recovery) cluster.Event {
+func recovered(r executor.Recovery) cluster.Event {
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	cause := "unknown"
 	if r.Cause != nil {

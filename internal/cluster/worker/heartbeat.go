@@ -14,7 +14,7 @@ import (
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/cluster"
-	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/msgid"
 )
 
@@ -75,7 +75,7 @@ func (m *member) status(still uint64) cluster.Task {
 		t.QuiescePositions = i.QuiescePositions
 	}
 	t.Dead, t.Dropped = i.Lost.Dead, i.Lost.Dropped
-	if i.State == task.Failed {
+	if i.State == executor.Failed {
 		t.Failure = failure(i.Alias, i.Err)
 	}
 	if i.Err != nil {

@@ -10,13 +10,15 @@ import (
 
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/internal/task/migrate"
 	"github.com/askback/askback/msgid"
 )
 
 // A member is one task that the worker runs.
 type member struct {
-	*task.Supervisor
+	*executor.Executor
 	alias    msgid.Alias
 	cancel   context.CancelFunc
 	leaving  bool      // it has been ordered to end
@@ -67,7 +69,7 @@ func (m *member) stuckText() string {
 func (w *worker) start(ctx context.Context, alias msgid.Alias) *member {
 	m := &member{alias: alias, done: make(chan struct{})}
 	ctx, m.cancel = context.WithCancel(ctx)
-	m.Supervisor = task.NewSupervisor(w.options(alias))
+	m.Executor = executor.New(w.options(alias))
 	w.group.Go(func() {
 		m.err = m.Run(ctx)
 		m.overAt = time.Now()
@@ -78,9 +80,9 @@ func (w *worker) start(ctx context.Context, alias msgid.Alias) *member {
 	return m
 }
 
-func (w *worker) options(alias msgid.Alias) task.Options {
+func (w *worker) options(alias msgid.Alias) executor.Options {
 	t := w.plan.Task(alias)
-	o := task.Options{
+	o := executor.Options{
 		Config: task.Config{
 			Plan: w.plan, Task: t, Settings: configOf(&w.launch.Spec.Settings), FrameSize: w.launch.Spec.FrameSize,
 			MaxPayload: w.transport.MaxPayload(), Log: w.log.Logger, Strategy: w.strategy.New,
@@ -98,7 +100,7 @@ func (w *worker) options(alias msgid.Alias) task.Options {
 	if w.strategy.Keeps(t.Operator) {
 		o.Log = w.tasklog
 		if w.before != nil {
-			o.From = &task.Origin{Log: w.origin, Plan: w.before, QuiescePositions: w.launch.From.QuiescePositions[alias.String()]}
+			o.From = &migrate.Origin{Log: w.origin, Plan: w.before, QuiescePositions: w.launch.From.QuiescePositions[alias.String()]}
 		}
 	}
 	return o
@@ -106,18 +108,18 @@ func (w *worker) options(alias msgid.Alias) task.Options {
 
 // loss returns how the last incarnation of a task that is started now was lost, as far as the assignment has it. A loss
 // from before this process began is not of a task that a later assignment brings.
-func (w *worker) loss() *task.Loss {
+func (w *worker) loss() *executor.Loss {
 	l := w.assignment.Lost
 	switch {
 	case w.revision.Load() == 0 && l == nil: // such as after everything was stopped
-		return &task.Loss{Cause: errors.New("started again")}
+		return &executor.Loss{Cause: errors.New("started again")}
 	case l == nil || w.revision.Load() > 0 && l.DetectedAt.Before(w.started):
-		return &task.Loss{Cause: errors.New("moved here")}
+		return &executor.Loss{Cause: errors.New("moved here")}
 	}
-	return &task.Loss{Cause: errors.New(l.Cause), Last: l.LastSeen, Noted: l.DetectedAt}
+	return &executor.Loss{Cause: errors.New(l.Cause), Last: l.LastSeen, Noted: l.DetectedAt}
 }
 
-func (w *worker) onRecovery(r task.Recovery) {
+func (w *worker) onRecovery(r executor.Recovery) {
 	e := recovered(r)
 	w.log.Info("task recovered", zap.Stringer("task", r.Alias), zap.Any("recovery", e.Recovery))
 	w.publish(e)

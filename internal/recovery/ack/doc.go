@@ -9,7 +9,7 @@
 //
 // # A channel
 //
-// What the source's operator emits is retained, and published while fewer than AckWindow tuples of the channel are
+// The source retains the frames that its operator emits, and publishes them while fewer than AckWindow tuples of the channel are
 // unacknowledged; frames are cut to fit. The target takes what comes next and nothing else: what it has already it
 // acknowledges again, what comes after a hole it drops. It acknowledges when its operator has consumed. A source that
 // hears nothing for Config.RetryEvery sends all that is in flight once more, on the replay subject, then again with
@@ -46,7 +46,7 @@
 //   - A2: what is not acknowledged in time is sent again, from the first such tuple on. (output.go, tickOutput)
 //   - A3: a target takes tuples in sequence only, and acknowledges what its operator consumed. (input.go, onFrame)
 //   - A4: what is not stable is retained. (output.go, trim)
-//   - A5: what a lower incarnation says is rejected. Who hears of a higher incarnation of itself stops.
+//   - A5: frames and signals of a lower incarnation are rejected. A task that learns of a higher incarnation of itself stops.
 //   - A6: a target follows a new incarnation of its source from the common position. (output.go, common)
 //   - A7: an end mark waits for the last snapshot. (output.go, limit)
 //   - A8: whose log went back behind what it told is refused, target or source. (output.go, admitTarget)

@@ -175,8 +175,8 @@ func (m *Machine) admitTarget(out *output, sig *channel.Signal) bool {
 }
 
 // common returns up to where an incarnation of this task has the numbers of this one (A6): two have the same up to the
-// snapshot with which the later began. Of those before the one that took this snapshot, only the stable position is known to
-// be common.
+// snapshot with which the later began. With incarnations before the one that took this snapshot, only
+// the stable position is known to be common.
 func (m *Machine) common(out *output, as msgid.Incarnation) msgid.Seq {
 	switch {
 	case as == m.cfg.Incarnation:

@@ -5,12 +5,13 @@ import (
 
 	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/internal/recovery/acker"
+	"github.com/askback/askback/internal/recovery/acker/tracking"
 	"github.com/askback/askback/internal/recovery/none"
 	"github.com/askback/askback/internal/recovery/recoverytest"
 )
 
-// TestConformance: the machine by itself promises no more than what it stands on. That nothing is lost is the work of
-// task and ledger together; the simulator sees to that.
+// TestConformance: the machine by itself promises no more than the machine below it. Task and
+// ledger together lose nothing; the simulator tests that.
 func TestConformance(t *testing.T) {
 	recoverytest.Run(t, acker.Over(none.New), recoverytest.Features{AtMostOnce: true})
 }
@@ -72,7 +73,7 @@ func TestSpoutStoresItsPosition(t *testing.T) {
 	if wake := x.m.Status().Wake; tick(202) || wake != 301 {
 		t.Errorf("a snapshot too early, or the machine wants to be woken at %d for it", wake)
 	}
-	x.asks(recovery.Event{Kind: recovery.EndOfInput, Input: recovery.NoInput}, 0)
+	x.m.(tracking.Machine).Tracker().Pending().InputEnded()
 	if !x.asks(recovery.Event{Kind: recovery.Idle}, recovery.Freeze) {
 		t.Error("no last snapshot")
 	}

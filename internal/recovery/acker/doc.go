@@ -1,4 +1,4 @@
-// Package acker is Storm's strategy: tuple trees, at least once. What does not get to its end in time is emitted again
+// Package acker is Storm's strategy: tuple trees, at least once. A tuple that does not get to its end in time is emitted again
 // by its spout.
 //
 // The nouns:
@@ -35,5 +35,6 @@
 // # The machine
 //
 // Frames travel as those of another machine do, usually that of package none, which counts what is lost and passes over
-// it. This one only adds when a spout stores its position; trees are the business of package task, which a machine asks for by being a recovery.Tracker.
+// it. This one adds when a spout stores its position, and has a tracker (package tracking), which the task's core calls
+// for each tuple: it anchors, reports, and keeps the tuples that a spout may have to emit again.
 package acker

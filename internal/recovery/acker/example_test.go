@@ -3,14 +3,14 @@ package acker_test
 import (
 	"fmt"
 
-	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/recovery/acker/tracking"
 )
 
 // A tree of two edges: the root goes from spout to bolt, and what comes of it from bolt to sink. Each task reports what
 // it consumed and emitted; when all have, nothing is left.
 func Example() {
-	first := recovery.Edge(recovery.EdgeSalt(0, 1), 1)  // lines>split#1
-	second := recovery.Edge(recovery.EdgeSalt(1, 1), 1) // split>count#1
+	first := tracking.Edge(tracking.EdgeSalt(0, 1), 1)  // lines>split#1
+	second := tracking.Edge(tracking.EdgeSalt(1, 1), 1) // split>count#1
 	var ledger uint64
 	for _, report := range []struct {
 		who   string

@@ -1,40 +1,43 @@
-// Package backtrack is the recovery strategy that Askback is named after. Tuples flow without waiting for anyone;
-// a task that was restored after a failure asks its sources for exactly the tuples that it missed.
+// Package backtrack is the recovery strategy that Askback is named after. Tuples flow without waiting for
+// acknowledgements; a task that was restored after a failure asks its sources for exactly the tuples that it missed.
 //
 // The idea is that of Chen, Hsu and Castellanos, "Fault Tolerant Distributed Stream Processing based on
 // Backtracking" (IJNDC 2013), made safe for several inputs merged in any order, several tasks failing at once,
 // paused tasks that come back, messages lost without a crash, and sinks. Each tuple takes effect once.
 //
-// The package is one state machine per task (Machine). It decides; package task does. It has no goroutine, clock,
-// disk, network or randomness, so the scripts in testdata tell each failure step by step: read those beside this
+// The package is one state machine per task (Machine). It decides; package task acts. It has no goroutine, clock,
+// disk, network or randomness, so the stories in testdata show each failure step by step: read those beside this
 // page. New is a recovery.Factory.
 //
 // # The nouns
 //
 //   - A channel carries the tuples of one source task to one target task, in frames, numbered 1, 2, 3 …
 //   - An input is the target's end of a channel, an output the source's. They are the two halves of the protocol.
-//   - An incarnation says how many times a task was started. What a lower one says no longer counts.
-//   - The order is what only the task knows: which input had its turn for how many tuples, and each other choice
-//     that a replay could not repeat (a timer, the time, a random number, a tuple given up, which targets are local).
-//   - A snapshot is the task at one moment; the log holds snapshots and the order since.
-//   - A frame's gate is the order that led to it. It is released when its gate is durable.
+//   - An incarnation says how many times a task was started. Messages of a lower one no longer count.
+//   - A determinant is an outcome that a replay could not repeat: which input had its turn for how many tuples, a timer,
+//     the time, a random number, a tuple given up and why, which targets are local. The word is that of Elnozahy,
+//     Alvisi, Wang and Johnson, "A Survey of Rollback-Recovery Protocols" (2002).
+//   - The determinant log of a task holds them in their order, numbered.
+//   - A snapshot is the task at one moment; the task log holds snapshots and the determinants since.
+//   - A frame's gate is the last determinant that led to it. The frame is released when its gate is durable.
 //   - A mark is the source's high-water mark: "released up to here". It travels in order with the data.
-//   - An ACK is the target's position: what is stable (in a durable snapshot), what has arrived, what is consumed.
-//     Nobody waits for one before emitting.
-//   - An ASK names what the target lacks. The answer comes on the replay subject, beside the live traffic.
+//   - An ACK reports the target's positions: stable (in a durable snapshot), received, consumed. No source waits for one
+//     before it emits.
+//   - An ASK names the tuples that the target lacks. The answer comes on the replay subject, beside the live traffic.
+//   - A task is in replay debt while it has not yet regenerated tuples that its targets, or theirs, have consumed before.
 //
 // # How a tuple travels
 //
 //	source                                                  target
-//	#1 … stable ├── released ──┤── gated ──┤ emitted        #1 … consumed ├── ready ──┤ accepted … held
+//	#1 … stable ├── released ──┤── gated ──┤ emitted        #1 … consumed ├── ready ──┤ accepted … ahead
 //	            └ retained until stable ───┘
 //
 // The source's operator emits it into the open frame. The sealed frame is retained, and published as soon as its
 // gate is durable and the target's credit reaches. The target checks the frame's incarnation, its number and its
 // checksum, queues it behind those before it, and lets its operator consume it. It records that this input had its
-// turn; what the operator emits has that turn for its gate. Some time later a snapshot covers the tuple, the ACK
-// says that it is stable, and the source forgets it. In normal operation an output costs nothing more than the
-// check of the gate, and one small append now and then for all that waits.
+// turn; frames that the operator emits then have that turn for their gate. Some time later a snapshot covers the tuple, the
+// ACK reports that it is stable, and the source forgets it. In normal operation an output costs nothing more than the
+// check of the gate, and one small append now and then for all frames that wait.
 //
 // # How one is asked back
 //
@@ -44,62 +47,62 @@
 //	b asks                         ASK #10-19
 //	a resends                              #10-19      b consumes #10-19 #20-25
 //
-// Data and marks come in order. So whatever arrives proves what has been lost before it: a frame above a hole, or a
-// mark above everything. The hole is asked for once, whole, and again with growing delay until it is filled.
+// Data and marks come in order. So each message that arrives proves which ones were lost before it: a frame above a hole, or
+// a mark above everything. The hole is asked for once, whole, and again with growing delay until it is filled.
 //
 // # How a crash is survived
 //
-// A restored target loads its newest snapshot, says hello with its position, and hears from each source how far it
-// has released. What lies between is what it missed; it asks for that, and consumes it in the order that its log
-// holds, until the log is exhausted. So it emits what the lost incarnation emitted, under the same ids.
+// A restored target loads its newest snapshot, greets each source with its position, and receives in answer how far the
+// source has released. It missed the tuples that lie between; it asks for them, and consumes them in the turns that its log
+// holds, until the log is exhausted. So it emits the tuples that the lost incarnation emitted, under the same ids.
 //
-// A restored source greets its targets, and publishes nothing before a target has said what it has. Frames that it
-// regenerates up to there are retained and not sent; what lies above goes out in order. So each frame arrives once
+// A restored source greets its targets, and publishes nothing before a target has reported its position. Frames that it
+// regenerates up to there are retained and not sent; those above go out in order. So each frame arrives once
 // in the normal case, and after any case a duplicate is identical, hence harmless.
 //
 // If both fail the source regenerates for its target from its own log and its own sources, back to the spouts,
-// whose input can be read again. All others go on.
+// whose input can be read again. All other tasks go on.
 //
 // # The rules
 //
 // Target (input.go):
 //
-//   - T1: what was received before is a duplicate: dropped and counted; a frame that straddles is trimmed.
-//   - T2: the next frame is delivered. A frame above a hole is held, within bounds, and the hole is asked for.
-//   - T3: a mark above what has arrived shows a hole too; without marks the last tuple before a pause could be
+//   - T1: a tuple that was received before is a duplicate: dropped and counted; a frame that straddles is trimmed.
+//   - T2: the next frame is delivered. A frame above a hole waits, within bounds, and the hole is asked for.
+//   - T3: a mark above all that has arrived shows a hole too; without marks the last tuple before a pause could be
 //     lost unseen.
 //   - T4: frames and signals of a lower incarnation than one already seen are rejected and counted. (Of targets:
-//     output.go.) Who hears an answer to a higher incarnation of itself was superseded, and stops.
+//     output.go.) A task that receives an answer to a higher incarnation of itself was superseded, and stops.
 //   - T5: a frame must continue the channel's running checksum, else its source's history is not the one that was
 //     consumed: the operator is not deterministic, and the task fails before consuming anything of it. The target
-//     also tells the checksum of what it has, and a restored source compares it with what it regenerates, since no
-//     frame may follow.
+//     also reports the checksum at its position, and a restored source compares it with the one that it regenerates, since
+//     no frame may follow.
 //
 // Source (output.go):
 //
 //   - S1: a frame is retained until it is stable. At the soft bound the source urges its targets to take a
 //     snapshot, at the hard bound it stops consuming. It never drops.
-//   - S2: an ASK is answered with exactly the released part of what it names, paced by the channel's credit. What
-//     is not regenerated yet follows when it is.
+//   - S2: an ASK is answered with exactly the released part of the tuples that it names, paced by the channel's credit.
+//     Those that are not regenerated yet follow when they are.
 //   - S3: a channel with frames that are released and not stable repeats its mark, with growing delay.
-//   - S4: what an ACK has overtaken is ignored. But a newer incarnation of a target, restored at a position before
-//     what an older one declared stable, has a log that went back in time: it is refused, and fails with an error
-//     that names both positions. So is any that answers this incarnation of the source from a position before what
-//     was stable when that began.
+//   - S4: the part of an ASK that an ACK has overtaken is ignored. But a newer incarnation of a target, restored at a
+//     position before one that an older one reported as stable, has a log that went back in time: it is refused, and fails
+//     with an error that names both positions. So is any that answers this incarnation of the source from a position before
+//     the one that was stable when that began.
 //
-// Order (order.go):
+// Determinants (determinants.go):
 //
-//   - D1: turns and choices are recorded, run-length encoded.
-//   - D2: a frame is released when the order that led to it is durable. One append is in flight at a time;
-//     consumption never waits for it. Order that no frame waits for is not appended.
-//   - D3: a task with one input that makes no choice has nothing to record, so nothing waits.
+//   - D1: turns and all other determinants are recorded, run-length encoded.
+//   - D2: a frame is released when the determinants that led to it are durable. One append is in flight at a time;
+//     consumption never waits for it. Determinants that no frame waits for are not appended.
+//   - D3: a task with one input that requests no determinant has nothing to record, so no frame waits.
 //   - D4: an append whose answer was lost is settled by reading the log. (Package checkpoint, Writer.)
 //
 // Snapshots (snapshot.go):
 //
-//   - C1: a snapshot holds positions and checksums of all channels, the operator's state, and what is retained. It
-//     covers all that was consumed. None is taken while the operator runs, or while recorded order is repeated.
-//   - C2: when it is durable, and not before, the inputs' positions are ACKed as stable. (What of the log is no
+//   - C1: a snapshot holds positions and checksums of all channels, the operator's state, and the retained frames. It
+//     covers all that was consumed. None is taken while the operator runs, or while recorded determinants are repeated.
+//   - C2: when it is durable, and not before, the inputs' positions are ACKed as stable. (The part of the log that is no
 //     longer needed is purged by package checkpoint.)
 //   - C3: snapshots run as a wave against the stream: sinks begin, a task follows its targets. So nearly all that a
 //     task has emitted is stable by then, and its snapshot stays small.
@@ -109,32 +112,32 @@
 //
 //   - R1: an incarnation begins with a record of its own in the log, and so fences all before it. (Package
 //     checkpoint, Open.)
-//   - R2: it starts from the newest snapshot and the order after it. (Which those are: package checkpoint.)
-//   - R3: it says hello on each input, and asks for what it missed. (input.go)
-//   - R4: it consumes in the recorded order until that is exhausted; regenerated frames that a target has are not
-//     sent. (order.go, output.go)
-//   - R5: nobody else stops, rolls back or restarts.
+//   - R2: it starts from the newest snapshot and the determinants after it. (Package checkpoint finds these.)
+//   - R3: it greets the source of each input with its position, and asks for the tuples that it missed. (input.go)
+//   - R4: it consumes in the recorded turns until those are exhausted; regenerated frames that a target has are not
+//     sent. (determinants.go, output.go)
+//   - R5: no other task stops, rolls back or restarts.
 //
 // # Why it is right
 //
-// Whatever anyone has seen of a task follows from durable order (D2), so a restored task repeats it (R4), and
-// duplicates are identical (T1). Whatever a target may ask for is retained, since only its own durable snapshot lets
-// a source trim (S1, C2). A hole cannot hide, since what arrives proves what was lost before it (T2, T3). And where
-// a premise fails, because an operator is secretly nondeterministic (T5) or a log went back (S4), a task stops and
-// says why; nothing is made up.
+// All that other tasks have seen of a task follows from durable determinants (D2), so a restored task repeats it (R4), and
+// duplicates are identical (T1). All that a target may ask for is retained, since only its own durable snapshot lets
+// a source trim (S1, C2). A hole cannot hide, since each message that arrives proves which ones were lost before it (T2,
+// T3). And where a premise fails, because an operator is secretly nondeterministic (T5) or a log went back (S4), a task
+// stops with the reason; nothing is made up.
 //
 // # Flow control
 //
-// A source sends no more than a window beyond what its target has consumed, and takes no input while it may not
-// send, or retains too much. A graph has no cycle, so nobody waits for itself; but a replay takes its inputs in a
+// A source sends no more than a window beyond its target's consumed position, and takes no input while it may not
+// send, or retains too much. A graph has no cycle, so no task waits for itself; but a replay takes its inputs in a
 // fixed order, and could wait for one branch while another keeps their common source waiting. So a target that
-// repeats recorded order grants credit up to its end; and a task that owes a target what that has consumed before
-// regenerates it whatever its bounds say, and tells its sources (output.go, owes). What it emits beyond its bounds is
-// bounded by what was emitted before.
+// repeats recorded turns grants credit up to their end; and a task in replay debt regenerates whatever its bounds are, and
+// reports the debt to its sources (output.go, inDebt). Its output beyond the bounds is bounded by its output before the
+// failure.
 //
 // # Pessimistic tasks
 //
-// An operator that is nondeterministic by nature is declared so. Its order is not recorded, since it would not
+// An operator that is nondeterministic by nature is declared so. Its determinants are not recorded, since they would not
 // help: its outputs and its state are in the log, as a snapshot, before they are released, frame by frame or tuple
 // by tuple (recovery.Pessimism). Restoring it executes nothing again. Each frame waits for an append, and each
 // append holds the state's changes.
@@ -142,15 +145,15 @@
 // # The caller's duties
 //
 // Those of package recovery, in particular: one goroutine; all actions in order before the next step; Appended and
-// Stored only when the data is durable; and on a Snapshot the operator's state of that same moment.
+// Uploaded only when the data is durable; and after a Freeze the operator's state of that same moment.
 //
-// Beyond these: marks and greetings, which are marked InBand, must take the way of the data. A transport that let
+// Beyond these: marks and greetings, which are InBand, must take the way of the data. A transport that let
 // one overtake a frame would cost a needless ASK, nothing worse.
 //
 // # What is not here
 //
 // The log itself, fencing and purging (package checkpoint); encoding and decoding of messages (package channel);
-// what makes a spout's input replayable (package spout), and a sink's effects happen once (package bolt); restarts,
-// and who decides that a task is dead (package task and the cluster). Detecting failure is not needed for being
+// spouts whose input can be read again (package spout), and sinks whose effects happen once (package bolt); restarts,
+// and the decision that a task is dead (package task and the cluster). Detecting failure is not needed for being
 // right: a task that was wrongly believed dead is fenced.
 package backtrack

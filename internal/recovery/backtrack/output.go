@@ -355,8 +355,8 @@ type debt struct {
 // inDebt reports whether a target waits for what it, or a target of its, has consumed before: while it repeats recorded
 // turns it can take nothing else meanwhile, so nothing may keep this task from regenerating that. Frames are cut in other
 // places than the first time, and other frames are retained, so windows and bounds that sufficed then may not now: this task
-// could wait for the credit of one target, which waits for the turn of another, which waits for this task. What is
-// emitted beyond the bounds is bounded by what was emitted before.
+// could wait for the credit of one target, which waits for the turn of another, which waits for this task. The
+// output beyond the bounds is bounded by the output before the failure.
 func (m *Machine) inDebt() bool {
 	for o := range m.out {
 		if out := &m.out[o]; out.open && (out.consumed > out.emitted || out.targetInDebt && out.consumed == out.emitted) {

@@ -20,7 +20,7 @@ type snapshots struct {
 	urgedAt recovery.Tick
 	ackedAt recovery.Tick // when a durable snapshot was last reported to the sources
 
-	// Of the current snapshot:
+	// The current snapshot:
 	capturedWave uint64
 	capturedLast uint64 // the number of the newest entry of the determinant log that it covers
 }

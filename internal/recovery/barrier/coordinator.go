@@ -326,7 +326,7 @@ func (m *Coordinator) finished() bool {
 	return true
 }
 
-// over reports whether all operators had finished when the checkpoint was taken.
+// over reports whether all operators had finished when the checkpoint was taken: then it is the last (B7).
 func (m *Coordinator) over() bool {
 	for i := range m.members {
 		if !m.members[i].ended {

@@ -7,10 +7,10 @@
 //
 // # The nouns
 //
-//   - A barrier stands between two tuples of a channel. What is before it belongs to a checkpoint, what is behind it
-//     does not.
+//   - A barrier stands between two tuples of a channel. The tuples before it belong to a checkpoint, those behind it
+//     do not.
 //   - A checkpoint is one snapshot of every task, all cut by the same barrier. It counts when it is committed.
-//   - The coordinator begins checkpoints and commits them. What it has decided is in its log, and nowhere else.
+//   - The coordinator begins checkpoints and commits them. Its decisions are in its log, and nowhere else.
 //   - An epoch is the time between two rollbacks. In an epoch a task has one incarnation, and all tasks have begun
 //     at the same checkpoint.
 //   - A wave is the name of a barrier and its checkpoint: epoch and number.
@@ -44,8 +44,8 @@
 //     coordinator's log before anyone hears of it.
 //   - B6: sinks make their effects visible (bolt.Committer) when they hear that, not when their own snapshot is
 //     durable: that one may yet be rolled back.
-//   - B7: the last checkpoint is the one that all tasks have taken after their ends. Nobody is done before: until
-//     then a finished task may have to run again.
+//   - B7: the last checkpoint is the one that all tasks have taken after their ends. No task is done before: until
+//     then a finished one may have to run again.
 //
 // Epochs:
 //
@@ -65,8 +65,8 @@
 // A committed checkpoint is a consistent cut: each task's snapshot holds exactly what is before the barrier on all
 // its inputs (B2, B3), and its sources' snapshots exactly what they emitted before it (B1). All tasks of an epoch
 // have begun at one and the same checkpoint (E2) and listen to no other epoch (E3), so what they do follows from the
-// cut, as if nothing had been done after it; and outside nothing has (B6). Which cut counts is one record in one log
-// (B5). The races:
+// cut, as if nothing had been done after it; and outside nothing has (B6). One record in one log decides which cut
+// counts (B5). The races:
 //
 //   - A task crashes after it has reported, before the commit. The checkpoint may be committed or not: the task, and
 //     all others, restore what the coordinator's log says. A task that has read it a moment too early is told to

@@ -9,7 +9,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// The second of three frames is lost on the way. Nobody asks for it; it is counted.
+// The second of three frames is lost on the way. It is counted, and not asked for.
 func Example() {
 	in := msgid.Channel{Source: msgid.Alias{Operator: "lines"}, Target: msgid.Alias{Operator: "split"}}
 	m, err := none.New(recovery.Config{Self: in.Target, Inputs: []recovery.Port{{Number: 3, ID: in}}}, recovery.History{Incarnation: 1})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/askback/askback/internal/channel"
 	"github.com/askback/askback/internal/recovery"
@@ -46,9 +47,10 @@ type record struct {
 }
 
 type snapshot struct {
-	full    bool
-	machine []byte
-	state   state
+	full      bool
+	tentative bool // a sink makes its output visible on Commit, not when the snapshot is durable
+	machine   []byte
+	state     state
 }
 
 // A state is what an operator would keep.
@@ -73,8 +75,10 @@ type instance struct {
 	todo        recovery.Action
 	open        []*channel.Builder
 	state       state
+	closed      string // the position of the newest snapshot
 	appending   []byte
-	storing     *snapshot
+	frozen      *snapshot // of a strategy with a coordinator: it waits for Upload
+	uploading   *snapshot
 	done        bool
 	err         error
 }
@@ -231,7 +235,11 @@ func (x *instance) perform(a recovery.Action) {
 		t.w.trace(t, "appends%s", text)
 		x.appending = a.Data
 	case recovery.Freeze:
-		x.capture(a.Full)
+		x.freeze(a.Full)
+	case recovery.Upload:
+		x.upload(a.Tentative)
+	case recovery.Commit:
+		x.commit()
 	case recovery.Done:
 		t.w.trace(t, "is done")
 		x.done = true
@@ -274,7 +282,14 @@ func (x *instance) signal(a *recovery.Action) {
 		l = x.t.in[a.Input]
 		way = &l.signals
 	}
-	x.t.w.trace(x.t, "%s", a.Signal.Describe(l.id))
+	text := ""
+	if x.t.w.Signal != nil {
+		text = x.t.w.Signal(&a.Signal, l.id)
+	}
+	if text == "" {
+		text = a.Signal.Describe(l.id)
+	}
+	x.t.w.trace(x.t, "%s", text)
 	way.flight = append(way.flight, message{kind: kind, raw: a.Signal.AppendBinary(nil)})
 }
 
@@ -282,8 +297,10 @@ func (x *instance) send(l *link, kind channel.Kind, raw []byte) {
 	l.data.flight = append(l.data.flight, message{kind: kind, raw: slices.Clone(raw)})
 }
 
-// capture takes a snapshot: full at first and when it must be, then an increment, every fourth full again.
-func (x *instance) capture(full bool) {
+// freeze takes a snapshot: full at first and when it must be, then an increment, every fourth full again. In a world with a
+// coordinator the machine's part is captured when it asks for the upload, as by the task core; else at once, so that each
+// story has one step less.
+func (x *instance) freeze(full bool) {
 	x.sealAll()
 	increments := 0
 	for _, r := range x.t.log {
@@ -291,14 +308,40 @@ func (x *instance) capture(full bool) {
 			increments++
 		}
 	}
-	s := &snapshot{full: full || increments%4 == 0, state: x.state.clone()}
-	s.machine = x.machine.Capture(nil, s.full)
+	x.frozen = &snapshot{full: full || increments%4 == 0, state: x.state.clone()}
 	kind := "an increment"
-	if s.full {
+	if x.frozen.full {
 		kind = "a full snapshot"
 	}
-	x.t.w.trace(x.t, "takes %s%s", kind, x.position())
-	x.storing = s
+	x.closed = x.position()
+	x.t.w.trace(x.t, "takes %s%s", kind, x.closed)
+	if x.t.w.base != nil {
+		x.step(recovery.Event{Kind: recovery.Frozen})
+	} else {
+		x.upload(false)
+	}
+}
+
+// upload writes the frozen snapshot to the log.
+func (x *instance) upload(tentative bool) {
+	s := x.frozen
+	if s == nil {
+		return
+	}
+	s.machine, s.tentative = x.machine.Capture(nil, s.full), tentative
+	x.frozen, x.uploading = nil, s
+}
+
+// commit makes visible the output of a sink, in a world with a coordinator.
+func (x *instance) commit() {
+	coordinator := x.t.w.base.Coordinator
+	sink := x.t.alias.Operator != coordinator && len(x.t.in) > 0
+	for _, l := range x.t.out {
+		sink = sink && l.target.alias.Operator == coordinator
+	}
+	if sink {
+		x.t.w.trace(x.t, "commits its output up to %s", strings.TrimPrefix(x.closed, " at "))
+	}
 }
 
 // work runs the operator as long as there is something to run it on, then seals what is open.
@@ -475,9 +518,9 @@ func (x *instance) appended(answered bool) {
 	}
 }
 
-// stored makes the pending snapshot durable, and says so.
-func (x *instance) stored() {
-	s := x.storing
+// uploaded makes the pending snapshot durable, and reports it.
+func (x *instance) uploaded() {
+	s := x.uploading
 	if s == nil || x.err != nil {
 		return
 	}
@@ -485,8 +528,11 @@ func (x *instance) stored() {
 		x.fail(errFenced)
 		return
 	}
-	x.storing = nil
+	x.uploading = nil
 	x.t.log = append(x.t.log, record{snap: s})
+	if x.t.w.base != nil && !s.tentative {
+		x.commit()
+	}
 	x.step(recovery.Event{Kind: recovery.Uploaded})
 	x.work()
 }

@@ -78,10 +78,10 @@ func (w *World) Append(task string, answered bool) {
 	x.appended(answered)
 }
 
-// Store makes a task's pending snapshot durable.
-func (w *World) Store(task string) {
+// Upload makes a task's pending snapshot durable.
+func (w *World) Upload(task string) {
 	w.t.Helper()
-	w.writer(task, func(x *instance) bool { return x.storing != nil }).stored()
+	w.writer(task, func(x *instance) bool { return x.uploading != nil }).uploaded()
 }
 
 // writer returns the instance of a task, living or paused, that has a write pending.
@@ -102,7 +102,7 @@ func (w *World) Crash(task string) {
 	w.t.Helper()
 	x := w.running(task)
 	x.t.live, x.t.last = nil, x
-	x.appending, x.storing = nil, nil
+	x.appending, x.uploading = nil, nil
 }
 
 // Pause takes a task's instance aside without ending it: it hears nothing, and does not know that it is missed.
@@ -147,7 +147,7 @@ func (w *World) LoseLog(task string) {
 	w.t.Helper()
 	x := w.running(task)
 	x.t.log = nil
-	x.appending, x.storing = nil, nil
+	x.appending, x.frozen, x.uploading = nil, nil, nil
 	x.step(recovery.Event{Kind: recovery.LogLost})
 	x.work()
 }

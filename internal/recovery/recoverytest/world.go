@@ -14,10 +14,12 @@ import (
 // A World is a few tasks joined in memory. Tasks are called by the names of their operators, and channels
 // "a>b", or "a:x>b" for a second one between the same tasks; "b>a" is the way that b's signals take to a.
 type World struct {
-	// Trace is told all that a task does, a line each. Nil is allowed.
+	// Trace gets a line for each action of a task. Nil is allowed.
 	Trace func(line string)
 	// Determinants describes the body of a record of determinants for the trace. Nil is allowed.
 	Determinants func(record []byte) string
+	// Signal describes a signal for the trace; "": as usual. Nil is allowed.
+	Signal func(sig *channel.Signal, of msgid.Channel) string
 	// SpoutsGoOn lets a restarted spout go on where the lost one stood, as one without a log does.
 	SpoutsGoOn bool
 
@@ -42,7 +44,7 @@ type link struct {
 	signals        lane // from the target to the source
 }
 
-// A lane is one direction of a link. It keeps order, which a transport does for data only; a test that wants
+// A lane is one direction of a link. It keeps messages in order, as a transport does for data only; a test that needs
 // another order delays a message.
 type lane struct {
 	name    string
@@ -160,10 +162,16 @@ func (w *World) Deliver(lanes ...string) {
 	for _, name := range lanes {
 		w.lane(name)
 	}
-	for again := true; again; again = again && len(lanes) == 0 {
-		again = false
+	for round := 1; ; round++ {
+		found := false
 		for _, t := range w.tasks {
-			again = w.deliverTo(t, lanes) || again
+			found = w.deliverTo(t, lanes) || found
+		}
+		switch {
+		case !found || len(lanes) > 0:
+			return
+		case round == 1000:
+			w.t.Fatalf("answers to answers have no end:\n%s", w)
 		}
 	}
 }
@@ -312,7 +320,7 @@ func (w *World) nextWake() recovery.Tick {
 // for resending, and every task is done if all spouts have ended.
 func (w *World) Settle() {
 	w.t.Helper()
-	for range 10_000 {
+	for range 1000 {
 		w.Deliver()
 		if w.write() {
 			continue
@@ -332,10 +340,10 @@ func (w *World) Settle() {
 // write makes every pending write durable, and reports whether there was one.
 func (w *World) write() (found bool) {
 	for _, t := range w.tasks {
-		if x := t.live; x != nil && (x.appending != nil || x.storing != nil) {
+		if x := t.live; x != nil && (x.appending != nil || x.uploading != nil) {
 			found = true
 			x.appended(true)
-			x.stored()
+			x.uploaded()
 		}
 	}
 	return found

@@ -105,7 +105,7 @@ func (c *Core) Stored(now time.Time, w *Write, revision uint64) {
 	if w.Record == nil {
 		return
 	}
-	if s := c.pending[w.Name]; s != nil && s.Instance == w.Record.Instance {
+	if s := c.pending[w.Name]; s != nil && s.Request.Nonce == w.Record.Nonce {
 		delete(c.pending, w.Name)
 	}
 	if t == nil {

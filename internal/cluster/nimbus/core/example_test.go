@@ -24,7 +24,8 @@ func Example() {
 		panic(err)
 	}
 	revision := uint64(1)
-	c.Stored(now, c.Accept(now, submission, "anna", "process"), revision)
+	accepted, _ := c.Accept(now, submission, "anna", "process")
+	c.Stored(now, accepted, revision)
 
 	for writes := c.Decide(now); len(writes) > 0; writes = c.Decide(now) {
 		for i := range writes {

@@ -26,7 +26,7 @@ func TestProperties(t *testing.T) {
 				q := request(name.Draw(t, "name"), rapid.IntRange(1, 4).Draw(t, "workers"))
 				s, first, _, err := w.core.Admit(q)
 				if err == nil && first {
-					w.write(w.core.Accept(w.now, s, "", "process"))
+					w.accept(s, "")
 				}
 				w.settle()
 			},

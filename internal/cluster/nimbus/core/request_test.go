@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,12 +26,12 @@ func TestSubmitTwice(t *testing.T) {
 	if _, _, _, err := w.core.Admit(other); refused(err) != cluster.CodeConflict {
 		t.Errorf("another while it is prepared: %v", err)
 	}
-	w.write(w.core.Accept(w.now, s, "", "process"))
+	w.accept(s, "")
 	if _, _, r, err := w.core.Admit(request("words", 1)); r != w.core.Record("words") || err != nil {
 		t.Errorf("the same afterwards: %v", err)
 	}
 	_, _, _, err = w.core.Admit(other)
-	if refused(err) != cluster.CodeConflict || !strings.Contains(err.Error(), "exists: words has been running since 2026-11-21T08:00:00Z; kill it first") {
+	if refused(err) != cluster.CodeConflict || !strings.Contains(err.Error(), "exists: words has been running since 2026-11-21T08:00:00Z; submit with --resume") {
 		t.Errorf("another afterwards: %v", err)
 	}
 	// A submission that comes to nothing leaves its name free.
@@ -38,6 +39,60 @@ func TestSubmitTwice(t *testing.T) {
 	w.core.Reject(s)
 	if _, first, _, err := w.core.Admit(request("more", 2)); !first || err != nil {
 		t.Errorf("after a rejection: %v", err)
+	}
+}
+
+// A topology that has failed goes on from its log with a repaired program of the same plan, in its place. Its record keeps
+// the instance, so its workers find the log.
+func TestResume(t *testing.T) {
+	w := newWorld(t, "a")
+	repaired := request("words", 1)
+	repaired.Resume, repaired.Nonce, repaired.Args, repaired.Artefact.SHA256 = true, "repaired", []string{"now"}, strings.Repeat("cd", 32)
+	if _, _, _, err := w.core.Admit(repaired); refused(err) != cluster.CodeNotFound {
+		t.Errorf("there is nothing to go on from: %v", err)
+	}
+	before := *w.submit("words", 1)
+	for name, change := range map[string]func(*cluster.SubmitRequest){
+		"plan":     func(q *cluster.SubmitRequest) { q.Spec.Plan++ },
+		"strategy": func(q *cluster.SubmitRequest) { q.Spec.Strategy = "barrier" },
+	} {
+		other := *repaired
+		change(&other)
+		if _, _, _, err := w.core.Admit(&other); refused(err) != cluster.CodeConflict || !strings.Contains(err.Error(), name) {
+			t.Errorf("another %s: %v", name, err)
+		}
+	}
+	w.state[count0], w.problem[count0] = cluster.StateFailed, "task count.0 could not"
+	w.pass(cluster.HeartbeatEvery)
+	s, first, _, err := w.core.Admit(repaired)
+	if err != nil || !first || s.Instance != before.Instance {
+		t.Fatalf("admitted as %+v, %v", s, err)
+	}
+	delete(w.state, count0)
+	w.pass(cluster.HeartbeatEvery) // records are written meanwhile, and the submission stays
+	if again, first, _, err := w.core.Admit(repaired); again != s || first || err != nil {
+		t.Errorf("the same while it is prepared: %v, %v", first, err)
+	}
+	w.accept(s, "anna")
+	r := w.core.Record("words")
+	if r.Status != cluster.Active || r.Failure != nil || r.Reason != "" || r.Instance != before.Instance || r.Artefact.SHA256 != repaired.Artefact.SHA256 ||
+		!slices.Equal(r.Args, repaired.Args) || len(r.Placement) != len(before.Placement) || r.By != "anna" {
+		t.Errorf("the record is %+v", r)
+	}
+	if !w.published(cluster.Submitted, "goes on with program cdcd") {
+		t.Errorf("events: %+v", w.events)
+	}
+	if _, _, now, err := w.core.Admit(repaired); now != r || err != nil {
+		t.Errorf("the same afterwards: %v", err)
+	}
+	// A topology that is killed while its program is prepared does not come back.
+	repaired = &cluster.SubmitRequest{Spec: r.Spec, Artefact: r.Artefact, Workers: 1, Resume: true, Nonce: "third"}
+	if s, _, _, err = w.core.Admit(repaired); err != nil {
+		t.Fatal(err)
+	}
+	w.kill("words", 0)
+	if _, err := w.core.Accept(w.now, s, "", "process"); refused(err) != cluster.CodeConflict {
+		t.Errorf("killed meanwhile: %v", err)
 	}
 }
 
@@ -177,7 +232,7 @@ func TestRebalance(t *testing.T) {
 	q := request("big", 2)
 	q.Spec.Operators[0].Memory = 1 << 30
 	s, _, _, _ := w.core.Admit(q)
-	w.write(w.core.Accept(w.now, s, "", "process"))
+	w.accept(s, "")
 	w.settle()
 	w.silent["a"], w.silent["b"] = true, true
 	w.pass(5 * time.Second)

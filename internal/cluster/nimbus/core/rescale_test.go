@@ -37,7 +37,7 @@ func begun(t *testing.T, adjust func(*cluster.Spec)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.write(w.core.Accept(w.now, s, "anna", "process"))
+	w.accept(s, "anna")
 	w.keeps["count"] = "keyed state"
 	w.pass(2 * cluster.HeartbeatEvery)
 	return w

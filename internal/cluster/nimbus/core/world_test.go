@@ -190,9 +190,19 @@ func (w *world) submit(name string, workers int) *cluster.Record {
 	if err != nil {
 		w.Fatalf("submit %s: %v", name, err)
 	}
-	w.write(w.core.Accept(w.now, s, "anna", "process"))
+	w.accept(s, "anna")
 	w.settle()
 	return w.core.Record(name)
+}
+
+// accept writes a submission that was prepared.
+func (w *world) accept(s *core.Submission, by string) {
+	w.Helper()
+	x, err := w.core.Accept(w.now, s, by, "process")
+	if err != nil {
+		w.Fatalf("accept: %v", err)
+	}
+	w.write(x)
 }
 
 func (w *world) kill(name string, wait time.Duration) *cluster.Record {

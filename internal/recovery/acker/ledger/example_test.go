@@ -5,14 +5,14 @@ import (
 	"fmt"
 
 	"github.com/askback/askback/bolt/bolttest"
-	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/internal/recovery/acker/ledger"
+	"github.com/askback/askback/internal/recovery/acker/tracking"
 )
 
-// What the two ends of an edge report cancels out.
+// The reports of an edge's two ends cancel out.
 func Example() {
 	l, out := ledger.New(), bolttest.NewEmitter()
-	root, edge := recovery.RootBase(0, 1), recovery.Edge(recovery.EdgeSalt(0, 1), 1)
+	root, edge := tracking.RootBase(0, 1), tracking.Edge(tracking.EdgeSalt(0, 1), 1)
 	for range 2 {
 		if err := l.Execute(context.Background(), bolttest.MustTuple("root edges", root, edge), out); err != nil {
 			fmt.Println(err)

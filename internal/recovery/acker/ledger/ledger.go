@@ -6,6 +6,7 @@ import (
 
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/recovery/acker/tracking"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
 )
@@ -13,7 +14,7 @@ import (
 // Extension adds a ledger to a topology. Every task reports to it, and it answers the spouts.
 var Extension = &topology.Extension{
 	Operator: "_acker", Parallel: 1, Bolt: func() bolt.Bolt { return New() },
-	Stream: recovery.TreeStream, Fields: []string{"root", "edges"}, Key: "root",
+	Stream: tracking.Stream, Fields: []string{"root", "edges"}, Key: "root",
 	Answers: []string{"root"},
 }
 
@@ -58,7 +59,7 @@ func (l *Ledger) Execute(_ context.Context, t tuple.Tuple, out bolt.Emitter) err
 
 // Complete tells the spout of a root.
 func (l *Ledger) Complete(root uint64, out bolt.Emitter) error {
-	task := recovery.RootTask(root)
+	task := tracking.RootTask(root)
 	if task >= len(l.spouts) {
 		return nil // not a root of this plan
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/askback/askback/bolt/bolttest"
 	"github.com/askback/askback/internal/recovery"
 	"github.com/askback/askback/internal/recovery/acker/ledger"
+	"github.com/askback/askback/internal/recovery/acker/tracking"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
@@ -45,7 +46,7 @@ func report(t testing.TB, l *ledger.Ledger, root uint64, edges ...uint64) int {
 // A root is answered when all its edges have come twice, in whatever order, and not before.
 func TestComplete(t *testing.T) {
 	l, out := joined(t)
-	root := recovery.RootBase(1, 3) + 5
+	root := tracking.RootBase(1, 3) + 5
 	for _, edges := range []uint64{7 ^ 9, 9, 4, 7} {
 		if err := l.Execute(context.Background(), bolttest.MustTuple("root edges", root, edges), out); err != nil {
 			t.Fatal(err)
@@ -68,7 +69,7 @@ func TestComplete(t *testing.T) {
 // A root without any edges, such as one on a stream that nobody reads, is complete at once.
 func TestNoEdges(t *testing.T) {
 	l, _ := joined(t)
-	if n := report(t, l, recovery.RootBase(0, 1), 0); n != 1 || l.Len() != 0 {
+	if n := report(t, l, tracking.RootBase(0, 1), 0); n != 1 || l.Len() != 0 {
 		t.Errorf("%d answers, %d left", n, l.Len())
 	}
 }
@@ -76,7 +77,7 @@ func TestNoEdges(t *testing.T) {
 // An entry outlives one tick after its last report, and not two.
 func TestExpiry(t *testing.T) {
 	l, out := joined(t)
-	root := recovery.RootBase(0, 1)
+	root := tracking.RootBase(0, 1)
 	tick := func() {
 		if err := l.Tick(context.Background(), time.Time{}, out); err != nil {
 			t.Fatal(err)
@@ -100,15 +101,15 @@ func TestExpiry(t *testing.T) {
 // A root of no task of the plan is nobody's.
 func TestForeignRoot(t *testing.T) {
 	l, _ := joined(t)
-	if n := report(t, l, recovery.RootBase(77, 1), 0); n != 0 {
+	if n := report(t, l, tracking.RootBase(77, 1), 0); n != 0 {
 		t.Error("answered to nobody")
 	}
 }
 
 func TestReportsAllocateNothing(t *testing.T) {
 	l, out := joined(t)
-	report(t, l, recovery.RootBase(0, 1), 1, 1)
-	encoded := bolttest.MustTuple("root edges", recovery.RootBase(0, 1), uint64(3))
+	report(t, l, tracking.RootBase(0, 1), 1, 1)
+	encoded := bolttest.MustTuple("root edges", tracking.RootBase(0, 1), uint64(3))
 	if n := testing.AllocsPerRun(1000, func() {
 		_ = l.Execute(context.Background(), encoded, out)
 		if l.Len() == 0 {

@@ -1,0 +1,19 @@
+// Package tracking is what a task does for strategy acker: it follows the tuple trees that the task takes part in. The
+// nouns are those of package acker: root, tree, edge, ledger.
+//
+//   - A Tracker is the part of one task: which root its emissions come of, and which edges of that root it has not
+//     reported to the ledger yet.
+//   - A Pending is what the tracker of a spout task keeps besides: its tuples that are not known to be processed, enough
+//     to emit them again, and the position from which the spout goes on after a restart.
+//
+// A tracker belongs to the machine of its task (see Machine), which stores the position of Pending and reports its
+// bytes; the task's core calls it:
+//
+//	Deliver, Turn, Executed     a frame is consumed: it comes, its tuples come of another root, a tuple is done
+//	Root, Anchored, TakenBack   a tuple is emitted: which root it comes of; it is on a channel; the call is void
+//	Begin, Emitted              a spout emits the root of a tree
+//	Pending                     a spout is polled: again, wait, or end? a root is complete
+//
+// The core of a task whose strategy follows no tuples has no tracker, and pays one branch for each tuple. Otherwise the
+// core holds the tracker by its type and not by an interface, since most of these calls come once for each tuple.
+package tracking
