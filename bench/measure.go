@@ -21,9 +21,9 @@ const (
 	sampleEvery = 10 * time.Millisecond
 	// lead is between the start of the tasks and the first tuple.
 	lead = 50 * time.Millisecond
-	// Patience is how long a run may take to end when its sources have ended. A strategy that notices a loss
+	// EndTimeout is how long a run may take to end when its sources have ended. A strategy that notices a loss
 	// by a timeout of half a minute needs as much.
-	Patience = 90 * time.Second
+	EndTimeout = 90 * time.Second
 )
 
 // Measure carries out one measurement in this process, and writes messages about it to out, a line of JSON each.
@@ -60,7 +60,7 @@ type measurement struct {
 	err error // of out
 }
 
-func (m *measurement) tell(msg message) {
+func (m *measurement) send(msg message) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.out.Encode(msg); err != nil && m.err == nil {
@@ -113,13 +113,13 @@ func (m *measurement) run(ctx context.Context, st strategy.Strategy) error {
 	if report == nil {
 		return err
 	}
-	m.tell(message{Sample: m.sample(time.Now())})
-	m.tell(message{End: m.end(ctx, report, err)})
+	m.send(message{Sample: m.sample(time.Now())})
+	m.send(message{End: m.end(ctx, report, err)})
 	return m.err
 }
 
-// errPatience: the run did not end by itself.
-var errPatience = fmt.Errorf("not all was done %v after the sources had ended", Patience)
+// errNotEnded: the run did not end by itself.
+var errNotEnded = fmt.Errorf("not all was done %v after the sources had ended", EndTimeout)
 
 // watch samples, does the faults that are done within the process, and gives up when the run does not end.
 func (m *measurement) watch(ctx context.Context, stop time.Time, giveUp context.CancelCauseFunc) {
@@ -127,7 +127,7 @@ func (m *measurement) watch(ctx context.Context, stop time.Time, giveUp context.
 	for _, i := range m.control.Tasks() {
 		first.Tasks = append(first.Tasks, i.Alias.String())
 	}
-	m.tell(message{Begin: &first})
+	m.send(message{Begin: &first})
 	after := func(d time.Duration) <-chan time.Time { return time.After(max(0, time.Until(m.zero.Add(d)))) }
 	fault := m.spec.Fault
 	steadyEnd := m.spec.Duration
@@ -144,11 +144,11 @@ func (m *measurement) watch(ctx context.Context, stop time.Time, giveUp context.
 	var from gauge
 	settle := func() {
 		if !from.at.IsZero() {
-			m.tell(message{Steady: m.steady(from, m.gauge())})
+			m.send(message{Steady: m.steady(from, m.gauge())})
 			from = gauge{}
 		}
 	}
-	late := time.After(time.Until(stop) + Patience)
+	late := time.After(time.Until(stop) + EndTimeout)
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
 	for n := 0; ; n++ {
@@ -157,7 +157,7 @@ func (m *measurement) watch(ctx context.Context, stop time.Time, giveUp context.
 			settle() // sooner than planned
 			return
 		case now := <-tick.C:
-			m.tell(message{Sample: m.sample(now)})
+			m.send(message{Sample: m.sample(now)})
 			if n%10 == 0 {
 				m.memory = max(m.memory, resident())
 			}
@@ -174,7 +174,7 @@ func (m *measurement) watch(ctx context.Context, stop time.Time, giveUp context.
 		case <-thaw:
 			m.thaw()
 		case <-late:
-			giveUp(errPatience)
+			giveUp(errNotEnded)
 		}
 	}
 }
@@ -192,13 +192,13 @@ func (m *measurement) inject(f Fault) {
 			}
 		}
 	}
-	m.tell(message{Fault: &done})
+	m.send(message{Fault: &done})
 }
 
 func (m *measurement) onRecovery(r askback.Recovery) {
 	now := time.Now()
-	m.tell(message{Detected: &detected{At: m.since(now.Add(-r.Took))}})
-	m.tell(message{Recovery: &regained{
+	m.send(message{Detected: &detected{At: m.since(now.Add(-r.Took))}})
+	m.send(message{Recovery: &regained{
 		At: m.since(now), Task: r.Alias.String(),
 		Missed: r.Missed, Replayed: r.Replayed, Reprocessed: r.Reprocessed, Duplicates: r.Duplicates,
 	}})
@@ -206,7 +206,7 @@ func (m *measurement) onRecovery(r askback.Recovery) {
 
 func (m *measurement) onEvent(e askback.Event) {
 	if e.Kind == askback.Disconnected {
-		m.tell(message{Detected: &detected{At: m.since(time.Now())}})
+		m.send(message{Detected: &detected{At: m.since(time.Now())}})
 	}
 }
 
@@ -275,7 +275,7 @@ func (m *measurement) end(ctx context.Context, r *askback.Report, err error) *en
 		Missed: total.Missed, Replayed: total.Replayed, Resent: total.Resent,
 	}
 	switch cause := context.Cause(ctx); {
-	case errors.Is(cause, errPatience):
+	case errors.Is(cause, errNotEnded):
 		e.Unchecked = cause.Error()
 	case ctx.Err() != nil:
 		e.Interrupted, e.Unchecked = true, "interrupted"

@@ -72,7 +72,7 @@ one may fail.`,
 	return cmd
 }
 
-// summaryJSON is what was made, for programs.
+// summaryJSON is the list of files made, for programs.
 func summaryJSON(s *auth.Summary) any {
 	type file struct {
 		Path    string `json:"path"`

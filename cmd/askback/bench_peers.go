@@ -76,7 +76,7 @@ var stormBest = map[string]struct{ ackers, pending, batch int }{
 	"relay":     {ackers: 1, pending: 20_000, batch: 1000},
 }
 
-// javaWarmup is how long Java needs until it has compiled what is run often.
+// javaWarmup is how long Java needs until it has compiled the code that runs often.
 const javaWarmup = 10 * time.Second
 
 // sources is how many sources our own workload has.

@@ -88,7 +88,7 @@ func TestBench(t *testing.T) {
 	}
 }
 
-// Ctrl-C ends a comparison with what was measured.
+// Ctrl-C ends a comparison, and prints the measurements so far.
 func TestBenchInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(time.Second, cancel)

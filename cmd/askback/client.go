@@ -88,7 +88,7 @@ func (s *session) say(format string, args ...any) error {
 	return err
 }
 
-// remedy adds to an error of a client what its user can do about it.
+// remedy adds to an error of a client the remedy of its user.
 func remedy(err error, waited time.Duration) error {
 	switch {
 	case errors.Is(err, client.ErrDenied) && (errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired)):

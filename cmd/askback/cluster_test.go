@@ -25,7 +25,7 @@ func (s *stage) run(ctx context.Context, args ...string) (out, progress string, 
 	return compared(ctx, append(args, "--server", s.URL())...)
 }
 
-// compactJSON leaves out what stands between the parts of a JSON text.
+// compactJSON removes the white space between the parts of a JSON text.
 func compactJSON(t *testing.T, text string) string {
 	t.Helper()
 	var b bytes.Buffer

@@ -96,7 +96,7 @@ func (d *devCluster) run(ctx context.Context) (err error) {
 	return d.parts(ctx, n.Run, s.Run, func(ctx context.Context) error { return d.ready(ctx, server.URL(), log) })
 }
 
-// parts runs nimbus and supervisor, and beside them what waits for both.
+// parts runs nimbus and supervisor, and a goroutine that waits for both.
 func (d *devCluster) parts(ctx context.Context, nimbus, supervisor, ready func(context.Context) error) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)

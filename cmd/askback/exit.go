@@ -32,7 +32,7 @@ permitted.`
 // errUsage marks errors of the command line.
 var errUsage = errors.New("usage")
 
-// A usageError marks a wrong command line. It prints as what it wraps.
+// A usageError marks a wrong command line. It prints as the error that it wraps.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() []error { return []error{e.error, errUsage} }

@@ -97,7 +97,7 @@ func (t *timeline) write(e *cluster.Event) {
 	}
 	who, text := "", e.Text
 	if e.Slot != nil {
-		// The instance is what all of it is about.
+		// All of it is about one instance.
 		who, text = place(*e.Slot)+"  ", strings.ReplaceAll(text, e.Slot.String(), place(*e.Slot))
 		text = strings.TrimPrefix(text, "worker "+place(*e.Slot)+" ")
 	}

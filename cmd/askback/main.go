@@ -20,7 +20,7 @@ func main() {
 	if cmd, _, err := c.Find(os.Args[1:]); err != nil || cmd.GroupID != groupTools { // tools end by signals as they would
 		var stop func()
 		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-		context.AfterFunc(ctx, stop) // the second one ends what does not heed the first
+		context.AfterFunc(ctx, stop) // the second one ends a process that ignores the first
 	}
 	if err := c.ExecuteContext(ctx); err != nil {
 		status := exitStatus(err)

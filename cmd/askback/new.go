@@ -135,8 +135,8 @@ func ourMod(dir string) (string, error) {
 	return string(text), nil
 }
 
-// readCheckout takes over the versions of the modules that the new one needs of those that ours requires, so that it
-// builds as it is, without a download.
+// readCheckout copies from our go.mod the versions of the modules that the new one needs, so that it builds without a
+// download.
 func (m *module) readCheckout(ctx context.Context) error {
 	text, err := ourMod(m.Checkout)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// A screen is what a command that goes on has printed so far.
+// A screen holds the output so far of a command that still runs.
 type screen struct {
 	mu sync.Mutex
 	b  bytes.Buffer

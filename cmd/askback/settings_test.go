@@ -9,7 +9,7 @@ import (
 
 var update = flag.Bool("update", false, "write docs/settings.md")
 
-// docs/settings.md is what "askback settings" prints.
+// docs/settings.md is the output of "askback settings".
 func TestSettings(t *testing.T) {
 	const page = "../../docs/settings.md"
 	got, _, err := compared(t.Context(), "settings")

@@ -118,7 +118,7 @@ func (f *simFlags) run(out, progress io.Writer) error {
 	return err
 }
 
-// choose returns what makes a scenario of a seed.
+// choose returns the function that makes a scenario of a seed.
 func (f *simFlags) choose() (func(seed uint64) sim.Scenario, error) {
 	if f.scenario != "" {
 		s, err := sim.ParseScenario(f.scenario)

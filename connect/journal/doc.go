@@ -4,7 +4,7 @@
 //
 // # The nouns
 //
-// A Journal is a stream together with what writes to it. It is safe for concurrent use.
+// A Journal is a stream together with its writers. It is safe for concurrent use.
 //
 // A request is an HTTP POST of JSON lines: one JSON value on each line, as many lines as one likes. It becomes one
 // message of the stream, so it is there whole or not at all.
@@ -61,8 +61,8 @@
 //
 // # What it survives
 //
-// An acknowledged request survives the death of any process, kill -9 of the NATS server included. A power cut takes
-// what the server has not synced (sync_interval, 2 minutes) unless it runs with sync_always or has replicas.
+// An acknowledged request survives the death of any process, kill -9 of the NATS server included. A power cut loses
+// writes that the server has not synced (sync_interval, 2 minutes) unless it runs with sync_always or has replicas.
 //
 // # The caller's duties
 //

@@ -144,9 +144,9 @@ func (j *Journal) read(w http.ResponseWriter, r *http.Request, subject, key stri
 	return m, lines, nil
 }
 
-// messageID makes JetStream's message id from a sender's key. The data is in it, so that a key which is used again
-// for other data, by mistake, does not have it acknowledged and not written; so is the subject. A digest keeps it
-// short, whatever the key.
+// messageID makes JetStream's message id from a sender's key. The data is in it, so that a key which is used again for
+// other data, by mistake, does not have them acknowledged and not written; so is the subject. A digest keeps it short
+// for any key.
 func messageID(subject, key string, data []byte) string {
 	h := sha256.New()
 	_, _ = fmt.Fprintf(h, "%q %q ", subject, key)

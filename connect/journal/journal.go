@@ -30,8 +30,8 @@ var (
 type Options struct {
 	// Stream is the stream's name, 1 to 64 of A-Z a-z 0-9 _ -. Its subjects are journal.STREAM.>.
 	Stream string
-	// MaxBytes bounds the stream; when it is full, writing fails with ErrFull until what is old has gone. Default
-	// 1 GiB. Given, it also changes a stream that exists.
+	// MaxBytes bounds the stream; when it is full, writing fails with ErrFull until old messages have gone. Default 1
+	// GiB. Given, it also changes a stream that exists.
 	MaxBytes int64
 	// MaxAge is how long a line is kept, read or not; default 7 days. Given, it also changes a stream that exists.
 	MaxAge time.Duration
@@ -41,14 +41,14 @@ type Options struct {
 	Replicas int
 	// MaxBody bounds one request in bytes; default 512 KiB. It must fit the server's max_payload.
 	MaxBody int
-	// MaxPending bounds what is on its way, in bytes: bodies that are being read, and what JetStream has not
-	// acknowledged. Default 16 MiB.
+	// MaxPending bounds the messages on their way, in bytes: bodies that are being read, and messages that JetStream
+	// has not acknowledged. Default 16 MiB.
 	MaxPending int64
 	// Timeout is how long JetStream may take to acknowledge; default 5 s.
 	Timeout time.Duration
 }
 
-// headroom is what headers take of the server's max_payload, generously.
+// headroom is the headers' share of the server's max_payload, generously.
 const headroom = 1 << 10
 
 func (o *Options) check(maxPayload int64) error {
@@ -80,8 +80,8 @@ func (o *Options) check(maxPayload int64) error {
 	return nil
 }
 
-// A Journal writes what is pushed to a stream. Its goroutines are the client library's, which call back with answers
-// and messages, and one that times out what is not answered; Close ends them.
+// A Journal writes pushed messages to a stream. Its goroutines are the client library's, which call back with answers
+// and messages, and one that times out unanswered messages; Close ends them.
 type Journal struct {
 	opt    Options
 	nc     *nats.Conn
@@ -98,12 +98,12 @@ type stats struct {
 	written, bytes, duplicates, refused, failed, unanswerable atomic.Uint64
 }
 
-// Stats counts what happened since Open.
+// Stats counts events since Open.
 type Stats struct {
 	Written    uint64 // messages that are durable: HTTP requests, and messages of subjects
 	Bytes      uint64 // in them
 	Duplicates uint64 // of them, those that had been written before
-	Refused    uint64 // requests refused for what they are: 4xx, except for 429
+	Refused    uint64 // requests refused as invalid: 4xx, except for 429
 	Failed     uint64 // not written, or perhaps: 429, 503, 507, "-ERR"
 	// Lost are messages of plain subjects that are not in the stream and whose senders do not know: they named no
 	// reply subject, or the client library dropped them because too many were waiting.
@@ -139,7 +139,7 @@ func Open(ctx context.Context, nc *nats.Conn, opt Options) (*Journal, error) {
 // Stream returns the stream's name.
 func (j *Journal) Stream() string { return j.opt.Stream }
 
-// Stats returns what was counted.
+// Stats returns the counts.
 func (j *Journal) Stats() Stats {
 	s := Stats{
 		Written: j.stats.written.Load(), Bytes: j.stats.bytes.Load(), Duplicates: j.stats.duplicates.Load(),

@@ -191,7 +191,7 @@ func TestBusy(t *testing.T) {
 	}
 }
 
-// Without the stream, 503, and it names what is gone.
+// Without the stream the answer is 503, and names the stream.
 func TestUnreachable(t *testing.T) {
 	nc, js := fixture(t)
 	url := serve(t, open(t, nc, journal.Options{Timeout: 200 * time.Millisecond}), journal.ServerOptions{})

@@ -26,8 +26,8 @@ func (e *lineError) Error() string {
 	return fmt.Sprintf("line %d %s: %q", e.line, e.why, e.text)
 }
 
-// parseLines checks that each line of a body is one JSON value, and returns the body as it is kept: without empty
-// lines and the space around values, and without a last line feed. It overwrites the body.
+// parseLines checks that each line of a body is one JSON value, and returns the body to write: without empty lines and
+// the space around values, and without a last line feed. It overwrites the body.
 func parseLines(body []byte) (kept []byte, lines int, err error) {
 	kept = body[:0]
 	number := 0

@@ -9,13 +9,13 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Bounds of what the client library keeps for a subject while the writer has no room.
+// Bounds of the client library's buffer for a subject while the writer has no room.
 const (
 	listenMessages = 64 << 10
 	listenBytes    = 32 << 20
 )
 
-// Listen writes what arrives on a subject, in which "*" stands for a token and a final ">" for the rest, until
+// Listen writes messages that arrive on a subject, in which "*" stands for a token and a final ">" for the rest, until
 // Close. When too much is on its way it lets messages wait, and when too many wait the newest are lost, and counted.
 func (j *Journal) Listen(subject string) error {
 	if err := j.checkSubject(subject); err != nil {

@@ -156,7 +156,7 @@ func post(t testing.TB, url, body string, headers ...string) (*http.Response, st
 	return resp, string(text)
 }
 
-// stored is what a stream holds.
+// stored returns the messages of a stream.
 type stored struct{ subject, data string }
 
 func contents(t testing.TB, js jetstream.JetStream, stream string) (all []stored) {

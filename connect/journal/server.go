@@ -20,7 +20,7 @@ type ServerOptions struct {
 	// Addr is where to listen, "127.0.0.1:8080". Port 0 takes a free one; see Server.Addr. Anything but the loopback
 	// interface needs a Token and TLS.
 	Addr string
-	// Token is what senders must show: "Authorization: Bearer TOKEN". "" lets everyone in. At least 16 characters.
+	// Token must be shown by senders: "Authorization: Bearer TOKEN". "" lets everyone in. At least 16 characters.
 	Token string
 	// TLS has the server's certificate; nil is plain HTTP.
 	TLS *tls.Config

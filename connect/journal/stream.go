@@ -75,7 +75,7 @@ func config(opt *Options) jetstream.StreamConfig {
 	return c
 }
 
-// checkConfig refuses what would lose lines. Other settings are the operator's choice.
+// checkConfig refuses settings that would lose lines. Other settings are the operator's choice.
 func checkConfig(c jetstream.StreamConfig) error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("journal: stream %s cannot be a journal: %s; correct it with nats stream edit, or choose another name", c.Name, fmt.Sprintf(format, args...))

@@ -18,8 +18,8 @@ type ack struct {
 	duplicate bool
 }
 
-// A writer publishes messages, many at a time and each in the order of its sender, and learns by reply what became
-// of each. It bounds what is on its way.
+// A writer publishes messages, many at a time and each in the order of its sender, and learns the outcome of each by
+// its reply. It bounds the messages on their way.
 type writer struct {
 	nc      *nats.Conn
 	stream  string
@@ -90,7 +90,7 @@ func (w *writer) reserveSoon(n int64) error {
 	return nil
 }
 
-// release gives back what reserve took.
+// release gives back reserved room.
 func (w *writer) release(n int64) {
 	w.mu.Lock()
 	w.pending -= n
@@ -161,7 +161,7 @@ func (w *writer) onAnswer(m *nats.Msg) {
 	}
 }
 
-// JetStream's error codes that mean that there is no room, and what to do.
+// JetStream's error codes that mean that there is no room, with the remedies.
 var full = map[int]string{
 	10002: "raise the account's limits", 10023: "raise the server's limits (max_file_store)",
 	10047: "raise the server's limits (max_file_store)",
@@ -203,7 +203,7 @@ func (w *writer) understand(m *nats.Msg) (ack, error) {
 	return ack{answer.Seq, answer.Duplicate}, nil
 }
 
-// expire gives up what is not answered in time. It is the writer's goroutine.
+// expire gives up messages that are not answered in time. It is the writer's goroutine.
 func (w *writer) expire() {
 	defer close(w.done)
 	tick := time.NewTicker(max(w.timeout/10, time.Millisecond))
@@ -234,7 +234,7 @@ func (w *writer) giveUp(which func(write) bool, err error) {
 	}
 }
 
-// close refuses what comes and waits for what is on its way, which takes at most the timeout.
+// close refuses new messages and waits for those on their way, at most for the timeout.
 func (w *writer) close() error {
 	w.mu.Lock()
 	w.closed = true

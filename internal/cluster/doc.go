@@ -1,4 +1,4 @@
-// Package cluster defines the messages and records of a cluster: what nimbus, supervisors, workers and users exchange,
+// Package cluster defines the messages and records that nimbus, supervisors, workers and users of a cluster exchange,
 // with its encoding (JSON) and its validation. It knows no transport: package natscluster carries it over NATS.
 //
 // # The roles

@@ -53,7 +53,7 @@ type Task struct {
 // Counters are the counters of a task's incarnations in one process.
 type Counters = recovery.Counters
 
-// A TaskState is what a task is doing. Heartbeats carry the names that package task gives to its states.
+// A TaskState is the state of a task. Heartbeats carry the names that package task gives to its states.
 type TaskState string
 
 // The states on which nimbus decides.
@@ -91,7 +91,7 @@ type Process struct {
 	Adopted  bool         `json:"adopted,omitempty"` // started by an earlier run of the supervisor
 }
 
-// A ProcessState is what a supervisor is doing with a worker.
+// A ProcessState is the state of a worker for its supervisor.
 type ProcessState string
 
 // The states of a process.

@@ -34,7 +34,7 @@ func trust(c *natscluster.Connection, path string) (t artefact.Trust, err error)
 	return t, err
 }
 
-// issuer reads by what workers are given their permissions; nil in an open cluster.
+// issuer reads the key that signs workers' permissions; nil in an open cluster.
 func issuer(c *natscluster.Connection, path string) (*auth.Issuer, error) {
 	if path == "" {
 		if c.Creds != "" {

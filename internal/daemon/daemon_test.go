@@ -65,7 +65,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// A file may set what a flag may.
+// A file may set the same settings as flags.
 func TestEverySettingIsAFlag(t *testing.T) {
 	programs := map[string]*cobra.Command{"nimbus": daemon.NimbusCommand(), "supervisor": daemon.SupervisorCommand()}
 	for _, table := range daemon.Tables() {

@@ -24,7 +24,7 @@ func (l *logging) add(t *settings.Table) {
 // logger returns the logger.
 func (l *logging) logger(to io.Writer) (*zap.Logger, error) { return NewLogger(l.level, l.format, to) }
 
-// NewLogger returns a logger that writes each line at once. The format "" is what the settings' default is.
+// NewLogger returns a logger that writes each line at once. The format "" is the settings' default.
 func NewLogger(least, format string, to io.Writer) (*zap.Logger, error) {
 	level, err := zapcore.ParseLevel(least)
 	if err != nil || level > zapcore.ErrorLevel {

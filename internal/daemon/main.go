@@ -40,7 +40,7 @@ func Version() string {
 	return fmt.Sprintf("%s (runtime %s)", version, cluster.Runtime)
 }
 
-// command fills in what both commands have in common.
+// command completes a command with the parts that both have in common.
 func command(cmd *cobra.Command, table *settings.Table) *cobra.Command {
 	cmd.Args = cobra.NoArgs
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true

@@ -99,11 +99,11 @@ func (s *gatedSpout) held(needed bool) bool {
 	case s.heldAt.IsZero():
 		s.heldAt = time.Now()
 	}
-	return time.Since(s.heldAt) < endPatience
+	return time.Since(s.heldAt) < endTimeout
 }
 
-// endPatience is how long the end of the input is held from a task that may need it to come back.
-const endPatience = 2 * time.Second
+// endTimeout is how long the end of the input is held from a task that may need it to come back.
+const endTimeout = 2 * time.Second
 
 // Loop does the kills that are due, each when the tasks killed before have caught up. It returns when ctx ends.
 func (c *Chaos) Loop(ctx context.Context, run Run) {

@@ -53,8 +53,8 @@ func Run(t *testing.T, network func(t *testing.T) Network) {
 	}
 }
 
-// patience is how long a message may take before a test fails. It is not a measure of anything.
-const patience = 20 * time.Second
+// timeout is how long a message may take before a test fails. It is not a measure of anything.
+const timeout = 20 * time.Second
 
 var (
 	split0 = msgid.Alias{Operator: "split", Index: 0}
@@ -470,7 +470,7 @@ func (s *suite) wait(m *member, n int) {
 // waitFor waits until the member has received n messages or more.
 func (s *suite) waitFor(m *member, n int) {
 	s.Helper()
-	for end := time.Now().Add(patience); len(m.messages()) < n; s.pump() {
+	for end := time.Now().Add(timeout); len(m.messages()) < n; s.pump() {
 		if time.Now().After(end) {
 			s.Fatalf("%s heard %d messages, want %d", m.self, len(m.messages()), n)
 		}

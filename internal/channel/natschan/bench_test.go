@@ -29,7 +29,7 @@ func BenchmarkNats(b *testing.B) {
 			frame := make([]byte, 16<<10)
 			const window = 256 // 4 MiB
 			wait := func(n int64) {
-				for end := time.Now().Add(patience); arrived.Load() < n; time.Sleep(20 * time.Microsecond) {
+				for end := time.Now().Add(timeout); arrived.Load() < n; time.Sleep(20 * time.Microsecond) {
 					if time.Now().After(end) {
 						b.Fatalf("%d of %d arrived", arrived.Load(), n)
 					}

@@ -32,7 +32,7 @@ func TestServerKilled(t *testing.T) {
 	for round := range 2 {
 		lost := a.Stats().Lost
 		child.kill(t)
-		for end := time.Now().Add(patience); a.Stats().Lost == lost || log.count(natschan.Disconnected) < 4*(round+1); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(timeout); a.Stats().Lost == lost || log.count(natschan.Disconnected) < 4*(round+1); time.Sleep(time.Millisecond) {
 			from.send(t, channel.Data, count3, "lost") // returns no error: most losses are unknown
 			if time.Now().After(end) {
 				t.Fatalf("round %d: stats %+v, %d connections broke", round, a.Stats(), log.count(natschan.Disconnected))
@@ -41,7 +41,7 @@ func TestServerKilled(t *testing.T) {
 		child, _ = startChild(t, strings.TrimPrefix(url, "nats://"))
 		for _, kind := range []channel.Kind{channel.Data, channel.Control, channel.Replay} {
 			text := fmt.Sprint("after ", round, kind)
-			for end := time.Now().Add(patience); !heard(to, text); time.Sleep(5 * time.Millisecond) {
+			for end := time.Now().Add(timeout); !heard(to, text); time.Sleep(5 * time.Millisecond) {
 				from.send(t, kind, count3, text)
 				if time.Now().After(end) {
 					t.Fatalf("round %d: nothing arrives any more on %s", round, kind)
@@ -72,7 +72,7 @@ func TestWithoutServer(t *testing.T) {
 	tr := dial(t, natschan.Config{URL: url, Topology: "wc", OnEvent: log.add})
 	from := join(t, tr, split1)
 	child.kill(t)
-	for end := time.Now().Add(patience); log.count(natschan.Disconnected) < 2; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(timeout); log.count(natschan.Disconnected) < 2; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("both connections should have broken")
 		}
@@ -104,14 +104,14 @@ func TestBlackhole(t *testing.T) {
 
 	p.blackhole()
 	begin := time.Now()
-	for end := begin.Add(patience); log.count(natschan.Disconnected) < 2; time.Sleep(time.Millisecond) {
+	for end := begin.Add(timeout); log.count(natschan.Disconnected) < 2; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("pings did not notice")
 		}
 	}
 	t.Logf("noticed after %v", time.Since(begin).Round(time.Millisecond))
 	p.open()
-	for end := time.Now().Add(patience); !heard(to, "after"); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(timeout); !heard(to, "after"); time.Sleep(5 * time.Millisecond) {
 		from.send(t, channel.Data, count3, "after")
 		if time.Now().After(end) {
 			t.Fatal("nothing arrives any more")
@@ -133,7 +133,7 @@ func TestBlockedWrite(t *testing.T) {
 	p.stall()
 	payload := string(make([]byte, 256<<10))
 	begin, longest := time.Now(), time.Duration(0)
-	for end := begin.Add(patience); log.count(natschan.Disconnected) < 2; {
+	for end := begin.Add(timeout); log.count(natschan.Disconnected) < 2; {
 		one := time.Now()
 		from.send(t, channel.Data, count3, payload)
 		longest = max(longest, time.Since(one))
@@ -143,7 +143,7 @@ func TestBlockedWrite(t *testing.T) {
 	}
 	t.Logf("noticed after %v, longest send %v", time.Since(begin).Round(time.Millisecond), longest.Round(time.Millisecond))
 	p.open()
-	for end := time.Now().Add(patience); !heard(to, "after"); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(timeout); !heard(to, "after"); time.Sleep(5 * time.Millisecond) {
 		from.send(t, channel.Data, count3, "after")
 		if time.Now().After(end) {
 			t.Fatal("nothing arrives any more")

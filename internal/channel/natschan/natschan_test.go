@@ -207,7 +207,7 @@ func TestPermissions(t *testing.T) {
 	if err := allowed.Send(channel.Data, msgid.Alias{Operator: "secret", Index: 0}, nil); err != nil {
 		t.Errorf("a denied publish is only known later: %v", err)
 	}
-	for end := time.Now().Add(patience); tr.Stats().Denied < 7; time.Sleep(time.Millisecond) { // 2 joins of 3 kinds, 1 publish
+	for end := time.Now().Add(timeout); tr.Stats().Denied < 7; time.Sleep(time.Millisecond) { // 2 joins of 3 kinds, 1 publish
 		if time.Now().After(end) {
 			t.Fatalf("denied %d, want 7", tr.Stats().Denied)
 		}
@@ -300,8 +300,8 @@ func Example() {
 	// Output: data from split.1: a frame
 }
 
-// patience is how long anything may take before a test fails.
-const patience = 30 * time.Second
+// timeout is how long anything may take before a test fails.
+const timeout = 30 * time.Second
 
 func startServer(t testing.TB, opts embed.Options) *embed.Server {
 	t.Helper()
@@ -333,7 +333,7 @@ func startGuarded(t *testing.T) (url string) {
 	}
 	s.Start()
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(patience) {
+	if !s.ReadyForConnections(timeout) {
 		t.Fatal("server is not ready")
 	}
 	return s.ClientURL()
@@ -394,7 +394,7 @@ func (in *inbox) all() []string {
 // wait waits until n messages have been received.
 func (in *inbox) wait(t testing.TB, n int) {
 	t.Helper()
-	for end := time.Now().Add(patience); len(in.all()) < n; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(timeout); len(in.all()) < n; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%s heard %d messages, want %d", in.self, len(in.all()), n)
 		}
@@ -426,7 +426,7 @@ func (l *events) count(kind natschan.EventKind) (n int) {
 
 func (l *events) wait(t *testing.T, kind natschan.EventKind) {
 	t.Helper()
-	for end := time.Now().Add(patience); l.count(kind) == 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(timeout); l.count(kind) == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("no event %q", kind)
 		}

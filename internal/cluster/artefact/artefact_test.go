@@ -84,7 +84,7 @@ func cache(t *testing.T, nc *nats.Conn) (*artefact.Cache, string) {
 	return c, dir
 }
 
-// files returns what is in a directory.
+// files returns the names in a directory.
 func files(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -338,7 +338,7 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// Pruning removes what is not wanted any more, and what an earlier process left half-written goes when a cache is made.
+// Pruning removes unused files, and half-written files of an earlier process go when a cache is made.
 func TestPrune(t *testing.T) {
 	nc, _ := store(t)
 	c, dir := cache(t, nc)

@@ -89,7 +89,7 @@ func (c *Cache) Fetch(ctx context.Context, a cluster.Artefact) (string, error) {
 	return path, nil
 }
 
-// intact reports whether the file is there and is what it is to be. One that is not is removed.
+// intact reports whether the file is there and has its digest. A file with another digest is removed.
 func (c *Cache) intact(path string, a cluster.Artefact) bool {
 	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && info.Size() == a.Size && info.Mode().Perm() == executable {
 		if sha, _, err := Sum(path); err == nil && sha == a.SHA256 {

@@ -13,9 +13,9 @@
 //
 // # What is checked where
 //
-// The object store is not trusted. Its own check of a digest shows as a time limit that passes, so this package reads
-// the chunks itself, hashes what it reads, and does not let a byte become executable before the digest is right. A file
-// in a Cache is hashed again each time it is fetched.
+// The object store is not trusted. A failed check of its own digest shows as a timeout, so this package reads the
+// chunks itself, hashes what it reads, and does not let a byte become executable before the digest is right. A file in
+// a Cache is hashed again each time it is fetched.
 //
 // # Caveats
 //

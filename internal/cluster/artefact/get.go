@@ -17,7 +17,7 @@ import (
 	"github.com/askback/askback/internal/retry"
 )
 
-// lagTimeout is how long a replica may lag behind what another has acknowledged.
+// lagTimeout is how long a replica may lag behind another's acknowledgements.
 const lagTimeout = 5 * time.Second
 
 // Get reads an artefact from the object store and writes it to w. If it returns nil, exactly the bytes of the digest

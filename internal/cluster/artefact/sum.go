@@ -30,7 +30,7 @@ func Sum(path string) (sha string, size int64, err error) {
 	return hex.EncodeToString(h.Sum(nil)), size, nil
 }
 
-// check refuses what cannot be an artefact's digest and size: the digest becomes part of paths and subjects.
+// check refuses an invalid digest or size: the digest becomes part of paths and subjects.
 func check(a cluster.Artefact) error {
 	if !isDigest(a.SHA256) {
 		return fmt.Errorf("%w: %.80q: want the 64 digits 0-9 a-f of a SHA-256", ErrDigest, a.SHA256)

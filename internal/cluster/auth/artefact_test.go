@@ -48,7 +48,7 @@ func TestArtefacts(t *testing.T) {
 	if err := artefact.Verify(b, "words", trust); !errors.Is(err, artefact.ErrUntrusted) {
 		t.Error(err)
 	}
-	// A user issued by nimbus's key may not submit, whatever its tags.
+	// A user issued by nimbus's key may not submit, with any tags.
 	w := y.worker(t, first, time.Hour, "a.0")
 	if err := artefact.Sign(w, "words", &b); err != nil {
 		t.Fatal(err)

@@ -64,7 +64,7 @@ func Init(dir string, o Options) (*Summary, error) {
 	return &s.Summary, nil
 }
 
-// A draft is what is to be written. The contents, secrets among them, are in no Summary.
+// A draft holds the files to be written. The contents, secrets among them, are in no Summary.
 type draft struct {
 	Summary
 	contents [][]byte // of Files

@@ -16,7 +16,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// ErrIssue: a JWT cannot be issued. The message names what is wrong with the request.
+// ErrIssue: a JWT cannot be issued. The message names the fault of the request.
 var ErrIssue = errors.New("auth: cannot issue")
 
 // An Issuer issues workers. Nimbus has it. It cannot issue people, nor any other user of the cluster's account: workers

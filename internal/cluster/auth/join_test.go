@@ -136,7 +136,7 @@ func TestLogGone(t *testing.T) {
 	}
 }
 
-// setup makes what a cluster keeps. A cluster of servers needs a moment until it can.
+// setup makes the streams of a cluster. A cluster of servers needs a moment until it can.
 func setup(t *testing.T, nimbus *client, replicas int) {
 	t.Helper()
 	for deadline := time.Now().Add(3 * timeout); ; time.Sleep(100 * time.Millisecond) {

@@ -49,16 +49,16 @@ func WorkerPermissions(p natscluster.Subjects, key string, slot cluster.WorkerSl
 	return permissions(publish, subscribe)
 }
 
-// workerAPI is what workers ask of JetStream's API, besides direct gets.
+// workerAPI lists the requests of workers to JetStream's API, besides direct gets.
 var workerAPI = []string{"STREAM.INFO", "STREAM.MSG.GET", "STREAM.PURGE"}
 
-// mapped is what the subject of a question to JetStream's API becomes in the workers' account. By its own name it would
-// be answered there too: that the account has no JetStream.
+// mapped returns the subject under which the workers' account has a request of JetStream's API. By its own name it
+// would be answered there too, by an error: the account has no JetStream.
 func mapped(p natscluster.Subjects, api, stream string) string {
 	return string(p) + ".jetstream." + api + "." + stream
 }
 
-// SupervisorPermissions lets a supervisor see what is decided, fetch artefacts, and speak for itself and to its workers.
+// SupervisorPermissions lets a supervisor read the decisions, fetch artefacts, and speak for itself and to its workers.
 func SupervisorPermissions(p natscluster.Subjects, key, name string) jwt.Permissions {
 	return permissions(
 		append(append(reads("KV_"+p.Bucket()), reads("OBJ_"+p.Artefacts())...),
@@ -102,15 +102,15 @@ func RolePermissions(p natscluster.Subjects, key string, role cluster.Role) jwt.
 	return permissions(publish, subscribe)
 }
 
-// services is where NATS services are asked what they are. They answer to any reply subject, with all their rights, so
-// not everybody may ask.
+// services is the subject of discovery requests to NATS services. They answer to any reply subject, with all their
+// rights, so only some users may ask.
 const services = "$SRV.>"
 
 // inbox is where a user's answers arrive.
 func inbox(key string) string { return natscluster.InboxPrefix(key) + ".>" }
 
-// reads returns what is asked to read a stream without a consumer. The right to make consumers would be the right to
-// have the server deliver what is in the stream to any subject.
+// reads returns the subjects of requests that read a stream without a consumer. The right to make consumers would be
+// the right to have the server deliver the stream's messages to any subject.
 func reads(stream string) []string {
 	return []string{
 		"$JS.API.STREAM.INFO." + stream,

@@ -131,7 +131,7 @@ func TestRolesMay(t *testing.T) {
 	}
 }
 
-// Nimbus makes what the cluster keeps and leads; a supervisor sees what it decides.
+// Nimbus makes the streams and leads; a supervisor receives its decisions.
 func TestSupervisorReads(t *testing.T) {
 	y := newYard(t, 1)
 	nimbus, host := y.as(t, "nimbus"), y.as(t, "supervisor-host-1")

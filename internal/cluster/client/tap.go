@@ -28,7 +28,7 @@ type TapQuery struct {
 	OnListening func(cluster.Instance)
 }
 
-// A TapResult counts what a tap has not shown.
+// A TapResult counts the tuples that a tap has not shown.
 type TapResult struct {
 	Skipped uint64 // tuples that came faster than they could be printed
 	Dropped uint64 // frames that came faster than they could be read

@@ -13,8 +13,8 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// A nimbus leads, and writes what it decides; a supervisor sees it. Then another takes over: the first can write nothing
-// more.
+// A nimbus leads, and writes its decisions; a supervisor receives them. Then another takes over: the first can write
+// nothing more.
 func ExampleCampaign() {
 	server, err := embed.Start(embed.Options{})
 	if err != nil {

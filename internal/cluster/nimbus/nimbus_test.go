@@ -56,7 +56,7 @@ func TestLife(t *testing.T) {
 	})
 }
 
-// Rows 11 and 12: the next leader knows what was decided, and goes on.
+// Rows 11 and 12: the next leader knows the decisions, and goes on.
 func TestFailover(t *testing.T) {
 	s := newSite(t)
 	stop := s.nimbus("n-1", nil)

@@ -1,13 +1,13 @@
 // Package schedule decides which tasks run in which workers, and where the workers run. It is one pure function,
-// Schedule, from what is known of the cluster to the assignment that follows: it has no clock, goroutine, disk,
-// network or chance. Nimbus calls it when something has changed, and puts the answer in force.
+// Schedule, from the state of the cluster to the assignment that follows: it has no clock, goroutine, disk, network or
+// chance. Nimbus calls it when something has changed, and puts the answer in force.
 //
 // # The nouns
 //
 //   - A supervisor runs workers on one host. It has slots for them, and room: CPU and memory.
 //   - A worker is one process of one topology, in one slot. It runs some of the topology's tasks.
 //   - An assignment holds the worker of every slot that is used.
-//   - A shortage is what a topology asked for and did not get, with the reason and the remedy in words.
+//   - A shortage is an unmet request of a topology, with the reason and the remedy in words.
 //
 // # What is decided
 //

@@ -26,7 +26,7 @@ type job struct {
 	refused string // why the rebalancing was
 }
 
-// A part is what one worker is to run.
+// A part is the tasks of one worker.
 type part struct {
 	tasks []int // ascending
 	need  Resources
@@ -104,8 +104,8 @@ func (j *job) start() {
 	j.lost = nil
 }
 
-// rebalance places all tasks as if they ran nowhere, but prefers where they are. If there is no room for what is
-// asked for now, all stays as it is.
+// rebalance places all tasks as if they ran nowhere, but prefers their present places. If there is no room for the new
+// request, all stays as it is.
 func (j *job) rebalance() {
 	j.Rebalance = false
 	j.was = j.workers
@@ -143,7 +143,7 @@ func (j *job) try(place func() (waiting []int)) bool {
 	return false
 }
 
-// placeMissing places each lost worker whole, and cuts what else is missing into as many parts as there may be
+// placeMissing places each lost worker whole, and cuts the other missing tasks into as many parts as there may be
 // workers more.
 func (j *job) placeMissing() (waiting []int) {
 	lost := map[int]bool{}

@@ -115,7 +115,7 @@ func noSlotTwice(_ schedule.State, a schedule.Assignment) error {
 	return nil
 }
 
-// everyTaskOnce: each task runs in one worker or waits; a topology of which nothing ran runs whole or not at all.
+// everyTaskOnce: each task runs in one worker or waits; a topology that did not run runs whole or not at all.
 func everyTaskOnce(s schedule.State, a schedule.Assignment) error {
 	for _, t := range s.Topologies {
 		times := map[msgid.Alias]int{}

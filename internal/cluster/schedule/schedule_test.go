@@ -490,7 +490,7 @@ func rebalanced(t schedule.Topology) schedule.Topology {
 	return t
 }
 
-// workers reads what formatWorkers writes.
+// workers parses the output of formatWorkers.
 func workers(t *testing.T, text string) (all []schedule.Worker) {
 	t.Helper()
 	for line := range strings.Lines(lines(text)) {

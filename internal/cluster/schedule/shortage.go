@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// shortages describes what the topology did not get.
+// shortages describes the unmet requests of the topology.
 func (j *job) shortages() (all []Shortage) {
 	if j.refused != "" {
 		all = append(all, Shortage{Topology: j.Name, Reason: j.refused})
@@ -81,7 +81,7 @@ func (j *job) reason(t int) string {
 	return fmt.Sprintf("task %s asks for %v, no supervisor has both left: add supervisors, or free some", task, need)
 }
 
-// spare returns what is left of a limit. Without a limit, the need itself is left.
+// spare returns the rest of a limit. Without a limit, the need itself is left.
 func spare(room, used, need int64) int64 {
 	if room == 0 {
 		return need

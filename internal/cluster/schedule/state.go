@@ -50,7 +50,7 @@ type Topology struct {
 	Rebalance bool
 }
 
-// A Channel is what one task sends to another.
+// A Channel is the traffic from one task to another.
 type Channel struct {
 	Source, Target int // indices in Topology.Tasks
 	// Weight is its share of the traffic, such as tuples a second; 0 is not known, and counts as 1. A channel with
@@ -72,7 +72,7 @@ type Assignment struct {
 	Shortages []Shortage
 }
 
-// A Shortage is what a topology asked for and did not get.
+// A Shortage is an unmet request of a topology.
 type Shortage struct {
 	Topology string
 	Waiting  []msgid.Alias // the tasks that run nowhere; none if there are merely fewer workers than asked for

@@ -19,7 +19,7 @@ import (
 // it kills all processes that the worker has forked.
 type cgroups struct {
 	base   string
-	limits bool // memory and CPU too; otherwise they only hold together what belongs together
+	limits bool // memory and CPU too; otherwise they only group the processes of a worker
 }
 
 // errNoCgroups is the reason why limits are set otherwise.
@@ -121,8 +121,8 @@ func (g *cgroups) of(s cluster.WorkerSlot) string {
 
 // put puts a process into the cgroup of its slot, with the limits of its need if cgroups limit.
 //
-// To start it there (CLONE_INTO_CGROUP) would be faster, and nothing could be forked before. But Linux 6.18 kills at once
-// what is started in a cgroup that has been killed before.
+// To start it there (CLONE_INTO_CGROUP) would be faster, and nothing could be forked before. But Linux 6.18 kills at
+// once a process that starts in a cgroup that has been killed before.
 func (g *cgroups) put(s cluster.WorkerSlot, pid int, n need) error {
 	dir := g.of(s)
 	if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
@@ -159,7 +159,7 @@ func (g *cgroups) kill(s cluster.WorkerSlot) {
 	}
 }
 
-// oomKills counts what the system has killed in the cgroup of a slot for want of memory.
+// oomKills counts the processes that the system has killed in the cgroup of a slot for lack of memory.
 func (g *cgroups) oomKills(s cluster.WorkerSlot) (n uint64) {
 	if g == nil {
 		return 0

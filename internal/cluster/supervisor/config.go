@@ -24,7 +24,7 @@ var (
 	ErrConfig = errors.New("supervisor: bad setting")
 	// ErrInUse: another supervisor uses the directory. Stop it, or choose another Dir.
 	ErrInUse = errors.New("supervisor: directory is in use by another supervisor")
-	// ErrSystem: the system lacks what a supervisor needs.
+	// ErrSystem: the system lacks a feature that a supervisor needs.
 	ErrSystem = errors.New("supervisor: needs Linux 5.10 or newer")
 )
 
@@ -37,16 +37,16 @@ type Config struct {
 	Dir string
 	// Slots is how many workers there may be; default one for each CPU.
 	Slots int
-	// CPU for all workers together, in percent of a core; 0 is no limit to what may be placed here.
+	// CPU for all workers together, in percent of a core; 0: placement has no limit.
 	CPU int64
-	// Memory for all workers together, in bytes; 0 is no limit to what may be placed here.
+	// Memory for all workers together, in bytes; 0: placement has no limit.
 	Memory int64
 	// Tags may be asked for by topologies.
 	Tags []string
 	// Detection is after how long without a heartbeat a worker is taken for hung; default nimbus's own, and
 	// cluster.Detection until that is known.
 	Detection time.Duration
-	// StopWait is what a worker has to end by itself before it is killed; default 5 s.
+	// StopWait is the time that a worker has to end by itself before it is killed; default 5 s.
 	StopWait time.Duration
 	// StopWorkers stops all workers when Run ends. By default they live on, and the next run adopts them.
 	StopWorkers bool

@@ -15,7 +15,7 @@ type desired struct {
 	placement *cluster.Placement
 }
 
-// desiredBy returns what a change asks of a supervisor. A record that is gone, or done, asks for nothing.
+// desiredBy returns the slots that a change desires of a supervisor. A record that is gone, or done, asks for nothing.
 func desiredBy(c *cluster.Change, supervisor string) map[cluster.WorkerSlot]*desired {
 	wants := map[cluster.WorkerSlot]*desired{}
 	if c.Record == nil || !c.Record.Status.Running() {
@@ -63,13 +63,13 @@ func (w *desired) String() string { return strings.Join(w.tasks(), " ") }
 // defaultTaskMemory is the memory of a task without a demand, in a worker in which another has one.
 const defaultTaskMemory = 64 << 20
 
-// A need is what a worker may use; 0 is no limit.
+// A need is the resources that a worker may use; 0 is no limit.
 type need struct {
 	Memory int64 `json:"memory,omitempty"` // bytes
 	CPU    int64 `json:"cpu,omitempty"`    // percent of a core
 }
 
-// need adds up what the tasks need.
+// need adds up the needs of the tasks.
 func (w *desired) need() (n need) {
 	memory, cpu := false, true
 	for _, t := range w.placement.Tasks {

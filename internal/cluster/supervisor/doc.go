@@ -13,7 +13,7 @@
 //     when it dies, and stops it when it is not wanted any more.
 //   - A process is a running worker, with all that it has forked: a session of its own, and a cgroup where there are
 //     cgroups.
-//   - An output is what a process has written, in files that are rotated.
+//   - An output is the text that a process has written, in files that are rotated.
 //   - The pulse measures whether the supervisor itself is punctual and connected, so that its own delay is not taken
 //     for that of a worker.
 //
@@ -22,9 +22,10 @@
 //	bucket ──want──> worker manager ──exec, signals──> process ──beat──> worker manager
 //	                        ──order──────────>
 //
-// It compares what is wanted with what there is, whenever either changes; it never acts on a change alone. So nothing is
-// lost with a lost message, or with the supervisor itself: processes outlive it, and its next run finds them by the files
-// that it keeps (the process id, when that process was started, and in which run of the system), and adopts them.
+// It compares the desired with the actual processes, whenever either changes; it never acts on a change alone. So
+// nothing is lost with a lost message, or with the supervisor itself: processes outlive it, and its next run finds them
+// by the files that it keeps (the process id, when that process was started, and in which run of the system), and
+// adopts them.
 //
 // A process that ends is started again at once, then after 100 ms, doubling up to 10 s, until one has run for 30 s. A
 // process killed from outside is started again at once, unless it had just begun. It is not started again before its
@@ -52,10 +53,10 @@
 // the host.
 //
 // The kernel keeps processes from inspecting a worker, since the user it runs as cannot read its program. Workers of
-// one user can still send each other signals, and use up what they share.
+// one user can still send each other signals, and use up shared resources.
 //
 // A worker's limits are set by cgroup v2 where the supervisor may write to its own cgroup; else memory is limited by
-// RLIMIT_DATA, with room for what the Go runtime reserves, and the CPU by GOMAXPROCS. A memory limit counts for a
+// RLIMIT_DATA, with room for the reservations of the Go runtime, and the CPU by GOMAXPROCS. A memory limit counts for a
 // worker as soon as one of its operators has a demand: tasks without one are given 64 MiB each. The CPU is limited only
 // if all of its tasks have a demand.
 //

@@ -34,7 +34,7 @@ func exitOf(w syscall.WaitStatus) exit {
 	return exit{known: true, code: w.ExitStatus()}
 }
 
-// An ending is what is known when a worker that is wanted has ended.
+// An ending describes how a desired worker has ended.
 type ending struct {
 	exit
 	hung   string // why it was killed: "" if it was not

@@ -208,7 +208,7 @@ func TestHungWorker(t *testing.T) {
 	}
 }
 
-// Without NATS what dies is started again.
+// Without NATS a worker that dies is started again.
 func TestWithoutNATS(t *testing.T) {
 	s := newSite(t)
 	s.supervise(nil)

@@ -7,13 +7,13 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// A limiter bounds what workers use.
+// A limiter bounds the resources of workers.
 type limiter struct {
 	groups *cgroups // nil: none. Unless they limit, rlimits do
 	owner  *owner   // of the processes
 }
 
-// reserved is what the Go runtime maps beyond what it uses: heap comes in arenas of 64 MiB.
+// reserved is the memory that the Go runtime maps beyond its use: heap comes in arenas of 64 MiB.
 const reserved = 128 << 20
 
 // env returns the environment by which a worker keeps below its limits by itself.

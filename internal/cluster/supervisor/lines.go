@@ -90,7 +90,7 @@ func (r *ring) lines() [][]byte {
 	return append(r.all[r.next:len(r.all):len(r.all)], r.all[:r.next]...)
 }
 
-// A follower reads what is appended to an output.
+// A follower reads lines that are appended to an output.
 type follower struct {
 	out    *output
 	wanted func([]byte) bool

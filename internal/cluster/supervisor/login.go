@@ -12,8 +12,8 @@ import (
 	"github.com/askback/askback/internal/cluster/natscluster"
 )
 
-// A login is a NATS user that a worker is, and what it may be used for. It is kept on disk, so that the worker can be
-// started again while no nimbus answers.
+// A login is a worker's NATS user, with the tasks and time that it is for. It is kept on disk, so that the worker can
+// be started again while no nimbus answers.
 type login struct {
 	cluster.Login
 	Key    string    `json:"key"`

@@ -17,7 +17,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// Bounds of what is asked for.
+// Bounds of requests.
 const (
 	defaultTail = 100
 	mostTail    = 10_000

@@ -37,7 +37,7 @@ func (s *site) ask(q cluster.LogsRequest) *reading {
 	return &reading{s: s, sub: sub}
 }
 
-// next reads a message; it reports false at the end. An error is what the request was refused with.
+// next reads a message; it reports false at the end. An error is the request's refusal.
 func (r *reading) next() (bool, error) {
 	r.s.Helper()
 	for {

@@ -50,7 +50,7 @@ func beSupervisor(config string) {
 	os.Exit(1)
 }
 
-// A testimony is what a worker writes into its directory when it starts.
+// A testimony is written by a worker into its directory when it starts.
 type testimony struct {
 	Launch cluster.Launch
 	Env    []string
@@ -123,7 +123,7 @@ func beWorker(args []string) int {
 	return t.live()
 }
 
-// testify writes down what the worker knows, in one go.
+// testify writes the worker's testimony, in one go.
 func (t *testimony) testify() {
 	text, err := json.Marshal(t)
 	if err == nil {

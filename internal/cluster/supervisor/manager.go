@@ -51,8 +51,8 @@ type workerManager struct {
 	status atomic.Pointer[cluster.Process] // shared: how it stands
 }
 
-// An update is what is to become of a slot. Without a want its process is stopped, and if it is to be forgotten all its
-// files but the output are removed.
+// An update is the new desired state of a slot. Without one its process is stopped, and if it is to be forgotten all
+// its files but the output are removed.
 type update struct {
 	desired *desired
 	forget  bool
@@ -90,7 +90,7 @@ func (s *Supervisor) newManager(slot cluster.WorkerSlot) *workerManager {
 	return m
 }
 
-// sendLatest puts a value into a channel of one, in place of what waits there. Only one goroutine may put.
+// sendLatest puts a value into a channel of one, in place of the one that waits there. Only one goroutine may put.
 func sendLatest[T any](c chan T, v T) {
 	select {
 	case <-c:
@@ -145,7 +145,7 @@ func (m *workerManager) pause(now time.Time) time.Duration {
 	return max(pause, time.Millisecond)
 }
 
-// step does what is to be done next.
+// step performs the next action.
 func (m *workerManager) step(ctx context.Context, now time.Time) {
 	switch {
 	case m.run != nil && m.updated && (m.desired == nil || m.run.stopping || !m.run.saved.runs(m.desired.record)):
@@ -172,7 +172,7 @@ func (m *workerManager) onUpdate(w update) {
 	m.updated, m.lastUpdate, m.desired = true, w, w.desired
 }
 
-// prepareAsync has what a worker needs fetched.
+// prepareAsync fetches the program and login of a worker on another goroutine.
 func (m *workerManager) prepareAsync(ctx context.Context) {
 	m.preparing = true
 	w, old := m.desired, m.login
@@ -320,7 +320,7 @@ func (m *workerManager) publishStatus() {
 	m.status.Store(p)
 }
 
-// cleanUp removes what is left of a slot that is not wanted.
+// cleanUp removes the files of a slot that is not desired any more.
 func (m *workerManager) cleanUp() {
 	m.limits.groups.remove(m.slot)
 	if !m.lastUpdate.forget {

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// An output is what a worker has written: a file that it appends to, and older ones, "output.1" being the newest of them.
+// An output is the text that a worker has written: a file that it appends to, and older ones, "output.1" being the
+// newest of them.
 type output struct {
 	path  string
 	most  int64 // bytes, before it is rotated
@@ -92,7 +93,7 @@ func copyFile(to, from string) error {
 	return errors.Join(err, out.Close())
 }
 
-// A report is what a process wrote before it ended.
+// A report is the last output of a process.
 type report struct {
 	line string // that gives the reason, or the last one
 	oom  bool   // the Go runtime got no memory
@@ -104,7 +105,7 @@ const (
 	reportLine  = 500 // bytes
 )
 
-// report reads what was written from an offset on.
+// report reads the output from an offset on.
 func (o *output) report(from int64) (r report) {
 	f, err := os.Open(o.path)
 	if err != nil {

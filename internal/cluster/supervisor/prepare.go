@@ -8,7 +8,7 @@ import (
 	"github.com/askback/askback/internal/cluster/artefact"
 )
 
-// prepared is what a worker needs to start, or why it is not there.
+// prepared is the program and login that a worker needs to start, or the error.
 type prepared struct {
 	path  string // of the program; "": only the login was asked for
 	login *login // nil in an open cluster

@@ -13,7 +13,7 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// A program is what is started, and how.
+// A program is an executable to start, with its arguments, environment and owner.
 type program struct {
 	path   string
 	args   []string
@@ -137,8 +137,8 @@ func (p *process) watch() error {
 // close ends the watching. The process lives on.
 func (p *process) close() { _ = p.fd.Close() }
 
-// wait waits until the process has ended, kills what it has left behind, and returns how it ended; false if close came
-// before.
+// wait waits until the process has ended, kills the processes that it has left behind, and returns how it ended; false
+// if close came before.
 func (p *process) wait() (exit, bool) {
 	raw, err := p.fd.SyscallConn()
 	if err != nil {
@@ -193,7 +193,7 @@ func (p *process) reap() exit {
 // signal sends a signal to the process and to those that it forked into its process group.
 func (p *process) signal(s syscall.Signal) { _ = unix.Kill(-p.pid, s) }
 
-// kill kills the process, all of its session, and what it has forked elsewhere.
+// kill kills the process, all of its session, and processes that it has forked elsewhere.
 func (p *process) kill() {
 	left := straysOf(p.pid)
 	p.signal(unix.SIGKILL)

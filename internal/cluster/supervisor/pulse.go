@@ -38,10 +38,10 @@ func (p *pulse) steady(now time.Time) (time.Time, bool) {
 }
 
 const (
-	// firstHeartbeat is what a process has for its first heartbeat.
+	// firstHeartbeat is the time that a process has for its first heartbeat.
 	firstHeartbeat = 10 * time.Second
-	// reconnectTime is what a worker that runs has beyond the detection time: its NATS server may be gone or paused, which
-	// takes it up to three seconds to notice.
+	// reconnectTime is the time that a running worker has beyond the detection time: its NATS server may be gone or
+	// paused, which takes it up to three seconds to notice.
 	reconnectTime = 4 * time.Second
 )
 

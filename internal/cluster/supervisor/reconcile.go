@@ -13,7 +13,7 @@ import (
 // housekeeping is how often unused files are removed.
 const housekeeping = 10 * time.Minute
 
-// A reconciler compares what the records want with the worker managers that there are. One goroutine owns it.
+// A reconciler compares the records with the worker managers that there are. One goroutine owns it.
 type reconciler struct {
 	*Supervisor
 	life    context.Context
@@ -99,7 +99,7 @@ func (r *reconciler) onChange(c *cluster.Change) {
 	}
 }
 
-// update sends the worker manager of a slot what is desired of it.
+// update sends the worker manager of a slot its desired state.
 func (r *reconciler) update(slot cluster.WorkerSlot) {
 	w := r.desired[slot.Instance.Name()][slot]
 	if w == nil {
@@ -115,7 +115,7 @@ func (r *reconciler) update(slot cluster.WorkerSlot) {
 	sendLatest(m.updates, update{desired: w})
 }
 
-// onCaughtUp stops what an earlier run has left, and no record wants.
+// onCaughtUp stops workers that an earlier run has left, and that are in no record.
 func (r *reconciler) onCaughtUp() {
 	r.known = true
 	r.cfg.Log.Info("all records are known")

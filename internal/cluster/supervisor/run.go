@@ -16,7 +16,7 @@ import (
 	"github.com/askback/askback/internal/cluster"
 )
 
-// A savedProcess is what is written down of a process, so that the supervisor's next run finds it.
+// A savedProcess is the saved description of a process, by which the supervisor's next run finds it.
 type savedProcess struct {
 	PID      int       `json:"pid"`
 	Born     uint64    `json:"born"` // in ticks of the system's clock
@@ -101,7 +101,7 @@ func (m *workerManager) exec(r *run, path, jwt string) error {
 	return err
 }
 
-// launch is what the process reads first. It is the only place where the login is.
+// launch is the first input of the process. No other place has the login.
 func (m *workerManager) launch(o *cluster.Assignment, jwt string) ([]byte, error) {
 	r := m.desired.record
 	l := &cluster.Launch{

@@ -135,7 +135,7 @@ func (s *site) listen() {
 	}
 }
 
-// answers changes what requests are answered with; nil is no answer.
+// answers changes the answer to requests; nil is no answer.
 func (s *site) answers(f func(verb string, data []byte) any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,7 +146,8 @@ func (s *site) config() Config {
 	return Config{Connection: *s.connection(), Name: host, Dir: s.dir, Slots: 4, StopWait: 500 * time.Millisecond}
 }
 
-// supervise runs a supervisor until the returned function is called, which waits. The test's end stops what is left.
+// supervise runs a supervisor until the returned function is called, which waits. The test's end stops leftover
+// workers.
 func (s *site) supervise(change func(*Config)) (stop func()) {
 	s.Helper()
 	cfg := s.config()

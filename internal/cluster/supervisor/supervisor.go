@@ -139,7 +139,7 @@ func (s *Supervisor) connect() (err error) {
 	return err
 }
 
-// renew reads the credentials again, since it may be because they have expired that there is no connection.
+// renew reads the credentials again, since expired ones may be the reason why there is no connection.
 func (s *Supervisor) renew() {
 	if u, err := s.cfg.Connection.User(); err == nil && u.Key() == s.user.Key() && u.JWT() != s.user.JWT() {
 		s.user.SetJWT(u.JWT())
@@ -175,7 +175,7 @@ func (s *Supervisor) supervise(ctx context.Context) error {
 	return s.reconcile(ctx, life)
 }
 
-// adopt takes over what an earlier run has left.
+// adopt takes over the workers of an earlier run.
 func (s *Supervisor) adopt(life context.Context) error {
 	var failed []error
 	for _, slot := range s.dir.slots(s.cfg.Name) {

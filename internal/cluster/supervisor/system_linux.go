@@ -18,8 +18,8 @@ func checkSystem() error {
 	return unix.Close(fd)
 }
 
-// limitMemory bounds the private memory of a process of a user; 0 is no bound. RLIMIT_AS would count what the Go runtime
-// reserves without ever using it.
+// limitMemory bounds the private memory of a process of a user; 0 is no bound. RLIMIT_AS would count memory that the Go
+// runtime reserves without ever using it.
 func limitMemory(pid int, bytes int64, of *owner) error {
 	err := limitData(pid, bytes)
 	if errors.Is(err, unix.EPERM) && of != nil { // root in a container may lack the right to limit others

@@ -195,7 +195,7 @@ type Task struct {
 	Failure         *Failure          `json:"failure,omitempty"`
 }
 
-// Events is what happened to a topology, or to the cluster, oldest first: askback explain.
+// Events are the events of a topology, or of the cluster, oldest first: askback explain.
 type Events struct {
 	Topology      string         `json:"topology,omitempty"` // left out: the cluster
 	DeadTuples    uint64         `json:"dead_tuples"`
@@ -270,7 +270,7 @@ func OfList(l *cluster.ListReply) *List {
 	return v
 }
 
-// OfHost returns the view of a supervisor of which nothing is known but that it has joined.
+// OfHost returns the view of a supervisor that has joined, and sent no heartbeat.
 func OfHost(h *cluster.Host) *Supervisor {
 	return &Supervisor{
 		Name: h.Name, State: "silent", Slots: h.Slots, CPUPercent: h.CPU, MemoryBytes: h.Memory, Tags: h.Tags, JoinedAt: h.Joined,

@@ -9,8 +9,8 @@ import (
 	"github.com/askback/askback/topology"
 )
 
-// Describe returns a topology program's description of its topology: what nimbus places, and what its workers are later
-// held to. The name is the program's own; a submission may give another.
+// Describe returns a topology program's description of its topology. Nimbus places its tasks, and workers must agree
+// with it. The name is the program's own; a submission may give another.
 func Describe(b *topology.Builder, strategyName string, settings recovery.Config, frameSize int) (*cluster.Spec, error) {
 	s, err := strategies.Named(strategyName)
 	if err != nil {

@@ -3,8 +3,8 @@
 //
 // # The nouns
 //
-//   - A Launch is what the supervisor hands over at the start: the worker's slot, the NATS connection, the topology,
-//     and the first Assignment.
+//   - A Launch is the supervisor's input at the start: the worker's slot, the NATS connection, the topology, and the
+//     first Assignment.
 //   - A member is one task that the worker runs, with its executor.Executor.
 //   - The line is the connection for everything but tuples: orders and requests in, heartbeats and events out. It is a
 //     connection of its own, so that the tasks' traffic does not delay heartbeats.
@@ -15,8 +15,8 @@
 //	member ──► loop     has ended: FAILED, fenced, or as told
 //	beat   ──► every 500 ms, how each member stands
 //
-// An Assignment lists all that is wanted, not what to change; so a lost one does no harm, and one that comes twice
-// neither. The revision in the heartbeats is that of the last assignment that has been followed to its end.
+// An Assignment is the whole desired state, not a change; so a lost one does no harm, and one that comes twice neither.
+// The revision in the heartbeats is that of the last assignment that has been followed to its end.
 //
 // # How it ends
 //

@@ -9,7 +9,7 @@ import (
 	"github.com/askback/askback/topology"
 )
 
-// A program describes to nimbus what it needs to place the tasks.
+// A program describes itself to nimbus, which places the tasks.
 func ExampleDescribe() {
 	b := topology.New("upper")
 	b.Spout("lines", files.Spout("/var/log/*.txt")).Parallel(2).Fields("line")

@@ -54,7 +54,7 @@ func TestMain(m *testing.M) {
 	os.Exit(exit)
 }
 
-// rate is how many lines a second there are, so that there is time for what is to happen.
+// rate is how many lines a second there are, so that there is time for the test's events.
 const rate = 4000
 
 // line is the i-th line, of three words.
@@ -70,7 +70,7 @@ func counting(dir string, n int64) *topology.Builder {
 	return b
 }
 
-// counts is what the topology is to write, counted one line after another.
+// counts returns the right result of the topology, counted one line after another.
 func counts(n int64) string {
 	times := map[string]int{}
 	for i := range n {
@@ -142,7 +142,7 @@ func (s *site) makeLog() {
 	check(s.t, err)
 }
 
-// launch is what a supervisor hands to the worker in a slot.
+// launch returns the supervisor's input to the worker in a slot.
 func (s *site) launch(slot int, tasks ...string) *cluster.Launch {
 	return &cluster.Launch{
 		Slot:   cluster.WorkerSlot{Instance: s.instance, Supervisor: "here", Number: slot},

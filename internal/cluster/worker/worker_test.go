@@ -138,8 +138,8 @@ func TestOrders(t *testing.T) {
 		t.Errorf("%d tasks report that they were moved", len(moved))
 	}
 	for _, e := range moved {
-		// Replayed need not be what was missed here: sources move as well, while those before them live and answer
-		// too, and what a source emits anew comes by itself.
+		// Replayed need not equal missed here: sources move as well, while those before them live and answer too, and
+		// the new output of a source comes by itself.
 		if e.Recovery.Cause != "moved here" {
 			t.Errorf("%+v", e.Recovery)
 		}

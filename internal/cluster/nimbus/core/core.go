@@ -13,11 +13,11 @@ import (
 type Config struct {
 	Detection time.Duration // silence after which a supervisor and its workers are given up; default cluster.Detection
 	// Grace is how long a topology's workers must have been silent, after its end, before its log is deleted. It must
-	// exceed what a supervisor gives its workers to stop, and the lease. Default 10 s.
+	// exceed a supervisor's StopWait, and the lease. Default 10 s.
 	Grace time.Duration
 }
 
-// A Core is what the leading nimbus knows.
+// A Core holds the knowledge of the leading nimbus.
 type Core struct {
 	cfg            Config
 	began          time.Time // when it was loaded first
@@ -31,7 +31,7 @@ type Core struct {
 	events         []cluster.Event // events of the cluster, yet to be returned
 }
 
-// A topology is a record, and what is known beyond it.
+// A topology is a record, with the heartbeats of its workers.
 type topology struct {
 	record         *cluster.Record
 	revision       uint64
@@ -41,7 +41,7 @@ type topology struct {
 	quiescingSince time.Time                  // when it began to come to a standstill, likewise
 }
 
-// A Write is what is to become of a record.
+// A Write is the new state of a record.
 type Write struct {
 	Name   string
 	Record *cluster.Record // nil: it is to be removed
@@ -168,7 +168,7 @@ func latest(times ...time.Time) (last time.Time) {
 	return last
 }
 
-// wall returns a moment as it is written.
+// wall returns a moment in the form that records have.
 func wall(now time.Time) time.Time { return now.UTC().Round(0) }
 
 // Record returns the record of that name, or nil.
@@ -181,8 +181,8 @@ func (c *Core) Record(name string) *cluster.Record {
 
 // Decide returns the records to be written now. When they are written, call it again: it may return more.
 //
-// Detection is as exact as it is called: ten times a second will do. If it has not been called for long, nimbus has
-// been asleep, and does not take that for the silence of others.
+// Detection is as exact as the calls are frequent: ten times a second will do. If it has not been called for long,
+// nimbus has been asleep, and does not take that for the silence of others.
 func (c *Core) Decide(now time.Time) []Write {
 	if now.Sub(c.decided) > c.cfg.Detection/2 {
 		c.RestartDetection(now)
@@ -199,7 +199,7 @@ func (c *Core) clusterEvent(now time.Time, kind cluster.EventKind, format string
 	c.events = append(c.events, cluster.Event{At: wall(now), Kind: kind, Text: fmt.Sprintf(format, args...)})
 }
 
-// Events returns what has happened to supervisors since it was called last.
+// Events returns the events of supervisors since it was called last.
 func (c *Core) Events() []cluster.Event {
 	events := c.events
 	c.events = nil

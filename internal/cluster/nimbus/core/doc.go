@@ -1,5 +1,5 @@
-// Package core is what a leading nimbus knows and decides. It has no goroutine, NATS, disk or clock: heartbeats, requests
-// and the time come in, and what is to be written comes out.
+// Package core holds the knowledge and the decisions of a leading nimbus. It has no goroutine, NATS, disk or clock:
+// heartbeats, requests and the time come in, and records to be written come out.
 //
 // # The nouns
 //
@@ -10,7 +10,7 @@
 //
 // # The caller's duties
 //
-//  1. Load what is written, after winning the lease and before anything else.
+//  1. Load the records, after winning the lease and before anything else.
 //  2. Tell each heartbeat, with the moment at which it arrived.
 //  3. Put each Write into the bucket, and only then call Stored. A Write that fails changes nothing; one whose outcome
 //     is not known is settled by loading again.

@@ -76,7 +76,7 @@ func (c *Core) inOrder() []*topology {
 	return all
 }
 
-// schedulerState returns what the scheduler is to know.
+// schedulerState returns the scheduler's input.
 func (c *Core) schedulerState(now time.Time, lost losses) (s schedule.State) {
 	for _, name := range slices.Sorted(maps.Keys(c.hosts)) {
 		h := c.hosts[name]
@@ -100,7 +100,7 @@ func (c *Core) schedulerState(now time.Time, lost losses) (s schedule.State) {
 	return s
 }
 
-// schedulerTopology returns what a topology asks of the scheduler.
+// schedulerTopology returns a topology in the scheduler's terms.
 func (t *topology) schedulerTopology() schedule.Topology {
 	spec := &t.record.Spec
 	s := schedule.Topology{
@@ -246,7 +246,7 @@ func describePlacement(all []cluster.Placement) string {
 	return b.String()
 }
 
-// shortage describes, in words, what a topology did not get.
+// shortage describes, in words, the unmet requests of a topology.
 func shortage(name string, a *schedule.Assignment) string {
 	var all []string
 	for _, s := range a.Shortages {

@@ -78,7 +78,7 @@ func TestProperties(t *testing.T) {
 	})
 }
 
-// check looks at what is written.
+// check verifies the records.
 func (w *world) check(t fatal) {
 	used := map[string]string{}
 	for n, r := range w.records {

@@ -25,7 +25,7 @@ func (c *Core) find(name string) (*topology, error) {
 	return nil, notFound("no topology is called %s", name)
 }
 
-// Kill decides about the end of a topology. Without a Write, the record is as it is to be, or was at its end.
+// Kill decides about the end of a topology. Without a Write, the record is as requested already, or was at its end.
 func (c *Core) Kill(now time.Time, q *cluster.KillRequest) (*Write, *cluster.Record, error) {
 	if err := q.Check(); err != nil {
 		return nil, nil, badRequest("%v", err)
@@ -143,7 +143,7 @@ func (c *Core) Rebalance(now time.Time, q *cluster.RebalanceRequest) (*Write, *c
 			return nil, nil, conflict("%s", s.Reason)
 		}
 	}
-	placed := asked.apply(now, asked.topologies[q.Name], &assignment, lost) // a Write, since next asks for what it then has
+	placed := asked.apply(now, asked.topologies[q.Name], &assignment, lost) // a Write, since next needs its result
 	text := fmt.Sprintf("rebalanced to %d of %d workers", len(placed.Record.Placement), placed.Record.Workers)
 	placed.Events = append([]cluster.Event{{At: wall(now), Kind: cluster.Assigned, Instance: next.Instance, Text: text}}, placed.Events...)
 	return placed, placed.Record, nil

@@ -148,7 +148,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// The log of what has ended is deleted when its workers are quiet, not before.
+// The log of an ended topology is deleted when its workers are quiet, not before.
 func TestLogsOfTheEnded(t *testing.T) {
 	w := newWorld(t, "a")
 	r := w.submit("words", 1)

@@ -9,7 +9,7 @@ import (
 
 // A retiredLog is the log of a topology that is over, while it still exists: its workers may be writing.
 type retiredLog struct {
-	record        *cluster.Record // nil: it is only known that there is a log
+	record        *cluster.Record // nil: only the log is known
 	lastHeartbeat time.Time       // its end, or the last heartbeat of one of its workers
 }
 

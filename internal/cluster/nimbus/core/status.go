@@ -61,7 +61,7 @@ func (t *topology) failureReason() (reason string, failure *cluster.Failure) {
 		if w.startFailures >= maxStartFailures {
 			return shorten("worker " + slot(p).String() + " cannot run: " + w.process.Error), nil
 		}
-		if w.heartbeat == nil || w.heartbeat.Revision < t.revision { // it may yet begin again what has failed
+		if w.heartbeat == nil || w.heartbeat.Revision < t.revision { // it may yet restart failed tasks
 			continue
 		}
 		for _, now := range w.heartbeat.Tasks {
@@ -116,7 +116,7 @@ func (c *Core) complete(now time.Time, t *topology) bool {
 	return n > 0 && n == len(t.record.Spec.Tasks())
 }
 
-// summary describes what a topology has done. The counters are those of the processes that have come to the end: work
+// summary describes the work of a topology. The counters are those of the processes that have come to the end: work
 // done before a worker was lost is in the events.
 func (t *topology) summary(now time.Time) string {
 	var sum cluster.Counters

@@ -76,8 +76,8 @@ func statusSince(r *cluster.Record) string {
 	return fmt.Sprintf("%s %s since %s", r.Spec.Name, doing, r.Since.Format(time.RFC3339))
 }
 
-// Accept returns what is written of a submission that has been prepared, by a user, with a log of that durability. It
-// fails if the topology that was to go on cannot any more.
+// Accept returns the record of a prepared submission, by a user, with a log of that durability. It fails if the topology
+// that was to go on cannot any more.
 func (c *Core) Accept(now time.Time, s *Submission, by, durability string) (*Write, error) {
 	q, at := s.Request, wall(now)
 	if q.Resume {

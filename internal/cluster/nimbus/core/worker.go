@@ -7,7 +7,7 @@ import (
 	"github.com/askback/askback/internal/cluster/schedule"
 )
 
-// A worker is what is known of a worker in its place.
+// A worker is the knowledge about one worker in its slot.
 type worker struct {
 	since         time.Time // when it was placed there, or when nimbus began to lead
 	lastHeartbeat time.Time // zero: never

@@ -11,7 +11,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// fatal is what tests and properties have in common.
+// fatal is the common interface of tests and properties.
 type fatal interface {
 	Helper()
 	Fatalf(format string, args ...any)
@@ -56,7 +56,7 @@ func newWorld(f fatal, hosts ...string) *world {
 	return w
 }
 
-// lead begins with what is written.
+// lead begins with the records.
 func (w *world) lead() {
 	w.core = core.New(core.Config{})
 	var records []cluster.Change
@@ -137,7 +137,7 @@ func (w *world) heartbeat(name string) {
 	}
 }
 
-// settle writes what is decided until there is no more.
+// settle writes decisions until there are no more.
 func (w *world) settle() {
 	w.Helper()
 	for range 20 {
