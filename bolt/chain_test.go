@@ -338,20 +338,26 @@ func TestChainRowRefused(t *testing.T) {
 	}
 }
 
+// An identifier is a sink that skips tuples by their ids.
+type identifier struct{ bolt.Bolt }
+
+func (identifier) Identifies() {}
+
 func TestChainMisuse(t *testing.T) {
-	c := bolt.Chain("a b", nil).Fields().Then("x", one(nil)).Fields("n", "n").Then("x", split).Fields("a").Then("chain", bolt.Chain("y", split).New)
+	c := bolt.Chain("a b", nil).Fields().Then("x", one(nil)).Fields("n", "n").Then("x", split).Fields("a").Then("chain", bolt.Chain("y", split).New).Fields("b").Then("ids", one(identifier{}))
 	b := c.New()
 	var got []string
 	for _, err := range b.(bolt.Composition).Problems() {
 		got = append(got, err.Error())
 	}
 	for _, part := range []string{`step "a b" has no valid name`, `step "a b" has no factory`, `step "a b" hands on tuples by .Fields([])`,
-		`step "x" has a factory that returned nil`, `step "x" hands on tuples by .Fields(["n" "n"])`, `step "x" is there twice`, `step "chain" is a composition itself`} {
+		`step "x" has a factory that returned nil`, `step "x" hands on tuples by .Fields(["n" "n"])`, `step "x" is there twice`, `step "chain" is a composition itself`,
+		`step "ids" tells tuples apart by message ids`} {
 		if !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, part) }) {
 			t.Errorf("%q is not reported", part)
 		}
 	}
-	if len(got) != 7 {
+	if len(got) != 8 {
 		t.Errorf("%d problems:\n%s", len(got), strings.Join(got, "\n"))
 	}
 	if err := b.(bolt.Preparer).Prepare(bolttest.NewContext("x", 0, 1)); !bolt.IsPermanent(err) {
