@@ -1,6 +1,6 @@
 package recovery
 
-// Backoff doubles a delay, between two bounds. Zero is the delay of what was not tried yet.
+// Backoff doubles a delay, between two bounds. A delay of zero precedes the first try.
 func Backoff(delay, least, most Tick) Tick { return min(max(2*delay, least), most) }
 
 // Sooner returns the earlier of two moments, of which 0 is never.

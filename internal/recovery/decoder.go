@@ -2,7 +2,7 @@ package recovery
 
 import "encoding/binary"
 
-// A Decoder reads what a machine wrote to its log. After an error everything reads as zero.
+// A Decoder reads a machine's records in the log. After an error every field reads as zero.
 type Decoder struct {
 	b   []byte
 	bad bool
@@ -11,13 +11,13 @@ type Decoder struct {
 // Decode returns a decoder of b, which it does not change. The result of Bytes shares b.
 func Decode(b []byte) *Decoder { return &Decoder{b: b} }
 
-// Bad reports whether something was missing, or Fail was called.
+// Bad reports whether a field was missing, or Fail was called.
 func (d *Decoder) Bad() bool { return d.bad }
 
-// Done reports whether everything was read, and nothing was missing.
+// Done reports whether the record was read to its end, and no field was missing.
 func (d *Decoder) Done() bool { return !d.bad && len(d.b) == 0 }
 
-// Fail says that what was read makes no sense. Nothing more can be read.
+// Fail rejects the record, since its content is invalid. No more of it can be read.
 func (d *Decoder) Fail() { d.b, d.bad = nil, true }
 
 // Byte reads a byte.
@@ -28,7 +28,7 @@ func (d *Decoder) Byte() byte {
 	return 0
 }
 
-// Bool reads what AppendBool wrote.
+// Bool reads the result of AppendBool.
 func (d *Decoder) Bool() bool { return d.Byte() != 0 }
 
 // Uint32 reads four bytes, little-endian.

@@ -20,7 +20,7 @@ const (
 	NoOutput Output = -1
 )
 
-// An EventKind says which fields of an Event count.
+// An EventKind selects the fields of an Event that count.
 type EventKind uint8
 
 const (
@@ -32,10 +32,10 @@ const (
 	Sealed                                    // Output, Frame: a frame is complete
 	DeterminantRequested                      // Determinant, Value, and Input and Reason of a tuple given up: the operator needs the time, chance, …
 	EndOfInput                                // Input: its end mark was consumed
-	Consumed                                  // the operator has done what Deliver, Poll, RunTimer or Finish asked for
+	Consumed                                  // the operator has returned from Deliver, Poll, RunTimer or Finish
 	TimerDue                                  // Value: a timer is due, at that time (Unix ns)
 	Ended                                     // the spout's input has ended, or Finish is done; the end marks are sealed
-	Idle                                      // nothing left to do, nothing open
+	Idle                                      // no work left, no frame open
 	Appended                                  // the record of the last Append is durable
 	Frozen                                    // the operator's state is frozen as a Freeze asked; Capture may come later
 	Uploaded                                  // the snapshot of the last Upload is durable
@@ -75,8 +75,8 @@ const (
 // MaxReason is the most bytes that the reason of a DeterminantGivenUp may have.
 const MaxReason = 1 << 10
 
-// Reason makes the reason of a DeterminantGivenUp out of an error's text: valid UTF-8 of at most MaxReason bytes. The caller
-// uses nothing but the result, or a replay, which gets the recorded reason, would differ.
+// Reason makes the reason of a DeterminantGivenUp out of an error's text: valid UTF-8 of at most MaxReason bytes. The
+// caller uses only the result; otherwise a replay, which gets the recorded reason, would differ.
 func Reason(text string) string {
 	if text = strings.ToValidUTF8(text, "\ufffd"); len(text) <= MaxReason {
 		return text
@@ -88,7 +88,7 @@ func Reason(text string) string {
 	return text[:cut]
 }
 
-// An ActionKind says which fields of an Action count.
+// An ActionKind selects the fields of an Action that count.
 type ActionKind uint8
 
 const (
@@ -104,7 +104,7 @@ const (
 	Append                                  // Data: append to the log
 	Freeze                                  // Full: freeze the operator's state for a snapshot
 	Upload                                  // Tentative: write the frozen state, with the result of Capture, to the log
-	Commit                                  // a sink makes visible what the last uploaded snapshot closed
+	Commit                                  // a sink makes the output visible that the last uploaded snapshot closed
 	Done                                    // everything emitted is safe with its targets: the task may leave
 	Fail                                    // Err: stop for good
 )
@@ -137,7 +137,7 @@ type Actions struct{ List []Action }
 // Add appends one action.
 func (a *Actions) Add(x Action) { a.List = append(a.List, x) }
 
-// Reset empties the list and forgets what it refers to.
+// Reset empties the list and drops its references.
 func (a *Actions) Reset() {
 	clear(a.List)
 	a.List = a.List[:0]

@@ -10,7 +10,7 @@ import (
 )
 
 // A task in its shortest form: one event in, all actions performed in order, and so on. This one is a spout with one
-// target; a real one sends what it is told to send.
+// target; a real one sends the frames over a network.
 func Example() {
 	out := msgid.Channel{Source: msgid.Alias{Operator: "lines"}, Target: msgid.Alias{Operator: "split"}}
 	m, err := none.New(recovery.Config{

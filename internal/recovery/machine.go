@@ -9,22 +9,22 @@ type Tick uint64
 
 // A Machine is the recovery strategy of one task. It is not safe for concurrent use.
 type Machine interface {
-	// Step tells the machine of one event and appends what must be done to do.
+	// Step takes one event and appends to do the actions that it leads to.
 	Step(ev Event, do *Actions)
 	// Capture appends to dst the machine's part of a snapshot: full, or as an increment to the one before.
 	// It is called only on a Freeze or an Upload.
 	Capture(dst []byte, full bool) []byte
-	// Status returns what the caller and its observers want to know. It is valid until the next Step.
+	// Status returns the machine's account for its caller and observers. It is valid until the next Step.
 	Status() *Status
 }
 
 // A Factory makes the machine of one task. The history is empty for a task that never ran.
 type Factory func(Config, History) (Machine, error)
 
-// A History is what the task log says of a task's earlier incarnations, reduced to the machine's own part.
+// A History is the machine's part of the records that a task's earlier incarnations left in the task log.
 type History struct {
 	Incarnation msgid.Incarnation
-	Chain       [][]byte // what Capture gave: a full snapshot, then its increments; empty if there is none
+	Chain       [][]byte // results of Capture: a full snapshot, then its increments; empty if there is none
 	// Determinants are the bodies of the Append actions that may follow the last snapshot, in order.
 	Determinants [][]byte
 }
@@ -35,7 +35,7 @@ type Port struct {
 	ID     msgid.Channel
 }
 
-// A Pessimism says when the outputs of a task are written to the log before they are released.
+// A Pessimism is how much of a task is written to the log before its outputs are released.
 type Pessimism uint8
 
 const (
@@ -55,8 +55,8 @@ type Config struct {
 	Timers      bool      // it is ticked, so its determinants must be recorded even with one input
 	Pessimism   Pessimism // Optimistic unless the operator is declared nondeterministic
 
-	// Window is the credit of a channel: how many bytes a source may be ahead of what its target consumed.
-	// Default 1 MiB.
+	// Window is the credit of a channel: how many bytes a source may be ahead of its target's consumed position. Default 1
+	// MiB.
 	Window int
 	// SoftBound is how many retained bytes make a task urge its targets to take a snapshot. Default 2 MiB.
 	SoftBound int
@@ -113,18 +113,18 @@ type Position struct {
 	Sum uint32
 }
 
-// Status is what a machine tells of itself.
+// Status is a machine's account of itself.
 type Status struct {
 	Wake       Tick       // the next moment at which the machine wants Ticked; 0: none
 	Replaying  bool       // it repeats recorded determinants
 	Blocked    Output     // the output without credit (or the fullest one at the hard bound), or NoOutput
 	Starved    Input      // the input that the determinant log waits for, or NoInput
-	ReplayDebt bool       // it regenerates what its targets have consumed before, whatever its bounds say
+	ReplayDebt bool       // it regenerates tuples that its targets have consumed before, beyond its bounds if need be
 	Finished   bool       // the operator has finished
-	Clean      bool       // nothing is on its way to it or from it, and a durable snapshot covers all; not every strategy says so
+	Clean      bool       // no message is on its way to it or from it, and a durable snapshot covers all; not every strategy reports it
 	Inputs     []Position // consumed, for each input
 	Outputs    []Position // emitted, for each output
-	Tentative  bool       // what it did since the last checkpoint may be rolled back, by a strategy that does
+	Tentative  bool       // its work since the last checkpoint may be rolled back, by a strategy that does so
 	Retained   int        // bytes kept for resending
 	Queued     int        // bytes received and not consumed
 	Waiting    uint64     // tuples asked for that have not come yet
@@ -132,8 +132,7 @@ type Status struct {
 	Recovery   Recovery
 }
 
-// Counters count what happened in this incarnation. All count tuples (and marks in the stream) unless they say
-// otherwise.
+// Counters count this incarnation's tuples (and marks in the stream), unless a field is documented otherwise.
 type Counters struct {
 	Consumed   uint64 `json:"consumed"`
 	Emitted    uint64 `json:"emitted"`
@@ -165,18 +164,18 @@ func (c *Counters) Add(other Counters) {
 	c.Appends += other.Appends
 }
 
-// A Recovery tells how a restored task got back to where the lost incarnation was.
+// A Recovery is the account of how a restored task caught up with the lost incarnation.
 type Recovery struct {
 	Restored    bool      // this incarnation was restored from a log
-	CaughtUp    bool      // it is back: it has consumed all that its sources had released when it said hello
-	Asked       msgid.Set // what it asked for until then
+	CaughtUp    bool      // it has consumed all that its sources had released when it greeted them
+	Asked       msgid.Set // the tuples that it asked for until then
 	Missed      uint64    // tuples in Asked
 	Replayed    uint64    // tuples resent for them
-	Reprocessed uint64    // tuples consumed again as the determinant log says
+	Reprocessed uint64    // tuples consumed again in the recorded turns
 	Duplicates  uint64
 }
 
-// Open reports whether what is counted now belongs to the recovery: the task is restored, and not back yet.
+// Open reports whether the account is open: the task is restored, and has not caught up yet.
 func (r *Recovery) Open() bool { return r.Restored && !r.CaughtUp }
 
 // CountReplayed counts tuples that were received on the replay subject.

@@ -95,7 +95,7 @@ func TestBlocked(t *testing.T) {
 	})
 }
 
-// Signals say which plan, channel and incarnation they are of; only marks are in order with the data.
+// Signals carry their plan, channel and incarnation; only marks are in order with the data.
 func TestSignalsAreStamped(t *testing.T) {
 	c := recovery.Config{
 		Plan: 3, Incarnation: 5, Inputs: []recovery.Port{{Number: 7}, {Number: 8}}, Outputs: []recovery.Port{{Number: 9}},

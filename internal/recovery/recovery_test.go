@@ -38,7 +38,7 @@ func TestDefaulted(t *testing.T) {
 	}
 	c := recovery.Config{Window: 1, MarkEvery: 7}.Defaulted()
 	if c.Window != 1 || c.MarkEvery != 7 {
-		t.Errorf("what was set is %d and %d now", c.Window, c.MarkEvery)
+		t.Errorf("the values that were set are %d and %d now", c.Window, c.MarkEvery)
 	}
 }
 
@@ -67,7 +67,7 @@ func TestErrors(t *testing.T) {
 	} {
 		for _, part := range x.want {
 			if !strings.Contains(x.err.Error(), part) {
-				t.Errorf("%q does not say %q", x.err, part)
+				t.Errorf("%q does not contain %q", x.err, part)
 			}
 		}
 	}

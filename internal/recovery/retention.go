@@ -45,7 +45,7 @@ func (r *Retention) Find(s msgid.Seq) int {
 // End returns the offset of the frame to come.
 func (r *Retention) End() uint64 { return r.end }
 
-// After returns the offset at which what follows s begins: that of the frame in which it lies.
+// After returns the offset of the frame that holds the tuple after s, or of the next frame to be sealed.
 func (r *Retention) After(s msgid.Seq) uint64 {
 	if k := r.Find(s + 1); k < r.Len() {
 		return r.At(k).Offset
@@ -70,8 +70,8 @@ func (r *Retention) Push(f channel.Frame, gate uint64) {
 // Skip counts a frame that was sealed and need not be kept. It must not be called while any is.
 func (r *Retention) Skip(f channel.Frame) { r.end += uint64(f.Len()) }
 
-// Trim drops the frames that lie whole at or below stable, and returns how many there were. It tells free
-// of each, which must not keep the pointer.
+// Trim drops the frames that lie whole at or below stable, and returns how many there were. It calls free with each, which
+// must not keep the pointer.
 func (r *Retention) Trim(stable msgid.Seq, free func(*channel.Frame)) (n int) {
 	live := r.frames[r.head:]
 	for ; n < len(live) && live[n].Frame.Last() <= stable; n++ {
@@ -103,7 +103,7 @@ func (r *Retention) Append(dst []byte, from, to int) []byte {
 	return dst
 }
 
-// Frames reads what Retention.Append wrote. The frames are copies.
+// Frames reads the result of Retention.Append. The frames are copies.
 func (d *Decoder) Frames() (frames []channel.Frame, err error) {
 	for range d.Uvarint() {
 		raw := d.Bytes(d.Uvarint())
@@ -119,8 +119,8 @@ func (d *Decoder) Frames() (frames []channel.Frame, err error) {
 	return frames, nil
 }
 
-// Restore keeps, under the name of a new incarnation, what an earlier one kept. The frames of a port must lead without a
-// hole from what is stable to what was emitted; those that have become stable are passed over.
+// Restore retains the frames of an earlier incarnation under the name of a new one. The frames of a port must lead without
+// a hole from the stable position to the emitted one; those that have become stable are passed over.
 func (r *Retention) Restore(frames []channel.Frame, p Port, inc msgid.Incarnation, stable, emitted msgid.Seq) error {
 	next := stable + 1
 	for _, f := range frames {

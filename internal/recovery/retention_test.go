@@ -21,7 +21,7 @@ func seal(b *channel.Builder, n int) channel.Frame {
 	return b.Seal()
 }
 
-// A retention is a slice of frames and their offsets, and what it appends brings it back.
+// A retention agrees with a slice of frames and their offsets, and is restored from the bytes that it appends.
 func TestRetention(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var r Retention
@@ -44,7 +44,7 @@ func TestRetention(t *testing.T) {
 					freed++
 				})
 				if n != freed || n < len(twin) && twin[n].Frame.Last() <= stable {
-					t.Fatalf("of %d frames %d are freed, %d are told", len(twin), freed, n)
+					t.Fatalf("Trim returned %[2]d of %[1]d frames and freed %[3]d", len(twin), freed, n)
 				}
 				twin = twin[n:]
 			}
@@ -97,7 +97,7 @@ func TestRetention(t *testing.T) {
 	})
 }
 
-// Frames that do not lead from what is stable to what was emitted are refused, and so is what is cut short.
+// Frames that do not lead from the stable position to the emitted one are refused, and so are bytes that are cut short.
 func TestRetentionRefuses(t *testing.T) {
 	b := builder()
 	one, two, three := seal(b, 2), seal(b, 2), seal(b, 2)

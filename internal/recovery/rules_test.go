@@ -8,8 +8,8 @@ import (
 )
 
 // Each rule of a strategy has one name, in all strategies together, so that a comment far from its protocol cites it
-// without a word about which one it means. Rules are defined in the strategies' doc.go, invariants in that of the simulator,
-// and comments cite only defined ones.
+// without naming the strategy. Rules are defined in the strategies' doc.go, invariants in that of the simulator, and
+// comments cite only defined ones.
 func TestRulesHaveOneName(t *testing.T) {
 	docs, err := filepath.Glob("*/doc.go")
 	if err != nil || len(docs) == 0 {

@@ -4,14 +4,14 @@ package recovery
 //
 //	none ── Freeze ─► freezing ── Frozen ─► frozen ── Upload ─► uploading ── Capture ─► captured ── Uploaded ─► none
 //
-// A caller that captures as soon as it is told to freeze goes from freezing to captured.
+// A caller that captures as soon as it is asked to freeze goes from freezing to captured.
 type SnapshotPhase uint8
 
 const (
 	NoSnapshot        SnapshotPhase = iota
-	SnapshotFreezing                // the task was told to freeze the operator's state
+	SnapshotFreezing                // the task was asked to freeze the operator's state
 	SnapshotFrozen                  // the machine has noted its positions; the snapshot waits to be uploaded
-	SnapshotUploading               // the task was told to upload it; it has yet to call Capture
+	SnapshotUploading               // the task was asked to upload it; it has yet to call Capture
 	SnapshotCaptured                // it has; the snapshot is not durable yet
 )
 
@@ -39,7 +39,7 @@ type Snapshots struct {
 // Restore makes s that of a task that was restored from a snapshot, or from none, and had finished or not.
 func (s *Snapshots) Restore(from, finished bool) { s.dirty, s.final = !from, finished }
 
-// Change says that something has happened that the next snapshot is to hold.
+// Change makes the next snapshot worth taking: the task has consumed or emitted since the last one.
 func (s *Snapshots) Change() { s.dirty = true }
 
 // Dirty reports whether something has happened that no snapshot holds.
@@ -77,16 +77,16 @@ func (s *Snapshots) After(delay Tick) Tick { return s.lastAt + delay }
 // Soon returns the moment after the least pause between two snapshots, however much they are urged.
 func (s *Snapshots) Soon(every Tick) Tick { return s.lastAt + max(1, every/50) }
 
-// Skip counts an interval as over without a snapshot, since there is nothing to store.
+// Skip ends an interval without a snapshot, since there is no change to store.
 func (s *Snapshots) Skip(now Tick) { s.lastAt = now }
 
-// Begin tells the task to freeze.
+// Begin asks the task to freeze.
 func (s *Snapshots) Begin(do *Actions) {
 	s.phase = SnapshotFreezing
 	do.Add(Action{Kind: Freeze, Full: s.lost})
 }
 
-// Note says that the machine notes its positions now: the snapshot holds all that has happened so far.
+// Note freezes the snapshot: the machine notes its positions now, and the snapshot covers all that has happened so far.
 func (s *Snapshots) Note(now Tick, finished bool) {
 	s.phase, s.frozenAt = SnapshotFrozen, now
 	s.dirty, s.closing = false, finished
@@ -101,16 +101,16 @@ func (s *Snapshots) UploadAt(every Tick) Tick {
 	return s.frozenAt + every/2
 }
 
-// Upload tells the task to upload a frozen snapshot.
+// Upload asks the task to upload a frozen snapshot.
 func (s *Snapshots) Upload(do *Actions) {
 	s.phase = SnapshotUploading
 	do.Add(Action{Kind: Upload})
 }
 
-// Captured says that the machine's part was handed out.
+// Captured ends the upload's wait for the machine's part.
 func (s *Snapshots) Captured() { s.phase = SnapshotCaptured }
 
-// Uploaded says that the current snapshot is durable. It reports false if there is none: the log was lost meanwhile.
+// Uploaded makes the current snapshot durable. It reports false if there is none: the log was lost meanwhile.
 func (s *Snapshots) Uploaded(now Tick) bool {
 	if s.phase == NoSnapshot {
 		return false
@@ -120,7 +120,7 @@ func (s *Snapshots) Uploaded(now Tick) bool {
 	return true
 }
 
-// LogLost drops the current snapshot, and what was durable counts no more.
+// LogLost drops the current snapshot; the durable ones are lost with the log.
 func (s *Snapshots) LogLost() {
 	s.phase, s.lost = NoSnapshot, true
 	s.final, s.dirty = false, true

@@ -4,7 +4,7 @@ package recovery
 //
 //	waiting ◄──► running ──► finished ──► done        and from anywhere: failed
 //
-// Invariant: a stage after running is never left for one before it, and a failed task does nothing any more.
+// Invariant: a stage after running is never left for one before it, and a failed task does no more work.
 type Stage uint8
 
 const (
@@ -44,7 +44,7 @@ func (s *Stage) Fail(do *Actions, err error) {
 	do.Add(Action{Kind: Fail, Err: err})
 }
 
-// CheckDone makes a finished task done, and says so once, when its end is durable and each of its outputs is safe.
+// CheckDone makes a finished task done, and adds Done, once its end is durable and each of its outputs is safe.
 func CheckDone[T any](s *Stage, do *Actions, durable bool, outputs []T, safe func(*T) bool) {
 	if *s == StageFinished && durable && all(outputs, safe) {
 		*s = StageDone

@@ -50,7 +50,7 @@ func TestStage(t *testing.T) {
 					want = want && safe
 				}
 				if got := len(do.List) > 0; got != want || got && do.List[0].Kind != recovery.Done {
-					t.Fatalf("done is said: %v, want %v", got, want)
+					t.Fatalf("Done was added: %v, want %v", got, want)
 				}
 				done += len(do.List)
 			}

@@ -18,7 +18,7 @@ type place struct {
 	sum   uint32    // running checksum before it
 }
 
-// next returns what comes after sent, up to most: a whole frame as it is, or a piece of one.
+// next returns the tuples after sent, up to most: a whole frame as it is, or a piece of one.
 func (m *Machine) next(out *output, most msgid.Seq) (channel.Frame, error) {
 	first := out.sent + 1
 	f := &out.retained.At(out.retained.Find(first)).Frame
@@ -73,8 +73,8 @@ func (m *Machine) buffer(n int) (b []byte) {
 	return slices.Grow(b[:0], channel.HeaderSize+n)[:channel.HeaderSize]
 }
 
-// takeBack takes the buffers of pieces that are no longer in flight. They were handed over in an earlier step, since
-// what ends their flight is an event from outside.
+// takeBack takes the buffers of pieces that are no longer in flight. They were handed over in an earlier step, since only
+// an event from outside ends their flight.
 func (m *Machine) takeBack(out *output) {
 	n := 0
 	for n < len(out.lent) && (out.lent[n].last <= out.acked || out.lent[n].last > out.sent) {

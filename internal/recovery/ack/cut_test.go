@@ -67,7 +67,7 @@ func TestPieces(t *testing.T) {
 		for last < f.Last() {
 			sent := s.hear(last)
 			if len(sent) == 0 {
-				t.Fatalf("window %d: nothing is sent after #%d", window, last)
+				t.Fatalf("window %d: no tuple is sent after #%d", window, last)
 			}
 			for _, piece := range sent {
 				got, err := channel.Decode(piece.Raw)
@@ -84,7 +84,7 @@ func TestPieces(t *testing.T) {
 	}
 }
 
-// Sending a tuple and hearing of it allocates nothing.
+// Sending a tuple and taking its acknowledgement allocate nothing.
 func TestPiecesAllocateNothing(t *testing.T) {
 	const n = 2000
 	s := newSource(t, 1, recovery.History{Incarnation: 1})
@@ -109,7 +109,7 @@ func TestPiecesAllocateNothing(t *testing.T) {
 	}
 }
 
-// A snapshot brings back what was retained; one that is damaged is refused and not misread.
+// A snapshot restores the retained frames; a damaged one is refused and not misread.
 func TestSnapshot(t *testing.T) {
 	s := newSource(t, 1, recovery.History{Incarnation: 1})
 	s.step(recovery.Event{Kind: recovery.Started})

@@ -12,7 +12,7 @@ import (
 type input struct {
 	index  recovery.Input
 	port   recovery.Port
-	source msgid.Incarnation // whose numbers they are; 0: none has been followed yet
+	source msgid.Incarnation // the incarnation of the source that counted them; 0: none has been followed yet
 
 	consumed msgid.Seq // handed to the operator
 	sum      uint32    // running checksum at consumed
@@ -43,7 +43,7 @@ func (m *Machine) hello(in *input) {
 // ack reports to the source the positions that are consumed and stable.
 func (m *Machine) ack(in *input) { m.report(in, channel.Ack) }
 
-// report sends the positions of this end, and the incarnation of the source whose numbers they are.
+// report sends the positions of this end, and the incarnation of the source that counted them.
 func (m *Machine) report(in *input, kind channel.SignalKind) {
 	m.signalSource(in, channel.Signal{Kind: kind, For: in.source, Seq: in.stable, Have: in.accepted, Consumed: in.consumed})
 }
@@ -95,7 +95,7 @@ func (m *Machine) onFrame(in *input, f channel.Frame, replay bool) {
 // its successor's acknowledgements release.
 func (m *Machine) most() int { return m.cfg.HardBound + 4*m.cfg.Window }
 
-// onMark: the source asks for this task's position, or reports where to go on.
+// onMark: the source asks for this task's position, or reports the position to continue from.
 func (m *Machine) onMark(in *input, sig *channel.Signal) {
 	if sig.Incarnation < in.source { // A5
 		m.status.Counters.Rejected++
@@ -137,8 +137,8 @@ func (m *Machine) answered(in *input, sent msgid.Seq) {
 	m.checkCaughtUp()
 }
 
-// follow goes over to a new incarnation of the source, whose numbers are those of the last one up to a position (A6). Tuples
-// above it come again, under other numbers perhaps.
+// follow switches to a new incarnation of the source, which shares the numbers of the last one up to a position (A6).
+// Tuples above it come again, perhaps under other numbers.
 func (m *Machine) follow(in *input, source msgid.Incarnation, common msgid.Seq) {
 	if m.stage.Finished() && common < in.consumed {
 		m.stage.Fail(m.do, &recovery.WentBackError{Channel: in.port.ID, Restored: common, Stable: in.consumed, Source: true})
@@ -162,7 +162,7 @@ func (m *Machine) follow(in *input, source msgid.Incarnation, common msgid.Seq) 
 	in.goal, in.began = min(in.goal, common), in.accepted
 }
 
-// onRefuse: this task's log is older than what the task has reported to its source as stable (A8).
+// onRefuse: this task's log is older than the position that the task has reported to its source as stable (A8).
 func (m *Machine) onRefuse(in *input, sig *channel.Signal) {
 	if sig.Incarnation < in.source || sig.For != m.cfg.Incarnation {
 		m.status.Counters.Rejected++

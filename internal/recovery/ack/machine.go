@@ -22,7 +22,7 @@ type Machine struct {
 	stage         recovery.Stage
 	turns         recovery.Turns
 	feeding       *input // the one whose frame the operator consumes, or nil
-	holding       bool   // the operator may be emitting its end marks, which cannot be told from tuples yet
+	holding       bool   // the operator may be emitting its end marks, which are still counted as tuples
 	retainedBytes int    // of all frames kept for resending
 	spare         [][]byte
 	status        recovery.Status
@@ -96,8 +96,8 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 	m.do = nil
 }
 
-// onStarted opens every channel from both ends: a target reports its position, a source asks for that of its target. Nothing is
-// published before the two agree.
+// onStarted opens every channel from both ends: a target reports its position, a source asks for that of its target. No
+// frame is published before the two agree.
 func (m *Machine) onStarted() {
 	for i := range m.in {
 		m.hello(&m.in[i])
@@ -179,7 +179,7 @@ func (m *Machine) onConsumed() {
 	m.considerSnapshot()
 }
 
-// onEnded: the operator will emit nothing more. The task's last snapshot is taken at once; then the end marks may go (A7).
+// onEnded: the operator will emit no more. The task's last snapshot is taken at once; then the end marks may go (A7).
 func (m *Machine) onEnded() {
 	m.stage.Finish()
 	m.snap.Change()

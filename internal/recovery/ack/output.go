@@ -17,7 +17,7 @@ type output struct {
 	index  recovery.Output
 	port   recovery.Port
 	target msgid.Incarnation // the highest incarnation of the target seen
-	open   bool              // source and target agree on their positions; nothing is published before
+	open   bool              // source and target agree on their positions; no frame is published before
 
 	emitted   msgid.Seq
 	sum       uint32            // running checksum at emitted
@@ -152,7 +152,7 @@ func (m *Machine) onAgreed(out *output, sig *channel.Signal) {
 }
 
 // admitTarget checks the incarnation of the target (A5), and that its log has not gone back (A8). A new incarnation makes
-// this channel begin anew, and nothing else. It reports whether the signal counts.
+// only this channel begin anew. admitTarget reports whether the signal counts.
 func (m *Machine) admitTarget(out *output, sig *channel.Signal) bool {
 	if highest := max(out.target, out.stableInc); sig.Incarnation < highest {
 		m.status.Counters.Rejected++
@@ -214,7 +214,7 @@ func (m *Machine) greet(out *output) {
 	m.signalTarget(out, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, Seq: out.emitted})
 }
 
-// arm sets the time at which an open channel is looked at again, as if nothing had been tried yet.
+// arm sets the time at which an open channel is checked again, with the shortest delay.
 func (m *Machine) arm(out *output) {
 	switch {
 	case out.acked < out.sent:

@@ -66,7 +66,7 @@ func (m *Machine) snapshotWake() recovery.Tick {
 	return m.snap.Wake(m.now, m.snapshotAt(), m.snap.UploadAt(m.cfg.SnapshotEvery))
 }
 
-// onFrozen notes what the snapshot covers. It may be uploaded some time later.
+// onFrozen notes the positions that the snapshot covers. It may be uploaded some time later.
 func (m *Machine) onFrozen() {
 	if m.snap.Phase() == recovery.SnapshotFreezing {
 		m.freeze()

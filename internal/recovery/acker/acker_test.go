@@ -16,7 +16,7 @@ func TestConformance(t *testing.T) {
 	recoverytest.Run(t, acker.Over(none.New), recoverytest.Features{AtMostOnce: true})
 }
 
-// A task is one machine and what it has been asked for.
+// A task is one machine and the actions that it has asked for.
 type task struct {
 	t *testing.T
 	m recovery.Machine
@@ -30,7 +30,7 @@ func newTask(t *testing.T, cfg recovery.Config) task {
 	return task{t, m}
 }
 
-// asks tells the machine of an event and reports whether it asks for an action of that kind.
+// asks gives the machine an event and reports whether it asks for an action of that kind.
 func (x task) asks(ev recovery.Event, want recovery.ActionKind) bool {
 	var do recovery.Actions
 	x.m.Step(ev, &do)
@@ -51,14 +51,14 @@ func TestSpoutStoresItsPosition(t *testing.T) {
 	}
 	work := func() { x.asks(recovery.Event{Kind: recovery.Consumed}, 0) }
 	if tick(1) {
-		t.Error("a snapshot of nothing")
+		t.Error("a snapshot without a change")
 	}
 	work()
 	if !tick(2) {
 		t.Error("no first snapshot")
 	}
 	if !x.asks(recovery.Event{Kind: recovery.Frozen}, recovery.Upload) {
-		t.Error("what is frozen is not stored")
+		t.Error("the frozen snapshot is not uploaded")
 	}
 	work()
 	if tick(200) {

@@ -6,8 +6,8 @@ import (
 	"github.com/askback/askback/internal/recovery/acker/tracking"
 )
 
-// A tree of two edges: the root goes from spout to bolt, and what comes of it from bolt to sink. Each task reports what
-// it consumed and emitted; when all have, nothing is left.
+// A tree of two edges: the root goes from spout to bolt, and the bolt's output to the sink. Each task reports the edges
+// that it consumed and emitted; when all have, the XOR is zero.
 func Example() {
 	first := tracking.Edge(tracking.EdgeSalt(0, 1), 1)  // lines>split#1
 	second := tracking.Edge(tracking.EdgeSalt(1, 1), 1) // split>count#1

@@ -21,8 +21,8 @@ type Machine struct {
 	ended     bool
 }
 
-// Over returns the factory of machines over those of another strategy, which transport the frames. They need keep
-// nothing and repeat nothing (package none), but must bound the frames on their way.
+// Over returns the factory of machines over those of another strategy, which transport the frames. They need not retain or
+// repeat frames (package none does neither), but must bound the frames on their way.
 func Over(transport recovery.Factory) recovery.Factory {
 	return func(cfg recovery.Config, h recovery.History) (recovery.Machine, error) {
 		if cfg.MaxPending < 0 {

@@ -8,8 +8,8 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// BenchmarkStep measures what the machine costs per frame: a frame received, made ready and consumed, with the
-// ACK for each quarter of the window; and a frame sealed and published, with the ACK that trims.
+// BenchmarkStep measures the machine's cost per frame: a frame received, made ready and consumed, with the ACK for each
+// quarter of the window; and a frame sealed and published, with the ACK that trims.
 func BenchmarkStep(b *testing.B) {
 	b.Run("receive", func(b *testing.B) {
 		c := ports()
@@ -68,8 +68,7 @@ func BenchmarkStep(b *testing.B) {
 	})
 }
 
-// BenchmarkReplay measures what a recorded choice costs when it is made again: as one of a run of 500, of a record that
-// goes on for long.
+// BenchmarkReplay measures the cost of returning a recorded determinant: one of a run of 500, in a long record.
 func BenchmarkReplay(b *testing.B) {
 	const run = 500
 	for name, inputs := range map[string]int{"one-input": 1, "two-inputs": 2} {
@@ -101,7 +100,7 @@ func BenchmarkReplay(b *testing.B) {
 				}
 				step(recovery.Event{Kind: recovery.DeterminantRequested, Determinant: recovery.DeterminantTime})
 				if k := len(do.List) - 1; do.List[k].Value != uint64(n) {
-					b.Fatalf("choice %d is %d", n, do.List[k].Value)
+					b.Fatalf("determinant %d is %d", n, do.List[k].Value)
 				}
 				if n%run == run-1 {
 					step(recovery.Event{Kind: recovery.Consumed})

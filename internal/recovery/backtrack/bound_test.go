@@ -20,8 +20,8 @@ func frames(n int) (list []channel.Frame) {
 	return list
 }
 
-// TestAheadIsBounded: a source without regard for credit fills the store of frames above a hole. It does not grow
-// beyond its bound; what was dropped is asked for once there is room, and then nothing is missing (T2).
+// TestAheadIsBounded: a source without regard for credit fills the store of frames above a hole. The store does not grow
+// beyond its bound; dropped frames are asked for once there is room, and in the end none is missing (T2).
 func TestAheadIsBounded(t *testing.T) {
 	c := ports()
 	c.Window, c.HardBound = 100, 200
@@ -118,7 +118,7 @@ func TestDeterminantsIsBounded(t *testing.T) {
 func TestAskIsBounded(t *testing.T) {
 	d := drive(machine(t, ports(), recovery.History{Incarnation: 1}))
 	all := frames(4*channel.MaxRanges + 2)
-	// A target that was away: every other frame is here, and only now a mark proves what is lost.
+	// A target that was away: every other frame is here, and only now a mark proves that the others are lost.
 	for k := 1; k < len(all); k += 2 {
 		f := all[k]
 		d.keepAhead(&d.in[0], f)
@@ -135,7 +135,7 @@ func TestAskIsBounded(t *testing.T) {
 	}
 }
 
-// TestTrim: of what is stable nothing is retained, and recovery.Retention forgets it.
+// TestTrim: no stable frame is retained.
 func TestTrim(t *testing.T) {
 	d := drive(machine(t, ports(), recovery.History{Incarnation: 1}))
 	for n := range msgid.Seq(1000) {

@@ -6,21 +6,21 @@ import (
 	"github.com/askback/askback/internal/recovery"
 )
 
-// A Bug is a rule of the protocol that a machine can be made to break. A simulator that does not notice proves
-// nothing, so its tests plant each bug and demand that it is caught. Nothing else may plant one.
+// A Bug is a rule of the protocol that a machine can be made to break. A simulator that misses it proves nothing, so tests
+// plant each bug and demand that it is caught. Only tests plant one.
 type Bug string
 
-// The bugs, each named after what is broken.
+// The bugs, each named after its effect.
 const (
 	EarlyRelease      Bug = "early_release"      // D2: a frame is released before the order that led to it is durable
 	EarlyTrim         Bug = "early_trim"         // S1: one frame too many is trimmed
 	EarlyAck          Bug = "early_ack"          // C2: inputs are declared stable when a snapshot is captured
-	NoFence           Bug = "no_fence"           // T4: what a lower incarnation says is heeded
+	NoFence           Bug = "no_fence"           // T4: messages of a lower incarnation count
 	NoMark            Bug = "no_mark"            // S3: no high-water marks
 	NoDeterminants    Bug = "no_determinants"    // D1: the order of inputs and timers is not recorded
 	NoRefusal         Bug = "no_refusal"         // S4: a target whose log went back is not refused
 	NoCredit          Bug = "no_credit"          // flow control: a source does not wait for its target
-	DuplicateAccepted Bug = "duplicate_accepted" // T1: what was received before is delivered again
+	DuplicateAccepted Bug = "duplicate_accepted" // T1: a duplicate is delivered
 	ChecksumIgnored   Bug = "checksum_ignored"   // T5: a frame of another history is accepted
 )
 

@@ -2,9 +2,9 @@ package backtrack
 
 import "github.com/askback/askback/internal/recovery"
 
-// clean reports whether this task, as far as it knows, has nothing to do and nothing to lose: all that it consumed and
-// emitted is covered by durable snapshots, its own and its targets'. If that is so of all tasks at one moment, and no
-// spout emits and no timer runs, it stays so.
+// clean reports whether this task has no work and could crash without a replay: durable snapshots, its own and its
+// targets', cover all tuples that it has consumed and emitted. Once all tasks are clean at one moment, and no spout emits
+// and no timer runs, they stay clean.
 func (m *Machine) clean() bool {
 	s := &m.snap
 	if m.stage != recovery.StageWaiting || m.replaying() || m.determinants.inFlight || m.retainedBytes > 0 ||

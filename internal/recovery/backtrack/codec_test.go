@@ -114,8 +114,8 @@ func (d *driver) seal(o, tuples int) {
 	d.step(recovery.Event{Kind: recovery.Sealed, Output: recovery.Output(o), Frame: d.builder[o].Seal()})
 }
 
-// TestSnapshotRoundTrip walks a machine at random, and demands that one restored from what it captured, in full and
-// in increments, stands where it stood and retains what it retained.
+// TestSnapshotRoundTrip walks a machine at random, and demands that a machine restored from its captures, full and
+// incremental, has the same positions and retains the same frames.
 func TestSnapshotRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := drive(machine(t, ports(), recovery.History{Incarnation: 1}))
@@ -180,7 +180,7 @@ func TestSnapshotRoundTrip(t *testing.T) {
 	})
 }
 
-// TestIncrementAloneIsRefused: an increment without what it builds on lacks frames.
+// TestIncrementAloneIsRefused: an increment without its predecessor lacks frames.
 func TestIncrementAloneIsRefused(t *testing.T) {
 	d := drive(machine(t, ports(), recovery.History{Incarnation: 1}))
 	d.seal(0, 2)
@@ -203,7 +203,7 @@ func TestIncrementAloneIsRefused(t *testing.T) {
 	}
 }
 
-// TestDeterminantsWithHoleIsRefused: nobody could fill it.
+// TestDeterminantsWithHoleIsRefused: the missing entries are nowhere else.
 func TestDeterminantsWithHoleIsRefused(t *testing.T) {
 	one, two, four := encodeDeterminants(1, []entry{{turn, 0, 1, ""}}), encodeDeterminants(2, []entry{{turn, 1, 1, ""}}), encodeDeterminants(4, []entry{{turn, 0, 1, ""}})
 	if _, err := New(ports(), recovery.History{Incarnation: 2, Determinants: [][]byte{one, two}}); err != nil {
@@ -230,7 +230,7 @@ func FuzzSnapshot(f *testing.F) {
 		if m.Status().Retained > len(snapshot) {
 			t.Fatalf("%d bytes retained out of %d", m.Status().Retained, len(snapshot))
 		}
-		d := drive(m.(*Machine)) // what was restored can be driven
+		d := drive(m.(*Machine)) // the restored machine runs
 		for _, ev := range []recovery.Event{
 			{Kind: recovery.Ticked, Now: 1},
 			{Kind: recovery.SignalReceived, Signal: channel.Signal{Kind: channel.Hello, Incarnation: 1 << 31}},

@@ -12,7 +12,7 @@ var entryNames = map[entryKind]string{
 	kindOf(recovery.DeterminantLocal): "local",
 }
 
-// describeDeterminants tells the entries of an order record: "#1: input 0 × 3, #2: timer 250".
+// describeDeterminants formats the entries of a determinant record: "#1: input 0 × 3, #2: timer 250".
 func describeDeterminants(record []byte) string {
 	first, entries, err := decodeDeterminants(record, 1<<20)
 	if err != nil {

@@ -11,9 +11,10 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A determinantLog holds what a replay could not repeat by itself: which input had its turn, for how many tuples, and every
-// other outcome that does not follow from the input (D1). Its entries are numbered from 1. A frame is released when the
-// entries up to its gate are durable (D2). A task with nothing to record has no entries, so every frame may go at once (D3).
+// A determinantLog holds the outcomes that a replay could not repeat by itself: which input had its turn, for how many
+// tuples, and every other outcome that does not follow from the input (D1). Its entries are numbered from 1. A frame is
+// released when the entries up to its gate are durable (D2). A task with nothing to record has no entries, so every frame
+// may go at once (D3).
 //
 // Invariant: durable <= last. Entries above durable are in flight or pending.
 type determinantLog struct {
@@ -160,7 +161,7 @@ func (l *determinantLog) givenUp(in recovery.Input, f channel.Frame) []recovery.
 // replaying reports whether the task repeats recorded determinants.
 func (m *Machine) replaying() bool { return len(m.determinants.replay) > 0 }
 
-// repeat runs the operator on exactly what the next entry names (R4).
+// repeat runs the operator on exactly the tuples or the timer that the next entry names (R4).
 func (m *Machine) repeat() {
 	e := &m.determinants.replay[0]
 	switch e.kind {
@@ -185,7 +186,7 @@ func (m *Machine) repeat() {
 		at := e.value
 		e.kind, e.value = turn, 0
 		m.run(recovery.Action{Kind: recovery.RunTimer, Value: at})
-	default: // requested by a run that nothing before it has begun
+	default: // requested by a run that no entry has begun
 		if m.inputsEnded() {
 			m.finish()
 			return
@@ -196,7 +197,7 @@ func (m *Machine) repeat() {
 
 const fewerDeterminants = "it requested fewer determinants than are recorded"
 
-// endRun drops an entry whose tuples have all been consumed again, and goes on.
+// endRun drops an entry whose tuples have all been consumed again.
 func (m *Machine) endRun() {
 	m.determinants.replay = m.determinants.replay[1:]
 	if m.replaying() {
@@ -230,7 +231,7 @@ func (m *Machine) onTimerDue(at uint64) {
 }
 
 // gated reports whether a frame waits for an entry that is not durable. Gates rise along a channel, so the last frame
-// tells; the first that is not sent may wait for credit, or for its target to be there.
+// decides; the first unsent one may wait for credit, or for its target to be there.
 func (m *Machine) gated() bool {
 	for o := range m.out {
 		if out := &m.out[o]; out.sent < out.retained.Len() && out.retained.At(out.retained.Len()-1).Gate > m.determinants.durable {

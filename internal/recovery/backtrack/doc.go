@@ -13,7 +13,7 @@
 //
 //   - A channel carries the tuples of one source task to one target task, in frames, numbered 1, 2, 3 …
 //   - An input is the target's end of a channel, an output the source's. They are the two halves of the protocol.
-//   - An incarnation says how many times a task was started. Messages of a lower one no longer count.
+//   - An incarnation is the count of a task's starts. Messages of a lower one no longer count.
 //   - A determinant is an outcome that a replay could not repeat: which input had its turn for how many tuples, a timer,
 //     the time, a random number, a tuple given up and why, which targets are local. The word is that of Elnozahy,
 //     Alvisi, Wang and Johnson, "A Survey of Rollback-Recovery Protocols" (2002).
@@ -32,12 +32,12 @@
 //	#1 … stable ├── released ──┤── gated ──┤ emitted        #1 … consumed ├── ready ──┤ accepted … ahead
 //	            └ retained until stable ───┘
 //
-// The source's operator emits it into the open frame. The sealed frame is retained, and published as soon as its
-// gate is durable and the target's credit reaches. The target checks the frame's incarnation, its number and its
-// checksum, queues it behind those before it, and lets its operator consume it. It records that this input had its
-// turn; frames that the operator emits then have that turn for their gate. Some time later a snapshot covers the tuple, the
-// ACK reports that it is stable, and the source forgets it. In normal operation an output costs nothing more than the
-// check of the gate, and one small append now and then for all frames that wait.
+// The source's operator emits it into the open frame. The sealed frame is retained, and published as soon as its gate is
+// durable and the target's credit reaches. The target checks the frame's incarnation, its number and its checksum, queues
+// it behind those before it, and lets its operator consume it. It records that this input had its turn; frames that the
+// operator emits then have that turn for their gate. Some time later a snapshot covers the tuple, the ACK reports that it
+// is stable, and the source forgets it. In normal operation an output costs only the check of the gate, and one small
+// append now and then for all frames that wait.
 //
 // # How one is asked back
 //
@@ -56,12 +56,12 @@
 // source has released. It missed the tuples that lie between; it asks for them, and consumes them in the turns that its log
 // holds, until the log is exhausted. So it emits the tuples that the lost incarnation emitted, under the same ids.
 //
-// A restored source greets its targets, and publishes nothing before a target has reported its position. Frames that it
-// regenerates up to there are retained and not sent; those above go out in order. So each frame arrives once
-// in the normal case, and after any case a duplicate is identical, hence harmless.
+// A restored source greets its targets, and publishes no frame before a target has reported its position. Frames that it
+// regenerates up to there are retained and not sent; those above go out in order. So each frame arrives once in the normal
+// case, and after any case a duplicate is identical, hence harmless.
 //
-// If both fail the source regenerates for its target from its own log and its own sources, back to the spouts,
-// whose input can be read again. All other tasks go on.
+// If both fail the source regenerates for its target from its own log and its own sources, back to the spouts, whose input
+// can be read again. All other tasks continue.
 //
 // # The rules
 //
@@ -95,7 +95,7 @@
 //   - D1: turns and all other determinants are recorded, run-length encoded.
 //   - D2: a frame is released when the determinants that led to it are durable. One append is in flight at a time;
 //     consumption never waits for it. Determinants that no frame waits for are not appended.
-//   - D3: a task with one input that requests no determinant has nothing to record, so no frame waits.
+//   - D3: a task with one input that requests no determinant records none, so no frame waits.
 //   - D4: an append whose answer was lost is settled by reading the log. (Package checkpoint, Writer.)
 //
 // Snapshots (snapshot.go):
@@ -121,10 +121,10 @@
 // # Why it is right
 //
 // All that other tasks have seen of a task follows from durable determinants (D2), so a restored task repeats it (R4), and
-// duplicates are identical (T1). All that a target may ask for is retained, since only its own durable snapshot lets
-// a source trim (S1, C2). A hole cannot hide, since each message that arrives proves which ones were lost before it (T2,
-// T3). And where a premise fails, because an operator is secretly nondeterministic (T5) or a log went back (S4), a task
-// stops with the reason; nothing is made up.
+// duplicates are identical (T1). All that a target may ask for is retained, since only its own durable snapshot lets a
+// source trim (S1, C2). A hole cannot hide, since each message that arrives proves which ones were lost before it (T2, T3).
+// And where a premise fails, because an operator is secretly nondeterministic (T5) or a log went back (S4), a task stops
+// with the reason; no output is invented.
 //
 // # Flow control
 //
@@ -150,10 +150,10 @@
 // Beyond these: marks and greetings, which are InBand, must take the way of the data. A transport that let
 // one overtake a frame would cost a needless ASK, nothing worse.
 //
-// # What is not here
+// # Other packages
 //
-// The log itself, fencing and purging (package checkpoint); encoding and decoding of messages (package channel);
-// spouts whose input can be read again (package spout), and sinks whose effects happen once (package bolt); restarts,
-// and the decision that a task is dead (package task and the cluster). Detecting failure is not needed for being
-// right: a task that was wrongly believed dead is fenced.
+// The log itself, fencing and purging (package checkpoint); encoding and decoding of messages (package channel); spouts
+// whose input can be read again (package spout), and sinks whose effects happen once (package bolt); restarts, and the
+// decision that a task is dead (package task and the cluster). Correctness does not depend on detecting failures: a task
+// that was wrongly believed dead is fenced.
 package backtrack

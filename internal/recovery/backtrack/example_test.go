@@ -9,8 +9,8 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A target receives the first and the third frame of a channel. It delivers the one, holds the other and asks back
-// what lies between; when that is resent, it delivers both.
+// A target receives the first and the third frame of a channel. It delivers the first, holds the third and asks for the
+// tuples between; when those are resent, it delivers them and the third.
 func Example() {
 	name := msgid.Channel{Source: msgid.Alias{Operator: "split", Index: 1}, Target: msgid.Alias{Operator: "count", Index: 3}}
 	m, err := backtrack.New(recovery.Config{

@@ -8,8 +8,8 @@ import (
 	"github.com/askback/askback/internal/recovery"
 )
 
-// A Finish may make choices too. When it is repeated, they come after the last turn and nothing begins them; a Finish
-// that makes fewer than are recorded is refused.
+// A Finish may request determinants too. In a replay they come after the last turn, and no entry begins them; a Finish that
+// requests fewer than are recorded is refused.
 func TestFinishIsRepeated(t *testing.T) {
 	kind := kindOf(recovery.DeterminantTime)
 	for name, choices := range map[string]int{"as recorded": 2, "more": 3, "fewer": 1, "none": 0} {
@@ -35,7 +35,7 @@ func TestFinishIsRepeated(t *testing.T) {
 			for k := range choices {
 				did := d.step(recovery.Event{Kind: recovery.DeterminantRequested, Determinant: recovery.DeterminantTime, Value: 99})
 				if want := []uint64{70, 71, 99}[k]; did[0].Kind != recovery.ReturnDeterminant || did[0].Value != want {
-					t.Errorf("choice %d is %+v, want %d", k, did, want)
+					t.Errorf("determinant %d is %+v, want %d", k, did, want)
 				}
 			}
 			did := d.step(recovery.Event{Kind: recovery.Ended})

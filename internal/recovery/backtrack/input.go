@@ -28,8 +28,8 @@ type input struct {
 	readyBytes  int
 	ahead       recovery.Ahead
 
-	// proven: everything up to here has either arrived or is lost. Data and marks come in order, so each proves what
-	// was sent before it; replayed frames prove nothing.
+	// proven: everything up to here has either arrived or is lost. Data and marks come in order, so each proves that its
+	// predecessors were sent; replayed frames prove nothing.
 	proven msgid.Seq
 
 	asked    msgid.Ranges // holes asked for and not yet filled
@@ -153,7 +153,7 @@ func (m *Machine) keepAhead(in *input, f channel.Frame) {
 	}
 }
 
-// askForHoles asks for what is proven lost and was not asked for yet: one ASK names the whole of it (T2, T3).
+// askForHoles asks for the tuples that are proven lost and were not asked for yet, all of them in one ASK (T2, T3).
 func (m *Machine) askForHoles(in *input) {
 	if in.accepted >= in.proven || m.stage == recovery.StageFailed {
 		return
@@ -174,7 +174,7 @@ func (m *Machine) askForHoles(in *input) {
 	m.ask(in, fresh)
 }
 
-// forgetMissed takes back what was asked for in vain: the source has died, and its successor sends that in order.
+// forgetMissed drops the pending ASKs: the source has died, and its successor sends those tuples in order.
 func (m *Machine) forgetMissed(in *input, vain msgid.Ranges) {
 	m.status.Counters.Missed -= vain.Count()
 	if rec := &m.status.Recovery; rec.Open() {
@@ -187,7 +187,7 @@ func (m *Machine) forgetMissed(in *input, vain msgid.Ranges) {
 	}
 }
 
-// ask sends an ASK, and sets the time at which what is missing then is asked for again.
+// ask sends an ASK, and sets the time at which tuples still missing are asked for again.
 func (m *Machine) ask(in *input, what msgid.Ranges) {
 	if len(what) > channel.MaxRanges {
 		what = what[:channel.MaxRanges] // the rest when these are filled, or at the next repetition
@@ -199,7 +199,7 @@ func (m *Machine) ask(in *input, what msgid.Ranges) {
 	m.signalSource(in, channel.Signal{Kind: channel.Ask, Seq: in.stable, Ranges: what})
 }
 
-// holes returns what is missing between accepted and proven.
+// holes returns the tuples that are missing between accepted and proven.
 func (in *input) holes() msgid.Ranges { return in.ahead.Holes(in.accepted, in.proven) }
 
 // tickInput repeats a hello without answer, and an ASK without effect, with growing delay (T2).
@@ -227,8 +227,8 @@ func (m *Machine) tickInput(in *input) {
 }
 
 // onMark: the source has released the channel up to a position. The mark comes in order with the data, so tuples that have
-// not arrived by now are lost (T3). With a greeting, a new incarnation of the source reports what it has regenerated, and
-// asks for this task's position.
+// not arrived by now are lost (T3). With a greeting, a new incarnation of the source reports how far it has regenerated,
+// and asks for this task's position.
 func (m *Machine) onMark(in *input, sig *channel.Signal) {
 	if sig.Incarnation < in.source && m.bug != NoFence { // T4
 		m.status.Counters.Rejected++
@@ -261,7 +261,7 @@ func (m *Machine) onMark(in *input, sig *channel.Signal) {
 	}
 }
 
-// onRefuse: this task's log is older than what the task has reported to its source as stable (S4).
+// onRefuse: this task's log is older than the position that the task has reported to its source as stable (S4).
 func (m *Machine) onRefuse(in *input, sig *channel.Signal) {
 	if sig.Incarnation < in.source || sig.For != m.cfg.Incarnation {
 		m.status.Counters.Rejected++

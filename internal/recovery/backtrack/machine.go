@@ -97,7 +97,7 @@ func (m *Machine) Step(ev recovery.Event, do *recovery.Actions) {
 }
 
 // onStarted opens every channel from both ends: a target reports where it was restored (R3), a source asks its target for
-// its position. Nothing is published before the target is known to listen, so a start loses nothing.
+// its position. No frame is published before the target has answered, so a start loses none.
 func (m *Machine) onStarted() {
 	for i := range m.in {
 		m.hello(&m.in[i])
@@ -125,8 +125,8 @@ func (m *Machine) onTick(now recovery.Tick) {
 func (m *Machine) onSignal(ev *recovery.Event) {
 	sig := &ev.Signal
 	if sig.For > m.cfg.Incarnation && m.bug != NoFence {
-		// It answers a successor: this task was believed dead. The log would report that at the next append; until then
-		// the task would take for its own what its successor did.
+		// It answers a successor: this task was believed dead. The log would report that at the next append; until then the
+		// task would mistake its successor's work for its own.
 		m.stage.Fail(m.do, &checkpoint.FencedError{Alias: m.cfg.Self, Mine: m.cfg.Incarnation, By: sig.For})
 		return
 	}
@@ -185,7 +185,7 @@ func (m *Machine) deliver(in *input, f channel.Frame) {
 }
 
 // finish lets the operator finish. It may need determinants like any other run, but no entry begins it in the log: it comes
-// when all inputs have ended, and nothing comes after it.
+// last, when all inputs have ended.
 func (m *Machine) finish() { m.run(recovery.Action{Kind: recovery.Finish}) }
 
 // run lets the operator run. A pessimistic task numbers each run, since a run's outputs wait for the record of its
@@ -211,7 +211,7 @@ func (m *Machine) onConsumed() {
 	m.considerSnapshot()
 }
 
-// onEnded: the operator will emit nothing more. The task's last snapshot is taken at once, so that its sources may end.
+// onEnded: the operator will emit no more. The task's last snapshot is taken at once, so that its sources may end.
 func (m *Machine) onEnded() {
 	m.stage.Finish()
 	m.snap.Change()

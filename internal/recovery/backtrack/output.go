@@ -12,9 +12,9 @@ import (
 //
 //	#1 … stable ├── retained: released ──┤── gated or without credit ──┤ emitted
 //
-// Invariant: stable <= emitted and stable <= released. A restored source may learn that its earlier incarnation
-// released more than it has regenerated yet; then released is above emitted, and what it regenerates up to there
-// is retained and not sent (R4).
+// Invariant: stable <= emitted and stable <= released. A restored source may learn that its earlier incarnation released
+// more than it has regenerated yet; then released is above emitted, and frames that it regenerates up to there are retained
+// and not sent (R4).
 type output struct {
 	index  recovery.Output
 	port   recovery.Port
@@ -28,12 +28,12 @@ type output struct {
 	retained recovery.Retention // above stable, each with its gate: it may go when that is durable (D2)
 	sent     int                // as many of them, the oldest, are released
 
-	open         bool              // the target has reported its position; nothing is published before
+	open         bool              // the target has reported its position; no frame is published before
 	consumed     msgid.Seq         // flow control: the target has consumed up to here
 	credit       uint64            // the offset of consumed: a frame may go if it begins less than a window above
 	verified     bool              // the target has answered this incarnation, and its position was compared or will be
 	have         msgid.Seq         // the target's position, which this incarnation has not regenerated yet; 0: none
-	haveSum      uint32            // running checksum at have, of what the target has
+	haveSum      uint32            // running checksum at have, as the target reported it
 	targetInDebt bool              // the target is in replay debt; see inDebt
 	stableInc    msgid.Incarnation // of the target whose ACK raised stable
 	begun        msgid.Seq         // stable when this incarnation began
@@ -161,7 +161,7 @@ func (m *Machine) admitTarget(out *output, sig *channel.Signal, restored msgid.S
 		})
 		return false
 	}
-	if sig.Incarnation > out.target { // R5: this channel's flow control begins anew, and nothing else
+	if sig.Incarnation > out.target { // R5: only this channel's flow control begins anew
 		out.target = sig.Incarnation
 		out.wanted = nil
 		out.setConsumed(restored)
@@ -169,9 +169,9 @@ func (m *Machine) admitTarget(out *output, sig *channel.Signal, restored msgid.S
 	return true
 }
 
-// verifyTarget takes the position that the target reports, the first time it answers this incarnation. Up to there it must
-// have what this task has emitted, or will have when it is regenerated (T5). The target itself would notice a difference
-// only when a frame follows, and there may be none.
+// verifyTarget takes the position that the target reports, the first time it answers this incarnation. Up to there the
+// target must have the same tuples as this task has emitted or will have regenerated (T5). The target itself would find a
+// difference only in the next frame, and there may be none.
 func (m *Machine) verifyTarget(out *output, sig *channel.Signal) {
 	if out.verified || sig.For != m.cfg.Incarnation {
 		return
@@ -192,7 +192,7 @@ func (m *Machine) verify(out *output, f channel.Frame) {
 	if out.have < f.Last() {
 		cut, err := f.Cut(f.First, out.have)
 		if err != nil {
-			m.stage.Fail(m.do, fmt.Errorf("backtrack: compare with what %v has: %w", out.port.ID, err))
+			m.stage.Fail(m.do, fmt.Errorf("backtrack: compare emitted tuples with those of %v: %w", out.port.ID, err))
 			return
 		}
 		f = cut
@@ -212,7 +212,7 @@ func (m *Machine) verifyEnd() {
 	}
 }
 
-// diverge fails: up to a position, the target has something else than this task has emitted.
+// diverge fails: up to a position, the target has other tuples than this task has emitted.
 func (m *Machine) diverge(out *output, at msgid.Seq, sum uint32) {
 	m.stage.Fail(m.do, &recovery.DivergedError{ID: msgid.ID{Channel: out.port.ID, Seq: at + 1}, Want: out.haveSum, Got: sum})
 }
@@ -226,7 +226,7 @@ func (m *Machine) openAt(out *output, have msgid.Seq) {
 	m.checkCaughtUp()
 }
 
-// onAck trims what is stable (S1), and takes credit.
+// onAck trims the stable frames (S1), and takes credit.
 func (m *Machine) onAck(out *output, sig *channel.Signal) {
 	if !m.admitTarget(out, sig, sig.Seq) {
 		return
@@ -273,7 +273,7 @@ func (m *Machine) trim(out *output, stable msgid.Seq) {
 	out.sent = max(0, out.sent-dropped)
 	out.wanted = out.wanted.Minus(msgid.Ranges{seqRange(1, stable)})
 	if out.open && stable >= out.emitted && stable >= out.released {
-		out.markAt = 0 // nothing is left to be asked for; but a target that has not answered is greeted again
+		out.markAt = 0 // no frame is left to be asked for; but a target that has not answered is greeted again
 	}
 }
 
@@ -346,17 +346,17 @@ func (m *Machine) urge() {
 
 func (m *Machine) urgeEvery() recovery.Tick { return max(1, m.cfg.SnapshotEvery/10) }
 
-// A debt is that this task has not yet regenerated what a target, or a target of that, has consumed before.
+// A debt is the tuples that a target, or a target of that, has consumed before and this task has not regenerated yet.
 type debt struct {
 	reported bool          // the sources know of it
 	reportAt recovery.Tick // when it is reported, and reported again; 0: there is none
 }
 
-// inDebt reports whether a target waits for what it, or a target of its, has consumed before: while it repeats recorded
-// turns it can take nothing else meanwhile, so nothing may keep this task from regenerating that. Frames are cut in other
-// places than the first time, and other frames are retained, so windows and bounds that sufficed then may not now: this task
-// could wait for the credit of one target, which waits for the turn of another, which waits for this task. The
-// output beyond the bounds is bounded by the output before the failure.
+// inDebt reports whether a target waits for tuples that it, or a target of its, has consumed before: while it repeats
+// recorded turns it can consume no others, so no bound may keep this task from regenerating them. Frames are cut in other
+// places than the first time, and other frames are retained, so windows and bounds that sufficed then may not now: this
+// task could wait for the credit of one target, which waits for the turn of another, which waits for this task. The output
+// beyond the bounds is bounded by the output before the failure.
 func (m *Machine) inDebt() bool {
 	for o := range m.out {
 		if out := &m.out[o]; out.open && (out.consumed > out.emitted || out.targetInDebt && out.consumed == out.emitted) {

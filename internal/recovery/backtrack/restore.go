@@ -9,8 +9,8 @@ import (
 )
 
 // restore brings the machine to the newest snapshot (R2) and queues the determinants recorded after it (R4). The frames
-// that were retained are retained again, under the new incarnation's name; how far the channels were released the machine
-// asks its targets, since only they know (see output).
+// that were retained are retained again, under the new incarnation's name. The targets report how far the channels were
+// released, since no log holds it (see output).
 func (m *Machine) restore(h recovery.History) error {
 	frames := make([][]channel.Frame, len(m.out))
 	for k, part := range h.Chain {
@@ -64,7 +64,7 @@ func (m *Machine) restoreDeterminants(records [][]byte) error {
 				}
 				l.last++
 			default:
-				// It was never recorded, since a snapshot covered it; that one was damaged, and passed over.
+				// The entry was never recorded, since a snapshot covered it; that snapshot was damaged, and passed over.
 				return fmt.Errorf("%w: entries after #%d are missing, the next record begins at #%d", errDeterminants, l.last, number)
 			}
 		}

@@ -31,7 +31,7 @@ type urge uint8
 const (
 	noUrge        urge = iota
 	urged              // a source wants a snapshot
-	urgeForwarded      // and so do the targets know, without whose snapshots one of this task would help little
+	urgeForwarded      // and the targets were urged too, since without their snapshots one of this task would help little
 )
 
 func (s *snapshots) onUrge() {
@@ -113,7 +113,7 @@ func (m *Machine) snapshotWake() recovery.Tick {
 	return m.snap.Wake(m.now, due, m.uploadAt())
 }
 
-// onFrozen notes what the snapshot covers. It may be uploaded some time later.
+// onFrozen notes the positions that the snapshot covers. It may be uploaded some time later.
 func (m *Machine) onFrozen() {
 	if m.snap.Phase() == recovery.SnapshotFreezing {
 		m.freeze()
@@ -167,7 +167,7 @@ func (m *Machine) freeze() {
 	}
 }
 
-// passWave reports to the sources a wave in which there is nothing to store.
+// passWave reports a wave to the sources without a snapshot, since there is no change to store.
 func (m *Machine) passWave() {
 	m.snap.Skip(m.now)
 	m.nextWave()
@@ -205,8 +205,8 @@ func (m *Machine) onUploaded() {
 	m.considerSnapshot()
 }
 
-// onLogLost: records in flight are gone with the log. A full snapshot makes up for all of it; nothing is released until it
-// is durable. Determinants that were being repeated are repeated first.
+// onLogLost: records in flight are gone with the log. A full snapshot replaces them all; no frame is released until it is
+// durable. Determinants that were being repeated are repeated first.
 func (m *Machine) onLogLost() {
 	m.snap.LogLost()
 	m.determinants.inFlight = false

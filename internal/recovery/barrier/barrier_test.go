@@ -36,7 +36,7 @@ func TestRestoreErrors(t *testing.T) {
 	}
 }
 
-// FuzzBase: whatever is in a log, deciding from which snapshot to restore does not panic, and nothing damaged counts.
+// FuzzBase: with any bytes in a log, choosing the snapshot to restore does not panic, and damaged records do not count.
 func FuzzBase(f *testing.F) {
 	f.Add([]byte{1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0}, []byte{1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, decision, snapshot []byte) {

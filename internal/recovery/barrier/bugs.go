@@ -6,11 +6,11 @@ import (
 	"github.com/askback/askback/internal/recovery"
 )
 
-// A Bug is a rule of the protocol that a machine can be made to break. A simulator that does not notice proves
-// nothing, so its tests plant each bug and demand that it is caught. Nothing else may plant one.
+// A Bug is a rule of the protocol that a machine can be made to break. A simulator that misses it proves nothing, so tests
+// plant each bug and demand that it is caught. Only tests plant one.
 type Bug string
 
-// The bugs, each named after what is broken.
+// The bugs, each named after its effect.
 const (
 	NoAlignment    Bug = "no_alignment"    // B2: the first barrier makes the snapshot, the other inputs run on
 	EarlyCommit    Bug = "early_commit"    // B6: a sink commits when its own snapshot is durable

@@ -43,7 +43,7 @@ const (
 	running
 )
 
-// A member is the state of a task as far as the coordinator knows it.
+// A member is the state of a task as last reported to the coordinator.
 type member struct {
 	incarnation msgid.Incarnation // the highest seen
 	fresh       bool              // it is restored from the committed checkpoint, and in no epoch
@@ -86,7 +86,7 @@ func (m *Coordinator) Step(ev recovery.Event, do *recovery.Actions) {
 	case recovery.Uploaded:
 		m.onUploaded()
 	case recovery.LogLost:
-		// The log does not hold its decisions any more. Its next incarnation goes on from those that are there.
+		// The log does not hold its decisions any more. Its next incarnation continues from those that are there.
 		m.do.Add(recovery.Action{Kind: recovery.Fail, Err: &recovery.RollbackError{
 			Alias: m.cfg.Self, To: m.committed.String(),
 		}})
@@ -157,8 +157,8 @@ func (m *Coordinator) onTick() {
 	}
 }
 
-// begin begins a checkpoint, if every task knows that the last one is committed: the next barrier must not reach a
-// sink before that has made visible the output that the last one closed (B4).
+// begin begins a checkpoint, if every task has confirmed the last one's commit: the next barrier must not reach a sink
+// before the sink has made the output of the last one visible (B4).
 func (m *Coordinator) begin() {
 	if m.answered() {
 		m.begun++
@@ -166,7 +166,7 @@ func (m *Coordinator) begin() {
 	}
 }
 
-// finish lets the coordinator be done when every task knows that it is.
+// finish lets the coordinator be done when every task has reported that it is.
 func (m *Coordinator) finish() {
 	if !m.done && m.answered() {
 		m.done = true
@@ -278,7 +278,7 @@ func (m *Coordinator) notifyAll() {
 
 // notify sends one task the state of the epoch: HELLO while it gathers, ACK when it runs. Wave is the newest barrier, Seq
 // the checkpoint that all go back to, Have, of HELLO, the task whose restart opened the epoch. For is the incarnation that
-// belongs to the epoch, though it be fresh still.
+// belongs to the epoch, though it is still fresh.
 func (m *Coordinator) notify(i int) {
 	x := &m.members[i]
 	sig := channel.Signal{

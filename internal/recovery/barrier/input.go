@@ -53,7 +53,7 @@ func (m *Task) signalPosition(in *input, sig channel.Signal) {
 	m.signalSource(in, sig)
 }
 
-// aligned reports whether a barrier stands before what the input would deliver next (B2).
+// aligned reports whether a barrier stands before the next tuple of the input (B2).
 func (m *Task) aligned(in *input) bool { return in.barrier > m.passed && in.consumed >= in.stand }
 
 // onFrame takes a frame that came in. Only the incarnation that is in this epoch may send (E3).
@@ -153,7 +153,7 @@ func (m *Task) ask(in *input) {
 	m.signalPosition(in, channel.Signal{Kind: channel.Ask, Ranges: holes[:min(len(holes), channel.MaxRanges)]})
 }
 
-// holes returns what is missing between accepted and proven.
+// holes returns the tuples that are missing between accepted and proven.
 func (in *input) holes() msgid.Ranges { return in.ahead.Holes(in.accepted, in.proven) }
 
 func (m *Task) tickInput(in *input) {

@@ -6,7 +6,7 @@ import (
 	"github.com/askback/askback/internal/recovery"
 )
 
-// Operator is the coordinator's. Every other task has a channel to it, on which nothing is sent but signals.
+// Operator is the coordinator's. Every other task has a channel to it, which carries only signals.
 const Operator = "_barrier"
 
 // New makes the machine of a task, or of the coordinator. It is a recovery.Factory.
@@ -28,8 +28,7 @@ func newMachine(cfg recovery.Config, h recovery.History, bug Bug) (m recovery.Ma
 	return m, nil
 }
 
-// Base says that a task is restored from the checkpoint that the coordinator has committed last, and from nothing
-// if there is none.
+// Base restores a task from the checkpoint that the coordinator has committed last, or with empty state if there is none.
 var Base = recovery.Base{Coordinator: Operator, Accepts: accepts}
 
 func accepts(decision, snapshot []byte) bool {

@@ -17,7 +17,7 @@ import (
 type output struct {
 	index  recovery.Output
 	port   recovery.Port
-	target msgid.Incarnation // that has introduced itself in this epoch; 0: none yet, and nothing is sent
+	target msgid.Incarnation // that has introduced itself in this epoch; 0: none yet, and no frame is sent
 
 	emitted  msgid.Seq
 	sum      uint32
@@ -30,13 +30,13 @@ type output struct {
 
 	barrier wave      // the newest one emitted
 	stand   msgid.Seq // the last item before it
-	known   wave      // the newest one that the target knows
+	known   wave      // the newest one that the target has confirmed
 
 	markAt recovery.Tick
 	delay  recovery.Tick
 }
 
-// settled reports whether the target has all frames and knows the newest barrier.
+// settled reports whether the target has all frames and has confirmed the newest barrier.
 func (out *output) settled() bool {
 	return out.target != 0 && out.consumed >= out.sent && out.known >= out.barrier
 }
@@ -71,8 +71,8 @@ func (m *Task) tickOutput(out *output) {
 	}
 }
 
-// onSealed retains a frame, and sends it if credit allows. On the channel to the coordinator nothing is sent: the only
-// item there is the end mark, and the report says that the task has ended.
+// onSealed retains a frame, and sends it if credit allows. No frame goes to the coordinator: the only item on that channel
+// is the end mark, and the report says that the task has ended.
 func (m *Task) onSealed(out *output, f channel.Frame) {
 	m.dirty = true
 	m.status.Counters.Emitted += uint64(f.Count)

@@ -9,7 +9,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// captured is what a snapshot covers.
+// captured holds the positions that a snapshot covers.
 type captured struct {
 	wave    wave
 	ended   bool

@@ -209,7 +209,7 @@ func (m *Task) join(epoch uint32) {
 }
 
 // onCommitted: all tasks have the checkpoint, and the coordinator will not go back before it (B6). So the targets have
-// consumed what was before its barrier, though their ACKs may be lost.
+// consumed all tuples before its barrier, though their ACKs may be lost.
 func (m *Task) onCommitted(w wave, final bool) {
 	if m.joined && w == m.stored && w > m.committed {
 		m.committed, m.uncommitted = w, false
@@ -250,7 +250,7 @@ func (m *Task) rollback(to wave, culprit uint32) {
 	m.stage.Fail(m.do, &recovery.RollbackError{Alias: m.cfg.Self, To: to.String(), Stale: !m.joined, Channel: culprit})
 }
 
-// waiting reports whether the operator may run. It may not after the task was told to freeze its state.
+// waiting reports whether the operator may run. It may not after the task was asked to freeze its state.
 func (m *Task) waiting() bool {
 	return m.joined && m.stage == recovery.StageWaiting && m.snapshot != recovery.SnapshotFreezing
 }

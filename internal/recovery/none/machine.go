@@ -278,7 +278,7 @@ func (m *Machine) pump(out *output) {
 
 func (m *Machine) blocked() recovery.Output {
 	return recovery.Blocked(m.out, m.cfg.Window, 1, func(out *output) (ahead, retained uint64) {
-		return uint64(out.waiting + out.inFlight), 0 // nothing is retained
+		return uint64(out.waiting + out.inFlight), 0 // no frame is retained
 	})
 }
 

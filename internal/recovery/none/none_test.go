@@ -13,7 +13,7 @@ func TestConformance(t *testing.T) {
 	recoverytest.Run(t, none.New, recoverytest.Features{AtMostOnce: true})
 }
 
-// TestLossIsCounted: what is lost is passed over, and counted exactly; the end mark too, but the task still ends.
+// TestLossIsCounted: lost tuples are passed over, and counted exactly; the end mark too, but the task still ends.
 func TestLossIsCounted(t *testing.T) {
 	w := recoverytest.New(t, none.New, recovery.Config{}, "a>b")
 	w.Start()
@@ -37,7 +37,7 @@ func TestLossIsCounted(t *testing.T) {
 	}
 }
 
-// TestRestartBeginsAnew: a restarted task has forgotten everything, and takes what comes from then on.
+// TestRestartBeginsAnew: a restarted task has empty state, and accepts the frames from then on.
 func TestRestartBeginsAnew(t *testing.T) {
 	w := recoverytest.New(t, none.New, recovery.Config{}, "a>b")
 	w.SpoutsGoOn = true

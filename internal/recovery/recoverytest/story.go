@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "rewrite the lines of the stories in tes
 type Stories struct {
 	Factory recovery.Factory
 	Base    *recovery.Base // of a strategy that rolls back all tasks together
-	// SpoutsGoOn lets a restarted spout go on where the lost one stood, as one without a log does.
+	// SpoutsGoOn lets a restarted spout continue at the position of the lost one, like a spout without a log.
 	SpoutsGoOn bool
 	// Determinants describes a record of determinants, and Signal a signal that the usual description does not suffice
 	// for: "" if it does. Nil is allowed for both.
@@ -45,7 +45,7 @@ func (s Stories) Run(t *testing.T) {
 					t.Fatal(err)
 				}
 			} else if got != text {
-				t.Errorf("%s tells another story now; the actions of the tasks are:\n%s", file, got)
+				t.Errorf("%s: the actions of the tasks have changed; they are:\n%s", file, got)
 			}
 		})
 	}
@@ -96,7 +96,7 @@ func ShowRules(t *testing.T, patterns ...string) {
 	for _, m := range rules {
 		name := regexp.MustCompile(`\b` + m[1] + `\b`)
 		if !name.MatchString(code.String()) {
-			t.Errorf("no comment says where rule %s is kept", m[1])
+			t.Errorf("no comment names the code that keeps rule %s", m[1])
 		}
 		if !name.MatchString(stories.String()) {
 			t.Errorf("no story shows rule %s", m[1])
@@ -122,7 +122,8 @@ func read(t *testing.T, file string) string {
 	return string(b)
 }
 
-// same reports whether a story is told as it is written, in a goroutine of its own, since a failed test ends its goroutine.
+// same reports whether a script's actions are those written in it. It runs in a goroutine of its own, since a failed test
+// ends its goroutine.
 func (s Stories) same(text string) (same bool) {
 	q := quiet{failed: new(bool)}
 	done := make(chan bool)
@@ -145,13 +146,13 @@ func (q quiet) Logf(string, ...any)   {}
 func (q quiet) Errorf(string, ...any) { *q.failed = true }
 func (q quiet) Fatalf(string, ...any) { *q.failed = true; runtime.Goexit() }
 
-// tell performs the commands of a script, and returns its text with the actions of the tasks.
+// tell runs the commands of a script, and returns its text with the actions of the tasks.
 func (s Stories) tell(t testing.TB, text string) string {
 	x := script{Stories: s, t: t, operators: map[string]Operator{}}
 	return x.run(text)
 }
 
-// A script is one story being told.
+// A script is the run of one story.
 type script struct {
 	Stories
 	t         testing.TB

@@ -8,12 +8,12 @@ import (
 	"github.com/askback/askback/internal/recovery"
 )
 
-// Features are what a strategy promises of the tuples that a task's state tells of, when tasks are restarted and
-// messages are lost. Set one of the first three.
+// Features are a strategy's guarantees for the tuples that count in a task's state, when tasks are restarted and messages
+// are lost. Set one of the first three.
 type Features struct {
 	ExactlyOnce bool // each is consumed once, in the order in which its source emitted it
 	AtLeastOnce bool // each is consumed, perhaps again
-	AtMostOnce  bool // none is consumed twice, some may be lost; spouts go on where they stood
+	AtMostOnce  bool // none is consumed twice, some may be lost; spouts continue at their positions
 
 	Base *recovery.Base // of a strategy that rolls back all tasks together
 }
@@ -48,7 +48,7 @@ type suite struct {
 	Features
 }
 
-// world makes a world whose settings let little happen early: snapshots every tenth of a second.
+// world makes a world with settings for short tests: snapshots every tenth of a second.
 func (s suite) world(t *testing.T, channels ...string) *World {
 	return s.worldOf(t, recovery.Config{}, channels...)
 }
@@ -80,7 +80,7 @@ func names(spout string, n int) (list []string) {
 	return list
 }
 
-// from returns what a task consumed of a spout's tuples, with what the tasks between have added cut off.
+// from returns the tuples of a spout that a task consumed, without the parts that the tasks between have added.
 func from(w *World, task, spout string) (list []string) {
 	for _, text := range w.Consumed(task) {
 		n := len(spout)
@@ -102,7 +102,7 @@ func whole(t *testing.T, w *World, task, spout string, n int) {
 	}
 }
 
-// promised demands what the features promise after faults.
+// promised demands the guarantees of the features after faults.
 func (s suite) promised(t *testing.T, w *World, task, spout string, n int) {
 	t.Helper()
 	got := from(w, task, spout)
@@ -125,7 +125,7 @@ func (s suite) promised(t *testing.T, w *World, task, spout string, n int) {
 	}
 }
 
-// ended demands that every task says that it is done, and that the two ends of each channel agree.
+// ended demands that every task has reported Done, and that the two ends of each channel agree.
 func (s suite) ended(t *testing.T, w *World) {
 	t.Helper()
 	for _, x := range w.tasks {
@@ -180,7 +180,7 @@ func (s suite) join(t *testing.T) {
 	end(w, "b")
 	w.Settle()
 	if w.Status("c").Finished {
-		t.Error("c has finished though one of its inputs goes on")
+		t.Error("c has finished though one of its inputs has not ended")
 	}
 	end(w, "a")
 	w.Settle()
@@ -272,7 +272,7 @@ func (s suite) loss(t *testing.T) {
 		w.Settle()
 		s.promised(t, w, "c", "a", 7)
 		if got := w.Status("b").Counters; s.AtMostOnce && got.Lost == 0 {
-			t.Errorf("#%d was lost, and nothing is counted as lost: %+v", k, got)
+			t.Errorf("#%d was lost, and the counters show no loss: %+v", k, got)
 		}
 		s.ended(t, w)
 	}
@@ -294,7 +294,7 @@ func (s suite) credit(t *testing.T) {
 	}
 	w.Deliver()
 	if st := w.Status("b"); st.Blocked != 0 {
-		t.Errorf("b does not say that output 0 is blocked: %d", st.Blocked)
+		t.Errorf("b does not report that output 0 is blocked: %d", st.Blocked)
 	}
 	if st := w.Status("a"); st.Blocked != 0 || st.Outputs[0].Seq > 80 {
 		t.Errorf("a should be blocked long before it has emitted all of 100 tuples: %+v", st)
@@ -309,7 +309,7 @@ func (s suite) credit(t *testing.T) {
 	s.ended(t, w)
 }
 
-// lateStart: a target that is there only later than its source misses nothing.
+// lateStart: a target that starts later than its source misses no tuple.
 func (s suite) lateStart(t *testing.T) {
 	w := s.world(t, "a>b", "b>c")
 	emit(w, 10, "a")
@@ -372,7 +372,7 @@ func (s suite) signalsLost(t *testing.T) {
 	s.ended(t, w)
 }
 
-// restart restarts each task, and each pair, at each step of a run, and demands what is promised.
+// restart restarts each task, and each pair, at each step of a run, and demands the guarantees.
 func (s suite) restart(t *testing.T) {
 	for _, crashed := range [][]string{{"a"}, {"c"}, {"d"}, {"a", "c"}, {"c", "d"}, {"a", "b", "c", "d"}} {
 		for at := range 6 {
@@ -414,7 +414,7 @@ func (s suite) restart(t *testing.T) {
 	}
 }
 
-// sameOrder demands that d consumed what follows from the order in which c did, though c may have been restored.
+// sameOrder demands that d consumed the tuples that follow from the order of c's input, though c may have been restored.
 func sameOrder(t *testing.T, w *World) {
 	t.Helper()
 	var want []string
@@ -422,11 +422,11 @@ func sameOrder(t *testing.T, w *World) {
 		want = append(want, fmt.Sprintf("%s:%d", text, k+1))
 	}
 	if got := w.Consumed("d"); !slices.Equal(got, want) {
-		t.Errorf("d consumed %v\nbut what c consumed leads to %v", got, want)
+		t.Errorf("d consumed %v\nbut the input of c leads to %v", got, want)
 	}
 }
 
-// restartBetweenWrites crashes a task when some of what it wants written is durable and some is not.
+// restartBetweenWrites crashes a task when some of its pending writes are durable and some are not.
 func (s suite) restartBetweenWrites(t *testing.T) {
 	for writes := range 6 {
 		t.Run(fmt.Sprint(writes), func(t *testing.T) {

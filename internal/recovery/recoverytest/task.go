@@ -12,7 +12,7 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// An Operator says how a bolt of a World differs from one that emits what it consumes.
+// An Operator describes how a bolt of a World differs from one that emits the tuples that it consumes.
 type Operator struct {
 	Timers    bool // it may be ticked
 	Time      bool // it asks for the time at each tuple, and emits that too
@@ -53,7 +53,7 @@ type snapshot struct {
 	state     state
 }
 
-// A state is what an operator would keep.
+// A state is the state of an operator.
 type state struct {
 	seen    []string // consumed tuples, oldest first
 	givenUp []string
@@ -129,7 +129,7 @@ func (t *task) start() {
 	x.tick()
 }
 
-// accepts reports whether the task may be restored from a snapshot, by what the coordinator has decided.
+// accepts reports whether the task may be restored from a snapshot, by the coordinator's decision.
 func (t *task) accepts(s *snapshot) bool {
 	base := t.w.base
 	if base == nil || t.alias.Operator == base.Coordinator {
@@ -144,7 +144,7 @@ func (t *task) accepts(s *snapshot) bool {
 	return base.Accepts(decision, s.machine)
 }
 
-// tick tells the instance its own time, which begins at 1.
+// tick gives the instance its own time, which begins at 1.
 func (x *instance) tick() {
 	x.step(recovery.Event{Kind: recovery.Ticked, Now: x.t.w.now - x.began + 1})
 	x.work()
@@ -190,7 +190,7 @@ func (x *instance) receive(l *link, m message) {
 	x.step(recovery.Event{Kind: recovery.FrameReceived, Input: l.in, Frame: f, Replay: m.kind == channel.Replay})
 }
 
-// step tells the machine of an event and performs its answer; what comes up meanwhile queues up behind.
+// step gives the machine an event and performs its actions; events that arise meanwhile queue up behind.
 func (x *instance) step(ev recovery.Event) {
 	if x.err != nil {
 		return
@@ -224,7 +224,7 @@ func (x *instance) perform(a recovery.Action) {
 	case recovery.Signal:
 		x.signal(&a)
 	case recovery.Free:
-		for k := range a.Frame.Raw { // whoever still uses it will be noticed
+		for k := range a.Frame.Raw { // a use after Free changes the trace
 			a.Frame.Raw[k] = 0xdb
 		}
 	case recovery.Append:
@@ -344,7 +344,7 @@ func (x *instance) commit() {
 	}
 }
 
-// work runs the operator as long as there is something to run it on, then seals what is open.
+// work runs the operator as long as there is input, then seals the open frames.
 func (x *instance) work() {
 	for x.workOnce() {
 	}
@@ -379,7 +379,7 @@ func (x *instance) workOnce() bool {
 	return x.err == nil
 }
 
-// idle reports whether a spout has input left, or an end to tell.
+// idle reports whether a spout has input left, or an end to report.
 func (x *instance) idle() bool {
 	return len(x.t.in) == 0 && !x.machine.Status().Finished && (x.state.polls < len(x.t.feed) || x.t.closed)
 }
@@ -466,7 +466,7 @@ func (w *World) draw() uint64 {
 	return w.chance
 }
 
-// choose asks the machine for a choice.
+// choose requests a determinant from the machine.
 func (x *instance) choose(fresh recovery.Event) uint64 {
 	var do recovery.Actions
 	fresh.Kind = recovery.DeterminantRequested
@@ -500,7 +500,7 @@ func (x *instance) sealAll() {
 
 var errFenced = errors.New("fenced: a newer incarnation has begun")
 
-// appended makes the pending record of determinants durable, and says so if the answer is not lost.
+// appended makes the pending record of determinants durable, and reports Appended unless the answer is lost.
 func (x *instance) appended(answered bool) {
 	data := x.appending
 	if data == nil || x.err != nil {

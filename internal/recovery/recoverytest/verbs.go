@@ -7,7 +7,7 @@ import (
 	"github.com/askback/askback/internal/recovery"
 )
 
-// Operator says what a bolt does. Call it before Start.
+// Operator sets the operator of a bolt. Call it before Start.
 func (w *World) Operator(task string, op Operator) {
 	w.t.Helper()
 	w.task(task).op = op
@@ -50,7 +50,7 @@ func (w *World) End(spout string) {
 	}
 }
 
-// Timer says that a task's timer is due.
+// Timer reports that a task's timer is due.
 func (w *World) Timer(task string) {
 	w.t.Helper()
 	x := w.running(task)
@@ -93,11 +93,11 @@ func (w *World) writer(task string, pending func(*instance) bool) *instance {
 			return x
 		}
 	}
-	w.t.Fatalf("nothing that %s wants written is pending", task)
+	w.t.Fatalf("%s has no pending write", task)
 	return nil
 }
 
-// Crash ends a task's instance. Its pending writes are lost; what it sent is on its way.
+// Crash ends a task's instance. Its pending writes are lost; messages that it sent are on their way.
 func (w *World) Crash(task string) {
 	w.t.Helper()
 	x := w.running(task)
@@ -105,14 +105,14 @@ func (w *World) Crash(task string) {
 	x.appending, x.uploading = nil, nil
 }
 
-// Pause takes a task's instance aside without ending it: it hears nothing, and does not know that it is missed.
+// Pause takes a task's instance aside without ending it: it receives no event, and does not know that it was replaced.
 func (w *World) Pause(task string) {
 	w.t.Helper()
 	x := w.running(task)
 	x.t.live, x.t.last, x.t.paused = nil, x, x
 }
 
-// Resume lets a paused instance go on with what it had, beside the one that was started since.
+// Resume lets a paused instance continue with its old state, beside the one that was started since.
 func (w *World) Resume(task string) {
 	w.t.Helper()
 	if x := w.task(task).paused; x == nil {
@@ -142,7 +142,7 @@ func (w *World) Forget(task string, n int) {
 	t.log = slices.Delete(t.log, len(t.log)-n, len(t.log))
 }
 
-// LoseLog empties a living task's log and tells it so.
+// LoseLog empties a running task's log and reports LogLost to it.
 func (w *World) LoseLog(task string) {
 	w.t.Helper()
 	x := w.running(task)
@@ -164,7 +164,7 @@ func (w *World) GivenUp(task string) []string {
 	return w.running(task).state.givenUp
 }
 
-// Status returns what a task's machine says of itself.
+// Status returns the status of a task's machine.
 func (w *World) Status(task string) *recovery.Status {
 	w.t.Helper()
 	return w.running(task).machine.Status()

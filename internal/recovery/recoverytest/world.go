@@ -20,7 +20,7 @@ type World struct {
 	Determinants func(record []byte) string
 	// Signal describes a signal for the trace; "": as usual. Nil is allowed.
 	Signal func(sig *channel.Signal, of msgid.Channel) string
-	// SpoutsGoOn lets a restarted spout go on where the lost one stood, as one without a log does.
+	// SpoutsGoOn lets a restarted spout continue at the position of the lost one, like a spout without a log.
 	SpoutsGoOn bool
 
 	t        testing.TB
@@ -30,10 +30,10 @@ type World struct {
 	tasks    []*task
 	links    []*link
 	now      recovery.Tick
-	chance   uint64 // what operators draw: 1, 2, 3 …, never the same again
+	chance   uint64 // the random numbers of operators: 1, 2, 3 …, never the same again
 }
 
-// A link is a channel and what is in flight on it.
+// A link is a channel and the messages in flight on it.
 type link struct {
 	id             msgid.Channel
 	number         uint32
@@ -61,8 +61,8 @@ type message struct {
 // Plan is the plan version of every World.
 const plan = 0xa5b
 
-// New makes a world of the tasks that the channels name, in the order in which they are named. Settings are those
-// of every task; what describes one task is filled in. Start begins.
+// New makes a world of the tasks that the channels name, in the order in which they are named. The settings hold for every
+// task; the fields that describe one task are filled in. Start begins.
 func New(t testing.TB, factory recovery.Factory, settings recovery.Config, channels ...string) *World {
 	return NewOn(t, factory, nil, settings, channels...)
 }
@@ -155,8 +155,8 @@ func (w *World) Start() {
 	}
 }
 
-// Deliver delivers what is in flight on the named lanes, once. Without names it delivers all that is in flight,
-// and what the tasks send in answer, until nothing is.
+// Deliver delivers the messages in flight on the named lanes, once. Without names it delivers all messages in flight, and
+// the tasks' answers, until none is left.
 func (w *World) Deliver(lanes ...string) {
 	w.t.Helper()
 	for _, name := range lanes {
@@ -212,8 +212,8 @@ func (w *World) lane(name string) *lane {
 	return nil
 }
 
-// take removes from a lane what the selector names: "" everything, "3" the frames that hold tuple 3, "mark" the
-// signals of that kind. There must be something.
+// take removes from a lane what the selector names: "" everything, "3" the frames that hold tuple 3, "mark" the signals of
+// that kind. At least one message must match.
 func (w *World) take(name, what string) (taken []message) {
 	w.t.Helper()
 	way := w.lane(name)
@@ -260,8 +260,8 @@ func (w *World) flies(lane string, seq int) bool {
 	return slices.ContainsFunc(w.lane(lane).flight, func(m message) bool { return m.is(fmt.Sprint(seq)) })
 }
 
-// Drop loses messages in flight on a lane: what "" all, "3" the frames that hold tuple 3, "ack" signals of that
-// kind. There must be something to lose.
+// Drop loses messages in flight on a lane: what "" selects all, "3" the frames that hold tuple 3, "ack" the signals of that
+// kind. At least one message must match.
 func (w *World) Drop(lane, what string) {
 	w.t.Helper()
 	w.take(lane, what)
@@ -282,7 +282,7 @@ func (w *World) Delay(lane, what string) {
 	w.lane(lane).delayed = append(w.lane(lane).delayed, taken...)
 }
 
-// Arrive puts back into flight what was delayed on a lane.
+// Arrive puts the delayed messages of a lane back into flight.
 func (w *World) Arrive(lane string) {
 	w.t.Helper()
 	way := w.lane(lane)
@@ -316,8 +316,8 @@ func (w *World) nextWake() recovery.Tick {
 	return next
 }
 
-// Settle delivers everything, makes every write durable and lets time pass until nothing is on its way or kept
-// for resending, and every task is done if all spouts have ended.
+// Settle delivers every message, makes every write durable and lets time pass until no frame is on its way or retained, and
+// every task is done if all spouts have ended.
 func (w *World) Settle() {
 	w.t.Helper()
 	for range 1000 {

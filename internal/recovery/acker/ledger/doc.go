@@ -1,7 +1,7 @@
-// Package ledger is the bolt that follows tuple trees for strategy acker: it knows, of every root, the XOR of the edges
-// of which only one end was reported so far, and tells the spout when that is zero. See package acker for the nouns.
+// Package ledger is the bolt that follows tuple trees for strategy acker: for every root it holds the XOR of the edges that
+// were reported by only one end so far, and reports to the spout when that is zero. See package acker for the nouns.
 //
-// It expires roots as Storm's does, in two buckets: a root moves to the young one when something is reported of it, the
-// old one is emptied at each tick, and then they change places. So an entry lives between one and two message timeouts
-// after its last report, and what is kept is bounded by what the spouts may have pending in that time.
+// It expires roots as Storm's does, in two buckets: a report moves its root to the young one, the old one is emptied at
+// each tick, and then they change places. So an entry lives between one and two message timeouts after its last report, and
+// the number of entries is bounded by the tuples that the spouts may have pending in that time.
 package ledger

@@ -30,7 +30,7 @@ type Ledger struct {
 // New returns an empty ledger.
 func New() *Ledger { return &Ledger{young: map[uint64]uint64{}, old: map[uint64]uint64{}} }
 
-// Join is told the plan and the settings, and returns how often the ledger wants Tick, in milliseconds.
+// Join takes the plan and the settings, and returns the interval of Tick in milliseconds.
 func (l *Ledger) Join(plan *topology.Plan, settings recovery.Config) recovery.Tick {
 	for _, t := range plan.Tasks {
 		l.spouts, l.index = append(l.spouts, t.Alias.Operator), append(l.index, t.Alias.Index)
@@ -57,7 +57,7 @@ func (l *Ledger) Execute(_ context.Context, t tuple.Tuple, out bolt.Emitter) err
 	return l.Complete(root, out)
 }
 
-// Complete tells the spout of a root.
+// Complete reports a complete root to its spout.
 func (l *Ledger) Complete(root uint64, out bolt.Emitter) error {
 	task := tracking.RootTask(root)
 	if task >= len(l.spouts) {
@@ -66,7 +66,7 @@ func (l *Ledger) Complete(root uint64, out bolt.Emitter) error {
 	return out.On(l.spouts[task]).Row().Uint(root).To(l.index[task]).Emit()
 }
 
-// Tick forgets the roots of which nothing was reported for a whole interval: their spout has given them up.
+// Tick drops the roots without a report for a whole interval: their spout has emitted them again.
 func (l *Ledger) Tick(context.Context, time.Time, bolt.Emitter) error {
 	l.young, l.old = l.old, l.young
 	clear(l.young)

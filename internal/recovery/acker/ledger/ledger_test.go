@@ -66,7 +66,7 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// A root without any edges, such as one on a stream that nobody reads, is complete at once.
+// A root without any edges, such as one on a stream without readers, is complete at once.
 func TestNoEdges(t *testing.T) {
 	l, _ := joined(t)
 	if n := report(t, l, tracking.RootBase(0, 1), 0); n != 1 || l.Len() != 0 {
@@ -98,11 +98,11 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-// A root of no task of the plan is nobody's.
+// A root of no task of the plan is ignored.
 func TestForeignRoot(t *testing.T) {
 	l, _ := joined(t)
 	if n := report(t, l, tracking.RootBase(77, 1), 0); n != 0 {
-		t.Error("answered to nobody")
+		t.Error("reported to a spout")
 	}
 }
 
@@ -115,7 +115,7 @@ func TestReportsAllocateNothing(t *testing.T) {
 		if l.Len() == 0 {
 			out.Reset()
 		}
-	}); n > 1 { // the emitter of the test keeps what it gets
+	}); n > 1 { // the emitter of the test retains the bytes
 		t.Errorf("%v allocations a report", n)
 	}
 }

@@ -1,10 +1,10 @@
-// Package tracking is what a task does for strategy acker: it follows the tuple trees that the task takes part in. The
-// nouns are those of package acker: root, tree, edge, ledger.
+// Package tracking is a task's part in strategy acker: it follows the tuple trees that the task takes part in. The nouns
+// are those of package acker: root, tree, edge, ledger.
 //
-//   - A Tracker is the part of one task: which root its emissions come of, and which edges of that root it has not
+//   - A Tracker is the part of one task: the root of its current outputs, and the edges of that root that it has not
 //     reported to the ledger yet.
-//   - A Pending is what the tracker of a spout task keeps besides: its tuples that are not known to be processed, enough
-//     to emit them again, and the position from which the spout goes on after a restart.
+//   - A Pending is added for a spout task: the tuples that are not known to be processed, so that it can emit them again,
+//     and the position from which the spout continues after a restart.
 //
 // A tracker belongs to the machine of its task (see Machine), which stores the position of Pending and reports its
 // bytes; the task's core calls it:

@@ -37,7 +37,7 @@ type Pending struct {
 	polls    []poll
 	front    int    // polls before it are done with
 	poll     uint64 // the number of polls[0]
-	position []byte // where the spout goes on after a restart
+	position []byte // the spout's position after a restart
 
 	ended bool // the spout's input has
 	safe  bool // all of it is processed, and that is stored
@@ -71,7 +71,8 @@ func newPending(most, bound int, timeout recovery.Tick) *Pending {
 	return &Pending{most: most, bound: bound, timeout: timeout, window: make([]Tuple, 256)}
 }
 
-// MayPoll reports whether the spout may be called. If not, an answer of the ledger, a snapshot or time goes on from here.
+// MayPoll reports whether the spout may be called. If not, it may again after an answer of the ledger, a snapshot, or some
+// time.
 func (p *Pending) MayPoll() bool { return !p.full() && !p.ended }
 
 // Over reports whether the spout may end its channels: its input has ended, all of it is processed, and that is stored.
@@ -87,7 +88,7 @@ func (p *Pending) Drained() bool { return p.ended && p.open == 0 && !p.safe }
 // Stored notes that a position is durable that was taken when the input was drained.
 func (p *Pending) Stored() { p.safe = true }
 
-// Position returns where the spout goes on after a restart: before the oldest poll of which a tuple is pending.
+// Position returns the spout's position after a restart: before the oldest poll with a pending tuple.
 func (p *Pending) Position() []byte { return p.position }
 
 // Bytes returns how many bytes of tuples are pending.
@@ -149,7 +150,7 @@ func (p *Pending) makeRoom() {
 		p.window = longer
 		return
 	}
-	p.late = append(p.late, *p.slot(p.first)) // what is done at the beginning is gone already
+	p.late = append(p.late, *p.slot(p.first)) // the oldest entry is never done; see trim
 	p.dropFirst()
 	p.trim()
 }
@@ -159,7 +160,7 @@ func (p *Pending) dropFirst() {
 	p.first++
 }
 
-// trim lets go of what is done and the oldest.
+// trim drops the oldest entries that are done.
 func (p *Pending) trim() {
 	for p.first != p.next && p.slot(p.first).done {
 		p.dropFirst()
@@ -186,7 +187,7 @@ func (p *Pending) Complete(root uint64) (nth uint64, ok bool) {
 	case inWindow:
 		return 0, false
 	default:
-		// Numbers begin anew after 2^32 of them, so what counts is how far they are behind.
+		// Numbers begin anew after 2^32 of them, so they are compared by their distance.
 		i := sort.Search(len(p.late), func(i int) bool { return p.next-p.late[i].number <= p.next-number })
 		if i == len(p.late) || p.late[i].number != number || p.late[i].done {
 			return 0, false

@@ -17,7 +17,7 @@ func (p *Pending) emit(now recovery.Tick) (root uint64) {
 	return root
 }
 
-// again emits what is overdue again and returns the new root.
+// again emits the overdue tuple again and returns the new root.
 func (p *Pending) again(t *testing.T, now recovery.Tick) (root, nth uint64, ok bool) {
 	x, ok := p.overdue(now)
 	if !ok {
@@ -104,7 +104,7 @@ func TestPendingPosition(t *testing.T) {
 	}
 }
 
-// One tuple that does not get on holds up nobody, and the calls that are remembered are bounded too.
+// One stuck tuple does not hold up the others, and the number of remembered calls is bounded too.
 func TestPendingStraggler(t *testing.T) {
 	p := newPending(100, 1<<20, 1_000_000)
 	p.position = []byte("0")

@@ -2,8 +2,8 @@ package tracking
 
 import "github.com/askback/askback/msgid"
 
-// Stream is the stream on which tasks report what became of tuple trees, to the operator that a strategy has added
-// for them. Its fields are a root, and the XOR of the edges that are reported.
+// Stream is the stream on which tasks report the progress of tuple trees, to the operator that a strategy has added for
+// them. Its fields are a root, and the XOR of the edges that are reported.
 const Stream = "_ack"
 
 // A root is the number of a tuple that a spout emitted: 20 bits for the spout's task, 12 for its incarnation and 32 that
@@ -23,7 +23,7 @@ func RootBase(task int, inc msgid.Incarnation) uint64 {
 // RootTask returns the number of the task that emitted a root.
 func RootTask(root uint64) int { return int(root >> (incarnationBits + counterBits)) }
 
-// EdgeSalt returns what the edges of a channel have in common; see Edge.
+// EdgeSalt returns the salt of the edges of a channel; see Edge.
 func EdgeSalt(channel uint32, inc msgid.Incarnation) uint64 {
 	return scatter(uint64(channel)<<32 | uint64(uint32(inc)))
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A root tells its task, however far it has counted, and two incarnations in a row never give the same.
+// A root names its task after any number of roots, and two incarnations in a row never return the same root.
 func TestRoots(t *testing.T) {
 	for _, task := range []int{0, 1, 77, 1<<20 - 1} {
 		bases := map[uint64]bool{}

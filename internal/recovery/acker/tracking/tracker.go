@@ -13,12 +13,12 @@ type Machine interface {
 	Tracker() *Tracker
 }
 
-// A Tracker follows the tuple trees that one task takes part in. Emissions of a call are anchored to the tuple that it
-// executes: an edge is added to the running call's, which count once the call has succeeded. A frame's edges are
+// A Tracker follows the tuple trees that one task takes part in. The outputs of a call are anchored to the tuple that it
+// executes: their edges are added to the running call's, which count once the call has succeeded. A frame's edges are
 // reported root by root. Its methods are for the task's goroutine. Make it with New.
 type Tracker struct {
 	report  *tuple.Row // on Stream
-	root    uint64     // that the next emission comes of; 0: none
+	root    uint64     // of the next output; 0: none
 	salt    uint64     // of the frame that is consumed
 	edges   uint64     // of the root, consumed or emitted, and not reported yet
 	call    uint64     // emitted by the running call
@@ -49,8 +49,8 @@ func (t *Tracker) Pending() *Pending { return t.pending }
 // Deliver begins a frame of a channel, sent by an incarnation of its source.
 func (t *Tracker) Deliver(channel uint32, inc msgid.Incarnation) { t.salt = EdgeSalt(channel, inc) }
 
-// Turn has the next tuples of the frame come of a root; 0 ends the frame. The edges of the root before it are reported,
-// by an emission that must stay whatever becomes of the next call.
+// Turn sets the root of the frame's next tuples; 0 ends the frame. It reports the edges of the root before, by an output
+// that stays even if the next call fails.
 func (t *Tracker) Turn(root uint64) {
 	if t.edges != 0 {
 		t.send(t.root, t.edges)
@@ -68,13 +68,13 @@ func (t *Tracker) Executed(seq msgid.Seq) {
 	t.call = 0
 }
 
-// TakenBack makes void what the running call has emitted.
+// TakenBack drops the edges of the running call's outputs.
 func (t *Tracker) TakenBack() { t.call = 0 }
 
-// Root returns the root that the next emission comes of; 0: none.
+// Root returns the root of the next output; 0: none.
 func (t *Tracker) Root() uint64 { return t.root }
 
-// Anchored adds an edge of the root: an emission that has this number on the channel of an output with this salt.
+// Anchored adds an edge of the root: the tuple of this number on the channel of an output with this salt.
 func (t *Tracker) Anchored(output recovery.Output, salt uint64, seq msgid.Seq) {
 	t.call ^= Edge(salt, seq)
 	if t.pending != nil {
@@ -82,7 +82,7 @@ func (t *Tracker) Anchored(output recovery.Output, salt uint64, seq msgid.Seq) {
 	}
 }
 
-// Begin has the next emission of a spout be the root of a tree.
+// Begin makes the next output of a spout the root of a tree.
 func (t *Tracker) Begin() { t.root = t.pending.begin() }
 
 // Emitted keeps the tuple that the spout has just emitted, born at that time (Unix ns), and reports its tree.
@@ -115,5 +115,5 @@ func (t *Tracker) begun() {
 
 // send reports edges to the ledger.
 func (t *Tracker) send(root, edges uint64) {
-	_ = t.report.Begin().Uint(root).Uint(edges).Emit() // an error of the emission is the call's
+	_ = t.report.Begin().Uint(root).Uint(edges).Emit() // an error of the output is the call's
 }
