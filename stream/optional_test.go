@@ -13,7 +13,9 @@ import (
 	"github.com/askback/askback/bolt/bolttest"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/stream"
+	"github.com/askback/askback/stream/streamtest"
 	"github.com/askback/askback/topology"
+	"github.com/askback/askback/tuple"
 )
 
 // A fullReader is a reader with every optional interface. It emits the numbers of one call, and then returns an error.
@@ -191,5 +193,93 @@ func TestWriterInterfaces(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An outage in any step of an operator is an outage of the operator, which restarts the task, and not an error of the value,
+// which fails the topology.
+func TestOutageOfAFusedStep(t *testing.T) {
+	out := bolttest.NewEmitter()
+	for _, place := range []string{"first", "second"} {
+		away := func(name string) func(context.Context, Word) (Word, error) {
+			return func(_ context.Context, w Word) (Word, error) {
+				if name == place {
+					return w, bolt.Outage(errCall)
+				}
+				return w, nil
+			}
+		}
+		top := stream.New("outage")
+		s := stream.TryMap(stream.From(top, "in", words).Rebalance(), "first", away("first"))
+		stream.To(stream.TryMap(s, "second", away("second")), "out", discard[Word]{})
+		b := operatorOf(t, top, "first").Bolt()
+		if err := b.(bolt.Preparer).Prepare(bolttest.NewContext("first", 0, 1)); err != nil {
+			t.Fatal(err)
+		}
+		err := b.Execute(t.Context(), fromOf(t, top, "first", "to", 1), out)
+		if !bolt.IsOutage(err) || bolt.IsPermanent(err) || !errors.Is(err, errCall) || !strings.Contains(err.Error(), `step "`+place) {
+			t.Errorf("an outage of the %s step is %v, permanent: %v", place, err, bolt.IsPermanent(err))
+		}
+	}
+}
+
+// fromOf returns a tuple as it comes to an operator through its first input.
+func fromOf(t *testing.T, top *stream.Topology, operator string, values ...any) tuple.Tuple {
+	t.Helper()
+	channel := operatorOf(t, top, operator).Tasks[0].In[0]
+	fields := channel.Edge.Stream.Fields
+	row, err := tuple.New(fields, values...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cursor tuple.Cursor
+	cursor.Reset(row.Encoded(), tuple.Origin{Channel: &channel.ID, First: 1, Fields: fields})
+	if _, err := cursor.Next(); err != nil {
+		t.Fatal(err)
+	}
+	return cursor.Tuple()
+}
+
+// A value on a side output that no step reads fails the call: it would be lost.
+func TestUnreadSideOutput(t *testing.T) {
+	h := streamtest.New(t)
+	in := streamtest.In[Num](h, "in")
+	s := stream.Process("largest", func() *Largest { return new(Largest) },
+		stream.OnKeyed(stream.KeyBy(in.Stream(), key), (*Largest).Num), stream.OnEnd((*Largest).End))
+	streamtest.Out(h, "out", s)
+	in.Send(Num{"a", 1})
+	err := h.TryFinish()
+	for _, part := range []string{"no step reads the side output seen", "largest", "stream.Side"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("error %v, want one that says %q", err, part)
+		}
+	}
+}
+
+// Bytes without content are nil behind a channel, in every kind of type.
+func TestEmptyBytes(t *testing.T) {
+	type bytes struct{ B []byte }
+	type more struct {
+		B []byte
+		N int64
+	}
+	h := streamtest.New(t)
+	one, two, three := streamtest.In[[]byte](h, "one"), streamtest.In[bytes](h, "two"), streamtest.In[more](h, "three")
+	nils := func(b []byte) bool { return b == nil }
+	outs := []*streamtest.Output[bool]{
+		streamtest.Out(h, "out-one", stream.Map(one.Stream().Rebalance(), "map-one", nils)),
+		streamtest.Out(h, "out-two", stream.Map(two.Stream().Rebalance(), "map-two", func(v bytes) bool { return nils(v.B) })),
+		streamtest.Out(h, "out-three", stream.Map(three.Stream().Rebalance(), "map-three", func(v more) bool { return nils(v.B) })),
+	}
+	for _, b := range [][]byte{nil, {}, []byte("x"), {}} {
+		one.Send(b)
+		two.Send(bytes{b})
+		three.Send(more{B: b})
+	}
+	h.Finish()
+	for _, out := range outs {
+		if got := out.Values(); !slices.Equal(got, []bool{true, true, false, true}) {
+			t.Errorf("nil: %v", got)
+		}
 	}
 }
