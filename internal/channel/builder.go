@@ -14,8 +14,8 @@ type Builder struct {
 	head  Header   // of the open frame; Count and After are filled in by Seal
 }
 
-// firstBuffer is what an untouched channel holds, in bytes: a plan may have thousands of channels and few that
-// are busy. The buffer grows to the frame size with the first full frame.
+// firstBuffer is the size of an unused channel's buffer, in bytes: a plan may have thousands of channels and few that are
+// busy. The buffer grows to the frame size with the first full frame.
 const firstBuffer = 512
 
 // NewBuilder returns the empty open frame whose first item will be number next. Sum is the channel's checksum
@@ -87,8 +87,8 @@ func (b *Builder) Mark() Place {
 	return Place{first: b.head.First, birth: b.head.Birth, len: len(b.raw), count: b.count}
 }
 
-// Rollback takes back the items appended since the mark. It changes nothing and returns false if the frame was sealed
-// since: a sealed frame is history.
+// Rollback takes back the items appended since the mark. It returns false, without a change, if the frame was sealed since:
+// a sealed frame is history.
 func (b *Builder) Rollback(to Place) bool {
 	if to.first != b.head.First || to.count > b.count {
 		return false
@@ -97,16 +97,16 @@ func (b *Builder) Rollback(to Place) bool {
 	return true
 }
 
-// Reopen takes back what was appended since the mark although frames were sealed since: first is the first of
-// them, and none of them has been let go. The builder copies what it needs of it.
+// Reopen takes back the items appended since the mark although frames were sealed since: first is the first of them, and
+// none of them has been freed. The builder copies the part that it needs.
 func (b *Builder) Reopen(first Frame, to Place) {
 	b.raw = append(b.raw[:HeaderSize], first.Raw[HeaderSize:to.len]...)
 	b.count = to.count
 	b.head.First, b.head.Before, b.head.Birth = first.First, first.Before, to.birth
 }
 
-// Seal returns the open frame and begins the next one. The frame is the caller's: the builder keeps nothing of
-// it. Sealing an empty frame returns a frame without Raw and changes nothing.
+// Seal returns the open frame and begins the next one. The frame is the caller's: the builder keeps no reference to it.
+// Sealing an empty frame returns a frame without Raw.
 func (b *Builder) Seal() Frame {
 	if b.Empty() {
 		return Frame{}
@@ -135,7 +135,7 @@ func (b *Builder) buffer(size int) []byte {
 	return make([]byte, HeaderSize, size)
 }
 
-// maxSpare is how many buffers a builder keeps: what a busy channel trims at once, and not much when it is idle.
+// maxSpare is how many buffers a builder keeps: as many as a busy channel trims at once, and little memory when it is idle.
 const maxSpare = 64
 
 // Recycle takes back the buffer of a frame that Seal returned and that is not referred to any more.

@@ -26,10 +26,9 @@
 //	3  kind             20  for           40  consumed   61  ranges (msgid.Ranges)
 //	4  channel                            48  wave        …  CRC-32C of all before it
 //
-// Before and after are the channel's running checksum: CRC-32C over the bytes of all its items since sequence
-// number 1. They do not depend on where frames begin and end, so a replay that cuts the stream into other frames
-// continues the same checksum, and one number says whether two histories are the same. After also proves that
-// the payload arrived whole.
+// Before and after are the channel's running checksum: CRC-32C over the bytes of all its items since sequence number 1.
+// They do not depend on where frames begin and end, so a replay that cuts the stream into other frames continues the same
+// checksum, and one number shows whether two histories are the same. After also proves that the payload arrived whole.
 //
 // # The caller's duties
 //
@@ -40,6 +39,6 @@
 // # Caveats
 //
 // A transport loses messages: without an error, at any time, any number. It delivers in order from one sender to one
-// receiver on Data as long as it loses nothing. It may deliver a message twice. All else (holes, duplicates, damage,
-// stale incarnations) the recovery machine finds out from the content of frames and signals.
+// receiver on Data as long as it loses none. It may deliver a message twice. The recovery machine detects holes,
+// duplicates, damage and stale incarnations by the content of frames and signals.
 package channel

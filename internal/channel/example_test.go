@@ -7,7 +7,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A source seals two frames; the second is lost; the target asks for what the mark says it lacks.
+// A source seals two frames; the second is lost; the target asks for the tuples that are missing below the mark.
 func Example() {
 	b := channel.NewBuilder(0xfeed, 7, 1, 1, 0, 16<<10)
 	b.Append([]byte("\x91\xa3one")) // tuples of one string each

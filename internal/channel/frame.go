@@ -17,12 +17,12 @@ const HeaderSize = 56
 // version is that of frames and of signals. A reader refuses any other: a topology's workers run one build.
 const version = 1
 
-// Errors of Decode and DecodeSignal; also of Frame.Cut. They are wrapped with what was found.
+// Errors of Decode and DecodeSignal; also of Frame.Cut. They are wrapped with the details.
 var (
-	// ErrShort: the message ends before what its header promises.
+	// ErrShort: the message is shorter than its header states.
 	ErrShort = errors.New("channel: message too short")
-	// ErrForeign: the message is neither a frame nor a signal (or not the one that was asked for). Something
-	// else publishes on this topology's subjects.
+	// ErrForeign: the message is neither a frame nor a signal (or not the one that was asked for). Another program
+	// publishes on this topology's subjects.
 	ErrForeign = errors.New("channel: not one of our messages")
 	// ErrVersion: the sender is of another version of Askback. Workers of one topology must be of one build.
 	ErrVersion = errors.New("channel: message of another version")
@@ -30,7 +30,7 @@ var (
 	ErrDamaged = errors.New("channel: message is damaged")
 )
 
-// ErrOutside is what Frame.Cut returns for sequence numbers that the frame does not hold.
+// ErrOutside is returned by Frame.Cut for sequence numbers that the frame does not hold.
 var ErrOutside = errors.New("channel: sequence numbers outside the frame")
 
 // Flags of a frame are for the recovery strategy; see Stamp. The others leave them zero.
@@ -160,7 +160,7 @@ func skip(b []byte, from int, n uint64) (int, error) {
 			return 0, err
 		}
 		if size == 0 {
-			return 0, errors.New("fewer items than the header says")
+			return 0, errors.New("fewer items than the header states")
 		}
 		from += size
 	}

@@ -191,7 +191,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// A frame whose checksums are right and whose items are not.
+// A frame with correct checksums and damaged items.
 func TestCutMalformed(t *testing.T) {
 	for name, payload := range map[string][]byte{
 		"fewer items": item("a"), "more items": bytes.Repeat(item("a"), 3), "not items": {0xc1, 0xff}, "half an item": {0x91, 0xa5, 'x'},

@@ -17,15 +17,15 @@ const (
 	// Hello, from the target: I have been restored. Seq is my restore position: the last sequence number that
 	// my state covers. Have and Sum are as in an ACK.
 	Hello SignalKind = iota + 1
-	// Mark, from the source, is the high-water mark: Seq is the highest sequence number released so far. For is
-	// the incarnation of the target whose hello it answers, 0 if none.
+	// Mark, from the source, is the high-water mark: Seq is the highest sequence number released so far. For is the
+	// incarnation of the target if the mark answers its hello, 0 if it answers none.
 	Mark
 	// Ack, from the target: Seq is stable (a durable snapshot covers it), everything up to Have has arrived and has
 	// the running checksum Sum, everything up to Consumed has been consumed (for flow control). Wave is the snapshot wave it belongs to.
 	Ack
 	// Ask, from the target: resend exactly Ranges. Seq is the restore position of the asking incarnation.
 	Ask
-	// Refuse, from the source: the target asks for what an earlier incarnation of it had declared stable. Seq is
+	// Refuse, from the source: the target asks for tuples that an earlier incarnation of it had reported as stable. Seq is
 	// that stable position, Have the restore position of the asker: its log has gone back in time.
 	Refuse
 )
@@ -55,8 +55,8 @@ const (
 	Starving
 	// Full, on a mark: the source is at the hard bound of retention and has stopped consuming.
 	Full
-	// ReplayDebt, on an ACK: the target was restored, and repeats what it did before, on which others wait. It must be
-	// fed, whatever else the source waits for.
+	// ReplayDebt, on an ACK: the target was restored, and repeats earlier work for which others wait. The source must send
+	// to it, even beyond its bounds.
 	ReplayDebt
 	// Committed, of a checkpoint: Wave is one that all tasks have, and will not go back before.
 	Committed
@@ -122,7 +122,7 @@ func (s *Signal) AppendBinary(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
-// DecodeSignal reads the signal that is the whole of b. It keeps nothing of b.
+// DecodeSignal reads the signal that is the whole of b. It keeps no reference to b.
 func DecodeSignal(b []byte) (Signal, error) {
 	if !IsSignal(b) {
 		return Signal{}, fmt.Errorf("%w: %d bytes without a signal's magic", ErrForeign, len(b))
@@ -166,8 +166,8 @@ func DecodeSignal(b []byte) (Signal, error) {
 	return s, nil
 }
 
-// Describe returns the signal as traces show it, "ASK split.1>count.3#17-42". The caller knows the name of the
-// channel that the signal has only the number of.
+// Describe returns the signal as traces show it, "ASK split.1>count.3#17-42". The caller passes the channel's name, since
+// the signal holds only its number.
 func (s *Signal) Describe(c msgid.Channel) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s", s.Kind, c)

@@ -24,7 +24,7 @@ type Kind uint8
 // The kinds of message. Control and Replay are the paper's designated channel: recovery on them does not disturb
 // the order on Data.
 const (
-	// Data carries frames, and high-water marks between them: a mark on Data proves what was lost before it.
+	// Data carries frames, and high-water marks between them: a mark on Data proves that frames before it were lost.
 	Data Kind = iota
 	// Control carries signals.
 	Control
@@ -44,7 +44,7 @@ func (k Kind) String() string {
 	return kinds[k]
 }
 
-// A Message is what arrives. Payload belongs to the receiver.
+// A Message is a received message. Payload belongs to the receiver.
 type Message struct {
 	Kind    Kind
 	From    msgid.Alias // as the transport knows it; permissions can bind it to the sender
@@ -54,11 +54,10 @@ type Message struct {
 // A Transport carries messages between the tasks of one topology, in any processes. Its methods may be called from
 // several goroutines.
 type Transport interface {
-	// Join attaches a task. Messages addressed to it go to deliver, which is called from the transport's
-	// goroutines: for each kind one call at a time, in order; for different kinds perhaps at once. It must not
-	// block for long and must not call Leave. When Join returns, everything sent to self from then on arrives
-	// (if nothing is lost). Several endpoints may join under one alias, such as a paused old incarnation and its
-	// successor; each gets every message.
+	// Join attaches a task. Messages addressed to it go to deliver, which is called from the transport's goroutines: for
+	// each kind one call at a time, in order; for different kinds perhaps at once. It must not block for long and must not
+	// call Leave. When Join returns, every message sent to self from then on arrives (unless it is lost). Several endpoints
+	// may join under one alias, such as a paused old incarnation and its successor; each gets every message.
 	Join(self msgid.Alias, deliver func(Message)) (Endpoint, error)
 	// MaxPayload returns the length of the longest message in bytes.
 	MaxPayload() int
@@ -68,11 +67,11 @@ type Transport interface {
 
 // An Endpoint is a task's place in a transport.
 type Endpoint interface {
-	// Send sends payload and does not retain it. An error means that this message can never be sent: it is too large,
-	// the address is bad, or the endpoint has left. A message that is lost on its way, or because there is no
-	// connection at the moment, is not an error: most losses are unknown to the sender, and the receiver asks for what
-	// it lacks. Order is kept from one sender to one receiver on Data as long as nothing is lost. Send may be called
-	// from several goroutines, but order is that of the calls.
+	// Send sends payload and does not retain it. An error means that this message can never be sent: it is too large, the
+	// address is bad, or the endpoint has left. A message that is lost on its way, or because there is no connection at the
+	// moment, is not an error: most losses are unknown to the sender, and the receiver asks for missing tuples. Order is
+	// kept from one sender to one receiver on Data as long as no message is lost. Send may be called from several
+	// goroutines, but order is that of the calls.
 	Send(kind Kind, to msgid.Alias, payload []byte) error
 	// Leave ends delivery. Deliver is not called any more after it returned. Leaving twice is allowed.
 	Leave() error

@@ -6,12 +6,13 @@
 //     an entry is added only behind the alias's last one that the caller knows. Package natslog keeps it in NATS
 //     JetStream, package memlog in memory.
 //   - A Writer is one incarnation of an alias. It begins with a begin record; from then on no earlier incarnation can
-//     append anything: it is fenced.
-//   - A determinant record holds what a replay could not repeat: from which channel a task consumed, which time it read.
-//     To this package it is bytes.
+//     append: it is fenced.
+//   - A determinant record holds outcomes that a replay could not repeat: from which channel a task consumed, which time it
+//     read. This package does not interpret it.
 //   - A snapshot is uploaded in chunks, and counts when its commit record is in the log. It is full, or an increment
 //     on the snapshot before: a full one and the increments on it are a chain.
-//   - A History is what a new incarnation restores from: the newest chain, and the determinant records behind it.
+//   - A History is the part of the log that a new incarnation restores: the newest chain, and the determinant records
+//     behind it.
 //
 // A task's life:
 //
@@ -24,32 +25,31 @@
 //	}
 //	err = w.Purge(ctx)
 //
-// # What a Writer settles itself
+// # Lost answers
 //
-// An append whose answer is lost is looked up in the log, by its writer's random id and its number. If it is there, it
-// was appended; if something of a higher incarnation is, this one is fenced; if the writer's own last record is no
-// longer there, the log went back; if there is nothing, the same record is tried again, and should the first try
-// still arrive, compare-and-set sees to it that only one counts.
+// An append whose answer is lost is looked up in the log, by its writer's random id and its number. If it is there, it was
+// appended; if a record of a higher incarnation is, this one is fenced; if the writer's own last record is no longer there,
+// the log went back; if there is no new record, the same one is tried again, and should the first try still arrive,
+// compare-and-set makes only one count.
 //
 // # The caller's duties
 //
-//   - One goroutine at a time uses a Writer. All calls block; there is no goroutine and no clock in this package, so
-//     whoever wants a pause between tries gives Options.Pause, and a limit by ctx.
+//   - One goroutine at a time uses a Writer. All calls block; there is no goroutine and no clock in this package, so pauses
+//     between tries come from Options.Pause, and limits from ctx.
 //   - After ErrFenced, stop. After ErrWentBack or ErrGone, a live task calls Rebegin and uploads a full snapshot.
 //   - After ErrUnknown the record may be in the log, now or later. The next append takes it into account, but a determinant
 //     record given to Append again is then there twice: determinant records carry numbers of their own, by which their
-//     reader drops what it has seen.
+//     reader drops duplicates.
 //   - Snapshots are captured one after another, and all determinants that led to a captured state are appended before its
 //     upload's last step; see Writer.Begin.
 //
-// # What is checked, and what is refused
+// # Damage
 //
 // Every record has checksums, the number of determinant records before it, and the snapshots say which of them they need.
-// So a flipped bit, an entry that the store has lost and a stray record of a paused incarnation are all noticed. A
-// damaged snapshot is passed over for the one before. A damaged or missing determinant record that no later snapshot covers
-// cannot be made up for: Open fails with ErrDamaged rather than restore a state that never was. The one loss that an
-// alias's entries cannot tell of is that of its newest ones, as after a power cut: then the history is a whole but
-// earlier one.
+// So a flipped bit, an entry that the store has lost and a stray record of a paused incarnation are all noticed. A damaged
+// snapshot is passed over for the one before. A damaged or missing determinant record that no later snapshot covers cannot
+// be replaced: Open fails with ErrDamaged rather than restore a state that never was. Only the loss of an alias's newest
+// entries, as after a power cut, leaves no trace: then the history is complete but earlier.
 //
 // Caveats: History holds the chain in memory, once. A task that has called Rebegin cannot be restored until its next
 // full snapshot is committed.

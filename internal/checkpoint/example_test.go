@@ -30,7 +30,7 @@ func Example() {
 		}
 	}
 
-	// The task is started again; what is left of the old one can append no more.
+	// The task is started again; the old incarnation can append no more.
 	next, h, _ := checkpoint.Open(ctx, log, count3, checkpoint.Options{})
 	fmt.Printf("incarnation %d: %s, then %s\n", next.Incarnation(), h.Chain, h.Determinants)
 	err = w.Append(ctx, []byte("split.0 x 9"))

@@ -9,30 +9,30 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// History is what a new incarnation restores from.
+// History is the part of the log that a new incarnation restores.
 type History struct {
 	// Incarnation is the new incarnation's number.
 	Incarnation msgid.Incarnation
 	// Chain is the newest full snapshot that can be used and the increments on it, in order. It is empty if
 	// there is none: the task starts from its beginning.
 	Chain [][]byte
-	// Determinants are the bodies of the determinant records, in order, without a hole. They begin at the moment that the chain's
-	// last snapshot Covers, or at the commit before it, so the first ones may be part of it: a snapshot is captured
-	// some time before its commit, and only the reader can tell, by the numbers in them.
+	// Determinants are the bodies of the determinant records, in order, without a hole. They begin at the moment that the
+	// chain's last snapshot Covers, or at the commit before it, so the first ones may be part of it: a snapshot is captured
+	// some time before its commit, and only the reader can decide, by the numbers in them.
 	Determinants [][]byte
-	// Damaged counts what was passed over: entries that cannot be read, snapshots that do not verify, and
-	// records of a fenced incarnation.
+	// Damaged counts the passed-over ones: entries that cannot be read, snapshots that do not verify, and records of a
+	// fenced incarnation.
 	Damaged int
 	// Restarted reports that the alias has been started before.
 	Restarted bool
 }
 
-// A scan makes a history of an alias's entries, given oldest first. It trusts nothing that it is given.
+// A scan makes a history of an alias's entries, given oldest first. It checks all of them.
 type scan struct {
 	alias   msgid.Alias
 	seed    uint32
 	accept  func(snapshot []byte) bool // nil: all
-	partial bool                       // the entries do not begin with the oldest: increments may build on what was not read
+	partial bool                       // the entries do not begin with the oldest: increments may build on entries that were not read
 
 	last    base // the last entry
 	line    line
@@ -65,7 +65,7 @@ type snap struct {
 	data  []byte
 }
 
-// A full says what may be purged once a full snapshot is safe: all before keep.
+// A full is a full snapshot; once it is safe, all entries before keep may be purged.
 type full struct{ commit, keep Pos }
 
 type upload struct {
@@ -74,9 +74,9 @@ type upload struct {
 	data  [][]byte
 }
 
-// A line is the succession of incarnations: it accepts a record unless a higher incarnation has begun before it.
-// A record that it does not accept was appended by a paused writer to a log that had gone back to the very
-// position it remembered; whoever reads must agree that it does not count.
+// A line is the succession of incarnations: it accepts a record unless a higher incarnation has begun before it. A record
+// that it does not accept was appended by a paused writer to a log that had gone back to the very position it remembered;
+// all readers must agree that it does not count.
 type line struct {
 	incarnation msgid.Incarnation
 	id          recordID
@@ -117,7 +117,7 @@ func (s *scan) add(e Entry) {
 	s.follow(r, before)
 	if err == errBody {
 		s.damaged++
-		if r.kind == kindDeterminants { // nothing that follows may be used as if it were there
+		if r.kind == kindDeterminants { // no later record may be used as if it were there
 			s.count++
 			s.lose(s.count)
 		}
@@ -134,11 +134,11 @@ func (s *scan) add(e Entry) {
 	}
 }
 
-// follow checks that r goes on from what came before it.
+// follow checks that r continues the records before it.
 func (s *scan) follow(r record, before line) {
-	// A higher incarnation without its begin record may not have built on what is here: if its past was lost, this
-	// record came late. Another writer of the same incarnation may have begun before. And what follows
-	// only entries that cannot be read may be anybody's.
+	// A higher incarnation without its begin record may not have built on these entries: if its past was lost, this record
+	// came late. Another writer of the same incarnation may have begun before. And a record that follows only unreadable
+	// entries may be of any writer.
 	higher, other := r.incarnation > before.incarnation, r.id.writer != before.id.writer
 	stranger := s.started && !higher && other || (s.started || s.unsure != 0) && higher && r.kind != kindBegin
 	if higher || other {
@@ -198,7 +198,7 @@ func (s *scan) onCommit(pos Pos, r record) {
 	if !c.full && !s.partial && s.find(c.prev.id, len(s.snaps)) < 0 {
 		return // it builds on one that was passed over
 	}
-	// Snapshots are captured one after another, so this one covers what the one before does, although its writer may
+	// Snapshots are captured one after another, so this one covers all that the one before does, although its writer may
 	// not have known that the one before is in the log.
 	if n := s.newest(); n != nil {
 		c.after = max(c.after, n.after)
@@ -248,7 +248,7 @@ func (s *scan) find(id recordID, before int) int {
 	return -1
 }
 
-// missing returns what the newest snapshot builds on and is not there.
+// missing returns the records that the newest snapshot builds on and that are not there.
 func (s *scan) missing() (prev link, missing bool) {
 	for i := len(s.snaps) - 1; !s.snaps[i].full; {
 		prev = s.snaps[i].prev
@@ -267,7 +267,7 @@ func (s *scan) newest() *snap {
 	return &s.snaps[len(s.snaps)-1]
 }
 
-// history returns what the entries amount to. It fails with a DamagedError.
+// history returns the history of the entries. It fails with a DamagedError.
 func (s *scan) history() (*History, error) {
 	after, near := uint64(0), Pos(0)
 	h := &History{Damaged: s.damaged, Restarted: s.last.pos != 0}

@@ -6,9 +6,9 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A Pos is a position in the log. It grows with every entry of any alias; 0 means none. A log that has lost its
-// newest entries, or vanished, gives positions again that it gave before: a position alone proves nothing, which
-// is why every record names its writer.
+// A Pos is a position in the log. It grows with every entry of any alias; 0 means none. A log that has lost its newest
+// entries, or vanished, gives positions again that it gave before: so a position alone identifies no record, and every
+// record names its writer.
 type Pos uint64
 
 // End is a position after all others.
@@ -39,14 +39,14 @@ type Log interface {
 	Last(ctx context.Context, alias msgid.Alias) (Entry, error)
 	// Purge removes alias's entries before below. It may be repeated.
 	Purge(ctx context.Context, alias msgid.Alias, below Pos) error
-	// Reopen makes the log again, empty, if it has vanished (ErrGone), and does nothing otherwise. It fails with ErrGone
-	// if another party is to make it, and has not done so yet.
+	// Reopen makes the log again, empty, if it has vanished (ErrGone), and has no effect otherwise. It fails with ErrGone
+	// if another party is to make the log and has not done so yet.
 	Reopen(ctx context.Context) error
 
 	// MaxEntry returns the size of the largest entry in bytes.
 	MaxEntry() int
-	// Synced returns the last position that a power cut cannot take any more; it cannot take those before either. A log
-	// that never loses what it has acknowledged returns End. It does not block.
+	// Synced returns the position up to which a power cut can remove no entry any more. A log that never loses an
+	// acknowledged entry returns End. It does not block.
 	Synced() Pos
 	// Epoch returns a number that changes when entries may have been lost. A position that is given twice can deceive
 	// compare-and-set: the record that a paused incarnation remembers as the last one may be lost, and the begin record

@@ -10,8 +10,8 @@ import (
 
 // Options of Open. The zero value is good.
 type Options struct {
-	// AtLeast is the lowest incarnation to begin: what whoever assigns tasks has counted. The log's own count
-	// may be behind it after a loss of the newest entries.
+	// AtLeast is the lowest incarnation to begin: the count of the process that assigns tasks. The log's own count may be
+	// behind it after a loss of the newest entries.
 	AtLeast msgid.Incarnation
 	// MaxRecord is the largest record of a snapshot in bytes; default 256 KiB, and never more than the log
 	// takes. Determinant records wait behind one such append, hence no larger by default.
@@ -27,15 +27,15 @@ type Options struct {
 	Accept func(snapshot []byte) bool
 }
 
-// maxTries bounds what is tried again because somebody else was faster. Ten processes that begin one alias at the
-// same moment would all get their turn.
+// maxTries bounds the tries that lose to another writer. Ten processes that begin one alias at the same moment would all
+// get their turn.
 const maxTries = 20
 
-// Open begins a new incarnation of alias (rules R1 and R2): it reads alias's history and appends a begin record on
-// its last entry. When it returns, no earlier incarnation can append anything any more.
+// Open begins a new incarnation of alias (rules R1 and R2): it reads alias's history and appends a begin record on its last
+// entry. When it returns, no earlier incarnation can append any more.
 //
-// It fails with ErrDamaged when the history has a hole that matters, in which case nothing is appended; with
-// ErrUnknown when ctx ends or Pause fails before the log answers; and with ErrGone and ErrFull.
+// It fails with ErrDamaged when the history has a hole that matters, in which case no record is appended; with ErrUnknown
+// when ctx ends or Pause fails before the log answers; and with ErrGone and ErrFull.
 func Open(ctx context.Context, log Log, alias msgid.Alias, opt Options) (*Writer, *History, error) {
 	w := newWriter(log, alias, opt)
 	for try := 1; ; try++ {
@@ -69,7 +69,7 @@ func Open(ctx context.Context, log Log, alias msgid.Alias, opt Options) (*Writer
 	}
 }
 
-// Peek reads alias's history and begins nothing. Its result may be out of date.
+// Peek reads alias's history without beginning an incarnation. Its result may be out of date.
 func Peek(ctx context.Context, log Log, alias msgid.Alias, opt Options) (*History, error) {
 	w := newWriter(log, alias, opt)
 	s, err := w.load(ctx)
@@ -112,8 +112,8 @@ func (w *Writer) loadAll(ctx context.Context) (*scan, error) {
 	return s, err
 }
 
-// loadNewest reads the newest snapshot, what it builds on, and what follows it. Purging lags far behind when the
-// log is slow to sync, so this is a small part of the log. It fails with errMore unless that part is perfect.
+// loadNewest reads the newest snapshot, the ones that it builds on, and the entries after it. Purging lags far behind when
+// the log is slow to sync, so this is a small part of the log. It fails with errMore unless that part is perfect.
 func (w *Writer) loadNewest(ctx context.Context) (*scan, error) {
 	var last Entry
 	err := w.patiently(ctx, func() (err error) {

@@ -9,35 +9,35 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A record is what an entry holds:
+// A record is the content of an entry:
 //
 //	version kind incarnation writer number count keep crc | body crc
 //	1       1    4           8      8      8      8    4   |      4
 //
-// The head has a checksum of its own, so that damage in a long body still leaves known what was lost: a chunk can
-// be passed over, a determinant record cannot. The first checksum is seeded with the alias, which makes a record of
-// another alias unreadable; the second goes on from the first, which ties the body to its head.
+// The head has a checksum of its own, so that the kind of a record with a damaged body is still known: a chunk can be
+// passed over, a determinant record cannot. The first checksum is seeded with the alias, which makes a record of another
+// alias unreadable; the second continues the first, which ties the body to its head.
 type record struct {
 	kind        kind
 	incarnation msgid.Incarnation
 	id          recordID
 	count       uint64 // how many determinant records come before this one in the alias's history
-	keep        Pos    // a restore from the newest snapshot needs nothing before this; 0: there is none
+	keep        Pos    // a restore from the newest snapshot needs no entry before this; 0: there is none
 	body        []byte
 }
 
-// A recordID names a record: the writer that appended it and a number that grows with each. Writer is random, for
-// two processes may begin the same incarnation at once and must each know whose begin record is in the log.
+// A recordID names a record: the writer that appended it and a number that grows with each. Writer is random, for two
+// processes may begin the same incarnation at once, and each must find out which begin record is in the log.
 type recordID struct{ writer, number uint64 }
 
 type kind uint8
 
 const (
 	kindBegin        kind = 1 + iota // an incarnation begins: R1
-	kindRebegin                      // it begins again on a log that has lost what came before
+	kindRebegin                      // it begins again on a log that has lost the earlier entries
 	kindDeterminants                 // a determinant record
 	kindChunk                        // a part of a snapshot
-	kindCommit                       // the snapshot whose parts came before is complete
+	kindCommit                       // the snapshot of the parts before it is complete
 	kindEnd
 )
 
@@ -49,7 +49,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// seedOf returns what the checksums of alias's records start from.
+// seedOf returns the start value of the checksums of alias's records.
 func seedOf(alias msgid.Alias) uint32 { return crc32.Checksum([]byte(alias.String()), castagnoli) }
 
 // appendRecord appends r to dst, with the pieces of body in place of r.body.
@@ -75,8 +75,7 @@ var (
 	errBody = errors.New("checkpoint: record with an unreadable body")
 )
 
-// parseRecord reads a record. With errBody all but the body is good; with errHead nothing is known. The body is a
-// part of data.
+// parseRecord reads a record. With errBody all but the body is good; with errHead no field is. The body is a part of data.
 func parseRecord(seed uint32, data []byte) (r record, err error) {
 	if len(data) < overhead || data[0] != recordVersion {
 		return r, errHead
@@ -101,7 +100,7 @@ func parseRecord(seed uint32, data []byte) (r record, err error) {
 }
 
 // repeats reports whether r is an earlier try of the same step of an upload, whose answer was lost. Determinant records
-// are told apart by their numbers alone: two may well be equal.
+// differ by their numbers alone: their bodies may be equal.
 func (r record) repeats(want record, body [][]byte) bool {
 	return r.kind == want.kind && (r.kind == kindChunk || r.kind == kindCommit) && bytes.HasPrefix(r.body, body[0])
 }

@@ -6,42 +6,42 @@ import (
 	"hash/crc32"
 )
 
-// An Upload is a snapshot on its way into the log. It counts when its commit record is there, which is its last
-// step; what was uploaded before is otherwise passed over and purged in time.
+// An Upload is a snapshot on its way into the log. It counts when its commit record is there, which is its last step;
+// without it the uploaded chunks are passed over and purged in time.
 type Upload struct {
 	w      *Writer
 	id     uint64
 	full   bool
-	parts  [][]byte // what is left
+	parts  [][]byte // the rest
 	chunks uint32
 	sum    uint32
 	size   uint64
 	first  Pos
-	after  uint64 // what the commit record is to say
+	after  uint64 // the content of the commit record
 	keep   Pos
 	tried  bool // the commit record may be in the log
 	done   bool
 }
 
-// Begin begins to upload a snapshot, given in parts that are joined. It must not be changed until the upload is
-// done. An upload that is under way is abandoned; if that was a full one whose last step has failed, the new one must
-// be full. An increment builds on the last snapshot whose upload is done, and must hold what has changed since then.
+// Begin begins to upload a snapshot, given in parts that are joined. It must not be changed until the upload is done. An
+// upload that is under way is abandoned; if that was a full one whose last step has failed, the new one must be full. An
+// increment builds on the last snapshot whose upload is done, and must hold all changes since then.
 //
 // The caller's duties: snapshots are captured one after another, each after the upload of the one before is done or
 // abandoned; and all determinants that led to the captured state is appended before the upload's last step, although the
 // snapshot covers it. Otherwise a damaged snapshot could not be passed over for the one before.
 func (w *Writer) Begin(parts [][]byte, full bool) *Upload {
 	if u := w.upload; u != nil && u.full && u.tried {
-		w.chain = link{} // if it is in the log after all, a restore begins there, and knows nothing older
+		w.chain = link{} // if it is in the log after all, a restore begins there, and reads no older entry
 	}
 	w.number++
 	w.upload = &Upload{w: w, id: w.number, full: full, parts: append([][]byte(nil), parts...), after: w.after, keep: w.next}
 	return w.upload
 }
 
-// Covers tells that the snapshot was captured at m or later, so that a restore from it need not read the order
-// records before m. Without it a restore reads all since the commit of the snapshot before. It returns u, and must
-// be called before the first step.
+// Covers states that the snapshot was captured at m or later, so that a restore from it need not read the determinant
+// records before m. Without it a restore reads all since the commit of the snapshot before. It returns u, and must be
+// called before the first step.
 func (u *Upload) Covers(m Mark) *Upload {
 	if m.start == u.w.start && m.count >= u.after && m.next > u.keep {
 		u.after, u.keep = m.count, m.next
@@ -72,7 +72,7 @@ func (u *Upload) Step(ctx context.Context) (done bool, err error) {
 	return u.done, nil
 }
 
-// left reports whether there is something left to upload.
+// left reports whether the upload is unfinished.
 func (u *Upload) left() bool {
 	for len(u.parts) > 0 && len(u.parts[0]) == 0 {
 		u.parts = u.parts[1:]

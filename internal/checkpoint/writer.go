@@ -29,15 +29,15 @@ type Writer struct {
 	count  uint64 // how many determinant records are in the alias's history
 
 	chain  link   // the last committed snapshot; none: the next must be full
-	after  uint64 // what the next commit says
-	next   Pos    // what the next commit says to keep: all behind the last commit
-	keep   Pos    // what the last commit said to keep
+	after  uint64 // the count of the next commit
+	next   Pos    // the keep of the next commit: all behind the last commit
+	keep   Pos    // the keep of the last commit
 	fulls  []full // full snapshots that are not purged yet, oldest first
 	purged Pos
 	upload *Upload
 	landed landed // the last commit record of this writer in the log
 
-	epoch uint64 // of the log, when the writer last read what it holds
+	epoch uint64 // of the log, when the writer last read it
 	buf   []byte
 }
 
@@ -65,7 +65,7 @@ func newWriter(log Log, alias msgid.Alias, opt Options) *Writer {
 // minRecord lets a chunk hold at least a little.
 const minRecord = overhead + commitSize
 
-// resume makes w go on after what s holds.
+// resume makes w continue after the entries of s.
 func (w *Writer) resume(s *scan, as msgid.Incarnation) {
 	w.line = line{incarnation: as, id: recordID{w.opt.ID, w.number}}
 	w.begun, w.last, w.count = false, s.last, s.count
@@ -89,7 +89,7 @@ func (w *Writer) Incarnation() msgid.Incarnation { return w.line.incarnation }
 // Alias returns the task's alias.
 func (w *Writer) Alias() msgid.Alias { return w.alias }
 
-// Last returns the position of the alias's last entry that the writer knows.
+// Last returns the position of the alias's last entry, as far as the writer knows.
 func (w *Writer) Last() Pos { return w.last.pos }
 
 // A Mark is a moment in the alias's history: behind some determinant records, before others. It may be handed to another
@@ -133,7 +133,7 @@ func (w *Writer) Rebegin(ctx context.Context) error {
 		if w.outranked(s.line.incarnation, s.line.id.writer) {
 			return fail(&FencedError{Alias: w.alias, Mine: mine, By: s.line.incarnation})
 		}
-		// One number is skipped: should the begin record become unreadable, the hole tells that there was a break.
+		// One number is skipped: should the begin record become unreadable, the hole shows that there was a break.
 		s.snaps, s.fulls, s.count = nil, nil, max(determinants, s.count)+1
 		w.resume(s, mine)
 		err = w.begin(ctx, kindRebegin)
@@ -158,9 +158,9 @@ func (w *Writer) reopen(ctx context.Context) error {
 	})
 }
 
-// Purge removes what no restore can need any more (rule C2): all that only serves snapshots older than the newest
-// full one that is safe from a power cut and is not the newest of all. So there are always two to choose from; with
-// Options.Accept, the last one that was accepted is among them. It is called after a commit, and does nothing when there is nothing to remove.
+// Purge removes the entries that no restore can need any more (rule C2): those that only serve snapshots older than the
+// newest full one that is safe from a power cut and is not the newest of all. So there are always two to choose from; with
+// Options.Accept, the last one that was accepted is among them. Call it after a commit; it may find no entry to remove.
 func (w *Writer) Purge(ctx context.Context) error {
 	synced := w.log.Synced()
 	next := 1
@@ -181,7 +181,7 @@ func (w *Writer) Purge(ctx context.Context) error {
 	return nil
 }
 
-// put appends a record, and settles what the log's answer leaves open (rule D4).
+// put appends a record, and settles a lost answer (rule D4).
 func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos, error) {
 	if !w.begun && k != kindBegin && k != kindRebegin {
 		return 0, fmt.Errorf("%w; begin again first", ErrWentBack)
@@ -231,7 +231,7 @@ func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos
 		case found != 0:
 			return found, nil
 		case w.last != before:
-			continue // something of ours came late, and is in its place; this record goes behind it
+			continue // a late record of ours is in its place; this record goes behind it
 		case !open && attempt >= maxTries:
 			return fail(err)
 		}
@@ -247,12 +247,11 @@ func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos
 // errOvertaken occurs when somebody appends between the reading of a log and the begin record.
 var errOvertaken = errors.New("checkpoint: another writer was faster")
 
-// settle reads what the log holds from the last known entry on, and returns the position of want, or 0 if it is
-// not there.
+// settle reads the log from the last known entry on, and returns the position of want, or 0 if it is not there.
 func (w *Writer) settle(ctx context.Context, want record, body [][]byte) (found Pos, err error) {
 	known := w.last
 	based := known.pos == 0
-	unmoved := known.id == recordID{} || w.log.Epoch() == w.epoch // what cannot be read is still the same entry
+	unmoved := known.id == recordID{} || w.log.Epoch() == w.epoch // an unreadable entry is still the same entry
 	err = w.log.Read(ctx, w.alias, known.pos, End, func(e Entry) error {
 		r, perr := parseRecord(w.seed, e.Data)
 		readable := perr != errHead

@@ -6,16 +6,16 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A Call is what an operator is doing: the method that the task has called and that has not returned.
+// A Call is a method of the operator that the task has called and that has not returned.
 type Call struct {
 	Alias  msgid.Alias
 	Method string        // Execute, Next, Tick or Finish; "" if the task is in none of them
 	For    time.Duration // since the task has begun this turn
-	// First and Last are the message ids of the frame whose tuples Execute works on; zero for other methods.
+	// First and Last are the message ids of the frame that Execute processes; zero for other methods.
 	First, Last msgid.ID
 }
 
-// Calling returns what the task's operator is doing at this moment.
+// Calling returns the running call of the task's operator.
 func (e *Executor) Calling() Call {
 	e.mu.Lock()
 	in := e.current

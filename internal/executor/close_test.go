@@ -44,7 +44,7 @@ func TestCloses(t *testing.T) {
 					}
 				})
 				if stage != "prepare" {
-					h.until("there is something to restore", func() bool {
+					h.until("there is a history to restore", func() bool {
 						i := h.tasks[in].Info()
 						return i.Counters.Snapshots > 0 || unlogged && i.Counters.Emitted > 0
 					})
@@ -63,7 +63,7 @@ func TestCloses(t *testing.T) {
 	}
 }
 
-// fragile is what fails at a stage, and what those that were made by the same factory have in common.
+// fragile is an operator that fails at a stage, and the state that it shares with others of the same factory.
 type fragile struct {
 	stage  string
 	panics bool

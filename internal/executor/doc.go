@@ -10,7 +10,7 @@
 //     log.
 //   - A Recovery is the account of how one incarnation came back. A Loss is how the last one ended, if it was in another
 //     process.
-//   - Info is how the task stands, and a Call what its operator is doing at a moment; both are for other goroutines.
+//   - Info is the state of the task, and a Call the running call of its operator; both are for other goroutines.
 //   - The watchdog logs which channel a task waits for when it has made no progress for long.
 //
 // The same executor runs every task of a plan:
@@ -29,7 +29,7 @@
 //	work   ──► Core.Work                           one frame's tuples, or one poll of a spout
 //	else   ──► Core.Idle, then sleep               seal what is open; wake for a message or the machine's next tick
 //
-// Nothing in it blocks but the sleep, and the operator.
+// Only the sleep and the operator block it.
 //
 // # One restart
 //

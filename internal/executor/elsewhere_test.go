@@ -15,7 +15,7 @@ import (
 	"github.com/askback/askback/topology"
 )
 
-// A task whose last incarnation was in another process is restored, and tells of it with all phases.
+// A task with its last incarnation in another process is restored, and reports all phases of the recovery.
 func TestLostElsewhere(t *testing.T) {
 	var gate atomic.Int64
 	gate.Store(500)
@@ -43,7 +43,7 @@ func TestLostElsewhere(t *testing.T) {
 	})
 	next.complete()
 	has(t, sink, 1000)
-	next.until("both tell of it", func() bool { next.mu.Lock(); defer next.mu.Unlock(); return len(next.recoveries) == 2 })
+	next.until("both report it", func() bool { next.mu.Lock(); defer next.mu.Unlock(); return len(next.recoveries) == 2 })
 	for _, r := range next.recoveries {
 		if !errors.Is(r.Cause, dead) || r.Incarnation != 2 || r.Detect != 2*time.Second || r.Start < time.Second || r.Missed != r.Replayed {
 			t.Errorf("%+v", r)

@@ -42,8 +42,8 @@ func (e *Executor) panickedAgain(err error) bool {
 	return again
 }
 
-// isOutage reports whether an error is no failure of the task: something that it needs is not there just now. An
-// outage may last, and must not make the task FAILED.
+// isOutage reports whether an error is no failure of the task: an outside system that it needs is not available. An outage
+// may last, and must not make the task FAILED.
 func isOutage(err error) bool {
 	return bolt.IsOutage(err) || errors.Is(err, errJoin) && !errors.Is(err, channel.ErrClosed) && !errors.Is(err, channel.ErrAddress) ||
 		errors.Is(err, checkpoint.ErrUnknown) || errors.Is(err, checkpoint.ErrFull) || errors.Is(err, checkpoint.ErrGone)

@@ -28,7 +28,7 @@ type Options struct {
 	Log       checkpoint.Log     // nil: the strategy keeps no log, and a restarted task begins empty
 	LogOption checkpoint.Options // how the log is written
 	Base      *recovery.Base     // from which snapshot the task is restored; nil: the newest
-	From      *migrate.Origin    // the log of another plan that the task goes on from; nil: none
+	From      *migrate.Origin    // the log of another plan that the task continues from; nil: none
 
 	// Failures is how many times in a row a task may fail, without having got further in between, before it is
 	// FAILED for good. Default 5.
@@ -89,7 +89,7 @@ type Executor struct {
 
 	panickedAt msgid.ID // the tuple at which the last incarnation that panicked did so
 
-	failing atomic.Pointer[error] // why the log takes nothing just now
+	failing atomic.Pointer[error] // why the log rejects appends just now
 }
 
 // New returns the executor of a task. Run starts it.
@@ -119,8 +119,8 @@ const silentTries = 7
 
 var errSilent = errors.New("the log does not answer, or is yet to be made")
 
-// Run runs the task, incarnation after incarnation, until ctx ends (it returns nil) or the task has FAILED (it
-// returns why). Everything that it started has ended when it returns.
+// Run runs the task, incarnation after incarnation, until ctx ends (it returns nil) or the task has FAILED (it returns
+// why). All goroutines that it started have ended when it returns.
 func (e *Executor) Run(ctx context.Context) error {
 	failures, pauses := 0, retry.Backoff{Min: e.opt.Backoff, Max: e.opt.MaxBackoff}
 	for {
@@ -197,7 +197,7 @@ func (e *Executor) incarnate(ctx context.Context) (caughtUp bool, err error) {
 	return caughtUp, e.ended(in, err)
 }
 
-// open begins an incarnation in the log, and returns what its core begins with. Without a log that is what the last
+// open begins an incarnation in the log, and returns the history of its core: without a log, the one that the last
 // incarnation here has left.
 func (e *Executor) open(ctx context.Context) (cfg task.Config, w *checkpoint.Writer, h *checkpoint.History, err error) {
 	cfg = e.opt.Config
@@ -260,8 +260,8 @@ func (e *Executor) ended(in *incarnation, err error) error {
 	return err
 }
 
-// caughtUp reports whether an incarnation got further than the last one. One that only repeats what was done and
-// then fails as before, such as in Finish, has not.
+// caughtUp reports whether an incarnation got further than the last one. One that only repeats earlier work and then fails
+// as before, such as in Finish, has not.
 func (e *Executor) caughtUp(in *incarnation) bool {
 	rec := in.core.Status().Recovery
 	if !rec.Restored {

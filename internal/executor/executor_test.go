@@ -90,7 +90,7 @@ func openPlan(t *testing.T, plan *topology.Plan, log memlog.Options, adjust func
 
 func (h *house) onLost(g task.GivenUp) { h.mu.Lock(); h.lost = append(h.lost, g); h.mu.Unlock() }
 
-// until waits for something to become true.
+// until waits for a condition.
 func (h *house) until(what string, is func() bool) {
 	h.t.Helper()
 	for began := time.Now(); !is(); time.Sleep(time.Millisecond) {
@@ -217,7 +217,7 @@ func TestRetry(t *testing.T) {
 			return err
 		}
 		if tries++; tries < 4 {
-			return errors.New("not yet") // what was emitted is taken back
+			return errors.New("not yet") // the outputs are taken back
 		}
 		return nil
 	}))
@@ -291,7 +291,7 @@ func TestDeadLetterAndKill(t *testing.T) {
 	}
 }
 
-// An emission that fails makes the call fail even if the bolt ignores the error.
+// An Emit that fails makes the call fail even if the bolt ignores the error.
 func TestBadEmission(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -333,7 +333,7 @@ func TestFlush(t *testing.T) {
 		if stop.Load() {
 			return errors.New("stop")
 		}
-		return nil // busy, and emits nothing
+		return nil // busy, and emits no tuple
 	})).Fields("n")
 	b.Bolt("sink", sink.New).Global("one")
 	h := open(t, b, memlog.Options{}, nil)
@@ -353,7 +353,7 @@ type finisher struct{}
 func (finisher) Execute(context.Context, tuple.Tuple, bolt.Emitter) error { return nil }
 func (finisher) Finish(context.Context, bolt.Emitter) error               { return errors.New("cannot finish") }
 
-// A log that is full is said to be, and the task goes on when there is room.
+// A full log is reported, and the task continues when there is room.
 func TestLogFull(t *testing.T) {
 	var full atomic.Bool
 	full.Store(true)
@@ -364,7 +364,7 @@ func TestLogFull(t *testing.T) {
 		}
 		return memlog.None
 	}}, nil)
-	h.until("a task says that the log is full", func() bool {
+	h.until("a task reports that the log is full", func() bool {
 		return errors.Is(h.tasks["sink.0"].Info().LogError, checkpoint.ErrFull)
 	})
 	full.Store(false)
@@ -375,7 +375,7 @@ func TestLogFull(t *testing.T) {
 	}
 }
 
-// The log vanishes while the tasks live: they begin in it again and go on.
+// The log vanishes while the tasks run: they begin in it again and continue.
 func TestLogVanishes(t *testing.T) {
 	var gate atomic.Int64
 	gate.Store(500)
@@ -416,7 +416,7 @@ func TestFenced(t *testing.T) {
 	}
 }
 
-// A task that cannot go on says on which channel, and the log does too.
+// A task that cannot continue names the channel, in Info and in the log.
 func TestBlocked(t *testing.T) {
 	hold := make(chan struct{})
 	b := topology.New("blocked")
@@ -519,7 +519,7 @@ func TestTicker(t *testing.T) {
 		sum += row[0].(int64)
 	}
 	if sum != 2000 {
-		t.Errorf("the ticks told of %d tuples, want 2000", sum)
+		t.Errorf("the ticks counted %d tuples, want 2000", sum)
 	}
 }
 

@@ -18,8 +18,8 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// A call of Next that fails has emitted nothing, however many frames it filled: the next incarnation may emit other
-// tuples in their place.
+// A call of Next that fails has no output, however many frames it filled: the next incarnation may emit other tuples in
+// their place.
 func TestNextFailsHalfway(t *testing.T) {
 	var consumed, failed atomic.Bool
 	b, sink := topology.New("halfway"), bolt.NewCollector()

@@ -15,13 +15,13 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// hurried notes what its incarnations were told, one after another.
+// hurried notes the calls of Hurry in its incarnations, one after another.
 type hurried struct {
 	mu   sync.Mutex
 	told []bool
 }
 
-// unhurried is a spout of numbers that paces itself, or says so.
+// unhurried is a spout of numbers that implements Pacer.
 type unhurried struct {
 	*hurried
 	next, end uint64
@@ -48,8 +48,8 @@ func (s *unhurried) Hurry(on bool) {
 	s.told = append(s.told, on)
 }
 
-// A spout that paces itself is told to hurry while its task repeats what an earlier incarnation had emitted, and told
-// when that is over. Its first incarnation is told nothing.
+// A spout that paces itself gets Hurry(true) while its task repeats the output of an earlier incarnation, and Hurry(false)
+// afterwards. Its first incarnation gets neither.
 func TestHurry(t *testing.T) {
 	var noted hurried
 	b := topology.New("hurry")
@@ -59,14 +59,14 @@ func TestHurry(t *testing.T) {
 	h.until("it has emitted", func() bool { return h.tasks["numbers.0"].Info().Counters.Emitted > 1000 })
 	noted.mu.Lock()
 	if len(noted.told) > 0 {
-		t.Errorf("the first incarnation was told %v", noted.told)
+		t.Errorf("the first incarnation got %v", noted.told)
 	}
 	noted.mu.Unlock()
 	if !h.tasks["numbers.0"].Kill() {
-		t.Fatal("there was nothing to kill")
+		t.Fatal("there was no incarnation to kill")
 	}
 	h.complete()
 	if want := []bool{true, false}; !slices.Equal(noted.told, want) {
-		t.Errorf("it was told %v, want %v", noted.told, want)
+		t.Errorf("Hurry was called with %v, want %v", noted.told, want)
 	}
 }

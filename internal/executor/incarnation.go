@@ -26,7 +26,7 @@ type incarnation struct {
 	inbox    *inbox
 	log      *logger // nil without a log
 	endpoint channel.Endpoint
-	failing  *atomic.Pointer[error] // why the log takes nothing just now
+	failing  *atomic.Pointer[error] // why the log rejects appends just now
 
 	began     time.Time
 	ticked    recovery.Tick
@@ -63,7 +63,7 @@ func (in *incarnation) kill() {
 	in.inbox.wake()
 }
 
-// stop ends what start began and waits for it. Letters in the inbox are dropped.
+// stop ends the goroutines that start began and waits for them. Letters in the inbox are dropped.
 func (in *incarnation) stop() {
 	if in.cancel != nil {
 		in.cancel()
@@ -74,8 +74,8 @@ func (in *incarnation) stop() {
 	}
 }
 
-// run is the task's goroutine: messages first, then work, and when there is none of either, sleep. It returns when
-// ctx ends, with the cause (nil if there is no other than the end of the run), or when the task cannot go on.
+// run is the task's goroutine: messages first, then work, and when there is none of either, sleep. It returns when ctx
+// ends, with the cause (nil if there is no other than the end of the run), or when the task cannot continue.
 func (in *incarnation) run(ctx context.Context) error {
 	c := in.core
 	in.began, in.restored = time.Now(), in.positions()
@@ -98,7 +98,7 @@ func (in *incarnation) run(ctx context.Context) error {
 		now := in.tick()
 		in.turn.Store(in.began.Add(now).UnixNano())
 		busy := c.Work()
-		if ctx.Err() != nil { // an operator that heeds its context has failed for no other reason
+		if ctx.Err() != nil { // an operator that returns for its context has failed for no other reason
 			return ended(ctx)
 		}
 		if err := c.Err(); err != nil {
@@ -182,7 +182,7 @@ func (in *incarnation) Store(era int, parts [][]byte, full bool) {
 	in.log.snapshots <- snapshot{era, parts, full}
 }
 
-// positions returns where the task stands: what it has consumed, or, of a spout, what it has emitted.
+// positions returns the consumed positions of the task, or, of a spout, the emitted ones.
 func (in *incarnation) positions() []recovery.Position {
 	st := in.core.Status()
 	at := st.Inputs
@@ -192,7 +192,7 @@ func (in *incarnation) positions() []recovery.Position {
 	return append([]recovery.Position(nil), at...)
 }
 
-// again returns how much of what an earlier incarnation had done up to a position this one does once more.
+// again returns how many tuples that an earlier incarnation had processed up to a position this one processes again.
 func (in *incarnation) again(until []recovery.Position) (n uint64) {
 	for i, p := range until {
 		if p.Seq > in.restored[i].Seq {
@@ -202,7 +202,7 @@ func (in *incarnation) again(until []recovery.Position) (n uint64) {
 	return n
 }
 
-// progress returns how far a spout is, if it knows.
+// progress returns the progress of a spout that reports one.
 func (in *incarnation) progress() (done, total int64) {
 	if p, ok := in.core.Operator().(spout.Progresser); ok {
 		return p.Progress()
@@ -210,7 +210,7 @@ func (in *incarnation) progress() (done, total int64) {
 	return 0, 0
 }
 
-// closeOperator lets go of what the operator holds outside. The operator may have panicked, and may again.
+// closeOperator closes the operator, to release its outside resources. The operator may have panicked, and may again.
 func (in *incarnation) closeOperator() {
 	if in.core != nil {
 		_ = task.Guard(in.task.Alias, in.core.Close)

@@ -9,16 +9,16 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A State is what a task is doing.
+// A State is a phase in the life of a task.
 type State uint8
 
 // The states of a task.
 const (
 	Starting   State = iota
 	Running          // it consumes and emits
-	Restoring        // it repeats what it had done
+	Restoring        // it repeats the work of its predecessor
 	Finishing        // its operator has finished; its end is not safe with its targets yet
-	Complete         // nothing is left to do but to answer peers
+	Complete         // it only answers peers
 	Restarting       // it failed, and waits for its next start
 	Failed           // it failed too often, or for a reason that a restart cannot cure
 )
@@ -42,14 +42,14 @@ type Info struct {
 	Overflowed       uint64         // messages dropped by a full inbox; they are asked for again
 	Retained         int            // bytes kept for resending
 	HasSnapshot      bool           // its own log has a snapshot, so that Options.From is not needed any more
-	KeepsState       task.StateKind // what its operator keeps
+	KeepsState       task.StateKind // the kind of its operator's state
 	Quiesced         uint64         // the number of Config.Quiesce when the task was found quiescent; 0: it is not
 	QuiescePositions uint64         // hash of its channel positions at that moment; see migrate.Positions
 	Blocked          string         // the channel without credit, if there is one
 	Starved          string         // the channel that recorded order waits for, if there is one
 	Recovering       bool           // the present incarnation was restored and has not caught up, even if it has finished again
 	Since            time.Time
-	LogError         error // why the log takes nothing just now
+	LogError         error // why the log rejects appends just now
 	Err              error // why it failed last
 }
 

@@ -57,7 +57,8 @@ func TestLocalOrShuffle(t *testing.T) {
 	}
 }
 
-// Tasks move while others of them crash: a restored one first sends everything where it went, whatever is local by then.
+// Tasks move while others of them crash: a restored one first sends every tuple to its old target, whatever is local by
+// then.
 func TestLocalityChanges(t *testing.T) {
 	const kills, step = 12, 300
 	var moved, allowed atomic.Int64

@@ -33,7 +33,7 @@ type snapshot struct {
 	full  bool
 }
 
-// An answer reports to the task's goroutine what became of a record, a snapshot or the log.
+// An answer reports the outcome of a write to the task's goroutine, or the loss of the log.
 type answer struct {
 	task.Answer
 	err error // the log has failed for good
@@ -81,8 +81,8 @@ func (l *logger) run(ctx context.Context) {
 	}
 }
 
-// retry repeats a step that fails because the log is full, with growing pauses, until there is room again. Meanwhile
-// the task goes on until its bounds stop it, and its Info has the reason.
+// retry repeats a step that fails because the log is full, with growing pauses, until there is room again. Meanwhile the
+// task continues until its bounds stop it, and its Info has the reason.
 func (l *logger) retry(ctx context.Context) (a task.Answer, err error) {
 	err = retry.Do(ctx, retry.Policy{
 		Min: 50 * time.Millisecond, Max: 2 * time.Second,

@@ -22,7 +22,7 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// tally counts numbers by their last digit, and tells when its input ends.
+// tally counts numbers by their last digit, and emits the counts when its input ends.
 type tally struct{ n *state.Map[int64, int64] }
 
 func (c *tally) Prepare(ctx bolt.Context) (err error) {
@@ -44,7 +44,8 @@ func (c *tally) Finish(_ context.Context, out bolt.Emitter) error {
 	return nil
 }
 
-// tallied is a topology, whose spout goes no further than a limit: numbers > digit (2 tasks, stateless) > tally (2 tasks, keyed state) > sink.
+// tallied is a topology with a spout that stops at a limit: numbers > digit (2 tasks, stateless) > tally (2 tasks, keyed
+// state) > sink.
 func tallied(n int64, limit *atomic.Int64) (*topology.Builder, *bolt.Collector) {
 	sink := bolt.NewCollector()
 	b := topology.New("tallied")
@@ -112,7 +113,7 @@ func TestSpoutKilledWhileQuiet(t *testing.T) {
 	}
 }
 
-// A topology is brought to a standstill in the middle, and goes on with other numbers of stateless tasks: each number
+// A topology is brought to a standstill in the middle, and continues with other numbers of stateless tasks: each number
 // counts once, whether or not tasks are killed before they have snapshots of their own.
 func TestOrigin(t *testing.T) {
 	const n = 60_000

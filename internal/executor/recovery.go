@@ -38,7 +38,7 @@ type Loss struct {
 	Noted time.Time // when its loss was noticed
 }
 
-// lost is the known part of how an incarnation ended; nothing is known if at is zero.
+// lost is the known part of an incarnation's end; it is empty if at is zero.
 type lost struct {
 	cause  error
 	detect time.Duration
@@ -77,7 +77,7 @@ func (e *Executor) report(in *incarnation, rec *recovery.Recovery) {
 	}
 }
 
-// items counts what came through some channels. Another order of inputs may lead to more or less on each single one.
+// items counts the items of some channels together. Another order of inputs may lead to more or less on each single one.
 func items(at []recovery.Position) (n uint64) {
 	for _, p := range at {
 		n += uint64(p.Seq)

@@ -20,7 +20,8 @@ import (
 	"github.com/askback/askback/topology"
 )
 
-// A task that is rolled back has not failed: it starts again at once, as often as it takes, and says who is to blame.
+// A task that is rolled back has not failed: it starts again at once, as often as it takes, and names the task that caused
+// the rollback.
 func TestRollback(t *testing.T) {
 	s, err := strategies.Named("barrier")
 	if err != nil {
@@ -30,7 +31,7 @@ func TestRollback(t *testing.T) {
 	b, sink := topology.New("chain"), bolt.NewCollector()
 	b.Spout("numbers", spout.Generate(3000, func(i int64, out spout.Emitter) error {
 		if i == 2000 && !all.Load() {
-			return spout.ErrIdle // after its end nothing would be rolled back
+			return spout.ErrIdle // after its end there would be no rollback
 		}
 		return out.Row().Int(i).Emit()
 	})).Fields("n")
@@ -51,11 +52,11 @@ func TestRollback(t *testing.T) {
 					return false
 				}
 			}
-			sink := h.tasks["sink.0"].Info() // when it has got something all have joined
+			sink := h.tasks["sink.0"].Info() // when it has received a tuple all have joined
 			return sink.Restarts >= n && sink.Counters.Consumed > 0
 		})
 		if !h.tasks[killed].Kill() {
-			t.Fatalf("kill %d: nothing to kill", n)
+			t.Fatalf("kill %d: no incarnation to kill", n)
 		}
 	}
 	all.Store(true)
@@ -76,11 +77,11 @@ func TestRollback(t *testing.T) {
 		}
 	}
 	if back == 0 {
-		t.Error("no recovery tells of a rollback")
+		t.Error("no recovery reports a rollback")
 	}
 }
 
-// A task whose snapshot of the decided checkpoint is not there must not begin anew, as if nothing had been decided.
+// A task without its snapshot of the decided checkpoint must not begin anew, as if there were no decision.
 func TestOpenWithoutSnapshot(t *testing.T) {
 	ctx, log := context.Background(), memlog.New(memlog.Options{})
 	base := &recovery.Base{
@@ -89,7 +90,7 @@ func TestOpenWithoutSnapshot(t *testing.T) {
 	}
 	counts := msgid.Alias{Operator: "count"}
 	if _, h, err := task.Open(ctx, log, counts, base, checkpoint.Options{}); err != nil || len(h.Chain) != 0 {
-		t.Fatalf("nothing is decided: %v, %v", h, err)
+		t.Fatalf("no checkpoint is decided: %v, %v", h, err)
 	}
 	w, _, err := checkpoint.Open(ctx, log, msgid.Alias{Operator: base.Coordinator}, checkpoint.Options{})
 	if err != nil {

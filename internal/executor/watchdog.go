@@ -6,8 +6,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// A watchdog finds out that a task has made no progress for long because it waits for room on one of its channels. It
-// looks when the task publishes how it stands, so it costs nothing per tuple.
+// A watchdog finds out that a task has made no progress for long because it waits for room on one of its channels. It runs
+// when the task publishes its Info, so it costs nothing per tuple.
 type watchdog struct {
 	channel           string
 	since             time.Time
@@ -34,12 +34,12 @@ func (w *watchdog) look(i *Info, now time.Time, stuckAfter time.Duration) bool {
 
 // bark logs which channel blocks a task, and the remedy.
 func bark(log *zap.Logger, i *Info, hard int, stuck time.Duration) {
-	why := "credit: the target does not consume; look at what it does"
+	why := "credit: the target does not consume; look at its state"
 	switch {
 	case i.Blocked == "":
-		why = "recorded order: the source has not resent what was consumed next"
+		why = "recorded order: the source has not resent the tuples that were consumed next"
 	case i.LogError != nil:
-		why = "the log takes nothing: make room in it"
+		why = "the log rejects appends: make room in it"
 	case hard > 0 && i.Retained >= hard:
 		why = "retention: the target stores no snapshots; look at its log"
 	}

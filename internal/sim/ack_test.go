@@ -6,7 +6,7 @@ import (
 	"github.com/askback/askback/internal/recovery/ack"
 )
 
-// Strategy ack loses nothing, whatever fails; and what the sinks' state tells of is complete too.
+// Strategy ack loses no tuple under any fault, and the sinks' state is complete too.
 func TestAck(t *testing.T) {
 	report, err := Sweep(1, scaled(800), 1, func(seed uint64) Scenario {
 		return under("ack", seed)

@@ -11,11 +11,11 @@ import (
 
 // Bugs of strategy acker: of its ledger, and the last one of a spout.
 const (
-	AnswerEarly   Bug = "answer_early"   // a root counts as processed when it is heard of for the second time
-	ShortEdges    Bug = "short_edges"    // edges are told apart by three bits
+	AnswerEarly   Bug = "answer_early"   // a root counts as processed at its second report
+	ShortEdges    Bug = "short_edges"    // edges differ in three bits only
 	ReportsLost   Bug = "reports_lost"   // every seventh report is overlooked, so that some trees never come to their end
 	AnswersAstray Bug = "answers_astray" // the ledger answers the root before the one that is complete
-	PositionAhead Bug = "position_ahead" // what is stored is a position behind the one that is processed
+	PositionAhead Bug = "position_ahead" // the stored position is behind the processed one
 )
 
 // AckerBugs lists the bugs that can be planted in strategy acker.

@@ -20,7 +20,7 @@ func TestAckerLosesNothing(t *testing.T) {
 		lost = lost || r.Counters.Lost > 0
 	}
 	if !lost {
-		t.Error("nothing was ever lost on the way")
+		t.Error("no tuple was ever lost on the way")
 	}
 }
 

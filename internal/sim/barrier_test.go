@@ -49,11 +49,11 @@ func TestBarrierSweep(t *testing.T) {
 	}
 	c := report.Total
 	if c.Crashes == 0 || c.Zombies == 0 || c.Fenced == 0 || c.Cuts == 0 || c.Counters.Replayed == 0 || c.Refused > 0 {
-		t.Errorf("some fault did not happen at all, or a task refused to go on: %+v", c)
+		t.Errorf("some fault did not happen at all, or a task refused to continue: %+v", c)
 	}
 }
 
-// TestBarrierRollsBackAll: when one task crashes and nothing else goes wrong, every task starts once more, and no more.
+// TestBarrierRollsBackAll: when one task crashes and no other fault happens, every task starts exactly once more.
 func TestBarrierRollsBackAll(t *testing.T) {
 	for seed := range scaled(200) {
 		s := under("barrier", seed)

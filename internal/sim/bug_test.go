@@ -30,8 +30,8 @@ func mustCatch(t *testing.T, bug Bug, within uint64, choose func(seed uint64) Sc
 	t.Errorf("not caught in %d schedules", within)
 }
 
-// A simulator proves nothing until it catches planted bugs. Each of these must violate an invariant within a few
-// hundred schedules: most among those of the sweep, some where their fault happens.
+// A simulator proves nothing until it catches planted bugs. Each of these must violate an invariant within a few hundred
+// schedules: most among those of the sweep, some only with their fault.
 func TestPlantedBugs(t *testing.T) {
 	for _, c := range []struct {
 		bug    Bug

@@ -16,7 +16,7 @@ type loss struct {
 	item []byte
 }
 
-// judgeLost compares what a task counts as given up with what is missing in its history, and keeps it for judgeDead.
+// judgeLost compares a task's count of given-up tuples with those missing in its history, and keeps it for judgeDead.
 func (w *World) judgeLost(s *slot, lost []loss) error {
 	w.losses[s.task.Number] = lost
 	var want task.Lost

@@ -14,30 +14,30 @@ const (
 	Duplicate                     // messages arrive twice
 	Reorder                       // data messages of one flow overtake each other
 	Corrupt                       // a bit of a message is flipped
-	Late                          // a message reaches the network late, and whoever has joined by then
+	Late                          // a message reaches the network late, and every endpoint that has joined by then
 	Crash                         // a task dies
 	Pair                          // a task and one of its sources die at once
 	Restoring                     // a task dies while it is being restored
 	Zombie                        // a task is paused, restored elsewhere, and comes back
 	LostAnswer                    // an append is not answered, whether it was done, not done, or will be done later
-	Cut                           // the power fails: everything restarts, and the log has lost its newest records
+	Cut                           // the power fails: all tasks restart, and the log has lost its newest records
 	Damage                        // a byte of the log is flipped
 	Vanish                        // the log is gone while its tasks live
 	Regress                       // the log loses its newest records while its tasks live
-	Full                          // the log takes nothing for a while
+	Full                          // the log rejects appends for a while
 	Partition                     // two tasks do not reach each other, one way or both
 	Slow                          // a task hardly gets its turn for a while
 	Poison                        // tuples that cannot be processed, always or now and then
 	Panic                         // operators panic
 	Clock                         // the wall clock jumps
-	Outage                        // steps of typed shapes report that something outside is not available
+	Outage                        // steps of typed shapes report an outage
 	AllFaults  Faults = 1<<iota - 1
 )
 
 var faultNames = [...]string{"drop", "duplicate", "reorder", "corrupt", "late", "crash", "pair", "restoring", "zombie",
 	"lost_answer", "cut", "damage", "vanish", "regress", "full", "partition", "slow", "poison", "panic", "clock", "outage"}
 
-// destructive faults take from the log what it has acknowledged as safe. A task may refuse to go on after them.
+// destructive faults take records from the log that it has acknowledged as safe. A task may refuse to continue after them.
 const destructive = Damage | Vanish | Regress
 
 // scheduled faults happen at random steps; the others befall single messages, appends or calls.
@@ -66,7 +66,7 @@ func (f *Faults) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// ParseFaults reads what String writes; "all" is all of them.
+// ParseFaults reads the result of String; "all" is all of them.
 func ParseFaults(s string) (f Faults, err error) {
 	if s == "" || s == "none" {
 		return 0, nil

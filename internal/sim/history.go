@@ -27,7 +27,7 @@ const (
 	finishMoment            // Finish was called
 	nowMoment               // ctx.Now returned value; within the moment before it
 	randMoment              // ctx.Rand returned value
-	luckMoment              // a source of chance that nobody records returned value
+	luckMoment              // an unrecorded source of chance returned value
 )
 
 var errHistory = errors.New("sim: damaged history")

@@ -15,8 +15,8 @@ import (
 	"github.com/askback/askback/topology"
 )
 
-// An instance is one incarnation of a task. It is its core's Env: what the core asks of the log waits until the
-// schedule has it done, a record at a time, and so does each answer.
+// An instance is one incarnation of a task. It is its core's Env: writes to the log wait until the schedule performs them,
+// a record at a time, and so does each answer.
 type instance struct {
 	w        *World
 	task     *topology.Task
@@ -91,7 +91,7 @@ func (in *instance) turn() (busy bool) {
 	return busy
 }
 
-// canWrite reports whether there is something to write to the log.
+// canWrite reports whether a write to the log is pending.
 func (in *instance) canWrite() bool {
 	return in.writer != nil && !in.writing && !in.paused && !in.dead && in.writer.Busy()
 }
@@ -112,7 +112,7 @@ func (in *instance) write() {
 	}
 }
 
-// context is what the log's calls run in.
+// context is the context of the log's calls.
 func (in *instance) context() context.Context { return context.Background() }
 
 // answer hands the oldest answer to the core.
@@ -123,7 +123,7 @@ func (in *instance) answer() {
 	in.do(func() { in.core.Answered(a) })
 }
 
-// errPanic is what operators panic with.
+// errPanic is the value of the operators' panics.
 var errPanic = errors.New("sim: an operator panics")
 
 // do runs a part of the core, and takes note of how it ended.

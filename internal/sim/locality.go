@@ -13,8 +13,7 @@ import (
 // workers is in how many places tasks run.
 const workers = 3
 
-// move places a new incarnation somewhere, and tells it which tasks are in the same place, for a number of tuples that
-// is another each time.
+// move places a new incarnation somewhere, and sets which tasks are in the same place, for a number of tuples that varies.
 func (w *World) move(t *topology.Task, cfg *task.Config) {
 	here := w.places.IntN(workers)
 	w.place[t.Number] = here
@@ -36,8 +35,8 @@ func (m forgetful) Step(ev recovery.Event, do *recovery.Actions) {
 	m.Machine.Step(ev, do)
 }
 
-// follow returns to which target a tuple went that was dealt out by place. The oracle does not know where tasks were
-// when; but the targets' histories tell what they got, and each tuple must be what exactly one of them got next.
+// follow returns the target of a tuple that was dealt out by place. The oracle does not know where tasks were at that time,
+// but each tuple must be the next one in exactly one target's history.
 func (t *twin) follow(outs []*topology.Channel, item []byte) (int, error) {
 	for k, ch := range outs {
 		got := t.got[ch.Number]
@@ -48,7 +47,7 @@ func (t *twin) follow(outs []*topology.Channel, item []byte) (int, error) {
 	return 0, fmt.Errorf("it emits %x to %s, of which no task has got that next", item, outs[0].Target.Operator.Name)
 }
 
-// gotBy returns what the target of a channel has consumed, in order.
+// gotBy returns the tuples that the target of a channel has consumed, in order.
 func (w *World) gotBy(ch *topology.Channel) (got [][]byte) {
 	for _, m := range historyOf(w.slots[ch.Target.Number].current) {
 		if m.kind == tupleMoment && m.port == ch.In {

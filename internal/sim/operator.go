@@ -17,8 +17,8 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// A logic is what an operator computes. It must follow from the fold and from what it is given, so that the oracle
-// can compute it again. Every tuple of a simulation has the fields root, value and pad.
+// A logic is the computation of an operator. It must follow from the fold and the input, so that the oracle can compute it
+// again. Every tuple of a simulation has the fields root, value and pad.
 type logic struct {
 	tuple  func(f *fold, in input, out output)
 	tick   func(f *fold, now int64, out output)
@@ -29,7 +29,7 @@ type logic struct {
 	every  time.Duration // of tick, in typed shapes
 }
 
-// An output takes what a logic emits.
+// An output takes the tuples that a logic emits.
 type output interface {
 	emit(root string, value uint64)
 	direct(root string, value uint64, target int) // to a task that the logic names
@@ -53,11 +53,11 @@ type input struct {
 	value uint64
 	port  int
 
-	now, rand func() uint64 // recorded choices
-	luck      func() uint64 // chance that nobody records
+	now, rand func() uint64 // recorded determinants
+	luck      func() uint64 // unrecorded chance
 }
 
-// A fold is what a logic keeps.
+// A fold is the state of a logic.
 type fold struct {
 	sum  uint64
 	n    uint64
@@ -82,7 +82,7 @@ func hashOf(s string) uint64 { return uint64(crc32.ChecksumIEEE([]byte(s))) }
 
 // emit emits a tuple whose length follows from its root.
 func emit(out tuple.Emitter, root string, value uint64) {
-	_ = out.Row().String(root).Uint(value).Bytes(make([]byte, padding(root))).Emit() // the emission remembers errors
+	_ = out.Row().String(root).Uint(value).Bytes(make([]byte, padding(root))).Emit() // the emitter remembers errors
 }
 
 // padding is how long the third field of a tuple is.
@@ -109,26 +109,26 @@ type operator struct {
 	batches
 }
 
-// batches are what a transactional sink keeps: what came since the last Snapshot, and what that closed, as batch number
-// batch.
+// batches are the state of a transactional sink: the input since the last Snapshot, and the batch that the last Snapshot
+// closed, with its number.
 type batches struct {
 	staged, closed history
 	batch          uint64
 	committed      bool
 }
 
-// close closes what is staged, and appends all to a snapshot.
+// close closes the staged items, and appends all to a snapshot.
 func (s *batches) close(b []byte) []byte {
 	if s.committed {
 		s.closed, s.committed = nil, false
 		s.batch++
 	}
-	s.closed = append(s.closed, s.staged...) // what an abandoned snapshot had closed is still here
+	s.closed = append(s.closed, s.staged...) // items that an abandoned snapshot had closed are still here
 	s.staged = nil
 	return s.closed.append(binary.AppendUvarint(b, s.batch))
 }
 
-// read reads what close has appended.
+// read reads the result of close.
 func (s *batches) read(b []byte) (rest []byte, err error) {
 	n, k := binary.Uvarint(b)
 	if k <= 0 {
@@ -175,7 +175,7 @@ func (o *operator) meet(m moment) {
 	}
 }
 
-// begin loads what is folded from the keyed state, and save stores it there.
+// begin loads the fold from the keyed state, and save stores it there.
 func (o *operator) begin() {
 	if o.maps != nil {
 		o.fold.sum, o.fold.n = o.maps.get("sum"), o.maps.get("n")
@@ -211,7 +211,7 @@ func (o *operator) Execute(_ context.Context, t tuple.Tuple, out bolt.Emitter) e
 	in.luck = func() uint64 { return o.note(luckMoment, o.world.luck.Uint64()) }
 	met := len(o.past)
 	o.logic.tuple(&o.fold, in, rows{out})
-	if poison { // it fails at the end: what it emitted and drew must leave no trace, its state it takes back itself
+	if poison { // it fails at the end: its outputs and draws must leave no trace; it restores its state itself
 		o.past, o.fold = o.past[:met-1], before
 		return o.world.poisoned(t.ID())
 	}
@@ -305,7 +305,7 @@ func (s snapshotting) Restore(b []byte) (err error) {
 	return s.fold.read(b)
 }
 
-// read reads what append has appended.
+// read reads the result of append.
 func (f *fold) read(b []byte) (err error) {
 	next := func() uint64 {
 		v, k := binary.Uvarint(b)

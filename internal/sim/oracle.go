@@ -13,9 +13,9 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// judge compares a world that has come to its end with what it should be. Task by task, from the spouts to the
-// sinks, it folds the history of each operator again: plainly, in one go, without the runtime. The fold's
-// emissions must be the tuples that the target consumed, each once (I1, I2), and its state must be the operator's (I3).
+// judge checks a world that has come to its end. Task by task, from the spouts to the sinks, it folds the history of each
+// operator again: plainly, in one go, without the runtime. The fold's outputs must be the tuples that the target consumed,
+// each once (I1, I2), and its state must be the operator's (I3).
 func (w *World) judge() {
 	switch w.strategy.Guarantee() {
 	case strategy.AtMostOnce:
@@ -29,7 +29,7 @@ func (w *World) judge() {
 		}
 		return
 	}
-	items := make([][][]byte, len(w.plan.Channels)) // what each channel carried
+	items := make([][][]byte, len(w.plan.Channels)) // the items that each channel carried
 	for _, s := range w.slots {
 		if s.task.Operator.System {
 			continue
@@ -45,7 +45,7 @@ func (w *World) judge() {
 	w.judgeRetained()
 }
 
-// remembers reports whether every task keeps a log, so that what its state tells of is not lost with it.
+// remembers reports whether every task keeps a log, so that no state is lost with a task.
 func (w *World) remembers() bool {
 	return !slices.ContainsFunc(w.slots, func(s *slot) bool { return !w.strategy.Keeps(s.task.Operator) })
 }
@@ -78,7 +78,7 @@ func (w *World) judgeRoots(least, most int, count map[string]int) {
 	}
 }
 
-// consumed counts the roots that the state of the sinks tells of. Over all incarnations, more may have arrived.
+// consumed counts the roots in the state of the sinks. Over all incarnations, more may have arrived.
 func (w *World) consumed() map[string]int {
 	count := map[string]int{}
 	for _, s := range w.slots {
@@ -117,7 +117,7 @@ func rootIn(encoded []byte) string {
 	return c.Tuple().String(0)
 }
 
-// historyOf returns what the bolt of an instance has met.
+// historyOf returns the history of the bolt of an instance.
 func historyOf(in *instance) (past history) {
 	switch o := in.core.Operator().(type) {
 	case recording:
@@ -133,29 +133,29 @@ type folder interface {
 	tuple(ch *topology.Channel, data []byte) error
 	tick(now int64) error
 	finish() error
-	// check compares what the bolt keeps, and shows outside, with the fold.
+	// check compares the bolt's state, and its visible effects, with the fold.
 	check(in *instance, past history) error
 }
 
-// draws are the choices that a fold finds in the history that it folds.
+// draws are the determinants that a fold finds in the history that it folds.
 type draws struct {
 	past history
 	at   int // the moment that is being folded
 	err  error
 }
 
-// of returns what draws the next choice, which must be of that kind.
+// of returns a function that returns the next determinant, which must be of that kind.
 func (d *draws) of(kind momentKind) func() uint64 {
 	return func() uint64 {
 		if d.at++; d.at >= len(d.past) || d.past[d.at].kind != kind {
-			d.err = fmt.Errorf("its history lacks a choice at %d", d.at)
+			d.err = fmt.Errorf("its history lacks a determinant at %d", d.at)
 			return 0
 		}
 		return d.past[d.at].value
 	}
 }
 
-// judgeTask folds one task again and fills in what its output channels carried.
+// judgeTask folds one task again and fills in the items that its output channels carried.
 func (w *World) judgeTask(s *slot, items [][][]byte) error {
 	t := w.newTwin(s.task, items)
 	if s.task.Operator.Spout != nil {
@@ -213,7 +213,7 @@ func (w *World) judgeTask(s *slot, items [][][]byte) error {
 		case finishMoment:
 			err = f.finish()
 		default:
-			return fmt.Errorf("its history has a choice too many at %d", d.at)
+			return fmt.Errorf("its history has a determinant too many at %d", d.at)
 		}
 		for _, err := range []error{err, d.err, t.err} {
 			if err != nil {
@@ -235,7 +235,7 @@ func (w *World) judgeTask(s *slot, items [][][]byte) error {
 	return t.end(s)
 }
 
-// repeat emits again what a spout emitted.
+// repeat emits a spout's tuples again.
 func (w *World) repeat(s *slot, t *twin) {
 	n := w.emittedBy(s)
 	if !w.typed() {
@@ -319,7 +319,7 @@ func valueIn(encoded []byte) uint64 {
 	return c.Tuple().Uint(1)
 }
 
-// judgeEffects compares what a sink shows outside with what it consumed: each tuple once, in order.
+// judgeEffects compares a sink's visible effects with its input: each tuple once, in order.
 func (w *World) judgeEffects(sink msgid.Alias, b *batches, want history) error {
 	var seen history
 	for batch := uint64(0); batch <= b.batch; batch++ {
@@ -334,7 +334,7 @@ func (w *World) judgeEffects(sink msgid.Alias, b *batches, want history) error {
 	return nil
 }
 
-// judgeChannels compares both ends of every channel with what it carried.
+// judgeChannels compares both ends of every channel with the items that it carried.
 func (w *World) judgeChannels(items [][][]byte) {
 	for _, ch := range w.plan.Channels {
 		out := w.slots[ch.Source.Number].current.core.Status().Outputs[ch.Out]
@@ -357,13 +357,13 @@ func (w *World) judgeChannels(items [][][]byte) {
 	}
 }
 
-// A twin is the emitter of a fold: it routes, and keeps what each channel carries.
+// A twin is the emitter of a fold: it routes, and keeps the items of each channel.
 type twin struct {
 	task    *topology.Task
 	streams []*twinStream
 	main    *twinStream
 	items   [][][]byte
-	got     map[uint32][][]byte // by channel, of those that are dealt out by place: what the target consumed
+	got     map[uint32][][]byte // by channel, of those that are dealt out by place: the tuples that the target consumed
 	err     error
 }
 

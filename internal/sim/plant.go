@@ -44,7 +44,8 @@ func forgetLost(h *checkpoint.History) {
 	}
 }
 
-// witnessed returns machines of which the world learns with what reasons tuples were given up, by what the task log says.
+// witnessed returns machines that report to the world the reasons for which tuples were given up, as the task log holds
+// them.
 func (w *World) witnessed(in *instance, f recovery.Factory) recovery.Factory {
 	if in.task.Operator.OnError == topology.Fail {
 		return f
@@ -52,7 +53,7 @@ func (w *World) witnessed(in *instance, f recovery.Factory) recovery.Factory {
 	return func(cfg recovery.Config, h recovery.History) (recovery.Machine, error) {
 		m, err := f(cfg, h)
 		if _, ok := m.(tracking.Machine); ok || err != nil {
-			return m, err // it records nothing
+			return m, err // it records no outcome
 		}
 		return witness{m, in}, nil
 	}

@@ -13,19 +13,19 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// A recorder runs an operator of package stream, and keeps the history of it as an operator of the row shapes does: what
-// reached it, whatever its steps made of that. Its methods beside are those that the operator has.
+// A recorder runs an operator of package stream, and keeps its history as an operator of the row shapes does: the items
+// that reached it, whatever its steps made of them. Its other methods are those that the operator has.
 type recorder struct {
 	k     *typed
 	inner bolt.Bolt
-	parts map[*step]any // what the steps keep
+	parts map[*step]any // the state of the steps
 	alias msgid.Alias
 	plan  *topology.Task
 
 	id   msgid.ID // of the running call
-	call history  // what the running call met: it counts when the call has succeeded
+	call history  // of the running call: it counts when the call has succeeded
 	past history
-	maps *state.Map[uint64, string] // the past, of an operator that stores nothing whole
+	maps *state.Map[uint64, string] // the past, of an operator that has no state of its own form
 }
 
 func newRecorder(k *typed, b bolt.Bolt, parts map[*step]any) *recorder {
@@ -66,7 +66,7 @@ func (r *recorder) Prepare(ctx bolt.Context) (err error) {
 	return nil
 }
 
-// history returns what the operator has met.
+// history returns the items that the operator has consumed.
 func (r *recorder) history() (h history) {
 	if r.maps == nil {
 		return r.past
@@ -179,11 +179,11 @@ type committingRecorder struct{ snapshottingRecorder }
 
 func (r committingRecorder) Commit() error { return r.inner.(bolt.Committer).Commit() }
 
-// A recordedContext notes what the operator draws.
+// A recordedContext notes the times and random numbers that the operator draws.
 type recordedContext struct {
 	bolt.Context
 	r     *recorder
-	apart *state.Store // of bug StateApart: the keyed state, which no snapshot knows
+	apart *state.Store // of bug StateApart: the keyed state, which no snapshot holds
 }
 
 func (c *recordedContext) State() *state.Store {

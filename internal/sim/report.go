@@ -18,13 +18,13 @@ type Report struct {
 	Failures []*Result `json:"failures"` // violations: the first few, by seed
 }
 
-// A Tally counts what happened in some runs.
+// A Tally counts the events of some runs.
 type Tally struct {
 	Name       string            `json:"name"` // of the shape
 	Form       string            `json:"form"` // rows, fused, isolated or mixed
 	Schedules  int               `json:"schedules"`
 	Violations int               `json:"violations"`
-	Refused    int               `json:"refused"` // rightly, after something destructive
+	Refused    int               `json:"refused"` // rightly, after a destructive fault
 	Crashes    int               `json:"crashes"`
 	Outages    int               `json:"outages"` // that steps reported
 	Zombies    int               `json:"zombies"`

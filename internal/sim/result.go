@@ -7,12 +7,12 @@ import (
 	"github.com/askback/askback/internal/task"
 )
 
-// A Result is what became of a scenario.
+// A Result is the outcome of a scenario's run.
 type Result struct {
 	Scenario  Scenario `json:"scenario"`
 	Violation string   `json:"violation"` // which invariant was violated, and how; "" if none
 	Invariant string   `json:"invariant"` // its name, as in "I2"
-	Refused   string   `json:"refused"`   // which task rightly refused to go on, and why
+	Refused   string   `json:"refused"`   // which task rightly refused to continue, and why
 	Hash      uint64   `json:"hash"`      // of all that happened: two runs of a scenario have the same
 	Trace     string   `json:"trace"`     // the last things that happened, of a violation
 
@@ -46,7 +46,7 @@ func (r *Result) refuse(format string, args ...any) {
 	}
 }
 
-// count adds what an instance has counted.
+// count adds the counters of an instance.
 func (r *Result) count(in *instance) { r.Counters.Add(in.core.Status().Counters) }
 
 // finish closes the account.
@@ -67,7 +67,7 @@ func (r *Result) finish(w *World) {
 	}
 }
 
-// String says how it ended.
+// String describes how the run ended.
 func (r *Result) String() string {
 	switch {
 	case r.Violation != "":

@@ -14,8 +14,8 @@ import (
 	"github.com/askback/askback/strategy"
 )
 
-// A Scenario says all that a run depends on: the same scenario runs the same way, to the last message. ScenarioOf
-// chooses one.
+// A Scenario holds all that a run depends on: the same scenario runs the same way, to the last message. ScenarioOf chooses
+// one.
 type Scenario struct {
 	Seed     uint64   `json:"seed"`
 	Shape    string   `json:"shape"`
@@ -34,7 +34,7 @@ type Bug = backtrack.Bug
 // Bugs of the log.
 const (
 	NoFence           = backtrack.NoFence
-	PurgeTooEarly Bug = "purge_too_early" // C2: what a power cut may bring back is purged
+	PurgeTooEarly Bug = "purge_too_early" // C2: a snapshot that a power cut may bring back is purged
 )
 
 // Bugs lists all bugs that can be planted.
@@ -196,8 +196,8 @@ func randomSettings(r *rand.Rand) Settings {
 	return s
 }
 
-// randomFaults chooses the kinds of fault of a run: often a few, so that their effects are not drowned by others;
-// rarely those after which a topology may refuse to go on.
+// randomFaults chooses the kinds of fault of a run: often a few, so that their effects are not drowned by others; rarely
+// those after which a topology may refuse to continue.
 func randomFaults(r *rand.Rand) (f Faults) {
 	network := Drop | Duplicate | Reorder | Corrupt | Late | Partition
 	death := Crash | Pair | Restoring | Zombie | Panic
@@ -238,7 +238,7 @@ func (s Scenario) String() string {
 	return string(b)
 }
 
-// ParseScenario reads what String writes.
+// ParseScenario reads the result of String.
 func ParseScenario(text string) (s Scenario, err error) {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
@@ -248,7 +248,7 @@ func ParseScenario(text string) (s Scenario, err error) {
 	return s, s.check()
 }
 
-// check finds what cannot be run.
+// check rejects scenarios that cannot be run.
 func (s *Scenario) check() error {
 	if _, err := strategy.Named(s.Strategy); err != nil {
 		return fmt.Errorf("sim: %w", err)

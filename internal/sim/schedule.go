@@ -125,7 +125,7 @@ func (w *World) restart() {
 	}
 }
 
-// fault lets something go wrong, rarely, and reports whether it did.
+// fault performs a fault, rarely, and reports whether it did.
 func (w *World) fault() bool {
 	if w.rand.IntN(1000) >= w.scenario.Settings.FaultRate || len(w.kinds) == 0 {
 		return false
@@ -200,7 +200,7 @@ func (w *World) undead() {
 		return
 	}
 	in := w.victim()
-	if in == nil || !w.strategy.Keeps(in.task.Operator) { // nothing fences it
+	if in == nil || !w.strategy.Keeps(in.task.Operator) { // no successor fences it
 		return
 	}
 	in.zombie = true
@@ -216,7 +216,7 @@ func (w *World) undead() {
 	s.current, s.restartAt = nil, w.now
 }
 
-// cut is a power cut: nobody survives it, nor does what was on its way, nor the log's newest records.
+// cut is a power cut: all tasks, the messages on their way and the log's newest records are lost.
 func (w *World) cut() {
 	for len(w.alive) > 0 {
 		w.bury(w.alive[0])
@@ -291,8 +291,8 @@ const (
 	quietSteps = 400_000
 )
 
-// settle lets the topology come to its end: everything that can happen does, in random order, and then time passes
-// until somebody wants to do something.
+// settle lets the topology come to its end: all possible steps happen, in random order, and then time passes until some
+// task has work.
 func (w *World) settle() {
 	until, most := w.now+quietTime, w.step+quietSteps
 	for !w.result.over() {
@@ -309,14 +309,14 @@ func (w *World) settle() {
 		}
 		next := w.wake()
 		if next == 0 || next > until {
-			w.violate("I6", "no progress: nothing is left to happen at %d ms (next %d)\n%s", w.now, next, w.waiting())
+			w.violate("I6", "no progress: no step is left at %d ms (next %d)\n%s", w.now, next, w.waiting())
 			return
 		}
 		w.now = max(w.now+1, next)
 	}
 }
 
-// stir does one round of all that can happen now, and reports whether there was anything.
+// stir does one round of all steps that are possible now, and reports whether there was any.
 func (w *World) stir() (any bool) {
 	for _, s := range w.slots {
 		if w.open(s) {
@@ -349,7 +349,7 @@ func (w *World) stir() (any bool) {
 	return any || w.net.Pending() > 0
 }
 
-// wake returns when somebody wants to do something next; 0: nobody ever.
+// wake returns the next time at which a task has work; 0: never.
 func (w *World) wake() (at uint64) {
 	sooner := func(t uint64) {
 		if at == 0 || t < at {
@@ -411,13 +411,13 @@ func (w *World) caughtUp(s *slot) bool {
 	return true
 }
 
-// quiet is caughtUp for strategies that may lose or double what they number.
+// quiet is caughtUp for strategies that may lose or double numbered tuples.
 func (w *World) quiet(s *slot) bool {
 	src := sourceOf(s.current)
 	return w.net.Pending() == 0 && s.current.core.Status().Retained == 0 && (src == nil || src.next >= w.highest[s.task.Alias])
 }
 
-// waiting says what every task waits for.
+// waiting describes what every task waits for.
 func (w *World) waiting() string {
 	var b strings.Builder
 	for _, s := range w.slots {

@@ -19,9 +19,9 @@ type Shape struct {
 
 	build   func(k *kit)   // of rows; nil: it has no such form
 	typed   func(k *typed) // of package stream
-	copies  int            // how often a root of a spout reaches the sinks, all together; 0: that follows from nothing simple
+	copies  int            // how often a root of a spout reaches the sinks, all together; 0: there is no simple rule
 	endless bool           // its spouts do not end
-	secret  bool           // an operator is nondeterministic and does not say so: refusal is right
+	secret  bool           // an operator is nondeterministic and not declared so: refusal is right
 	planted bool           // only asked for by name: it is for tests of tests
 }
 
@@ -29,7 +29,7 @@ type Shape struct {
 type kit struct {
 	w *World
 	b *topology.Builder
-	// logics and sources are what the oracle computes again, by operator.
+	// The oracle computes logics and sources again, by operator.
 	logics  map[string]*logic
 	sources map[string]func(alias msgid.Alias, n uint64, out tuple.Emitter)
 	grouped *grouped // of a typed shape: its steps
@@ -288,7 +288,7 @@ var Shapes = []Shape{
 		b := k.process("b", ordered, k.from("a", 2).by(byPad)).tasks(3)
 		k.to("z", sink, b.global())
 	}},
-	{Name: "totals", About: "nothing is emitted before the end", build: func(k *kit) {
+	{Name: "totals", About: "no tuple is emitted before the end", build: func(k *kit) {
 		k.spout("a").Parallel(2)
 		k.bolt("b", totals).Parallel(2).GroupBy("a", "root").Fields(fields...)
 		k.bolt("c", totalsKeyed).Global("b").Fields(fields...)
@@ -445,7 +445,7 @@ var Shapes = []Shape{
 		c := k.process("c", orderedKeyed, b.global())
 		k.to("z", transactional, c)
 	}},
-	{Name: "secret", About: "an undetermined bolt that does not say so: refusal is right", secret: true, planted: true, build: func(k *kit) {
+	{Name: "secret", About: "an undetermined bolt that is not declared so: refusal is right", secret: true, planted: true, build: func(k *kit) {
 		k.spout("a")
 		k.bolt("b", lucky).Global("a").Fields(fields...)
 		k.bolt("c", ordered).Parallel(2).Shuffle("b").Fields(fields...)

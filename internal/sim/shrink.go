@@ -46,7 +46,7 @@ func Shrink(failed *Result, runs int) *Result {
 	return best
 }
 
-// plain returns what gives a setting the value that it has in production, unless it has it.
+// plain returns a function that gives a setting its value in production, unless it has it.
 func plain(of func(*Settings) *int, to int) func(*Scenario) bool {
 	return func(s *Scenario) bool {
 		p := of(&s.Settings)

@@ -73,8 +73,8 @@ func scaled(n uint64) uint64 {
 	return n
 }
 
-// When one task crashes and the network loses nothing else, what is replayed is exactly what was missed, and no
-// other task is disturbed.
+// When one task crashes and the network loses no other message, exactly the missed tuples are replayed, and no other task
+// is disturbed.
 func TestOneCrash(t *testing.T) {
 	missed := uint64(0)
 	for seed := range scaled(400) {
@@ -98,11 +98,11 @@ func TestOneCrash(t *testing.T) {
 		missed += r.Counters.Missed
 	}
 	if missed == 0 {
-		t.Error("nothing was ever missed")
+		t.Error("no tuple was ever missed")
 	}
 }
 
-// Without faults nothing is asked for, nothing is resent, and nothing is a duplicate.
+// Without faults no tuple is asked for, resent or a duplicate.
 func TestNoFaults(t *testing.T) {
 	for seed := range scaled(120) {
 		s := ScenarioOf(seed)
@@ -123,8 +123,7 @@ func TestNoFaults(t *testing.T) {
 	}
 }
 
-// An undetermined operator that is not declared so is found out, or what it did does no harm (the oracle sees to
-// that).
+// An undetermined operator that is not declared so is detected, or does no harm (the oracle checks that).
 func TestSecret(t *testing.T) {
 	refused, n := 0, scaled(200)
 	for seed := range n {
@@ -185,7 +184,7 @@ func Example() {
 	// Output: good true
 }
 
-// TestRegressions runs what has failed once.
+// TestRegressions runs schedules that have failed once.
 func TestRegressions(t *testing.T) {
 	text, err := os.ReadFile("testdata/regressions.txt")
 	if err != nil {

@@ -162,7 +162,7 @@ type sideStepper struct {
 
 func (p sideStepper) emit(root string, value uint64) { p.tag.Emit(p.c, p.made(root, value)) }
 
-// A keyedStepper keeps what it folds in keyed state.
+// A keyedStepper keeps its fold in keyed state.
 type keyedStepper struct{ stepper }
 
 func (p *keyedStepper) Open(c *stream.Context) error {
@@ -190,7 +190,7 @@ func (t stateTable) all(yield func(string, uint64)) {
 	}
 }
 
-// An ownStepper stores what it folds whole.
+// An ownStepper stores its fold whole.
 type ownStepper struct{ stepper }
 
 func (p *ownStepper) Open(c *stream.Context) error {
@@ -218,7 +218,7 @@ func (s rootSink) New() stream.Writer[item] {
 	return w
 }
 
-// A writer keeps what was written. If it commits, the world outside sees it in batches.
+// A writer keeps the written items. If it commits, the world outside sees it in batches.
 type writer struct {
 	k       *typed
 	step    *step
@@ -254,7 +254,7 @@ func (w *writer) Write(_ context.Context, v item) error {
 	return nil
 }
 
-// writtenMoment is what a writer keeps of an item.
+// writtenMoment is a writer's record of an item.
 func writtenMoment(v item) moment {
 	return moment{kind: tupleMoment, value: v.Value, data: []byte(v.Root)}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// A valueKind says of what type the values of an output are.
+// A valueKind is the type of an output's values.
 type valueKind uint8
 
 const (
@@ -21,7 +21,7 @@ const (
 
 // A value is a value of any of these types.
 type value struct {
-	item item // of a dead letter, what could not be processed
+	item item // of a dead letter, the value that could not be processed
 
 	key string
 	n   uint64
@@ -51,16 +51,16 @@ func (k valueKind) read(encoded []byte) (v value, err error) {
 	return v, t.Err()
 }
 
-// A stepFold folds what comes to one task of a step, as the step is meant to.
+// A stepFold folds the input of one task of a step, as the step should.
 type stepFold interface {
 	take(v value, d *draws, emit func(*outlet, value)) error
 	tick(now int64, emit func(*outlet, value))
 	finish(emit func(*outlet, value))
-	// check compares what the step's task keeps, which is nil if it keeps nothing, with the fold.
+	// check compares the state of the step's task, nil if it has none, with the fold.
 	check(part any) error
 }
 
-// stateless is what folds without state have in common.
+// stateless is the common part of folds without state.
 type stateless struct{}
 
 func (stateless) tick(int64, func(*outlet, value)) {}
@@ -131,7 +131,7 @@ func (f *logicFold) check(part any) error {
 	return nil
 }
 
-// outputs takes what a logic emits in a fold.
+// outputs takes the tuples that a logic emits in a fold.
 type outputs struct {
 	to    *outlet
 	yield func(*outlet, value)
@@ -249,7 +249,7 @@ func (f *groupFold) read(from *outlet, v value) {
 	}
 }
 
-// emit takes what a step puts out: for the steps of the operator first, then for others.
+// emit takes an output of a step: for the steps of the operator first, then for others.
 func (f *groupFold) emit(from *outlet, v value) {
 	f.read(from, v)
 	for _, s := range f.task.Operator.Streams {

@@ -28,7 +28,7 @@ const (
 // Forms lists the forms.
 var Forms = []string{Rows, Fused, Isolated, Mixed}
 
-// FormName returns what to call a form: "rows" for Rows, else the form itself.
+// FormName returns the name of a form: "rows" for Rows, else the form itself.
 func FormName(form string) string {
 	if form == Rows {
 		return "rows"
@@ -71,8 +71,8 @@ type pair struct {
 	Value uint64
 }
 
-// A typed declares a shape with package stream, and beside it keeps what the oracle must know to compute the shape without
-// that package: steps, as plain folds, and who reads them.
+// A typed declares a shape with package stream, and also keeps the steps as plain folds, and their readers, so that the
+// oracle can compute the shape without that package.
 //
 // Every output of a step is read through some further steps, drawn from the seed, that change values and add and remove
 // some: so each seed has another graph to fuse.
@@ -94,7 +94,7 @@ type typed struct {
 type step struct {
 	name   string
 	source bool
-	tasks  int // 0: as what it reads first
+	tasks  int // 0: as its first input
 	ports  []*port
 	main   *outlet
 	sides  []*outlet
@@ -111,7 +111,7 @@ type outlet struct {
 	kind valueKind
 }
 
-// A port is an input of a step, and what it reads.
+// A port is an input of a step, and the output that it reads.
 type port struct {
 	step   *step
 	number int
@@ -125,7 +125,7 @@ type reading struct {
 	key      keyKind
 }
 
-// A keyKind is by what key a stream is read.
+// A keyKind is the key by which a stream is read.
 type keyKind uint8
 
 const (
@@ -180,7 +180,7 @@ func newTyped(w *World) *typed {
 	return &typed{w: w, form: w.scenario.Form, t: stream.New("sim"), rand: rand.New(rand.NewPCG(w.scenario.Seed, 10))}
 }
 
-// step adds a step, and what it is to the oracle.
+// step adds a step, and its fold for the oracle.
 func (k *typed) step(name string, kind valueKind) *step {
 	st := &step{name: name}
 	st.main = &outlet{step: st, name: name, kind: kind}
@@ -193,7 +193,7 @@ func (k *typed) isolate() bool {
 	return k.form == Isolated || k.form == Mixed && k.rand.IntN(3) == 0
 }
 
-// flowOf is what a step puts out.
+// flowOf is the output of a step.
 func (k *typed) flowOf(st *step, s stream.Stream[item]) flow {
 	if k.isolate() {
 		s.Isolate()
@@ -208,7 +208,7 @@ func (f flow) tasks(n int) flow {
 	return f
 }
 
-// retry, drop and dead declare what happens to values that the step cannot process. With bug RetryUpstream, package stream
+// retry, drop and dead declare the policy for values that the step cannot process. With bug RetryUpstream, package stream
 // does not learn of retries, so that the step is fused with others, and the recorder tries again.
 func (f flow) retry(times int, backoff time.Duration) flow {
 	f.step.fails = true
@@ -248,7 +248,7 @@ func (f flow) side(name string) flow {
 
 var tags = map[string]stream.Tag[item]{"odd": stream.NewTag[item]("odd"), "side": stream.NewTag[item]("side")}
 
-// The following say how the reader of the flow gets its values.
+// The following choose how the reader of the flow gets its values.
 func (f flow) all() flow           { f.grouping = topology.All; return f }
 func (f flow) global() flow        { f.grouping = topology.Global; return f }
 func (f flow) by(key keyKind) flow { f.grouping, f.key = topology.Keyed, key; return f }
@@ -479,7 +479,7 @@ func (k *typed) to(name string, l *logic, in flow) sinkStep {
 	return sinkStep{st, out}
 }
 
-// undetermined declares how operators are logged that may not do the same again. Package stream has no word for that.
+// undetermined declares how operators are logged that may not do the same again. Package stream has no option for that.
 func (k *typed) undetermined(p topology.Pessimism) { k.pessimism = p }
 
 type sinkStep struct {
@@ -518,7 +518,7 @@ func (k *typed) made(st *step, part any) {
 	}
 }
 
-// build makes an operator or a spout, and returns it with what its steps made.
+// build makes an operator or a spout, and returns it with the parts that its steps made.
 func build[T any](k *typed, factory func() T) (made T, parts map[*step]any) {
 	before := k.making
 	k.making = map[*step]any{}
@@ -556,7 +556,7 @@ type pass struct {
 	name    string
 	declare func(k *typed, s stream.Stream[item], name string) stream.Stream[item]
 	apply   func(v item, out func(item))
-	then    *pass // must follow, for what it adds is to be removed
+	then    *pass // must come last, for its additions are to be removed
 }
 
 // decoy begins the roots of items that the shapes must not see.
@@ -629,8 +629,8 @@ var (
 	passes = []*pass{keepRoots, mapping, flat, trying, tryingFlat}
 )
 
-// resolve finds out which steps the operators of a plan consist of, and which outputs its streams carry: what a step
-// that is the first of no operator was fused with is what it reads.
+// resolve finds out which steps the operators of a plan consist of, and which outputs its streams carry: a step that is not
+// the first of an operator was fused with the step that it reads.
 func (k *typed) resolve(p *topology.Plan) (*grouped, error) {
 	g := &grouped{k: k, op: map[*step]*topology.Operator{}, steps: map[string][]*step{}, streams: map[*topology.Stream]carried{}}
 	for _, st := range k.steps {
@@ -664,7 +664,7 @@ func (k *typed) resolve(p *topology.Plan) (*grouped, error) {
 	return g, g.complete()
 }
 
-// grouped says how the steps of a typed shape were fused.
+// grouped lists how the steps of a typed shape were fused.
 type grouped struct {
 	k       *typed
 	op      map[*step]*topology.Operator
@@ -672,13 +672,13 @@ type grouped struct {
 	streams map[*topology.Stream]carried
 }
 
-// carried is what a stream carries.
+// carried is the output that a stream carries.
 type carried struct {
 	from *outlet
 	key  keyKind
 }
 
-// carried returns what the stream of an edge carries.
+// carried returns the output that the stream of an edge carries.
 func (g *grouped) carried(e *topology.Edge) (carried, error) {
 	var found []carried
 	for _, r := range g.between(e.From, e.To) {
@@ -720,7 +720,7 @@ func (g *grouped) complete() error {
 					continue
 				}
 				if !slices.ContainsFunc(to.Inputs, func(e *topology.Edge) bool { return g.streams[e.Stream] == carried{r.from, r.key} }) {
-					return fmt.Errorf("sim: no stream carries what step %s reads of step %s", st.name, r.from.step.name)
+					return fmt.Errorf("sim: no stream carries the output of step %[2]s that step %[1]s reads", st.name, r.from.step.name)
 				}
 			}
 		}

@@ -37,7 +37,7 @@ func TestTypedBugs(t *testing.T) {
 	}
 }
 
-// Isolated steps are operators each; fused ones are fewer operators, and no form changes what a step reads.
+// Isolated steps are operators each; fused ones are fewer operators, and every step reads the same in each form.
 func TestForms(t *testing.T) {
 	for i := range Shapes {
 		shape := &Shapes[i]
@@ -64,8 +64,8 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// Every root of a source reaches the sinks of a typed shape as often as those of the row shape, in each form, when
-// nothing goes wrong.
+// Every root of a source reaches the sinks of a typed shape as often as those of the row shape, in each form, without
+// faults.
 func TestTypedWithoutFaults(t *testing.T) {
 	for i := range Shapes {
 		for _, form := range Forms[1:] {

@@ -23,8 +23,8 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// A World is one simulated topology: its tasks, its network, its log and its time. Everything in it happens on the
-// goroutine that calls run, in an order that its source of chance decides.
+// A World is one simulated topology: its tasks, its network, its log and its time. All of it runs on the goroutine that
+// calls run, in an order that its random source decides.
 type World struct {
 	scenario Scenario
 	strategy *strategies.Implementation
@@ -55,17 +55,17 @@ type World struct {
 
 	crashAt uint64 // a step at which one task crashes, for tests
 
-	damaged bool // something destructive has happened: refusal is right
+	damaged bool // a destructive fault has happened: refusal is right
 	trace   trace
 	result  *Result
 	outside
 
 	// For the oracle.
-	losses [][]loss   // by task number: what it gave up
+	losses [][]loss   // by task number: the tuples that it gave up
 	met    [][][]byte // by channel: dead letters as they were consumed
 }
 
-// A slot is what the world knows of a task alias, whatever its incarnation.
+// A slot is the world's record of a task alias, in all its incarnations.
 type slot struct {
 	task      *topology.Task
 	current   *instance // nil while there is none
@@ -76,14 +76,14 @@ type slot struct {
 	totals    recovery.Counters
 }
 
-// outside is what operators know and do beyond the runtime.
+// outside is the world of the operators beyond the runtime.
 type outside struct {
 	highest  map[msgid.Alias]uint64 // how many roots a spout has ever emitted
 	verdicts map[msgid.ID]bool      // whether a tuple has been processed once
 	dead     map[msgid.ID]bool      // given up at least once
 	calls    int                    // that have failed for poison, in typed shapes
-	reasons  map[msgid.ID][]string  // with what the calls for a tuple have failed
-	recorded map[msgid.ID]string    // with what a tuple was given up, as the task log has it
+	reasons  map[msgid.ID][]string  // the errors with which the calls for a tuple have failed
+	recorded map[msgid.ID]string    // the reason for which a tuple was given up, as the task log has it
 	arrived  map[string]int         // how often a root reached a sink, over all incarnations
 	effects  map[msgid.Alias]map[uint64]history
 }
@@ -155,7 +155,7 @@ func (w *World) build() (err error) {
 // typed reports whether the shape is one of package stream.
 func (w *World) typed() bool { return w.scenario.Form != Rows }
 
-// connect makes a new network; what was on its way in the old one is lost.
+// connect makes a new network; messages on their way in the old one are lost.
 func (w *World) connect() {
 	w.net = memchan.New(memchan.Config{Rand: rand.New(rand.NewPCG(w.scenario.Seed, 5+uint64(w.power)))})
 	if w.faulty {
@@ -346,7 +346,7 @@ func (w *World) kill(in *instance, why string) {
 	}
 }
 
-// ended takes note of an instance that cannot go on.
+// ended records an instance that cannot continue.
 func (w *World) ended(in *instance, err error) {
 	var back *recovery.RollbackError
 	switch {
@@ -391,14 +391,14 @@ func (w *World) permanent(alias msgid.Alias, err error) {
 		w.result.refuse("%v: %v", alias, err)
 		return
 	}
-	w.violate("I8", "%v refuses to go on, without a reason: %v", alias, err)
+	w.violate("I8", "%v refuses to continue, without a reason: %v", alias, err)
 }
 
 func (w *World) violate(invariant, format string, args ...any) {
 	w.result.violate(invariant, fmt.Sprintf(format, args...))
 }
 
-// bounds checks that what an instance keeps is bounded.
+// bounds checks that the memory of an instance is bounded.
 func (w *World) bounds(in *instance) {
 	set := &w.scenario.Settings
 	st := in.core.Status()
@@ -407,7 +407,7 @@ func (w *World) bounds(in *instance) {
 	}
 	most := len(in.task.In) * 2 * (set.Window + max(set.FrameSize, 2048))
 	if in.zombie || st.Recovery.Restored && !st.Recovery.CaughtUp {
-		// It gets what the credit of another incarnation, or its record, lets go.
+		// It receives frames under the credit of another incarnation, or of the record.
 		most = len(in.task.In) * (2*(set.HardBound+4*set.Window) + max(set.FrameSize, 2048))
 	}
 	if st.Queued > most {
@@ -415,12 +415,12 @@ func (w *World) bounds(in *instance) {
 	}
 }
 
-// slack is what a task may retain above its bound: what one run of its operator emits.
+// slack is how much a task may retain above its bound: the output of one run of its operator.
 func (w *World) slack(in *instance) int {
 	return 4096 + 40*max(w.scenario.Settings.FrameSize, 2048)*max(1, len(in.task.Out))
 }
 
-// The following are what operators ask of the world.
+// The following are called by operators.
 
 // limit returns how many roots a spout may emit now, and whether its input ends there.
 func (w *World) limit(alias msgid.Alias) (n uint64, ended bool) {
@@ -436,7 +436,7 @@ func (w *World) limit(alias msgid.Alias) (n uint64, ended bool) {
 
 func (w *World) emitted(alias msgid.Alias, n uint64) { w.highest[alias] = max(w.highest[alias], n) }
 
-// lulls is true now and then: a spout has nothing just now.
+// lulls is true now and then: a spout has no input just now.
 func (w *World) lulls() bool { return w.faulty && w.luck.IntN(20) == 0 }
 
 // poisons decides whether a step cannot process a tuple. A tuple that was processed once can be processed again.
@@ -470,9 +470,9 @@ func (w *World) poisoned(id msgid.ID) error {
 	return err
 }
 
-var errOutage = errors.New("sim: something outside is not available")
+var errOutage = errors.New("sim: an outside system is not available")
 
-// outage returns an error now and then: a step of a typed shape cannot reach something outside.
+// outage returns an error now and then: a step of a typed shape cannot reach an outside system.
 func (w *World) outage() error {
 	if w.faulty && w.has(Outage) && w.luck.IntN(150) == 0 {
 		return bolt.Outage(errOutage)
@@ -518,7 +518,7 @@ func same(a, b moment) bool {
 	return a.port == b.port && a.seq == b.seq && a.value == b.value && string(a.data) == string(b.data)
 }
 
-// storeFault decides what befalls an operation of the log.
+// storeFault decides the fault of an operation of the log.
 func (w *World) storeFault(op memlog.Op) memlog.Fault {
 	if !w.faulty {
 		return memlog.None

@@ -30,7 +30,7 @@ var methods = map[recovery.ActionKind]string{
 }
 
 // Calling returns the method of the operator that is running, Execute, Next, Tick or Finish, and for Execute the message
-// ids of the frame whose tuples it works on; "" if none is running. It may be called from any goroutine.
+// ids of the frame that it processes; "" if none is running. It may be called from any goroutine.
 func (c *Core) Calling() (method string, first, last msgid.ID) {
 	kind := recovery.ActionKind(c.call.method.Load())
 	input, seq := int(c.call.input.Load()), msgid.Seq(c.call.first.Load())

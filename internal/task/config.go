@@ -15,7 +15,7 @@ type Config struct {
 	Plan     *topology.Plan
 	Task     *topology.Task
 	Strategy recovery.Factory
-	Settings recovery.Config // bounds and delays of the strategy; what the plan says of the task is filled in
+	Settings recovery.Config // bounds and delays of the strategy; the task's part of the plan is filled in
 
 	// FrameSize is the length, in bytes, at which a frame is full. Default 16 KiB.
 	FrameSize int
@@ -27,15 +27,15 @@ type Config struct {
 	// negative one never is.
 	SmallState int
 
-	// Local says whether a task runs in the same worker, for local-or-shuffle grouping. It is asked every now and then,
-	// from all tasks' goroutines. Default: all do.
+	// Local reports whether a task runs in the same worker, for local-or-shuffle grouping. It is called now and then, from
+	// all tasks' goroutines. Default: all do.
 	Local func(msgid.Alias) bool
-	// LocalFor is for how many tuples of an edge what Local says is relied on. Default 16384.
+	// LocalFor is the number of tuples of an edge for which a result of Local is used. Default 16384.
 	LocalFor uint64
 
 	// Quiesce returns a number other than 0 when spouts are not to be polled and timers not to fire, so that the topology
-	// comes to a standstill. A task that stands still tells the number; see Info. It is asked often, from all tasks'
-	// goroutines. Default: they always are.
+	// comes to a standstill. A quiescent task reports the number; see Info. It is called often, from all tasks' goroutines.
+	// Default: the topology always runs.
 	Quiesce func() uint64
 
 	Now  func() time.Time // the wall clock; default time.Now
@@ -48,7 +48,7 @@ type Config struct {
 	// OnLost is called for each tuple that is dropped or becomes a dead letter, also when a restored task repeats
 	// that. It is called on the task's goroutine.
 	OnLost func(GivenUp)
-	// OnLatency is told, by a task without outputs, how old the roots of a consumed frame are at most.
+	// OnLatency is called by a task without outputs, with the largest age of the roots of a consumed frame.
 	OnLatency func(time.Duration)
 }
 

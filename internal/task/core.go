@@ -16,8 +16,8 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// An Env performs for a core what reaches beyond the task. It must not call the core from within its methods: Append
-// and Store are answered later, on the task's goroutine, by Core.Answered. A LogWriter gives these answers.
+// An Env performs a core's actions beyond the task. It must not call the core from within its methods: Append and Store are
+// answered later, on the task's goroutine, by Core.Answered. A LogWriter gives these answers.
 type Env interface {
 	// Send sends a message; losses are the protocol's business. The payload may be used again after the call.
 	Send(kind channel.Kind, to msgid.Alias, payload []byte)
@@ -63,7 +63,7 @@ type Core struct {
 	dueAt     recovery.Tick // of the operator's timer
 	tickEvery recovery.Tick // the timer's interval; 0: there is none
 	pollAt    recovery.Tick // an idle spout is asked again
-	hurried   bool          // the spout was told to hurry
+	hurried   bool          // the spout was asked to hurry
 	unhurried bool          // it need not, any more
 
 	tracker *tracking.Tracker // nil unless the strategy follows tuples
@@ -77,14 +77,14 @@ type Core struct {
 	err      error
 }
 
-// Lost counts the tuples that an operator could not process and whose loss its policy declares. The counts are part of
-// the task's snapshots, so that a restored task counts no tuple twice.
+// Lost counts the tuples that an operator could not process and gave up by its declared policy. The counts are part of the
+// task's snapshots, so that a restored task counts no tuple twice.
 type Lost struct {
 	Dead    uint64 // emitted on the stream of dead letters
 	Dropped uint64
 }
 
-// Counters count what a core dropped or repeated. Messages that are dropped are sent again.
+// Counters count the messages and calls that a core dropped or repeated. Dropped messages are sent again.
 type Counters struct {
 	Damaged  uint64 // messages with a wrong checksum, cut short, of another version
 	Foreign  uint64 // messages of another plan, of a channel that is not ours, or of a sender that is not its end
@@ -118,7 +118,7 @@ func NewCore(ctx context.Context, cfg Config, history *checkpoint.History, env E
 	return c, nil
 }
 
-// machineConfig tells the machine what the plan says of the task.
+// machineConfig returns the machine's configuration, with the task's part of the plan.
 func (c *Core) machineConfig(inc msgid.Incarnation) recovery.Config {
 	m := c.cfg.Settings
 	t := c.cfg.Task
@@ -180,7 +180,7 @@ func (c *Core) receiveSignal(m channel.Message) {
 	c.handle(ev)
 }
 
-// Answered reports what became of a record, a snapshot or the log. An answer of an era that is over is void.
+// Answered takes an answer of the log writer. An answer of an era that is over is void.
 func (c *Core) Answered(a Answer) {
 	switch {
 	case a.Kind == LogLost:
@@ -227,8 +227,8 @@ func (c *Core) Tick(now recovery.Tick) {
 	c.drain()
 }
 
-// Idle seals what is open, so that nothing waits for more input to come. The caller calls it when Work has nothing to
-// do and no message waits. It reports whether there is work now.
+// Idle seals the open frames, so that no tuple waits for more input. The caller calls it when Work has reported false and
+// no message waits. It reports whether there is work now.
 func (c *Core) Idle() (work bool) {
 	c.seal(0)
 	c.drain()
@@ -236,7 +236,7 @@ func (c *Core) Idle() (work bool) {
 	return c.capture != nil && !c.capture.encoded
 }
 
-// Wake returns the next moment at which the core wants Tick although nothing has happened; 0: none.
+// Wake returns the next moment at which the core needs Tick without another event; 0: none.
 func (c *Core) Wake() recovery.Tick {
 	wake := c.machine.Status().Wake
 	sooner := func(t recovery.Tick) {
@@ -257,8 +257,8 @@ func (c *Core) Wake() recovery.Tick {
 // Err returns why the core stopped for good, or nil.
 func (c *Core) Err() error { return c.err }
 
-// Done reports whether everything that the task emitted is safe with its targets, and its end is durable. It
-// goes on answering its peers until it is stopped.
+// Done reports whether all outputs of the task are safe with its targets, and its end is durable. It continues to answer
+// its peers until it is stopped.
 func (c *Core) Done() bool { return c.done }
 
 // Status returns the machine's account of itself, valid until the next call.
@@ -278,7 +278,7 @@ func (c *Core) Operator() any {
 	return c.bolt
 }
 
-// Close lets go of what the operator holds outside, if it is an io.Closer.
+// Close closes the operator if it is an io.Closer, to release its outside resources.
 func (c *Core) Close() error {
 	if cl, ok := c.Operator().(io.Closer); ok {
 		return cl.Close()

@@ -7,9 +7,8 @@ import (
 	"github.com/askback/askback/topology"
 )
 
-// determinants are what the running call of Execute has drawn: times, random numbers, which targets are local. A call
-// that fails and is tried again draws the same: on replay it may succeed at once, and must then find the log as if it
-// had never failed.
+// determinants are those of the running call of Execute: times, random numbers, which targets are local. A call that fails
+// and is tried again gets the same: on replay it may succeed at once, and must then find the log as if it had never failed.
 type determinants struct {
 	drawn []determinant
 	next  int // of drawn
@@ -72,9 +71,9 @@ func (c *Core) request(fresh recovery.Event) (value uint64) {
 	return value
 }
 
-// settle gives a router the targets that are local. Where tasks run follows from nothing that a replay repeats, and a
-// restored task may have other neighbours; so the answer is a determinant, and so is for how many picks it holds. No
-// frame that follows from it is released before it is durable.
+// settle gives a router the targets that are local. A replay does not repeat the placement of tasks, and a restored task
+// may have other neighbours; so the set of local targets is a determinant, and so is the number of picks that it holds for.
+// No frame that follows from it is released before it is durable.
 func (c *Core) settle(r *topology.Router) {
 	outs := r.Outs()
 	picks := c.settled(c.cfg.LocalFor)

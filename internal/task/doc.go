@@ -5,8 +5,8 @@
 // The nouns:
 //
 //   - A Core is a task without its goroutine: one event in, actions performed in order.
-//   - An Env performs what reaches beyond the task: it sends messages, and passes records and snapshots to the log.
-//   - Outputs build the frames of a task's emissions, and collect those that are sealed. They know no core.
+//   - An Env performs actions beyond the task: it sends messages, and passes records and snapshots to the log.
+//   - Outputs build the frames of a task's output tuples, and collect the sealed ones. They do not depend on the core.
 //   - Determinants are the answers of clock, chance and routing that a call of the operator has drawn. A call that is
 //     taken back and tried again is given the same.
 //   - A capture is the snapshot under way.
@@ -32,7 +32,7 @@
 //	machine: Upload ──► once both are true, the parts go to Env.Store: core, machine, keyed state
 //	Answered        ──► a sink commits; the machine reports the positions as stable to its sources
 //
-// # What happens to an operator that fails
+// # Failing operators
 //
 //	Execute returns an error   its emissions are taken back; it is retried as often as the operator declares; then the
 //	                           tuple is dropped or emitted as a dead letter, if that is declared, or the task fails

@@ -22,7 +22,7 @@ func (c *Core) failed(t tuple.Tuple, err error) (leave bool) {
 	c.outputs.rollback()
 	op := c.cfg.Task.Operator
 	switch {
-	case c.ctx.Err() != nil: // the task is being stopped, and the call has heeded it
+	case c.ctx.Err() != nil: // the task is being stopped, and the call has returned for that
 		c.fail(context.Cause(c.ctx))
 		return true
 	case bolt.IsOutage(err):
@@ -117,7 +117,7 @@ func (c *Core) giveUp(t tuple.Tuple, reason string, err error) {
 	if c.tracker != nil {
 		c.tracker.Executed(id.Seq)
 	}
-	if n := c.lost.Dead + c.lost.Dropped; n <= 10 || n&(n-1) == 0 { // a log line for each of a million helps nobody
+	if n := c.lost.Dead + c.lost.Dropped; n <= 10 || n&(n-1) == 0 { // a log line for each of a million is of no use
 		c.cfg.Log.Warn("tuple given up", zap.String("id", id.String()), zap.Uint64("given up so far", n), zap.Error(err))
 	}
 	if c.cfg.OnLost != nil {
@@ -125,7 +125,7 @@ func (c *Core) giveUp(t tuple.Tuple, reason string, err error) {
 	}
 }
 
-// A GivenUp is a tuple that an operator could not process and whose loss its policy declares.
+// A GivenUp is a tuple that an operator could not process and gave up by its declared policy.
 type GivenUp struct {
 	ID    msgid.ID
 	Err   error  // of the last try

@@ -15,7 +15,7 @@ func (c *Core) turn(root uint64) {
 	c.called() // its report stays, whatever becomes of the next call
 }
 
-// pollFollowed is one poll of a spout whose tuples are followed: tuples that must be emitted again come first.
+// pollFollowed is one poll of a spout with a tracker: tuples that must be emitted again come first.
 func (c *Core) pollFollowed() (busy bool) {
 	p := c.tracker.Pending()
 	switch {

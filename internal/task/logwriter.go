@@ -7,10 +7,10 @@ import (
 	"github.com/askback/askback/internal/checkpoint"
 )
 
-// A LogWriter writes to the task log what a core passes to its Env, one record at a time: records of determinants go
+// A LogWriter writes the records that a core passes to its Env to the task log, one at a time: records of determinants go
 // between the chunks of a snapshot. It takes at most one record and one snapshot at once, as a core gives them. The
-// executor's logger drives it in production, on a goroutine of its own, and the simulator in tests. It blocks only in
-// calls of the log, and is not safe for concurrent use.
+// executor's logger drives it in production, on a goroutine of its own, and the simulator in tests. It blocks only in calls
+// of the log, and is not safe for concurrent use.
 //
 // Records and snapshots belong to an era: a time between two losses of the log, counted from 0. The writer drops those
 // of an earlier era than its own, since the task makes up for them with a full snapshot.
@@ -22,13 +22,13 @@ type LogWriter struct {
 	lost   error // the log was lost, and this incarnation has not begun in it again yet
 }
 
-// An Answer reports to a core what became of a record, a snapshot, or the log.
+// An Answer reports to a core the outcome of writing a record or a snapshot, or the loss of the log.
 type Answer struct {
 	Era  int // an answer of another era than the core's is void, but for LogLost, which begins the era
 	Kind AnswerKind
 }
 
-// An AnswerKind says what has happened.
+// An AnswerKind is the kind of an Answer.
 type AnswerKind uint8
 
 // The kinds of answer.
@@ -56,7 +56,7 @@ func (w *LogWriter) Store(era int, parts [][]byte, full bool) {
 	}
 }
 
-// Busy reports whether there is something to write.
+// Busy reports whether a write is pending.
 func (w *LogWriter) Busy() bool { return w.record != nil || w.upload != nil || w.lost != nil }
 
 // Step writes one record. After an error that is a checkpoint.ErrFull it may be called again, when there may
@@ -95,13 +95,13 @@ func (w *LogWriter) write(ctx context.Context) (Answer, error) {
 			return Answer{}, err
 		}
 		w.upload = nil
-		_ = w.writer.Purge(ctx) // what it leaves for now, the next one takes
+		_ = w.writer.Purge(ctx) // the next call takes the rest
 		return Answer{w.era, SnapshotStored}, nil
 	}
 	return Answer{}, nil
 }
 
-// newEra drops what the core has given up with the log.
+// newEra drops the records that the core has given up with the log.
 func (w *LogWriter) newEra() Answer {
 	w.era++
 	w.record, w.upload, w.lost = nil, nil, nil

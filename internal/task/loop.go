@@ -52,7 +52,7 @@ func (c *Core) seal(age recovery.Tick) {
 	}
 }
 
-// perform does what the machine has decided.
+// perform performs the machine's actions.
 func (c *Core) perform(a *recovery.Action) {
 	t := c.cfg.Task
 	switch a.Kind {
@@ -103,7 +103,7 @@ func (c *Core) signal(a *recovery.Action) {
 	c.env.Send(kind, to, c.scratch)
 }
 
-// culprit names the task whose failure rolls back this one; see recovery.RollbackError.
+// culprit names the failed task that causes this rollback; see recovery.RollbackError.
 func (c *Core) culprit(channel uint32) string {
 	if ch := c.cfg.Plan.Channel(channel - 1); channel != 0 && ch != nil {
 		return ch.Source.Alias.String()

@@ -9,9 +9,9 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// Open begins a new incarnation in a task's log, and returns what to restore it from: the newest snapshot, or the one
-// that a base decides on, if there is one. It fails as checkpoint.Open does, and with checkpoint.ErrDamaged when the
-// snapshot that was decided on is not there.
+// Open begins a new incarnation in a task's log, and returns the history to restore it from: with the newest snapshot, or
+// the one that a base decides on, if there is a base. It fails as checkpoint.Open does, and with checkpoint.ErrDamaged when
+// the chosen snapshot is not there.
 func Open(ctx context.Context, log checkpoint.Log, alias msgid.Alias, base *recovery.Base, opt checkpoint.Options) (*checkpoint.Writer, *checkpoint.History, error) {
 	if base == nil || alias.Operator == base.Coordinator {
 		return checkpoint.Open(ctx, log, alias, opt)

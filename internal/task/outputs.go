@@ -14,8 +14,8 @@ import (
 // outputs are where a task's tuples become frames. They know neither the machine nor the core: the core takes the
 // frames that they have sealed, and reports them.
 //
-// All that one call of the operator emits can be taken back until the call has ended: the first emission of a call on
-// a channel marks where its open frame stood, and a frame that fills up within the call stays in sealed until its end.
+// All outputs of a call of the operator can be taken back until the call has ended: the first output of a call on a channel
+// marks the position in the open frame, and a frame that fills up within the call stays in sealed until its end.
 type outputs struct {
 	operator string  // its name, for errors
 	main     *stream // the default stream
@@ -75,7 +75,7 @@ type sealedFrame struct {
 	frame  channel.Frame
 }
 
-// newOutputs returns the outputs of a task, which go on from the positions at.
+// newOutputs returns the outputs of a task, which continue from the positions at.
 func newOutputs(cfg *Config, inc msgid.Incarnation, at []recovery.Position) *outputs {
 	t := cfg.Task
 	o := &outputs{
@@ -108,7 +108,7 @@ func newOutputs(cfg *Config, inc msgid.Incarnation, at []recovery.Position) *out
 	return o
 }
 
-// follow has the tracker follow what a task emits, but for what it emits for the strategy itself.
+// follow has the tracker follow a task's outputs, except those for the strategy itself.
 func (o *outputs) follow(t *topology.Task, inc msgid.Incarnation, tracker *tracking.Tracker) {
 	o.tracker = tracker
 	o.most -= tuple.RootSize
@@ -121,7 +121,7 @@ func (o *outputs) follow(t *topology.Task, inc msgid.Incarnation, tracker *track
 	}
 }
 
-// on returns the emitter of a stream; for a stream that is not declared, one that fails and says so.
+// on returns the emitter of a stream; for an undeclared stream, one that fails with that error.
 func (o *outputs) on(name string) *stream {
 	for _, s := range o.streams {
 		if s.name == name {
@@ -244,7 +244,7 @@ func (o *outputs) refuse(err error) error {
 	return err
 }
 
-// Err returns why something could not be emitted in the running call. An operator that is composed of others reads it.
+// Err returns the error of the running call's outputs. An operator that is composed of others reads it.
 func (s *stream) Err() error { return s.to.err }
 
 // sealChannel ends the open frame of a channel, which begins anew.

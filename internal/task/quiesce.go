@@ -2,7 +2,7 @@ package task
 
 import "github.com/askback/askback/bolt"
 
-// A StateKind says what an operator keeps from tuple to tuple.
+// A StateKind is the kind of state that an operator keeps from tuple to tuple.
 type StateKind string
 
 // The kinds of state that an operator may keep.
@@ -14,7 +14,7 @@ const (
 	Anchored StateKind = "effects outside under the topology's name" // see bolt.RenameSafe
 )
 
-// KeepsState returns what the task's operator keeps.
+// KeepsState returns the kind of state of the task's operator.
 func (c *Core) KeepsState() StateKind {
 	switch b := c.bolt.(type) {
 	case bolt.RenameSafe:
@@ -35,14 +35,14 @@ func (c *Core) KeepsState() StateKind {
 	return Nothing
 }
 
-// Quiesced reports whether the task stands still as Config.Quiesce asks, and for which number: it has nothing to do, and
-// nothing of it is on its way.
+// Quiesced reports whether the task stands still as Config.Quiesce asks, and for which number: it has no work, and none of
+// its messages is on its way.
 func (c *Core) Quiesced() (number uint64, is bool) {
 	number = c.quiesce()
 	return number, number != 0 && c.work.Kind == 0 && c.capture == nil && c.err == nil && c.machine.Status().Clean
 }
 
-// quiesce returns the number that Config.Quiesce returns; 0: the task is to go on.
+// quiesce returns the number that Config.Quiesce returns; 0: the task continues.
 func (c *Core) quiesce() uint64 {
 	if c.cfg.Quiesce == nil {
 		return 0

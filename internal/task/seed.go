@@ -12,7 +12,7 @@ import (
 // migrate.
 type Seed struct {
 	lost  Lost
-	own   []byte // the operator's part of what encode returns
+	own   []byte // the operator's part of the result of encode
 	keyed [][]byte
 }
 

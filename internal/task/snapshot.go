@@ -11,14 +11,14 @@ import (
 	"github.com/askback/askback/internal/recovery/acker/tracking"
 )
 
-// A capture is a snapshot on its way to the log. The operator's own state is captured at once; keyed state is
-// frozen, and encoded a little at a time between frames. The machine says when to store it.
+// A capture is a snapshot on its way to the log. The operator's own state is captured at once; keyed state is frozen, and
+// encoded a little at a time between frames. The machine decides when to store it.
 type capture struct {
 	full    bool
 	own     []byte
 	encoded bool
 	keyed   []byte // once encoded
-	due     bool   // the machine has said Store
+	due     bool   // the machine has returned Upload
 
 	tentative bool // a sink is to wait for Commit
 }
@@ -78,7 +78,7 @@ func (c *Core) storeCapture() {
 	s.own, s.keyed, s.due = nil, nil, false
 }
 
-// commit has a sink make visible what its last stored snapshot closed.
+// commit has a sink make the output visible that its last stored snapshot closed.
 func (c *Core) commit() {
 	if s, ok := c.bolt.(bolt.Committer); ok {
 		if err := s.Commit(); err != nil {
@@ -89,7 +89,7 @@ func (c *Core) commit() {
 
 const coreVersion = 2
 
-// encode returns what the core itself adds to a snapshot: counts, routing cursors, and the operator's position or state.
+// encode returns the core's own part of a snapshot: counts, routing cursors, and the operator's position or state.
 func (c *Core) encode() ([]byte, error) {
 	b := []byte{coreVersion}
 	b = binary.AppendUvarint(b, c.lost.Dead)
@@ -181,7 +181,7 @@ func (c *Core) follow() {
 	c.outputs.follow(t, c.incarnation, c.tracker)
 }
 
-// decode reads what encode wrote.
+// decode reads the result of encode.
 func (c *Core) decode(b []byte) error {
 	b, err := c.lost.decode(b)
 	if err != nil {
@@ -218,7 +218,7 @@ func (l *Lost) decode(b []byte) (rest []byte, err error) {
 	return b, nil
 }
 
-// resume has the operator go on from a position, or with its state.
+// resume gives the operator its position or its state.
 func (c *Core) resume(b []byte) error {
 	if c.spout != nil {
 		return c.spout.Seek(b)

@@ -12,8 +12,7 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// Work runs the operator once: over one frame, or for one poll of the spout. It reports whether there was
-// anything to do.
+// Work runs the operator once: over one frame, or for one poll of the spout. It reports whether there was work.
 func (c *Core) Work() (busy bool) {
 	busy = c.encodeSome()
 	switch {
@@ -51,7 +50,7 @@ func (c *Core) Work() (busy bool) {
 	return true
 }
 
-// nextWork asks the machine what the operator is to do: to run its timer, if that is due, else whatever is ready.
+// nextWork asks the machine for the operator's next run: its timer, if that is due, else a ready input.
 func (c *Core) nextWork() {
 	if c.tickEvery > 0 && c.now >= c.dueAt && c.quiesce() == 0 {
 		c.handle(recovery.Event{Kind: recovery.TimerDue, Value: uint64(c.cfg.Now().UnixNano())})
@@ -67,7 +66,8 @@ func (c *Core) nextWork() {
 	c.handle(recovery.Event{Kind: recovery.Ready})
 }
 
-// owes reports whether a restored task is yet to emit again what its targets have from the incarnation before, or miss.
+// owes reports whether a restored task has yet to emit tuples again that its targets have from the incarnation before, or
+// miss.
 func (c *Core) owes() bool {
 	s := c.machine.Status()
 	return s.ReplayDebt || s.Recovery.Open()
@@ -86,8 +86,8 @@ func (c *Core) openFrame() {
 	c.outputs.birth = f.Birth
 }
 
-// executeFrame runs the bolt over the tuples of a frame, one after another. It returns early when a tuple is to be
-// tried again after a pause, and goes on from there.
+// executeFrame runs the bolt over the tuples of a frame, one after another. It returns early when a tuple is to be tried
+// again after a pause, and continues with that tuple at the next call.
 func (c *Core) executeFrame() {
 	b, outputs, cur := c.bolt, c.outputs, &c.cursor
 	for c.err == nil {
@@ -95,7 +95,7 @@ func (c *Core) executeFrame() {
 			item, err := cur.Next()
 			switch {
 			case err != nil:
-				// The frame's checksum is right, so its source emitted this. Nothing after it can be read.
+				// The frame's checksum is right, so its source emitted this. Tuples after it cannot be read.
 				c.fail(bolt.Permanent(fmt.Errorf("task %v: item %d of channel %v, and the rest of its frame, cannot be read: %w",
 					c.cfg.Task.Alias, cur.Seq()+1, c.cfg.Task.In[c.work.Input].ID, err)))
 				return
@@ -152,7 +152,7 @@ func (c *Core) frameDone() {
 // pollCalls is how often a spout is called at the most before the task looks at its messages again.
 const pollCalls = 64
 
-// poll calls the spout until a frame is full. It reports whether the spout had something to emit, or has ended.
+// poll calls the spout until a frame is full. It reports whether the spout emitted a tuple, or has ended.
 func (c *Core) poll() bool {
 	c.hurry()
 	c.outputs.birth = c.cfg.Now().UnixNano()
@@ -186,8 +186,8 @@ func (c *Core) poll() bool {
 	return true
 }
 
-// hurry tells a spout that paces itself whether its task repeats what was emitted before. When that is over it is over
-// for good.
+// hurry reports to a spout that paces itself whether its task repeats earlier output. Once that has ended it does not begin
+// again.
 func (c *Core) hurry() {
 	if c.unhurried {
 		return
@@ -238,7 +238,7 @@ func (c *Core) consumed() {
 	c.handle(recovery.Event{Kind: recovery.Consumed})
 }
 
-// end closes every channel with an end mark: the operator will emit nothing more.
+// end closes every channel with an end mark: the operator will emit no more.
 func (c *Core) end() {
 	c.called()
 	c.work = recovery.Action{}
@@ -248,8 +248,8 @@ func (c *Core) end() {
 	c.handle(recovery.Event{Kind: recovery.Ended})
 }
 
-// called ends a call of the operator that has succeeded: what it emitted stays, and the frames that it filled go to
-// the machine. It reports whether there are any.
+// called ends a call of the operator that has succeeded: its outputs stay, and the frames that it filled go to the machine.
+// It reports whether there are any.
 func (c *Core) called() (sealed bool) {
 	c.outputs.call++
 	if len(c.outputs.sealed) == 0 {

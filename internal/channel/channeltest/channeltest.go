@@ -16,14 +16,14 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A Network is what transports are dialed into.
+// A Network is the medium that transports connect to.
 type Network struct {
 	// Dial returns a transport for the topology under the prefix. Transports of equal prefix and topology reach
 	// each other.
 	Dial func(prefix, topology string) (channel.Transport, error)
 	// Nameless: prefix and topology only choose the network, and are never part of an address.
 	Nameless bool
-	// Pump delivers what is on its way, for a network without goroutines. May be nil.
+	// Pump delivers the messages on their way, for a network without goroutines. May be nil.
 	Pump func()
 }
 
@@ -53,7 +53,7 @@ func Run(t *testing.T, network func(t *testing.T) Network) {
 	}
 }
 
-// timeout is how long a message may take before a test fails. It is not a measure of anything.
+// timeout is how long a message may take before a test fails. It is not a measurement.
 const timeout = 20 * time.Second
 
 var (
@@ -114,7 +114,7 @@ func badAddress(s *suite) {
 	}
 }
 
-// Each sender's Data arrives in the order in which it was sent, with nothing missing or doubled.
+// Each sender's Data arrives in the order in which it was sent, with none missing or doubled.
 func orderOfData(s *suite) {
 	const n = 2000
 	a, b := s.dial("askback", "wc"), s.dial("askback", "wc")
@@ -135,7 +135,7 @@ func orderOfData(s *suite) {
 	}
 }
 
-// Send does not retain what it is given, and each receiver owns what it gets.
+// Send does not retain its argument, and each receiver owns its message.
 func ownPayload(s *suite) {
 	t := s.dial("askback", "wc")
 	from, one, two := s.join(t, split0), s.join(t, count3), s.join(t, count3)
@@ -169,7 +169,7 @@ func isolation(s *suite) {
 	for i, m := range members {
 		for _, msg := range m.messages() {
 			if want := fmt.Sprint(worlds[i]); string(msg.Payload) != want {
-				s.Errorf("%s heard %s", want, msg.Payload)
+				s.Errorf("%s received %s", want, msg.Payload)
 			}
 		}
 		if n := len(m.messages()); n != channel.Kinds {
@@ -194,7 +194,7 @@ func badNames(s *suite) {
 	}
 }
 
-// Every size from nothing to MaxPayload passes; one byte more is an error and harms nothing.
+// Every size from 0 to MaxPayload passes; one byte more is an error without further effect.
 func sizes(s *suite) {
 	t := s.dial("askback", "wc")
 	from, to := s.join(t, split0), s.join(t, count3)
@@ -306,7 +306,7 @@ func joinIsConfirmed(s *suite) {
 	}
 }
 
-// After Leave has returned, nothing is delivered, however much is on its way.
+// After Leave has returned, no message is delivered, however many are on their way.
 func leave(s *suite) {
 	t := s.dial("askback", "wc")
 	from, to := s.join(t, split0), s.join(t, count3)
@@ -331,7 +331,7 @@ func leave(s *suite) {
 	s.send(from, channel.Data, count3, []byte("y"))
 	s.wait(again, 1)
 	if got := again.text(); got != "y" {
-		s.Errorf("who joined again heard %q, want %q", got, "y")
+		s.Errorf("the endpoint that joined again received %q, want %q", got, "y")
 	}
 }
 
@@ -406,11 +406,11 @@ func manyTasks(s *suite) {
 		for _, msg := range m.messages() {
 			seen[msg.From] = true
 			if string(msg.Payload) != m.self.String() {
-				s.Fatalf("%s got what was for %s", m.self, msg.Payload)
+				s.Fatalf("%s received a message for %s", m.self, msg.Payload)
 			}
 		}
 		if len(seen) != tasks {
-			s.Errorf("%s heard %d tasks, want %d", m.self, len(seen), tasks)
+			s.Errorf("%s received from %d tasks, want %d", m.self, len(seen), tasks)
 		}
 	}
 }
@@ -463,7 +463,7 @@ func (s *suite) wait(m *member, n int) {
 	s.Helper()
 	s.waitFor(m, n)
 	if got := len(m.messages()); got > n {
-		s.Fatalf("%s heard %d messages, want %d", m.self, got, n)
+		s.Fatalf("%s received %d messages, want %d", m.self, got, n)
 	}
 }
 
@@ -472,12 +472,12 @@ func (s *suite) waitFor(m *member, n int) {
 	s.Helper()
 	for end := time.Now().Add(timeout); len(m.messages()) < n; s.pump() {
 		if time.Now().After(end) {
-			s.Fatalf("%s heard %d messages, want %d", m.self, len(m.messages()), n)
+			s.Fatalf("%s received %d messages, want %d", m.self, len(m.messages()), n)
 		}
 	}
 }
 
-// settle gives what should not arrive a chance to.
+// settle gives unexpected messages time to arrive.
 func (s *suite) settle() {
 	for range 20 {
 		s.pump()

@@ -1,4 +1,4 @@
-// Package channeltest is what every channel.Transport must pass.
+// Package channeltest is the conformance suite of every channel.Transport.
 //
 //	func TestConformance(t *testing.T) {
 //		channeltest.Run(t, func(t *testing.T) channeltest.Network {
@@ -9,12 +9,12 @@
 //
 // # Nouns
 //
-// A Network is what transports are dialed into, such as a server. Each test gets a new one.
+// A Network is the medium that transports connect to, such as a server. Each test gets a new one.
 //
 // # Caller's duties
 //
-// End the network with t.Cleanup, and check for leaked goroutines in TestMain: the suite closes every transport
-// that it dials and expects nothing of it to live on.
+// End the network with t.Cleanup, and check for leaked goroutines in TestMain: the suite closes every transport that it
+// dials and expects no goroutine of it to remain.
 //
 // # Caveats
 //

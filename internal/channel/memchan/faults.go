@@ -5,8 +5,8 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// Faults are probabilities from 0 to 1, each decided anew for every message to every endpoint. Reordering is not
-// among them: it is the caller's choice of what to Deliver.
+// Faults are probabilities from 0 to 1, each decided anew for every message to every endpoint. Reordering is not among
+// them: the caller chooses which message to Deliver.
 type Faults struct {
 	Drop      float64
 	Duplicate float64 // one more of the same, behind it in order
@@ -61,7 +61,7 @@ func (t *Transport) isLate(p *parcel) bool {
 	return t.chance(t.cfg.Faults.Late)
 }
 
-// post queues the message, with what the faults make of it.
+// post queues the message, subject to the faults.
 func (t *Transport) post(p parcel) {
 	f := &t.cfg.Faults
 	if t.chance(f.Drop) {

@@ -17,8 +17,8 @@ type Config struct {
 	Faults     Faults
 }
 
-// Stats counts what became of messages, one for each receiving endpoint. Sent are those that were queued, the
-// doubles included.
+// Stats counts messages by their outcome, once for each receiving endpoint. Sent are those that were queued, the doubles
+// included.
 type Stats struct {
 	Sent, Delivered                    uint64
 	Lost                               uint64 // by fault, partition, or because no endpoint had joined
@@ -160,7 +160,7 @@ func (t *Transport) Deliverable() []int {
 	return slices.Collect(t.heads)
 }
 
-// Drain delivers in order, the oldest first, until nothing is deliverable, and lets the time pass that delayed messages
+// Drain delivers in order, the oldest first, until no message is deliverable, and lets the time pass that delayed messages
 // need. Messages to paused endpoints stay pending. It does not end if two tasks answer each other for ever.
 func (t *Transport) Drain() {
 	for {

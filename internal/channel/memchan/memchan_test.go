@@ -97,7 +97,7 @@ func TestCallerChooses(t *testing.T) {
 	}
 	wantHeard(t, to, "a2", "c2", "a1")
 	if n.Deliver(2) || n.Deliver(-1) {
-		t.Error("delivered what is not there")
+		t.Error("Deliver succeeded without a message")
 	}
 	n.Drain()
 	wantHeard(t, to, "a2", "c2", "a1", "b1", "c1")
@@ -144,7 +144,7 @@ func TestPause(t *testing.T) {
 	wantHeard(t, older, "1", "2")
 }
 
-// A delayed message holds up its Data flow, and nothing else.
+// A delayed message holds up only its Data flow.
 func TestDelay(t *testing.T) {
 	n := memchan.New(memchan.Config{Rand: rand.New(rand.NewPCG(1, 1)), Faults: memchan.Faults{Delay: 1, MaxDelay: 5}})
 	a, to := join(t, n, split0), join(t, n, count3)
@@ -224,7 +224,7 @@ func TestFaults(t *testing.T) {
 		t.Errorf("stats: %+v", stats)
 	}
 	if uint64(len(heard)) != stats.Delivered || stats.Sent != stats.Delivered {
-		t.Errorf("heard %d, stats %+v", len(heard), stats)
+		t.Errorf("received %d, stats %+v", len(heard), stats)
 	}
 	last, disorder := "", uint64(0)
 	for _, text := range heard {

@@ -9,8 +9,8 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// Process returns one more transport into the same network, as one more worker process would dial it. Closing it
-// makes its own endpoints leave, which is what the death of a worker is to the network, and no others.
+// Process returns one more transport into the same network, as one more worker process would dial it. Closing it makes only
+// its own endpoints leave, as the death of a worker does.
 func (t *Transport) Process() channel.Transport { return &process{t: t} }
 
 type process struct {

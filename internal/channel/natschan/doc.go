@@ -15,10 +15,10 @@
 //
 //	<prefix>.<topology>.data.split.1.count.3
 //
-// and likewise on ctl and replay; count.3 subscribes to <prefix>.<topology>.data.*.*.count.3. Source and target
-// are both in the subject, so that the server's permissions can bind them: a worker that runs count.3 needs to
-// publish to <prefix>.<topology>.*.count.3.*.* and to subscribe to <prefix>.<topology>.*.*.*.count.3. An Event
-// is what happened to a connection; Stats are counters.
+// and likewise on ctl and replay; count.3 subscribes to <prefix>.<topology>.data.*.*.count.3. Source and target are both in
+// the subject, so that the server's permissions can bind them: a worker that runs count.3 needs to publish to
+// <prefix>.<topology>.*.count.3.*.* and to subscribe to <prefix>.<topology>.*.*.*.count.3. An Event is a change of a
+// connection; Stats are counters.
 //
 // # Goroutines
 //
@@ -27,9 +27,9 @@
 //
 // # Caveats
 //
-// Core NATS loses messages without an error when a server dies or a connection breaks. Stats.Lost counts the losses
-// that this package knows of; most remain unknown. While there is no connection, messages are not buffered: they would
-// arrive late and in bulk, and their content will be asked for anyway.
+// Core NATS loses messages without an error when a server dies or a connection breaks. Stats.Lost counts the losses that
+// this package notices; most remain unknown. While there is no connection, messages are not buffered: they would arrive
+// late and in bulk, and their content will be asked for anyway.
 //
 // Join is confirmed by the server that the transport is connected to. In a cluster of servers, the others learn
 // of it a moment later.

@@ -43,7 +43,7 @@ func (k EventKind) String() string {
 	return eventNames[k]
 }
 
-// An Event is what happened to one of the connections.
+// An Event is a change of one of the connections.
 type Event struct {
 	Kind EventKind
 	Conn string // "data" or "control"

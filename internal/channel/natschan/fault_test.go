@@ -44,7 +44,7 @@ func TestServerKilled(t *testing.T) {
 			for end := time.Now().Add(timeout); !heard(to, text); time.Sleep(5 * time.Millisecond) {
 				from.send(t, kind, count3, text)
 				if time.Now().After(end) {
-					t.Fatalf("round %d: nothing arrives any more on %s", round, kind)
+					t.Fatalf("round %d: no message arrives any more on %s", round, kind)
 				}
 			}
 		}
@@ -58,14 +58,14 @@ func TestServerKilled(t *testing.T) {
 	}
 	from.send(t, channel.Data, count3, "after leave")
 	again := join(t, b, count3)
-	from.send(t, channel.Data, count3, "to who joined after all that")
+	from.send(t, channel.Data, count3, "to an endpoint that joined after the faults")
 	again.wait(t, 1)
 	if got := len(to.all()); got != before {
 		t.Errorf("%d messages after Leave", got-before)
 	}
 }
 
-// While there is no server, Send neither blocks nor keeps anything, and Join fails.
+// While there is no server, Send neither blocks nor buffers, and Join fails.
 func TestWithoutServer(t *testing.T) {
 	child, url := startChild(t, "127.0.0.1:0")
 	log := &events{}
@@ -90,8 +90,8 @@ func TestWithoutServer(t *testing.T) {
 	}
 }
 
-// A connection that is cut off without a word (no FIN, no RST) is noticed by pings, on the idle side too, and
-// replaced once the way is free.
+// A connection that is cut off silently (no FIN, no RST) is noticed by pings, on the idle side too, and replaced once the
+// way is free.
 func TestBlackhole(t *testing.T) {
 	s := startServer(t, embed.Options{Listen: "127.0.0.1:0"})
 	p := startProxy(t, strings.TrimPrefix(s.URL(), "nats://"))
@@ -114,12 +114,12 @@ func TestBlackhole(t *testing.T) {
 	for end := time.Now().Add(timeout); !heard(to, "after"); time.Sleep(5 * time.Millisecond) {
 		from.send(t, channel.Data, count3, "after")
 		if time.Now().After(end) {
-			t.Fatal("nothing arrives any more")
+			t.Fatal("no message arrives any more")
 		}
 	}
 }
 
-// A sender whose connection accepts no more bytes is blocked for a bounded time, and then goes on.
+// A sender whose connection accepts no more bytes is blocked for a bounded time, and then continues.
 func TestBlockedWrite(t *testing.T) {
 	s := startServer(t, embed.Options{Listen: "127.0.0.1:0"})
 	p := startProxy(t, strings.TrimPrefix(s.URL(), "nats://"))
@@ -146,7 +146,7 @@ func TestBlockedWrite(t *testing.T) {
 	for end := time.Now().Add(timeout); !heard(to, "after"); time.Sleep(5 * time.Millisecond) {
 		from.send(t, channel.Data, count3, "after")
 		if time.Now().After(end) {
-			t.Fatal("nothing arrives any more")
+			t.Fatal("no message arrives any more")
 		}
 	}
 	if far.Stats().Lost == 0 {
@@ -192,7 +192,7 @@ func startChild(t *testing.T, listen string) (*child, string) {
 	t.Cleanup(func() { in.Close(); cmd.Wait() })
 	url, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		t.Fatalf("server process said nothing: %v", err)
+		t.Fatalf("server process printed no address: %v", err)
 	}
 	return &child{cmd}, strings.TrimSpace(url)
 }
@@ -235,8 +235,8 @@ type proxy struct {
 
 const (
 	passing    = iota
-	swallowing // reads and forwards nothing
-	stalling   // reads nothing
+	swallowing // reads and forwards no bytes
+	stalling   // does not read
 )
 
 func startProxy(t *testing.T, server string) *proxy {

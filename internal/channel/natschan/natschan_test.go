@@ -41,7 +41,7 @@ func TestConformance(t *testing.T) {
 				s := startServer(t, embed.Options{Listen: c.listen, MaxPayload: 1 << 19})
 				return channeltest.Network{Dial: func(prefix, topology string) (channel.Transport, error) {
 					cfg := natschan.Config{Prefix: prefix, Topology: topology, URL: s.URL()}
-					if topology == "" { // a default must not hide what the caller forgot
+					if topology == "" { // a default must not hide a setting that the caller forgot
 						cfg.Topology = ""
 					}
 					if c.listen == "" {
@@ -139,7 +139,7 @@ func TestJoinWhileReconnecting(t *testing.T) {
 	<-ended
 }
 
-// A transport that connects anew goes on as before.
+// A transport that connects anew works as before.
 func TestReconnect(t *testing.T) {
 	s := startServer(t, embed.Options{})
 	log := &events{}
@@ -152,7 +152,7 @@ func TestReconnect(t *testing.T) {
 	for began := time.Now(); to.text() == ""; time.Sleep(10 * time.Millisecond) {
 		from.send(t, channel.Data, count3, "!") // messages sent while there is no connection are lost
 		if time.Since(began) > 10*time.Second {
-			t.Fatal("nothing arrives any more")
+			t.Fatal("no message arrives any more")
 		}
 	}
 }
@@ -258,7 +258,7 @@ func TestOptions(t *testing.T) {
 		t.Errorf("%d connections closed, want 2", n)
 	}
 	if tr, err := natschan.Dial(natschan.Config{URL: "nats://127.0.0.1:1", Topology: "wc", Options: opts[:1]}); !errors.Is(err, natschan.ErrConnect) {
-		t.Errorf("nobody there: %v, want ErrConnect", err)
+		t.Errorf("no server there: %v, want ErrConnect", err)
 		if err == nil {
 			tr.Close()
 		}
@@ -300,7 +300,7 @@ func Example() {
 	// Output: data from split.1: a frame
 }
 
-// timeout is how long anything may take before a test fails.
+// timeout is the longest wait of a test before it fails.
 const timeout = 30 * time.Second
 
 func startServer(t testing.TB, opts embed.Options) *embed.Server {
@@ -396,7 +396,7 @@ func (in *inbox) wait(t testing.TB, n int) {
 	t.Helper()
 	for end := time.Now().Add(timeout); len(in.all()) < n; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%s heard %d messages, want %d", in.self, len(in.all()), n)
+			t.Fatalf("%s received %d messages, want %d", in.self, len(in.all()), n)
 		}
 	}
 }

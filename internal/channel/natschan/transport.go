@@ -209,9 +209,9 @@ func (t *Transport) Close() error {
 	return nil
 }
 
-// confirm returns when the server has processed everything that was sent before. The client library reports a flush that
-// a reconnect interrupts as if the connection were closed; it is repeated on the next connection, to which the client
-// sends its subscriptions again.
+// confirm returns when the server has processed all that was sent before. The client library reports a flush that a
+// reconnect interrupts as if the connection were closed; it is repeated on the next connection, to which the client sends
+// its subscriptions again.
 func (l *link) confirm(timeout time.Duration) error {
 	for until := time.Now().Add(timeout); ; {
 		err := l.FlushTimeout(max(time.Millisecond, time.Until(until)))
@@ -251,8 +251,8 @@ func (t *Transport) publish(kind channel.Kind, subject string, payload []byte) e
 	}
 	t.stats.lost.Add(1)
 	if timeout := net.Error(nil); errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
-		// The server has read nothing for writeTimeout. Waiting for pings, which queue behind this very lock,
-		// would block every further publish as long again.
+		// The server has not read for writeTimeout. Waiting for pings, which queue behind this very lock, would block every
+		// further publish as long again.
 		_ = l.ForceReconnect()
 	}
 	return nil

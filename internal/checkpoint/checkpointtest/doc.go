@@ -6,6 +6,6 @@
 //		})
 //	}
 //
-// The first half checks the contract of Log itself, the second runs a checkpoint.Writer over it while answers are
-// lost, appends come late and what is read is damaged (see Flaky).
+// The first half checks the contract of Log itself, the second runs a checkpoint.Writer over it while answers are lost,
+// appends come late and entries read as damaged (see Flaky).
 package checkpointtest

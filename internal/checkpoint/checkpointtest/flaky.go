@@ -9,7 +9,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A Fate is what befalls an append.
+// A Fate is the outcome of an append.
 type Fate int
 
 // The fates of an append.
@@ -21,8 +21,8 @@ const (
 	Full         // no room
 )
 
-// Flaky is a Log that fails as it is told. It hides and damages entries on reading; the log beneath stays whole.
-// It is for one goroutine, as a Writer is.
+// Flaky is a Log with planned failures. It hides and damages entries on reading; the log beneath stays whole. It is for one
+// goroutine, as a Writer is.
 type Flaky struct {
 	checkpoint.Log
 	// Fates are taken from the front, one by each append; when they have run out all is fine.
@@ -97,7 +97,7 @@ func (f *Flaky) Purge(ctx context.Context, alias msgid.Alias, below checkpoint.P
 	return f.Log.Purge(ctx, alias, below)
 }
 
-// Synced implements checkpoint.Log: purging waits for nothing.
+// Synced implements checkpoint.Log: purging does not wait.
 func (f *Flaky) Synced() checkpoint.Pos { return checkpoint.End }
 
 // arrive lets a late append arrive.

@@ -13,7 +13,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A Subject is a log under test: an empty one, and nobody else's.
+// A Subject is a log under test: empty, and used by no other test.
 type Subject struct {
 	checkpoint.Log
 	// Vanish makes the whole log disappear; nil if the suite cannot have that done.
@@ -146,7 +146,7 @@ func ranges(t *testing.T, s Subject) {
 
 func last(t *testing.T, s Subject) {
 	if e, err := s.Last(limited(t), count3); err != nil || e.Pos != 0 {
-		t.Fatalf("last of nothing = %v, %v", e, err)
+		t.Fatalf("last of an empty log = %v, %v", e, err)
 	}
 	first := mustAppend(t, s, count3, 0, "a")
 	second := mustAppend(t, s, count3, first, "b")
@@ -233,7 +233,7 @@ func purgeWhileReading(t *testing.T, s Subject) {
 	}
 	for i, p := range at[20:] {
 		if got := seen[max(len(seen)-10, 0):]; len(got) != 10 || got[i] != p {
-			t.Fatalf("read %v, want it to end in %v: what was not purged must be there", seen, at[20:])
+			t.Fatalf("read %v, want it to end in %v: entries that were not purged must be there", seen, at[20:])
 		}
 	}
 }
@@ -267,7 +267,7 @@ func concurrent(t *testing.T, s Subject) {
 	}
 }
 
-// rivals: of those who append to one alias expecting the same entry, one wins.
+// rivals: of several writers that append to one alias and expect the same entry, one succeeds.
 func rivals(t *testing.T, s Subject) {
 	pos := checkpoint.Pos(0)
 	for round := range 10 {
@@ -348,7 +348,7 @@ func mustAppend(t testing.TB, l checkpoint.Log, alias msgid.Alias, expect checkp
 	return pos
 }
 
-// want checks what alias has at and after from.
+// want checks the entries of alias at and after from.
 func want(t testing.TB, l checkpoint.Log, alias msgid.Alias, from checkpoint.Pos, want ...string) {
 	t.Helper()
 	var got []string

@@ -13,12 +13,12 @@ import (
 	"github.com/askback/askback/internal/checkpoint/memlog"
 )
 
-// TestModel runs tasks over a log that fails in every way that memlog knows, and compares what a restart restores
-// with a dumb model: a past is a number of inputs and a digest of them. The invariants:
+// TestModel runs tasks over a log that fails in every way that memlog knows, and compares the result of a restart with a
+// dumb model: a past is a number of inputs and a digest of them. The invariants:
 //
 //   - a restored past is one past: every snapshot and determinant record builds on exactly the one before;
-//   - it holds everything that was acknowledged and has not been lost in a power cut;
-//   - what cannot be restored is refused, and nothing is refused that has not been damaged.
+//   - it holds every acknowledged input that was not lost in a power cut;
+//   - a restart is refused if a record that it needs is damaged, and only then.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		for range 15 {
@@ -36,19 +36,19 @@ type model struct {
 	t         *rapid.T
 	ctx       context.Context
 	log       *memlog.Log
-	rng       *rand.Rand // what is not worth shrinking
+	rng       *rand.Rand // for choices that are not worth shrinking
 	patience  int
 	faults    int // per mille of operations
 	input     uint64
 	task      *task
 	zombies   []*task
-	safe      []fact // what a restart must restore
+	safe      []fact // the pasts that a restart must restore
 	committed uint64 // the inputs that the last committed snapshot holds
 	hurt      bool   // the log has been damaged or went back: a restart may be refused
 	cut       bool   // the log went back: a zombie may find its place again
 	id        uint64
 	gentle    bool // answers are lost, but no entries
-	assign    bool // whoever assigns tasks counts incarnations
+	assign    bool // the assigner of tasks counts incarnations
 	highest   checkpoint.Options
 	trace     []string
 }
@@ -176,7 +176,7 @@ func (m *model) purge() {
 	}
 }
 
-// handle does what the runtime does about an error of the live task.
+// handle reacts to an error of the live task as the runtime does.
 func (m *model) handle(err error) bool {
 	switch {
 	case err == nil:
@@ -184,9 +184,9 @@ func (m *model) handle(err error) bool {
 	case errors.Is(err, checkpoint.ErrWentBack), errors.Is(err, checkpoint.ErrGone):
 		m.note("  %v", err)
 		if !m.hurt {
-			m.fatal("%v, but nothing was lost", err)
+			m.fatal("%v, but no entry was lost", err)
 		}
-		m.safe = nil // until the next full snapshot, there may be nothing to restore
+		m.safe = nil // until the next full snapshot, a restart may be refused
 		for range 50 {
 			if err = m.task.rebegin(m.ctx); err == nil {
 				m.note("  began again at %d", m.task.w.Last())
@@ -233,14 +233,14 @@ func (m *model) crash() {
 			m.task = k
 			m.check(k.now.n)
 			if !m.hurt && (h.Damaged > 0 || k.snap.n < m.committed) {
-				m.fatal("passed over %d records and restored the snapshot at %d, not at %d, but nothing was damaged", h.Damaged, k.snap.n, m.committed)
+				m.fatal("passed over %d records and restored the snapshot at %d, not at %d, but no record was damaged", h.Damaged, k.snap.n, m.committed)
 			}
 			m.safe = append(m.safe, fact{0, k.now.n})
 			return
 		case errors.Is(err, checkpoint.ErrDamaged):
 			m.note("  %v", err)
 			if !m.hurt {
-				m.fatal("refused, but nothing was damaged: %v", err)
+				m.fatal("refused, but no record was damaged: %v", err)
 			}
 			m.log.Wipe()
 			m.safe, m.zombies, m.committed, m.hurt, m.cut = nil, nil, 0, false, false
@@ -255,7 +255,7 @@ func (m *model) crash() {
 	m.fatal("the task does not start")
 }
 
-// check checks that what was acknowledged is restored.
+// check checks that all acknowledged inputs are restored.
 func (m *model) check(n uint64) {
 	for _, f := range m.safe {
 		if f.n > n {
@@ -264,7 +264,7 @@ func (m *model) check(n uint64) {
 	}
 }
 
-// zombie lets an old incarnation go on.
+// zombie lets an old incarnation continue.
 func (m *model) zombie() {
 	if len(m.zombies) == 0 {
 		return
@@ -273,7 +273,7 @@ func (m *model) zombie() {
 	m.input++
 	z.consume(m.input)
 	var err error
-	_, _ = m.log.Last(m.ctx, count3) // what is late arrives
+	_, _ = m.log.Last(m.ctx, count3) // late appends arrive
 	before := m.last()
 	if z.up == nil && m.rng.IntN(3) == 0 {
 		z.begin(m.rng.IntN(2) == 0, 100)
@@ -284,7 +284,7 @@ func (m *model) zombie() {
 		err = z.flush(m.ctx)
 	}
 	m.note("  zombie %d: %v", z.w.Incarnation(), err)
-	// It may yet learn that something of it was in the log before its successor began. New entries it gets none.
+	// It may still find an earlier record of its own in the log, from before its successor began, but it adds no entry.
 	if err == nil && !m.cut && m.last() != before {
 		m.fatal("a zombie's append succeeded")
 	}
@@ -338,8 +338,8 @@ func (m *model) corrupt() {
 	m.hurt = true
 }
 
-// lose removes an entry, but not the last one: that is a power cut. After one, what follows may be a zombie's and
-// not tell of the loss.
+// lose removes an entry, but not the last one: that is a power cut. After one, the next entries may be a zombie's and hide
+// the loss.
 func (m *model) lose() {
 	entries := m.log.Entries(count3)
 	if len(entries) < 2 || m.cut {

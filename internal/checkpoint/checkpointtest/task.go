@@ -18,14 +18,14 @@ func (p past) then(input uint64) past {
 	return past{p.n + 1, bits.RotateLeft64(p.digest^input, 13) * 0x9e3779b97f4a7c15}
 }
 
-// A task is what uses a Writer in the runtime, reduced to what matters here: it consumes inputs, appends their
-// determinants in batches, and uploads snapshots, full or incremental.
+// A task uses a Writer as a task of the runtime does: it consumes inputs, appends their determinants in batches, and
+// uploads snapshots, full or incremental.
 type task struct {
 	w        *checkpoint.Writer
 	now      past   // consumed
 	pending  []byte // determinants not yet appended
 	appended uint64 // the inputs whose determinants are appended, or were restored
-	snap     past   // what the last committed snapshot holds
+	snap     past   // the past that the last committed snapshot holds
 	full     bool   // the next snapshot must be full
 	mark     checkpoint.Mark
 	up       *checkpoint.Upload
@@ -82,7 +82,7 @@ func (k *task) step(ctx context.Context) (bool, error) {
 	return done, err
 }
 
-// rebegin goes on after the log has lost what it held.
+// rebegin continues after the log has lost entries.
 func (k *task) rebegin(ctx context.Context) error {
 	k.full, k.up = true, nil
 	return k.w.Rebegin(ctx)
@@ -117,7 +117,7 @@ func (k *task) restore(h *checkpoint.History) error {
 			switch n := u64(batch, 0); {
 			case n <= k.now.n: // the snapshot covers it, or it was appended twice
 			case n > k.now.n+1:
-				return fmt.Errorf("determinant record %d of %d goes on at input %d, but restored are %d", i, len(h.Determinants), n, k.now.n)
+				return fmt.Errorf("determinant record %d of %d begins at input %d, but restored are %d", i, len(h.Determinants), n, k.now.n)
 			case u64(batch, 1) != k.now.digest:
 				return fmt.Errorf("determinant record %d of %d: input %d belongs to another past", i, len(h.Determinants), n)
 			default:

@@ -23,7 +23,7 @@ func runWriter(t *testing.T, make Factory) {
 		{"gives up", givesUp},
 		{"full log", fullLog},
 		{"zombie", zombie},
-		{"zombie whose last record is purged", zombiePurged},
+		{"zombie with a purged last record", zombiePurged},
 		{"begin against a rival", beginAgainstRival},
 		{"torn snapshot", torn},
 		{"damage", damage},
@@ -133,7 +133,8 @@ func history(t *testing.T, s Subject) {
 	mustUpload(t, w, true, long("a"), "2", "3")
 	mustRecord(t, w, "4")
 	_, h := mustOpen(t, s.Log)
-	// The first commit has none before it: all determinants, for only their reader knows where the snapshot was captured.
+	// The first commit has none before it: all determinants are kept, for only their reader knows where the snapshot was
+	// captured.
 	wantHistory(t, h, []string{long("a")}, []string{"1", "2", "3", "4"})
 
 	w, _ = mustOpen(t, s.Log)
@@ -156,7 +157,7 @@ func history(t *testing.T, s Subject) {
 
 // mark: determinant records before the mark that a snapshot covers are neither read nor kept.
 func mark(t *testing.T, s Subject) {
-	f := &Flaky{Log: s.Log} // knows nothing of power cuts
+	f := &Flaky{Log: s.Log} // ignores power cuts
 	w, _ := mustOpen(t, f)
 	mustRecord(t, w, "1", "2")
 	m := w.Mark()
@@ -172,7 +173,7 @@ func mark(t *testing.T, s Subject) {
 	w, h := mustOpen(t, f)
 	wantHistory(t, h, []string{""}, []string{"3"})
 	mustRecord(t, w, "4")
-	upload(m) // an old mark, of another incarnation, says nothing
+	upload(m) // an old mark, of another incarnation, does not count
 	_, h = mustOpen(t, f)
 	wantHistory(t, h, []string{""}, []string{"4"})
 
@@ -313,8 +314,7 @@ func fullLog(t *testing.T, s Subject) {
 	wantHistory(t, h, []string{long("a")}, []string{"2"})
 }
 
-// zombie: an incarnation that was paused while a new one began can append nothing, in the middle of whatever it was
-// doing.
+// zombie: an incarnation that was paused while a new one began cannot append, wherever it was paused.
 func zombie(t *testing.T, s Subject) {
 	old, _ := mustOpen(t, s.Log)
 	mustRecord(t, old, "1")
@@ -342,7 +342,7 @@ func zombie(t *testing.T, s Subject) {
 	wantHistory(t, h, nil, []string{"1", "2", "3", "4"})
 }
 
-// zombiePurged: the zombie finds nothing of what it knew, but a higher incarnation, and draws the right conclusion.
+// zombiePurged: the zombie finds none of its entries, but a higher incarnation, and is fenced.
 func zombiePurged(t *testing.T, s Subject) {
 	old, _ := mustOpen(t, s.Log)
 	mustRecord(t, old, "1")
@@ -371,7 +371,7 @@ func (m *meddler) Append(ctx context.Context, alias msgid.Alias, expect checkpoi
 	return m.Log.Append(ctx, alias, expect, data)
 }
 
-// beginAgainstRival: whoever begins while others append or begin gets all that they have appended.
+// beginAgainstRival: a writer that begins while others append or begin gets all that they have appended.
 func beginAgainstRival(t *testing.T, s Subject) {
 	old, _ := mustOpen(t, s.Log)
 	mustRecord(t, old, "1")
@@ -427,12 +427,12 @@ func torn(t *testing.T, s Subject) {
 		t.Fatal(err)
 	}
 	if _, err := fresh.Begin(nil, false).Step(limited(t)); !errors.Is(err, checkpoint.ErrNeedsFull) {
-		t.Fatalf("an increment on nothing: %v, want ErrNeedsFull", err)
+		t.Fatalf("an increment without a predecessor: %v, want ErrNeedsFull", err)
 	}
 }
 
-// damage flips a bit in, and hides, each record of a log in turn. Whatever can be made up for is, and what cannot is
-// refused.
+// damage flips a bit in, and hides, each record of a log in turn. A restart restores the same past without the record, or
+// is refused.
 func damage(t *testing.T, s Subject) {
 	w, _ := mustOpen(t, s.Log)
 	at := map[string]checkpoint.Pos{"begin": w.Last()}
@@ -472,7 +472,7 @@ func damage(t *testing.T, s Subject) {
 		for _, byteAt := range []int{0, 1, 5, 20, 45, 1 << 30} {
 			f := &Flaky{Log: s.Log, Damage: map[checkpoint.Pos]int{pos: byteAt}}
 			if byteAt > 1000 && pos == last {
-				continue // nobody can know that there was one
+				continue // no trace of it is left
 			}
 			chain, determinants := whole(f)
 			refused := false
@@ -524,7 +524,7 @@ func (r readOnly) Append(context.Context, msgid.Alias, checkpoint.Pos, []byte) (
 	return 1 << 40, nil
 }
 
-// purgeRule: two full snapshots stay, with what the older one needs, and nothing before.
+// purgeRule: two full snapshots stay, with the entries that the older one needs, and no earlier one.
 func purgeRule(t *testing.T, s Subject) {
 	synced := checkpoint.Pos(0)
 	l := &syncing{Flaky: &Flaky{Log: s.Log}, synced: &synced}
@@ -554,7 +554,7 @@ func purgeRule(t *testing.T, s Subject) {
 	synced = 1 << 40
 	first(begin)
 	full("b")
-	first(begin) // a is the older of two: what it needs goes back to the beginning
+	first(begin) // a is the older of two: it needs all entries from the beginning
 	synced = 0
 	full("c")
 	full("c")
@@ -577,7 +577,7 @@ func purgeRule(t *testing.T, s Subject) {
 	wantHistory(t, h, []string{long("e")}, []string{"e", "e"})
 	synced = 0
 	full("f")
-	first(increment + 1) // e is not safe, and what is before it may be needed
+	first(increment + 1) // e is not safe, and entries before it may be needed
 	synced = 1 << 40
 	first(commits[4] + 1)
 	l.Damage = map[checkpoint.Pos]int{commits[6] - 1: 60}
@@ -614,8 +614,8 @@ func sizes(t *testing.T, s Subject) {
 	mustRecord(t, w, "1")
 }
 
-// logVanished: the log is gone while the task lives. It begins again, and with its next full snapshot all is well;
-// until then a restart is refused, since the task has consumed what nobody can repeat.
+// logVanished: the log is gone while the task lives. It begins again, and can be restored from its next full snapshot on;
+// until then a restart is refused, since the task has consumed inputs that no log holds.
 func logVanished(t *testing.T, s Subject) {
 	if s.Vanish == nil {
 		t.Skip("this log cannot vanish")
@@ -636,7 +636,7 @@ func logVanished(t *testing.T, s Subject) {
 		t.Fatalf("incarnation %d after Rebegin, want 1", w.Incarnation())
 	}
 	if _, err := up.Step(limited(t)); !errors.Is(err, checkpoint.ErrAbandoned) {
-		t.Fatalf("the upload goes on: %v, want ErrAbandoned", err)
+		t.Fatalf("the upload continues: %v, want ErrAbandoned", err)
 	}
 	mustRecord(t, w, "3")
 	if _, err := w.Begin(nil, false).Step(limited(t)); !errors.Is(err, checkpoint.ErrNeedsFull) {

@@ -52,15 +52,15 @@ func TestAccept(t *testing.T) {
 	store(t, w, "2")
 	w = open(t, l, only("1"), "1")
 	store(t, w, "2'")
-	w = open(t, l, only("1"), "1") // 2' was not accepted either: nothing has purged 1
+	w = open(t, l, only("1"), "1") // 2' was not accepted either: 1 was not purged
 	store(t, w, "2''")
 	open(t, l, only("2''"), "2''")
 	open(t, l, only("3"))
 	open(t, l, only("2"), "2")
 }
 
-// TestAcceptedIsKept: what may be accepted yet stays until a power cut can no longer take what replaces it: the last
-// but one, since it is decided elsewhere, and later, that it counts.
+// TestAcceptedIsKept: the last snapshot but one stays, since another log decides, later, which one counts, until a power
+// cut can no longer take its replacement.
 func TestAcceptedIsKept(t *testing.T) {
 	for lag := range 20 {
 		l := memlog.New(memlog.Options{SyncLag: lag})
@@ -81,7 +81,7 @@ func TestAcceptedIsKept(t *testing.T) {
 	}
 }
 
-// TestPeek: looking at a log begins nothing.
+// TestPeek: peeking at a log begins no incarnation.
 func TestPeek(t *testing.T) {
 	l := memlog.New(memlog.Options{})
 	if h, err := checkpoint.Peek(ctx, l, alias, checkpoint.Options{}); err != nil || len(h.Chain) != 0 || h.Incarnation != 0 {

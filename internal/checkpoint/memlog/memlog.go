@@ -10,7 +10,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// Options of a Log. The zero value never loses what it has acknowledged.
+// Options of a Log. With the zero value no acknowledged entry is lost.
 type Options struct {
 	// SyncLag is how many of the newest entries a power cut may take; see Cut.
 	SyncLag int
@@ -18,8 +18,7 @@ type Options struct {
 	MaxEntry int
 	// MaxBytes is the room for all entries together; default: no limit. An entry without room is ErrFull.
 	MaxBytes int
-	// Fault decides what befalls each operation; default: nothing. It is called with the log locked, and must
-	// not use it.
+	// Fault decides the fault of each operation; default: none. It is called with the log locked, and must not use it.
 	Fault func(Op) Fault
 }
 
@@ -42,7 +41,7 @@ const (
 	Purge
 )
 
-// A Fault is what befalls an operation.
+// A Fault is a way in which an operation fails.
 type Fault int
 
 // The faults. All but None and Full end in ErrUnknown.
@@ -54,13 +53,13 @@ const (
 	Full          // an Append finds no room
 )
 
-// A Log is a task log in memory. It is deterministic: what it does follows from the calls, in their order.
+// A Log is a task log in memory. It is deterministic: its results follow from the calls, in their order.
 type Log struct {
 	mu      sync.Mutex
 	opt     Options
 	entries map[msgid.Alias][]checkpoint.Entry
 	last    checkpoint.Pos // of the newest entry of any alias
-	synced  checkpoint.Pos // what survived a power cut
+	synced  checkpoint.Pos // the entries that survived a power cut
 	bytes   int
 	late    []late
 	gone    bool
@@ -201,7 +200,7 @@ func (l *Log) floor() checkpoint.Pos {
 // MaxEntry implements checkpoint.Log.
 func (l *Log) MaxEntry() int { return l.opt.MaxEntry }
 
-// Epoch implements checkpoint.Log: it counts what Cut, Vanish and Lose did.
+// Epoch implements checkpoint.Log: it counts the calls of Cut, Vanish and Lose that removed entries.
 func (l *Log) Epoch() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -216,7 +215,7 @@ func (l *Log) Reopen(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// enter lets late appends arrive, and says what befalls op. Its error is what the caller of op hears.
+// enter lets late appends arrive, and decides the fault of op. The caller of op gets its error.
 func (l *Log) enter(op Op) (Fault, error) {
 	if l.gone {
 		l.late = nil

@@ -24,7 +24,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// TestPowerCut tells what a live task does when the log has lost its newest entries.
+// TestPowerCut: a live task begins again when the log has lost its newest entries.
 func TestPowerCut(t *testing.T) {
 	l := memlog.New(memlog.Options{SyncLag: 3})
 	w, _, err := checkpoint.Open(ctx, l, alias, checkpoint.Options{})
@@ -83,7 +83,7 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
-// TestCutUnderRestart: whoever restarts after a power cut sees an earlier moment, and nothing amiss.
+// TestCutUnderRestart: a task that restarts after a power cut restores an earlier moment, without an error.
 func TestCutUnderRestart(t *testing.T) {
 	l := memlog.New(memlog.Options{SyncLag: 2})
 	w, _, _ := checkpoint.Open(ctx, l, alias, checkpoint.Options{})
@@ -102,7 +102,7 @@ func TestCutUnderRestart(t *testing.T) {
 	if err := w.Append(ctx, nil); !errors.Is(err, checkpoint.ErrFenced) {
 		t.Fatalf("the old incarnation: %v, want ErrFenced", err)
 	}
-	// Its record is in the log nonetheless. It does not count, and is in nobody's way.
+	// Its record is in the log nonetheless. It does not count, and disturbs no other record.
 	if err := next.Append(ctx, []byte("3")); err != nil {
 		t.Fatal(err)
 	}

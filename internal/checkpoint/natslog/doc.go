@@ -14,16 +14,16 @@
 //	log, err := natslog.Open(ctx, nc, natslog.Options{Topology: "wordcount"})
 //	w, history, err := checkpoint.Open(ctx, log, alias, checkpoint.Options{Pause: pause})
 //
-// # What survives what
+// # Durability
 //
 //	durability  server setting      process killed  server kill -9  power cut
 //	process     (default)           all             all             all but the last sync_interval (2 min)
 //	power       sync_always: true   all             all             all
 //
-// JetStream acknowledges before it syncs to disk unless sync_always is set, which is a setting of the server: a client
-// can neither choose it for a stream nor ask for it. So Options.Durability states what the operator has configured,
-// and it decides one thing only: how soon old snapshots may be purged. Stating power for a server without sync_always
-// risks that a power cut takes the only snapshot that purging has left.
+// JetStream acknowledges before it syncs to disk unless sync_always is set, which is a setting of the server: a client can
+// neither choose it for a stream nor ask for it. So Options.Durability states the operator's configuration, and decides one
+// thing only: how soon old snapshots may be purged. Stating power for a server without sync_always risks that a power cut
+// takes the only snapshot that purging has left.
 //
 // # The caller's duties
 //
@@ -33,7 +33,7 @@
 //
 // # Caveats
 //
-// A denied publish is answered by nobody, so missing permissions show as ErrUnknown here and as an asynchronous error
-// of the connection. A log needs to publish to prefix.topology.log.> and to $JS.API.STREAM.INFO, .CREATE, .PURGE,
-// .MSG.GET and $JS.API.DIRECT.GET of its stream, and to receive on its inbox.
+// A denied publish gets no answer, so missing permissions show as ErrUnknown here and as an asynchronous error of the
+// connection. A log needs to publish to prefix.topology.log.> and to $JS.API.STREAM.INFO, .CREATE, .PURGE, .MSG.GET and
+// $JS.API.DIRECT.GET of its stream, and to receive on its inbox.
 package natslog

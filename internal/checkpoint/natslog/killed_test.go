@@ -20,8 +20,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// TestServerKilled kills the server while records are appended, again and again. Nothing that was acknowledged is
-// lost, and nothing is there twice.
+// TestServerKilled kills the server while records are appended, again and again. No acknowledged record is lost, and none
+// is there twice.
 func TestServerKilled(t *testing.T) {
 	server := natstest.Start(t)
 	nc, err := nats.Connect(server.URL(), nats.ReconnectWait(10*time.Millisecond), nats.MaxReconnects(-1))

@@ -50,7 +50,7 @@ func (l *Log) Stream() string { return l.name }
 // expectHeader makes an append a compare-and-set on the last sequence number of its subject.
 const expectHeader = "Nats-Expected-Last-Subject-Sequence"
 
-// headroom is what the header takes of the server's max_payload, generously.
+// headroom is the part of the server's max_payload that is left for the header, generously.
 const headroom = 256
 
 // MaxEntry implements checkpoint.Log: the server's max_payload, less the header.
@@ -98,7 +98,7 @@ func (l *Log) Append(ctx context.Context, alias msgid.Alias, expect checkpoint.P
 // Purge implements checkpoint.Log.
 func (l *Log) Purge(ctx context.Context, alias msgid.Alias, below checkpoint.Pos) error {
 	if below <= 1 {
-		below = 1 // to JetStream 0 means everything
+		below = 1 // to JetStream 0 means the whole stream
 	}
 	ctx, cancel := l.limit(ctx)
 	defer cancel()
@@ -124,8 +124,8 @@ func (l *Log) subject(alias msgid.Alias) string {
 	return l.opt.Prefix + "." + l.opt.Topology + ".log." + alias.String()
 }
 
-// limit gives an operation the default time limit, unless ctx has its own, and ends it when the connection breaks:
-// what was under way then will not be answered. Waiting for the time limit would stop the task's output for seconds.
+// limit gives an operation the default time limit, unless ctx has its own, and ends it when the connection breaks: requests
+// under way then will not be answered. Waiting for the time limit would stop the task's output for seconds.
 func (l *Log) limit(ctx context.Context) (context.Context, context.CancelFunc) {
 	most := l.opt.Timeout
 	if until, ok := ctx.Deadline(); ok {
@@ -144,7 +144,7 @@ func (l *Log) limit(ctx context.Context) (context.Context, context.CancelFunc) {
 	return limited, cancel
 }
 
-// noAnswer says what it means that a request got none.
+// noAnswer returns the error of a request without an answer.
 func (l *Log) noAnswer(ctx context.Context, err error) error {
 	if errors.Is(err, nats.ErrMaxPayload) {
 		return fmt.Errorf("%w: %w", checkpoint.ErrTooLarge, err)

@@ -62,7 +62,7 @@ func TestConformance(t *testing.T) {
 	s := serve(t)
 	checkpointtest.Run(t, func(t testing.TB) checkpointtest.Subject {
 		nc := connect(t, s)
-		// A fresh stream for each test; the topology's name is not what is tested.
+		// A fresh stream for each test; the topology's name is not under test.
 		name := strings.NewReplacer("/", "-", " ", "_").Replace(t.Name())
 		name = name[max(len(name)-msgid.MaxName, 0):]
 		l := open(t, nc, natslog.Options{Topology: name})

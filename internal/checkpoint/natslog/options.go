@@ -13,15 +13,15 @@ type Options struct {
 	Prefix string
 	// Topology is the topology's name.
 	Topology string
-	// Durability says what the server's disk settings promise; default Process. It does not change them.
+	// Durability is the guarantee of the server's disk settings; default Process. It does not change them.
 	Durability Durability
 	// SyncInterval is the server's sync_interval; default 2 minutes, which is the server's. It matters under
 	// Process only: an entry counts as safe from a power cut after twice that time.
 	SyncInterval time.Duration
 	// Replicas of the stream when it is made; default 1.
 	Replicas int
-	// MaxBytes limits the stream when it is made; default: no limit. An append without room fails with ErrFull;
-	// nothing is dropped to make room.
+	// MaxBytes limits the stream when it is made; default: no limit. An append without room fails with ErrFull; no entry is
+	// dropped to make room.
 	MaxBytes int64
 	// Attach leaves it to others to make the stream: Open and Reopen fail with checkpoint.ErrGone while there is none.
 	Attach bool
@@ -29,8 +29,8 @@ type Options struct {
 	Timeout time.Duration
 }
 
-// A Durability says what an acknowledged entry survives. It is a property of the server's configuration
-// (jetstream.sync_always), which a client can neither set nor read, so it is told to natslog and taken on trust.
+// A Durability is the set of failures that an acknowledged entry survives. It is a property of the server's configuration
+// (jetstream.sync_always), which a client can neither set nor read, so natslog trusts its caller.
 type Durability string
 
 const (

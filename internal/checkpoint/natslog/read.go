@@ -47,7 +47,7 @@ func (l *Log) read(ctx context.Context, subject string, next, to uint64, yield f
 			fruitless = 0
 		}
 		if fruitless == 3 {
-			return l.readError(fmt.Errorf("%w: a batch brought nothing", checkpoint.ErrUnknown))
+			return l.readError(fmt.Errorf("%w: a batch was empty", checkpoint.ErrUnknown))
 		}
 	}
 	for next <= to && (!direct || replicas > 1) {
@@ -92,8 +92,8 @@ type getRequest struct {
 	MaxBytes int    `json:"max_bytes,omitempty"`
 }
 
-// The first batch is small, since most readings are: a settled append, one snapshot. The last size stays well below
-// the bounds of the client's subscription (64 MiB), which would drop what is beyond them.
+// The first batch is small, since most readings are: a settled append, one snapshot. The last size stays well below the
+// bounds of the client's subscription (64 MiB), which would drop messages beyond them.
 const (
 	firstBatch = 512 << 10
 	lastBatch  = 16 << 20
@@ -126,7 +126,7 @@ func (l *Log) readBatch(ctx context.Context, ask getRequest, take func(checkpoin
 		case "204": // the batch ends
 			pending := m.Header.Get("Nats-Num-Pending")
 			return pending != "0" || before != last, nil
-		case "404": // nothing there
+		case "404": // no such entry
 			return false, nil
 		default:
 			return false, l.readError(refused(m))
@@ -204,7 +204,7 @@ func (l *Log) fromLeader(ctx context.Context, req getRequest) (checkpoint.Entry,
 	return checkpoint.Entry{}, resp.Error.classify()
 }
 
-// unheard says what it means that a question got no answer.
+// unheard returns the error of a question without an answer.
 func (l *Log) unheard(ctx context.Context, err error) error {
 	if closed(err) {
 		return err
@@ -212,7 +212,7 @@ func (l *Log) unheard(ctx context.Context, err error) error {
 	return l.noAnswer(ctx, err)
 }
 
-// unanswered is unheard for those who have asked nothing yet.
+// unanswered is unheard before the first question is sent.
 func unanswered(err error) error {
 	if closed(err) {
 		return err

@@ -13,8 +13,8 @@ import (
 	"github.com/askback/askback/internal/natstest"
 )
 
-// TestReplicas: with three replicas, entries are read from any of them, and yet nothing acknowledged is missed; the
-// log outlives the server that leads it.
+// TestReplicas: with three replicas, entries are read from any of them, and yet no acknowledged entry is missed; the log
+// outlives the server that leads it.
 func TestReplicas(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts three servers")

@@ -14,14 +14,14 @@ import (
 // A ConfigError occurs in Open when a stream of the log's name exists that would lose or hide entries.
 type ConfigError struct {
 	Stream string
-	What   string // the setting, what it is and what it must be
+	What   string // the setting, its value and the required one
 }
 
 func (e *ConfigError) Error() string {
 	return fmt.Sprintf("natslog: stream %s cannot be a task log: %s; correct it with nats stream edit, or delete the stream", e.Stream, e.What)
 }
 
-// streamFacts is what reading depends on.
+// streamFacts are the settings that reading depends on.
 type streamFacts struct {
 	sync.Mutex
 	direct   bool // entries can be read without asking the leader
@@ -71,7 +71,7 @@ func (l *Log) config() jetstream.StreamConfig {
 		Subjects:    []string{l.subjects()},
 		Storage:     jetstream.FileStorage,
 		Retention:   jetstream.LimitsPolicy,
-		// A full log must say so. The default would drop its oldest entries.
+		// A full log must reject appends. The default would drop its oldest entries.
 		Discard:           jetstream.DiscardNew,
 		MaxBytes:          maxBytes,
 		MaxMsgs:           -1,
@@ -88,7 +88,7 @@ func (l *Log) config() jetstream.StreamConfig {
 // subjects returns the subjects of all aliases.
 func (l *Log) subjects() string { return l.opt.Prefix + "." + l.opt.Topology + ".log.>" }
 
-// checkConfig refuses what would lose or hide entries. Other settings are the operator's choice.
+// checkConfig refuses settings that would lose or hide entries. Other settings are the operator's choice.
 func (l *Log) checkConfig(c jetstream.StreamConfig) error {
 	bad := func(format string, args ...any) error {
 		return &ConfigError{Stream: l.name, What: fmt.Sprintf(format, args...)}

@@ -9,15 +9,15 @@ import (
 	"github.com/askback/askback/internal/checkpoint"
 )
 
-// Synced implements checkpoint.Log. Under Power it is everything; under Process it is what was appended two
-// sync intervals ago, counted from when this log was opened. It forgets what it knew when the epoch changes: purging
-// then waits once more.
+// Synced implements checkpoint.Log. Under Power it returns End; under Process it returns the newest position that is two
+// sync intervals old, counted from the opening of this log. A change of the epoch begins the count anew, and purging then
+// waits once more.
 func (l *Log) Synced() checkpoint.Pos { return l.sync.synced() }
 
-// Epoch implements checkpoint.Log. It changes when the connection was lost, when a request was not answered,
-// and when positions are seen to go back, for then the server may have lost power. In a cluster it can miss that
-// another server, with the only replica of the stream, lost power while this log was idle; three replicas do not
-// lose what is acknowledged unless two of them lose power.
+// Epoch implements checkpoint.Log. It changes when the connection was lost, when a request was not answered, and when
+// positions are seen to go back, for then the server may have lost power. In a cluster it can miss that another server,
+// with the only replica of the stream, lost power while this log was idle; three replicas lose no acknowledged entry unless
+// two of them lose power.
 func (l *Log) Epoch() uint64 {
 	l.sync.mu.Lock()
 	defer l.sync.mu.Unlock()
@@ -36,7 +36,7 @@ type syncMarks struct {
 	last      checkpoint.Pos
 	marks     []mark // oldest first, a sixteenth of the interval apart, so at most some 34
 	doubts    uint64 // requests without an answer, positions that went back
-	forgotten uint64 // the epoch whose marks these are not older than
+	forgotten uint64 // the epoch in which the marks were taken, or a later one
 }
 
 type mark struct {
@@ -49,7 +49,7 @@ func (s *syncMarks) init(nc *nats.Conn, opt Options) {
 	s.forgotten = s.epoch()
 }
 
-// newest returns the newest position heard of.
+// newest returns the newest position seen.
 func (s *syncMarks) newest() checkpoint.Pos {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,6 +105,6 @@ func (s *syncMarks) ripen(now time.Time) {
 	}
 }
 
-// ripe reports whether the server must have synced what m stands for: one interval until the next sync begins, and
-// as much again for a slow disk.
+// ripe reports whether the server must have synced the position of m: one interval until the next sync begins, and as much
+// again for a slow disk.
 func (s *syncMarks) ripe(m mark, now time.Time) bool { return now.Sub(m.at) >= 2*s.interval }

@@ -1,10 +1,10 @@
 // Package migrate begins a task with the state that its namesake has left in the log of another plan, after a change of
 // the topology such as another parallelism.
 //
-// A change goes through a standstill: spouts are not polled and timers do not fire until every task has nothing to do and
-// nothing is on its way (task.Config.Quiesce). Each task then reports the hash of its channel positions, and the tasks of
+// A change goes through a standstill: spouts are not polled and timers do not fire until every task is without work and no
+// message is on its way (task.Config.Quiesce). Each task then reports the hash of its channel positions, and the tasks of
 // the new plan start with an Origin that names the old log, the old plan and that hash. A task reads its origin until its
-// own log has a snapshot. It refuses an origin whose log has moved since the standstill.
+// own log has a snapshot. Migration is refused if the origin's log has moved since the quiesce.
 package migrate
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/askback/askback/topology"
 )
 
-// An Origin is the log of another plan that a task goes on from. If the old plan has no task of that name, or
+// An Origin is the log of another plan that a task continues from. If the old plan has no task of that name, or
 // QuiescePositions is 0, the task begins empty.
 type Origin struct {
 	Log              checkpoint.Log

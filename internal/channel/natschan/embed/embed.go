@@ -31,8 +31,8 @@ var (
 type Options struct {
 	// Dir holds the JetStream store. It is made if need be. "" is a temporary directory that Stop removes.
 	Dir string
-	// SyncAlways makes JetStream sync to the disk before it acknowledges: nothing acknowledged is lost in a power
-	// cut, at some 0.3-0.5 ms a publish.
+	// SyncAlways makes JetStream sync to the disk before it acknowledges: no acknowledged write is lost in a power cut, at
+	// some 0.3-0.5 ms a publish.
 	SyncAlways bool
 	// SyncInterval is how often the store is synced otherwise; 0 is the server's default of 2 minutes.
 	SyncInterval time.Duration
@@ -118,7 +118,7 @@ func (s *Server) openDir() (err error) {
 	} else if err = os.MkdirAll(s.dir, 0o700); err != nil {
 		return fmt.Errorf("embed: make store: %w", err)
 	}
-	// Two servers on one store damage it without a word, so a lock stands before it. The system drops it when the
+	// Two servers on one store damage it silently, so the server takes a lock first. The system releases the lock when the
 	// process dies, however it dies.
 	//
 	// A process that was killed a moment ago may still be on its way out.
@@ -192,7 +192,7 @@ func setListen(o *server.Options, listen string) error {
 	return nil
 }
 
-// silence is the server's logger: it prints nothing, never exits, and keeps what went wrong.
+// silence is the server's logger: it neither prints nor exits, and keeps the errors.
 type silence struct {
 	mu          sync.Mutex
 	died, error string

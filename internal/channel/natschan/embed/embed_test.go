@@ -165,7 +165,7 @@ func TestLocked(t *testing.T) {
 	}
 	said := make([]byte, 100)
 	if n, err := out.Read(said); string(said[:n]) != "ready\n" {
-		t.Fatalf("other process said %q, %v", said[:n], err)
+		t.Fatalf("other process printed %q, %v", said[:n], err)
 	}
 	if _, err := embed.Start(embed.Options{Dir: dir}); !errors.Is(err, embed.ErrLocked) {
 		t.Errorf("store of another process: %v, want ErrLocked", err)
