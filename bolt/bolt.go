@@ -15,22 +15,21 @@ import (
 // sink another place.
 var ErrOutputExists = errors.New("bolt: output exists already")
 
-// Emitter takes what a bolt emits; see tuple.Emitter.
+// Emitter takes the tuples that a bolt emits; see tuple.Emitter.
 type Emitter = tuple.Emitter
 
 // A Bolt consumes tuples, and may emit others.
 //
-// Threading: one goroutine owns a task. It calls every method of the bolt, one call at a time; a bolt needs no
-// lock, and must not hand t, out or anything read from them as bytes to another goroutine or keep them after
-// the call.
+// Threading: one goroutine owns a task. It calls every method of the bolt, one call at a time; a bolt needs no lock, and
+// must not pass t, out or bytes read from them to another goroutine or keep them after the call.
 //
 // Determinism: a restored task consumes the same tuples in the same order again and must emit the same tuples
 // and reach the same state. So a bolt takes the time and chance from its Context, never from the machine, and
 // does not range over a Go map to emit. A bolt that cannot promise this is declared Nondeterministic when the
 // topology is built.
 //
-// The context of a call ends when the task is stopped or superseded by a newer incarnation. A call that waits for
-// anything outside must heed it: a call that does not return keeps its topology from ending.
+// The context of a call ends when the task is stopped or superseded by a newer incarnation. A call that waits for an
+// outside system must return then: a call that does not keeps its topology from ending.
 //
 // An error from Execute, a field that could not be read as it was asked for, and a panic report that this tuple could
 // not be processed. The output of the call is taken back and the tuple is tried again by the operator's retries. After
@@ -46,13 +45,12 @@ type Bolt interface {
 // A bolt that implements io.Closer is closed when its task ends or is killed, whatever happened before: Prepare or Restore
 // may have failed.
 
-// A Preparer is told its context before the first tuple, in every incarnation, before state is restored.
+// A Preparer receives its context before the first tuple, in every incarnation, before state is restored.
 type Preparer interface {
 	Prepare(ctx Context) error
 }
 
-// A Finisher is called once when all inputs of the task have ended. Its emissions go out before the task's own
-// channels end.
+// A Finisher is called once when all inputs of the task have ended. Its output is sent before the task's own channels end.
 type Finisher interface {
 	Finish(ctx context.Context, out Emitter) error
 }
@@ -63,32 +61,32 @@ type Ticker interface {
 	Tick(ctx context.Context, now time.Time, out Emitter) error
 }
 
-// A Snapshotter keeps state of its own form, which is stored whole at each snapshot. State of many keys belongs
-// in a state.Map, which stores what changed. Snapshot's result is not changed afterwards by the bolt.
+// A Snapshotter keeps state of its own form, which is stored whole at each snapshot. State of many keys belongs in a
+// state.Map, which stores changed entries only. Snapshot's result is not changed afterwards by the bolt.
 type Snapshotter interface {
 	Snapshot() ([]byte, error)
 	Restore(data []byte) error
 }
 
-// A Committer is a sink whose outside effects become visible together with a snapshot. Snapshot (which it must
-// implement) closes what was staged so far and says how to finish it; Commit makes exactly that visible and is
-// called when no failure can take that snapshot back any more (when it is durable, or, if the strategy rolls back
-// all tasks together, when all tasks have theirs), and again after a Restore of it. Commit must be repeatable.
+// A Committer is a sink whose outside effects become visible together with a snapshot. Snapshot (which it must implement)
+// closes the effects staged so far and returns how to finish them; Commit makes exactly that visible and is called when no
+// failure can take that snapshot back any more (when it is durable, or, if the strategy rolls back all tasks together, when
+// all tasks have theirs), and again after a Restore of it. Commit must be repeatable.
 type Committer interface {
 	Snapshotter
 	Commit() error
 }
 
-// A RenameSafe sink keeps no progress outside under Task.Topology, so the topology may go on under another name. A
+// A RenameSafe sink keeps no progress outside under Task.Topology, so the topology may continue under another name. A
 // Committer that is not RenameSafe keeps a cluster from changing the parallelism of its topology.
 type RenameSafe interface {
 	Committer
 	RenameSafe()
 }
 
-// A Context tells a task who it is and gives it what replay can repeat.
+// A Context gives a task its identity, and time and chance that a replay repeats.
 type Context interface {
-	// Task says who the task is.
+	// Task returns the task's identity.
 	Task() Task
 	// State holds the task's keyed state; see state.Open.
 	State() *state.Store
@@ -125,14 +123,14 @@ type Identifier interface {
 	Identifies()
 }
 
-// Task says which instance of which operator a task is.
+// Task identifies a task: the operator and the instance.
 type Task struct {
 	Topology string
 	Alias    msgid.Alias
 	Parallel int // how many instances the operator has
 	// Strategy is the recovery strategy under which the task runs.
 	Strategy Strategy
-	// Incarnation tells a restored task from the one that it replaces, which may only be paused. It is for naming
-	// things outside, such as staged files; what a bolt emits must not depend on it.
+	// Incarnation distinguishes a restored task from the one that it replaces, which may only be paused. Use it in outside
+	// names, such as those of staged files; a bolt's output must not depend on it.
 	Incarnation msgid.Incarnation
 }

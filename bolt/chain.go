@@ -9,9 +9,9 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// Chain begins a composition of bolts. The chain is one bolt: what a step emits on its default stream is handed to the next
-// step's Execute by a function call, as a tuple with the fields named between the two. Nothing is queued, and nothing is
-// encoded but into a row that is reused.
+// Chain begins a composition of bolts. The chain is one bolt: a row that a step emits on its default stream goes to the
+// next step's Execute by a function call, as a tuple with the fields named between the two. There is no queue, and rows are
+// encoded only into a buffer that is reused.
 //
 //	chain := bolt.Chain("split", newSplit).Fields("word").Then("count", newCount)
 //	b.Bolt("words", chain.New).Shuffle("lines").Fields("word", "n")
@@ -20,13 +20,13 @@ import (
 //
 // # One operator
 //
-// The chain has one snapshot, of all its steps. Maps of keyed state are told apart by the step's name. Each step is told its
-// own name as that of its operator (Task's Alias), so that a sink's names outside do not depend on what it is composed with.
-// Step names are unique in a topology. They are part of snapshots, so a step with state keeps its name from program to program; a step
-// that is new to a restored chain begins empty.
+// The chain has one snapshot, of all its steps. The step's name keeps maps of keyed state apart. Each step gets its own
+// name as that of its operator (Task's Alias), so that a sink's names outside do not depend on what it is composed with.
+// Step names are unique in a topology. They are part of snapshots, so a step with state keeps its name from program to
+// program; a step that is new to a restored chain begins empty.
 //
-// Tick and Finish reach the steps in order, so that what a step emits in them comes to the next step before that one's own Tick
-// or Finish. All steps with Tick are ticked on the operator's interval.
+// Tick and Finish reach the steps in order, so that the rows that a step emits in them reach the next step before that
+// one's own Tick or Finish. All steps with Tick are ticked on the operator's interval.
 //
 // A tuple that a step receives has an id of its own: its number on the way from one step to the other. A replay repeats it as
 // the task's state: with a task of several inputs, only from the newest determinants on that are durable. So a sink in a chain
@@ -35,12 +35,14 @@ import (
 //
 // # Errors
 //
-// After the first error of a call no step receives anything any more; the error names the step and the step's tuple. The operator's
-// retries and error policy are the chain's: they concern the tuple that came to the first step, and all that was made of it.
+// After the first error of a call no step receives another row; the error names the step and the step's tuple. The
+// operator's retries and error policy are the chain's: they concern the tuple of the first step, and all rows derived from
+// it.
 //
-// A call cannot be repeated or given up once a step with state has processed a part of that tuple, other than by the very call that failed: the error
-// is Permanent then, whatever the operator declares. Retries and policies do not apply to Tick and Finish either, nor to the tuples
-// that they emit. A step whose tuples are to be tried again or given up by themselves begins an operator.
+// A call cannot be repeated or given up once a step with state has processed a part of that tuple, other than by the very
+// call that failed: the error is Permanent then, whatever the operator declares. Retries and policies do not apply to Tick
+// and Finish either, nor to the tuples that they emit. To try the tuples of a step again, or give them up, by themselves,
+// let the step begin an operator.
 func Chain(name string, factory func() Bolt) *Chained {
 	return &Chained{[]chained{{name: name, factory: factory}}}
 }
@@ -53,10 +55,10 @@ type Chained struct{ steps []chained }
 type chained struct {
 	name    string
 	factory func() Bolt
-	fields  []string // of what it hands to the next; nil of the last
+	fields  []string // of the rows for the next step; nil of the last
 }
 
-// Fields names the fields of what the last step emits to the next.
+// Fields names the fields of the rows that the last step emits to the next.
 func (c *Chained) Fields(names ...string) *Link {
 	steps := slices.Clone(c.steps)
 	steps[len(steps)-1].fields = slices.Clone(names)

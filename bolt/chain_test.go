@@ -155,7 +155,7 @@ func TestChainCascades(t *testing.T) {
 	want(t, out.Rows(""), "[[one.0 finished 0 ] [two.0 finished 2 ] [three.0 finished 4 ]]")
 }
 
-// A chain has the interfaces by which the runtime tells what a task keeps if its steps have.
+// A chain has the interfaces from which the runtime derives a task's state if its steps have.
 func TestChainInterfaces(t *testing.T) {
 	first := bolt.Chain("first", split).Fields("word")
 	ends := []struct {
@@ -202,7 +202,7 @@ func TestChainInterfaces(t *testing.T) {
 	}
 }
 
-// Two steps of one kind keep their states apart, and a restored chain goes on with both, and with its ids.
+// Two steps of one kind keep their states apart, and a restored chain continues with both, and with its ids.
 func TestChainSnapshots(t *testing.T) {
 	chain := func(a, b *last) *bolt.Chained {
 		return bolt.Chain("split", split).Fields("word").Then("one", newTotals).Fields("word", "n", "id").Then("a", one(a)).
@@ -519,11 +519,11 @@ func TestChainAllocs(t *testing.T) {
 		t.Errorf("%v allocations per tuple", n)
 	}
 	if out.n == 0 {
-		t.Error("nothing was emitted")
+		t.Error("no tuple was emitted")
 	}
 }
 
-// One operation is a tuple with 64 bytes. The difference between two lines is what one more step costs.
+// One operation is a tuple with 64 bytes. The difference between two lines is the cost of one more step.
 func BenchmarkChain(b *testing.B) {
 	for _, n := range []int{1, 2, 6} {
 		b.Run(fmt.Sprintf("%d_steps", n), func(b *testing.B) {

@@ -18,9 +18,9 @@ import (
 //	… run the topology to its end …
 //	rows := got.Rows()
 //
-// A task that is restored goes on from the rows of its snapshot, so that at the end each tuple is there once. In
-// between, rows that no snapshot covers yet are there too. All rows stay in memory and are stored whole at each
-// snapshot: it is not meant for millions.
+// A restored task continues from the rows of its snapshot, so that at the end each tuple is there once. In between, rows
+// that no snapshot covers yet are there too. All rows stay in memory and are stored whole at each snapshot: it is not meant
+// for millions.
 //
 // Its methods may be called from any goroutine, also during the run.
 type Collector struct {
@@ -75,8 +75,8 @@ func (c *Collector) Rows() [][]any {
 	return rows
 }
 
-// collected is the rows of one task: their tuples, one after another. It only grows, so what a snapshot took of it
-// stays as it was.
+// collected is the rows of one task: their tuples, one after another. It only grows, so the part in a snapshot does not
+// change.
 type collected struct {
 	encoded []byte
 	n       int

@@ -40,14 +40,14 @@ func TestCollector(t *testing.T) {
 	again := start(0, 2)
 	check(t, again.Restore(data))
 	clear(data)                                                 // the caller's bytes are not kept
-	check(t, zero.Execute(context.Background(), rowOf(9), nil)) // the paused predecessor is not heard any more
+	check(t, zero.Execute(context.Background(), rowOf(9), nil)) // the paused predecessor does not count any more
 	check(t, again.Execute(context.Background(), rowOf(10), nil))
 	if got, want := rows(), "[[row 0 x] [row -7 \xff] [row 10] [row 1]]"; got != want || c.Len() != 4 {
 		t.Fatalf("%d rows %s, want %s", c.Len(), got, want)
 	}
 	check(t, start(0, 3).Restore(nil))
 	if got := rows(); got != "[[row 1]]" {
-		t.Errorf("after restoring nothing: %s", got)
+		t.Errorf("after restoring an empty snapshot: %s", got)
 	}
 	for _, bad := range [][]byte{{0xc1, 1}, {0x91}, {0x05}, {0x91, 0xdd, 0xff, 0xff, 0xff, 0xff}} {
 		if err := start(0, 4).Restore(bad); err == nil {

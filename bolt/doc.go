@@ -2,10 +2,10 @@
 //
 // The nouns:
 //
-//   - A Bolt is what one task runs. It consumes tuples and may emit others.
-//   - A factory, func() Bolt, makes the bolt of each task. It is what a topology is built from.
-//   - A sink is a bolt that emits nothing, but has an effect outside.
-//   - A snapshot holds a bolt's state. A restored task gets it back and consumes again what came after it.
+//   - A Bolt is the code of one task. It consumes tuples and may emit others.
+//   - A factory, func() Bolt, makes the bolt of each task. Topologies are built from factories.
+//   - A sink is a bolt without output, but with an effect outside.
+//   - A snapshot holds a bolt's state. A restored task gets it back and consumes the later tuples again.
 //
 // A complete bolt:
 //
@@ -32,9 +32,9 @@
 // Ready-made: Func (a function as a bolt) and Collector (gathers tuples in memory, for tests). Sinks for files, streams and
 // tables are in the packages below connect. Package bolttest tests a bolt by itself.
 //
-// The duties of whoever calls a bolt, in this order, from one goroutine:
+// The duties of a bolt's caller, in this order, from one goroutine:
 //
-//  1. Prepare, if it is a Preparer, before everything else.
+//  1. Prepare, if it is a Preparer, first.
 //  2. Restore, in a restored task that has a snapshot, and then Commit if it is a Committer.
 //  3. Execute and Tick as tuples and time come; Finish once, when all inputs have ended.
 //  4. Snapshot between two of those calls; Commit when that snapshot is durable, before the next Snapshot.

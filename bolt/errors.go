@@ -9,8 +9,7 @@ import (
 
 // A TupleError reports a tuple that an operator could not process: Execute returned an error, or panicked, and the
 // operator's retries are used up. It fails the topology unless the operator declares another policy (topology.Node's
-// DeadLetter and Drop). Nothing was acknowledged for the tuple, so that a repaired program goes on from the log at that
-// very tuple.
+// DeadLetter and Drop). The tuple was not acknowledged, so a repaired program continues from the log at that very tuple.
 type TupleError struct {
 	Alias msgid.Alias // the task; Alias.Operator is the operator
 	// Step is the step of a fused operator that failed; "" for an operator of one step.
@@ -18,7 +17,7 @@ type TupleError struct {
 	ID   msgid.ID // the tuple's message id; the zero ID in a spout
 	// Tuple is the tuple's fields by name, shortened for reading.
 	Tuple string
-	Err   error // the cause: what Execute returned, or a *PanicError
+	Err   error // the cause: the error of Execute, or a *PanicError
 }
 
 // Error names operator, task, message id, tuple and cause, as far as they are known: an operator that begins the error leaves
@@ -55,13 +54,13 @@ func (e *PanicError) Error() string {
 	return fmt.Sprintf("task %v panicked: %v\n%s", e.Alias, e.Value, e.Stack)
 }
 
-// An OutageError reports that something outside is not available: a disk is full, a server does not answer, a
-// permission is missing. It is never the tuple's fault.
+// An OutageError reports that an outside system is not available: a disk is full, a server does not answer, a permission is
+// missing. It is never the tuple's fault.
 type OutageError struct{ Err error }
 
-// Outage marks an error as the outside's fault, for operators to return from any of their methods; nil stays nil. The
-// task is restarted with growing pauses for as long as the outage lasts, whatever the operator's retries and policy
-// say, and no tuple is given up for it.
+// Outage marks an error as the outside's fault, for operators to return from any of their methods; nil stays nil. The task
+// is restarted with growing pauses for as long as the outage lasts, whatever the operator's retries and policy, and no
+// tuple is given up for it.
 func Outage(err error) error {
 	if err == nil {
 		return nil
@@ -81,7 +80,7 @@ func (e *OutageError) Error() string { return e.Err.Error() }
 // Unwrap returns the error that Outage was given.
 func (e *OutageError) Unwrap() error { return e.Err }
 
-// A permanentError fails the topology whatever the operator's policy says.
+// A permanentError fails the topology whatever the operator's policy.
 type permanentError struct{ err error }
 
 // Permanent marks an error that no retry, dead letter or restart may hide, for operators to return from any of their

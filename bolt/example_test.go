@@ -27,7 +27,7 @@ func (l *Longest) Finish(_ context.Context, out bolt.Emitter) error {
 func (l *Longest) Snapshot() ([]byte, error) { return bytes.Clone(l.word), nil }
 func (l *Longest) Restore(data []byte) error { l.word = bytes.Clone(data); return nil }
 
-// A bolt of one's own, and how a restored task goes on with it.
+// A custom bolt, and how a restored task continues with it.
 func Example() {
 	words := func(b bolt.Bolt, words ...string) {
 		for _, w := range words {

@@ -96,7 +96,7 @@ func (h *handover) Take(r *tuple.Row) error {
 		return h.refused
 	}
 	if t := c.parts[h.to-1].tuple; t != (tuple.Tuple{}) && t.Err() != nil {
-		return t.Err() // what was made of a wrong reading goes no further
+		return t.Err() // the result of a wrong reading goes no further
 	}
 	if h.call != c.call {
 		h.call, h.mark = c.call, h.cursor.Seq()
@@ -412,7 +412,8 @@ func cutPart(b []byte) (part, rest []byte, ok bool) {
 	return b[width : width+int(n)], b[width+int(n):], true
 }
 
-// A chain has Commit, RenameSafe and Tick if its steps have, since the runtime tells by them what a task keeps.
+// A chain has Commit, RenameSafe and Tick if its steps have, since the runtime derives from them the state that a task
+// keeps.
 type (
 	committing struct{ *chain }
 	renameSafe struct{ committing }

@@ -3,9 +3,9 @@
 // The nouns:
 //
 //   - A Spout is one task's input. It emits tuples and knows its position.
-//   - A Source makes the spout of each task. It is what a topology is built from.
-//   - A position is where the input goes on. It is stored in the task's snapshots; a restored task seeks to it and
-//     emits the same tuples again.
+//   - A Source makes the spout of each task. Topologies are built from sources.
+//   - A position is a place in the input. It is stored in the task's snapshots; a restored task seeks to it and emits the
+//     same tuples again.
 //
 // Ready-made sources:
 //
@@ -42,14 +42,14 @@
 //
 //	b.Spout("powers", spout.Func(func() spout.Spout { return &Powers{} })).Fields("power")
 //
-// The duties of whoever calls a spout, in this order, from one goroutine:
+// The duties of a spout's caller, in this order, from one goroutine:
 //
-//  1. Open, if it is an Opener, before everything else.
+//  1. Open, if it is an Opener, first.
 //  2. Seek, in a restored task, to the position of its snapshot.
 //  3. Next, again and again. Position between two calls.
 //  4. Close, if it is an io.Closer, whatever happened: it may be that Open failed.
 //
-// Caveats: input that cannot be read again from a position (a socket, a push) is no spout; write it to a journal
-// first and read that. The number of tasks decides which task reads what, so a position is good only for the
-// parallelism that it was made with.
+// Caveats: input that cannot be read again from a position (a socket, a push) is no spout; write it to a journal first and
+// read that. The number of tasks decides which task reads which part, so a position is valid only for the parallelism that
+// it was made with.
 package spout

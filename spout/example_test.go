@@ -34,7 +34,7 @@ func (p *Powers) Seek(position []byte) error {
 	return nil
 }
 
-// A spout of one's own, and how a restored task goes on with it.
+// A custom spout, and how a restored task continues with it.
 func Example() {
 	source := spout.Func(func() spout.Spout { return &Powers{} })
 	out := bolttest.NewEmitter("power")

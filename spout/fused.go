@@ -15,8 +15,8 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// A fused is the spout of one task with the bolts that its rows run through. The bolts emit where the spout does: the runtime
-// sends nothing of a call of Next that fails.
+// A fused is the spout of one task with the bolts that its rows run through. The bolts emit on the spout's streams: the
+// runtime sends no output of a call of Next that fails.
 type fused struct {
 	problems []error
 	from     Spout

@@ -7,8 +7,8 @@ import (
 	"github.com/askback/askback/bolt"
 )
 
-// Gate returns a source whose spouts emit nothing while shut returns true. It is asked before each call of Next, on the
-// task's goroutine, with the spout and the index of its task; so it is to be quick.
+// Gate returns a source with spouts that emit no tuple while shut returns true. Shut is called before each call of Next, on
+// the task's goroutine, with the spout and the index of its task; so it must be quick.
 func Gate(source Source, shut func(s Spout, task int) bool) Source {
 	return Func(func() Spout { return &gated{Spout: source.New(), shut: shut} })
 }

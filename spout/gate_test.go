@@ -9,8 +9,8 @@ import (
 	"github.com/askback/askback/spout"
 )
 
-// A spout behind a gate that is shut emits nothing, and goes on where it was once the gate opens. The gate knows which
-// task it is of.
+// A spout behind a shut gate emits no tuple, and continues at its position once the gate opens. The gate receives the index
+// of its task.
 func TestGate(t *testing.T) {
 	shut, asked := true, -1
 	s := spout.Gate(spout.Slice("a", "b", "c"), func(_ spout.Spout, task int) bool { asked = task; return shut }).New()

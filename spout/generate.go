@@ -24,8 +24,8 @@ type Generator struct {
 // Generate returns a source that calls f for 0, 1, 2 … n-1, and without end if n is 0. Task j of k makes the
 // calls for j, j+k, j+2k …
 //
-// F's emissions must follow from i alone. So f takes neither time nor chance from the machine; a random number is
-// seeded with i. Tasks call f concurrently. It may return io.EOF to end its task, before it has emitted anything.
+// F's output must follow from i alone. So f takes neither time nor chance from the machine; a random number is seeded with
+// i. Tasks call f concurrently. It may return io.EOF to end its task, before it has emitted a tuple.
 func Generate(n int64, f func(i int64, out Emitter) error) *Generator {
 	if n == 0 {
 		n = math.MaxInt64
@@ -82,7 +82,7 @@ func (g *generated) Next(_ context.Context, out Emitter) error {
 		case err == nil:
 			g.next += g.parallel
 		case made > 0 && (errors.Is(err, io.EOF) || errors.Is(err, ErrIdle)):
-			return nil // the next call says it again, having emitted nothing
+			return nil // the next call returns it again, without output
 		default:
 			return err
 		}

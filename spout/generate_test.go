@@ -17,8 +17,8 @@ import (
 	"github.com/askback/askback/internal/must"
 )
 
-// TestSourcesShareAndResume holds every generated source to the contract: tasks share what there is, and a task
-// that seeks to a position goes on as the one that gave it.
+// TestSourcesShareAndResume holds every generated source to the contract: tasks share the input, and a task that seeks to a
+// position continues as the one that returned it.
 func TestSourcesShareAndResume(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 300).Draw(t, "n")
@@ -185,7 +185,7 @@ func TestGenerateRate(t *testing.T) {
 			t.Errorf("the second call after a restore: %v", err)
 		}
 
-		// It does not hold back its repetitions, and then it goes on from there.
+		// It does not hold back its repetitions, and then it continues from there.
 		restored.(Pacer).Hurry(true)
 		for range 10 {
 			must.Do(t, restored.Next(context.Background(), out))
@@ -214,7 +214,7 @@ func TestGenerateSeek(t *testing.T) {
 	} {
 		err := begun(t, source, 0, 1).Seek(tt.position)
 		if !errors.Is(err, ErrPosition) || !strings.Contains(err.Error(), tt.says) {
-			t.Errorf("Seek(%x): %v, want an error that says %s", tt.position, err, tt.says)
+			t.Errorf("Seek(%x): %v, want an error with %s", tt.position, err, tt.says)
 		}
 	}
 	if err := begun(t, source, 0, 2).Seek(at(1, 2)); !errors.Is(err, ErrPosition) {
@@ -236,7 +236,7 @@ func begun(t must.T, source Source, index, parallel int) interface {
 	})
 }
 
-// next returns what one call of Next emits, of rows of one string.
+// next returns the rows, of one string each, that one call of Next emits.
 func next(t must.T, s Spout) (values []string, err error) {
 	t.Helper()
 	out := bolttest.NewEmitter("value")
@@ -245,7 +245,7 @@ func next(t must.T, s Spout) (values []string, err error) {
 		values = append(values, row[0].(string))
 	}
 	if err == io.EOF && len(values) > 0 {
-		t.Fatal("Next emitted something and returned io.EOF")
+		t.Fatal("Next emitted a tuple and returned io.EOF")
 	}
 	return values, err
 }

@@ -8,26 +8,26 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// Emitter takes what a spout emits; see tuple.Emitter.
+// Emitter takes the tuples that a spout emits; see tuple.Emitter.
 type Emitter = tuple.Emitter
 
 // ErrPosition is returned by Seek for a position that the same source cannot have given.
 var ErrPosition = errors.New("spout: not a position of this spout")
 
-// ErrIdle is what Next returns when there is nothing to emit now but may be later. The task asks again after a
-// short pause.
+// ErrIdle is returned by Next when there is no tuple to emit now but may be later. The task calls Next again after a short
+// pause.
 var ErrIdle = errors.New("spout: nothing to emit now")
 
 // A Spout reads replayable, offset-addressed input.
 //
 // Threading: as for a bolt, one goroutine calls every method, one call at a time.
 //
-// The emissions of Next must follow from the position alone: after Seek(p), the same calls emit the same tuples that
-// followed Position() == p before. How the tuples are cut into calls of Next does not matter.
+// The output of Next must follow from the position alone: after Seek(p), the same calls emit the same tuples that followed
+// Position() == p before. How the tuples are cut into calls of Next does not matter.
 type Spout interface {
-	// Next emits the next tuples, usually one, at most a few. It returns io.EOF when the input has ended
-	// (it must not have emitted anything in that call), and ErrIdle when there is nothing now. Any other error
-	// fails the task, which is restarted and seeks to its last snapshot.
+	// Next emits the next tuples, usually one, at most a few. It returns io.EOF when the input has ended (and must not have
+	// emitted in that call), and ErrIdle when there is no tuple now. Any other error fails the task, which is restarted and
+	// seeks to its last snapshot.
 	Next(ctx context.Context, out Emitter) error
 	// Position appends to dst an encoding of where the next call of Next begins.
 	Position(dst []byte) []byte
@@ -35,31 +35,31 @@ type Spout interface {
 	Seek(position []byte) error
 }
 
-// An Opener is told its context before the first call of Next or Seek.
+// An Opener receives its context before the first call of Next or Seek.
 type Opener interface {
 	Open(ctx bolt.Context) error
 }
 
-// A Progresser knows how far it is, in a unit of its own (bytes, say). Total is 0 if unknown. Progress is called
-// on the task's goroutine.
+// A Progresser reports its progress, in a unit of its own (such as bytes). Total is 0 if unknown. Progress is called on the
+// task's goroutine.
 type Progresser interface {
 	Progress() (done, total int64)
 }
 
-// An Acker is told what became of its tuples, by a strategy that follows them (acker). The n-th tuple that the spout has
-// emitted since it was opened is number n; a call concerns one. The runtime itself emits again what failed: it is for
-// spouts that tell others. Both are called on the task's goroutine, never within Next.
+// An Acker receives the outcome of its tuples, under a strategy that follows them (acker). The n-th tuple that the spout
+// has emitted since it was opened is number n; a call concerns one. The runtime itself emits failed tuples again; Acker is
+// for spouts that notify others. Both are called on the task's goroutine, never within Next.
 type Acker interface {
-	// Ack says that a tuple, and all that was emitted because of it, is processed.
+	// Ack reports that a tuple, and all tuples emitted because of it, are processed.
 	Ack(n uint64)
-	// Fail says that it was not processed in time, and will be emitted again.
+	// Fail reports that it was not processed in time, and will be emitted again.
 	Fail(n uint64)
 }
 
-// A Pacer holds back, by the clock, what it could emit.
+// A Pacer holds back tuples by the clock.
 type Pacer interface {
-	// Hurry(true) says that the task was restored and repeats what its predecessor had emitted: others wait for that, so
-	// nothing is to be held back. Hurry(false) says that it has caught up. It is called on the task's goroutine.
+	// Hurry(true) reports that the task was restored and repeats the output of its predecessor: others wait for it, so the
+	// spout must not hold back. Hurry(false) reports that it has caught up. It is called on the task's goroutine.
 	Hurry(on bool)
 }
 

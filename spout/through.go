@@ -10,21 +10,21 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// Through begins a source whose rows run through bolts before they are emitted: the spout hands a row to the first bolt by a
-// function call, and so on. Nothing is queued, and nothing is encoded but into rows that are reused.
+// Through begins a source whose rows run through bolts before they are emitted: the spout hands a row to the first bolt by
+// a function call, and so on. There is no queue, and rows are encoded only into buffers that are reused.
 //
 //	words := spout.Through(lines).Fields("line").Then("split", newSplit)
 //	b.Spout("words", words).Fields("word")
 //
-// The bolts are as those of a bolt.Chain, but keep nothing, since the snapshot of a spout is its position.
-// A bolt with Restore, Commit, Tick or Finish, or one that opens a map of keyed state, is refused. The last bolt emits on the spout's
+// The bolts are as those of a bolt.Chain, but without state, since the snapshot of a spout is its position. A bolt with
+// Restore, Commit, Tick or Finish, or one that opens a map of keyed state, is refused. The last bolt emits on the spout's
 // streams, and so does every bolt that names a stream with On.
 //
 // # Errors
 //
-// A call of Next that fails emits nothing. If a bolt fails, the topology fails with a *bolt.TupleError that names the step: a
-// spout has no retries and no error policy. The repaired program resumes at that call. A bolt whose tuples may fail belongs in
-// an operator by itself. After an outage (bolt.Outage) the task is restarted, as always.
+// A call of Next that fails has no output. If a bolt fails, the topology fails with a *bolt.TupleError that names the step:
+// a spout has no retries and no error policy. The repaired program resumes at that call. A bolt with tuples that may fail
+// belongs in an operator by itself. After an outage (bolt.Outage) the task is restarted, as always.
 //
 // # The source
 //
@@ -48,7 +48,7 @@ type step struct {
 	factory func() bolt.Bolt
 }
 
-// Fields names the fields of what is emitted so far, by the source or by the last bolt, to the next bolt.
+// Fields names the fields of the rows that the source, or the last bolt so far, emits to the next bolt.
 func (f *Fused) Fields(names ...string) *Link {
 	l := &Link{of: *f}
 	if f.bolts == nil {

@@ -125,7 +125,7 @@ func TestThrough(t *testing.T) {
 	}
 }
 
-// A spout that is sought to any position goes on as the first one did, with the same ids.
+// A spout that is sought to any position continues as the first one did, with the same ids.
 func TestThroughPositions(t *testing.T) {
 	lines := []string{"to be", "", "or not", "1 2", "to be"}
 	for step := 1; step <= 3; step++ {

@@ -63,7 +63,7 @@ func benchmarkSteps(b *testing.B, step func(in Stream[record], name string) Stre
 			}
 			b.StopTimer()
 			if sum == 0 {
-				b.Fatal("nothing came to the last step")
+				b.Fatal("the last step received no value")
 			}
 		})
 	}

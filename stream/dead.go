@@ -19,7 +19,7 @@ func (n *node) declareDead(name string, typ *valueType) {
 	n.policies = append(n.policies, topology.DeadLetter)
 }
 
-// deadType returns the type of Dead[T] as it comes on the stream of dead letters, whose fields are id, error and tuple.
+// deadType returns the type of Dead[T] on the stream of dead letters, with the fields id, error and tuple.
 func deadType[T any]() *valueType {
 	dead := *typeOf[Dead[T]]()
 	dead.take = takeDead[T]

@@ -55,7 +55,7 @@ func (g *Generator[T]) New() Reader[T] {
 	return r
 }
 
-// generatedSpout is what package spout makes of a generator for one task.
+// generatedSpout is the spout that package spout makes of a generator for one task.
 type generatedSpout interface {
 	spout.Spout
 	spout.Opener

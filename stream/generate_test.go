@@ -10,7 +10,8 @@ import (
 	"github.com/askback/askback/stream/streamtest"
 )
 
-// The tasks of a generator share its values, each emits its own in order, and a restored one goes on where its snapshot ends.
+// The tasks of a generator share its values, each emits its own in order, and a restored one continues where its snapshot
+// ends.
 func TestGenerators(t *testing.T) {
 	square := func(i int64) int64 { return i * i }
 	for _, c := range []struct {
@@ -43,7 +44,7 @@ func TestGenerators(t *testing.T) {
 	}
 }
 
-// A slice is copied: what becomes of it afterwards is not seen.
+// A slice is copied, so later changes to it have no effect.
 func TestSliceCopies(t *testing.T) {
 	h := streamtest.New(t)
 	values := []string{"a", "b"}

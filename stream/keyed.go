@@ -179,7 +179,7 @@ func (f *folding[K, S, A]) changed(key []byte) *S {
 	return f.states.At(key)
 }
 
-// flush puts out what has changed.
+// flush emits the changed values.
 func (f *folding[K, S, A]) flush() {
 	for key := range f.marks.All() {
 		if s, ok := f.states.Get(key); ok {
@@ -189,7 +189,7 @@ func (f *folding[K, S, A]) flush() {
 	}
 }
 
-// finish puts out everything.
+// finish emits all values.
 func (f *folding[K, S, A]) finish() {
 	for key, s := range f.states.All() {
 		f.put(key, &s)
@@ -210,9 +210,9 @@ func (f *folding[K, S, A]) put(key string, s *S) {
 	f.next(e)
 }
 
-// A State is keyed state of a Process: values of type V by keys of type K, which may be whatever KeyBy takes. It is part
-// of the task's snapshots. Entries are kept in the order in which they were inserted. A value that Get or All returns, and
-// what At points to, is valid until the next call.
+// A State is keyed state of a Process: values of type V by keys of type K, which may be any type that KeyBy takes. It is
+// part of the task's snapshots. Entries are kept in the order in which they were inserted. A value that Get or All returns,
+// or At points to, is valid until the next call.
 type State[K, V any] struct {
 	keys   *codec.Key[K]
 	values *state.Map[string, V]
@@ -220,7 +220,7 @@ type State[K, V any] struct {
 	buf    []byte
 }
 
-// OpenState opens keyed state by a name that is unique within the step; a restored task finds what it held. It is called in
+// OpenState opens keyed state by a name that is unique within the step; a restored task finds its entries. It is called in
 // Open of a processor.
 func OpenState[K, V any](ctx *Context, name string) (*State[K, V], error) {
 	keys, err := codec.KeyOf[K]()

@@ -26,9 +26,9 @@ import (
 //		stream.OnKeyed(stream.KeyBy(orders, Order.ID), (*Join).Order),
 //		stream.OnKeyed(stream.KeyBy(payments, Payment.OrderID), (*Join).Payment))
 //
-// A processor keeps what it needs from call to call in a State (OpenState), in a map of package state, or in its snapshot, as a
-// bolt.Snapshotter; fields of its own are empty again in a restored task. Its methods must be deterministic: time and
-// chance come from the Context. If P has a method Open(*Context) error, it is called before everything else.
+// A processor keeps what it needs from call to call in a State (OpenState), in a map of package state, or in its snapshot,
+// as a bolt.Snapshotter; fields of its own are empty again in a restored task. Its methods must be deterministic: time and
+// chance come from the Context. If P has a method Open(*Context) error, it is called first.
 //
 // One goroutine calls all methods of a processor. An error fails the topology unless the step declares another policy.
 func Process[P, Out any](name string, new func() P, inputs ...Input[P, Out]) Stream[Out] {
@@ -116,8 +116,8 @@ func Process[P, Out any](name string, new func() P, inputs ...Input[P, Out]) Str
 	return s
 }
 
-// closing returns what the runtime may call of a processor besides its inputs' methods: those of the optional interfaces
-// of a bolt that concern state and resources, but Tick and Finish, which are inputs.
+// closing returns the processor as the runtime may call it besides its inputs' methods: with the optional interfaces of a
+// bolt that concern state and resources, except Tick and Finish, which are inputs.
 func closing(p any) any {
 	switch p := p.(type) {
 	case bolt.Committer, bolt.Snapshotter:
@@ -143,8 +143,7 @@ type Input[P, Out any] struct {
 	end   func(P, *Context, func(Out)) error
 }
 
-// On has f called for each value of a stream. The tasks of the step share the values; Broadcast, Global and Rebalance say
-// how.
+// On calls f for each value of a stream. The tasks of the step share the values; Broadcast, Global and Rebalance say how.
 func On[P, T, Out any](in Stream[T], f func(p P, c *Context, v T, out func(Out)) error) Input[P, Out] {
 	return inputOf(in.topology("of On"), in.in(), f)
 }
@@ -178,8 +177,8 @@ func OnEnd[P, Out any](f func(p P, c *Context, out func(Out)) error) Input[P, Ou
 	return Input[P, Out]{end: f, none: f == nil}
 }
 
-// A Context tells a processor who it is and gives it what replay can repeat: the methods of bolt.Context. It belongs to
-// the task's goroutine.
+// A Context gives a processor the identity of its task, and time and chance that a replay repeats: the methods of
+// bolt.Context. It belongs to the task's goroutine.
 type Context struct {
 	bolt.Context
 	x    *instance
@@ -187,8 +186,8 @@ type Context struct {
 	tags map[*tagging]any // a func(T) each; nil if no step reads the side output
 }
 
-// Done returns the context of the running call, which ends when the task is stopped. A method that waits for anything
-// outside must heed it.
+// Done returns the context of the running call, which ends when the task is stopped. A method that waits for an outside
+// system must return when it ends.
 func (c *Context) Done() context.Context { return c.x.ctx }
 
 // State returns the step's own part of the task's keyed state, so names of maps need be unique within the step only.
@@ -196,8 +195,8 @@ func (c *Context) State() *state.Store { return c.Context.State().Within(c.node.
 
 var _ state.Opener = (*Context)(nil)
 
-// A Tag names a side output of processors, of values of type T. Make it once, with NewTag; Emit puts a value out, and Side
-// is the stream of what is put out.
+// A Tag names a side output of processors, of values of type T. Make it once, with NewTag; Emit emits a value, and Side is
+// the stream of these values.
 type Tag[T any] struct{ tagging *tagging }
 
 type tagging struct {
@@ -226,7 +225,7 @@ func (t Tag[T]) unread(c *Context, v T) {
 	c.x.fail(c.node, errUnread{t.tagging.name, c.node.name}, summary(&v))
 }
 
-// side makes what takes the values of the side output, when the processor first puts one out.
+// side makes the receiver of the side output's values, when the processor first emits one.
 func (t Tag[T]) side(c *Context) any {
 	if c.tags == nil {
 		c.tags = make(map[*tagging]any)
@@ -250,7 +249,7 @@ func (e errUnread) Error() string {
 	return "no step reads the side output " + e.tag + " of step " + e.step + ": read it with stream.Side, or do not emit on it"
 }
 
-// Side returns the stream of what a Process puts out on the side under a tag.
+// Side returns the stream of the values that a Process emits on the side under a tag.
 func Side[T, U any](of Stream[T], tag Tag[U]) Stream[U] {
 	n := of.producer("Side")
 	if n == nil || tag.tagging == nil {
@@ -275,7 +274,7 @@ type Dead[T any] struct {
 }
 
 // DeadLetters declares that a value which the step cannot process goes to the returned stream, with the reason, and is
-// counted; the step goes on with the next value. T is the type of the step's input, of which it must have one. Some step
+// counted; the step continues with the next value. T is the type of the step's input, of which it must have one. Some step
 // must read the stream.
 func DeadLetters[T, U any](of Stream[U]) Stream[Dead[T]] {
 	n := of.producer("DeadLetters")

@@ -160,7 +160,7 @@ func folded(f func(sum, n int64) int64) func([]Num) []Num {
 	}
 }
 
-// A Largest passes on what it receives, and at the end puts out the largest number of each key and, on the side, how many
+// A Largest emits the values that it receives, and at the end the largest number of each key and, on the side, how many
 // values there were.
 type Largest struct{ seen *stream.State[string, Seen] }
 
@@ -267,7 +267,8 @@ func merging(k int64) stage {
 	}, func(in []Num) []Num { return append(one.plain(in), two.plain(in)...) }}
 }
 
-// Random pipelines, with tasks killed at random points, put out what the same functions over slices do, each value as often.
+// Random pipelines, with tasks killed at random points, emit the same values as the same functions over slices, each as
+// often.
 func TestRandomPipelines(t *testing.T) {
 	seed, runs := uint64(time.Now().UnixNano()), 3000
 	if testing.Short() {

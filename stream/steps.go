@@ -4,7 +4,7 @@ import (
 	"context"
 )
 
-// From begins a stream with what a source reads. Source and the steps that follow are one operator as long as they only
+// From begins a stream with the values of a source. The source and the steps after it are one operator as long as they only
 // compute: a step that keeps state, a sink, or a step with Retry, Drop or DeadLetters begins the next one.
 func From[T any](t *Topology, name string, from Source[T]) Stream[T] {
 	n := t.add(name, source)
@@ -19,8 +19,8 @@ func From[T any](t *Topology, name string, from Source[T]) Stream[T] {
 	return s
 }
 
-// Map returns the stream of f's results. F must be deterministic, must not change what it closes over, and is called by
-// several goroutines at once. A []byte in its argument is valid during the call, and may be part of its result.
+// Map returns the stream of f's results. F must be deterministic, must not change variables that it closes over, and is
+// called by several goroutines at once. A []byte in its argument is valid during the call, and may be part of its result.
 func Map[T, U any](in Stream[T], name string, f func(T) U) Stream[U] {
 	n := in.topology(name).add(name, step, in.in())
 	n.needs(f != nil)
@@ -99,7 +99,7 @@ func Filter[T any](in Stream[T], name string, keep func(T) bool) Stream[T] {
 	return s
 }
 
-// FlatMap returns the stream of what f gives to out, any number of values for each of its arguments. Out must not be kept
+// FlatMap returns the stream of the values that f passes to out, any number for each of its arguments. Out must not be kept
 // after the call, and a []byte given to it need not stay as it is after out has returned. Its other duties are those of
 // Map's function.
 func FlatMap[T, U any](in Stream[T], name string, f func(v T, out func(U))) Stream[U] {

@@ -9,8 +9,8 @@ import (
 // A Stream is the output of a step: values of type T on their way to the steps that read it. It is a description, valid
 // while the topology is declared; any number of steps may read it.
 //
-// The methods Parallel, Isolate, Retry and Drop change the step whose output the stream is, and return the stream, so that
-// calls chain.
+// The methods Parallel, Isolate, Retry and Drop change the step that emits the stream, and return the stream, so that calls
+// chain.
 type Stream[T any] struct {
 	t    *Topology
 	from []edge
@@ -70,11 +70,11 @@ func (s Stream[T]) grouped(g grouping) Stream[T] {
 	return to
 }
 
-// producer returns the one step whose output the stream is, or nil after rejecting the call.
+// producer returns the one step that emits the stream, or nil after rejecting the call.
 func (s Stream[T]) producer(method string) *node {
 	switch {
 	case s.t == nil:
-		return nil // whoever reads it reports that
+		return nil // its reader reports that
 	case len(s.from) != 1:
 		s.t.reject("", "%s on the merge of several streams: call it on the step that reads them", method)
 		return nil

@@ -21,15 +21,15 @@ type push[T any] struct {
 
 // inPlace makes a push of a function that takes values in place.
 func inPlace[T any](f func(*T)) push[T] {
-	own := new(T) // one for all: nothing is allocated per value
+	own := new(T) // one for all: there is no allocation per value
 	return push[T]{at: f, of: func(v T) {
 		*own = v
 		f(own)
 	}}
 }
 
-// A valueType is what the steps of a topology need to know of a type of values, behind functions that know the type. In
-// comments, T is the type, and any stands for a push[T] where nothing else is said.
+// A valueType describes a type of values to the steps of a topology, behind functions that know the type. In comments, T is
+// the type, and any stands for a push[T] unless noted otherwise.
 type valueType struct {
 	name   string
 	fields func() ([]string, error) // of the tuples that carry it; an error if it cannot be encoded
@@ -39,7 +39,7 @@ type valueType struct {
 	fan func(pushes []any) any
 	// emit makes a push that emits on a stream of the instance's operator.
 	emit func(x *instance, s *channelOut) any
-	// take makes what decodes tuples with these fields and pushes the values.
+	// take makes the function that decodes tuples with these fields and pushes the values.
 	take func(f *tuple.Fields, to any) (func(tuple.Tuple) error, error)
 }
 
@@ -146,7 +146,7 @@ func take[T any](f *tuple.Fields, to any) (func(tuple.Tuple) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	next, v := to.(push[T]).at, new(T) // one for all: nothing is allocated per tuple
+	next, v := to.(push[T]).at, new(T) // one for all: there is no allocation per tuple
 	if c.IsBytes() && f.Len() == 1 {
 		return func(t tuple.Tuple) error {
 			b := t.Bytes(0)

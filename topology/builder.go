@@ -11,9 +11,9 @@ import (
 // errors at once. One goroutine builds a topology.
 type Builder struct {
 	name     string
-	problems []error // reported by Build, beside what it finds itself
+	problems []error // reported by Build, beside the errors that it finds itself
 	nodes    []*Node
-	override map[string]int // tasks of operators, in place of what was declared
+	override map[string]int // tasks of operators, in place of the declared numbers
 }
 
 // New begins a topology. A name here, as every name in a topology, is 1 to 64 of A-Z a-z 0-9 _ -.
@@ -41,8 +41,8 @@ func (b *Builder) Spout(name string, source spout.Source) *Node {
 	return b.add(&Node{name: name, isSpout: true, source: source, parallel: 1})
 }
 
-// Bolt adds a bolt. It needs at least one input. The factory is called once for each task in each incarnation,
-// from several goroutines, and must return a new bolt each time: tasks share nothing.
+// Bolt adds a bolt. It needs at least one input. The factory is called once for each task in each incarnation, from several
+// goroutines, and must return a new bolt each time, since tasks share no state.
 func (b *Builder) Bolt(name string, factory func() bolt.Bolt) *Node {
 	return b.add(&Node{name: name, factory: factory, parallel: 1})
 }
@@ -166,29 +166,29 @@ func (n *Node) Tick(every time.Duration) *Node {
 	return n
 }
 
-// Nondeterministic declares that the bolt may not do the same again on the same input, since it asks the outside or has
-// a clock of its own, say. Its outputs are then logged before they are sent. The default is Optimistic.
+// Nondeterministic declares that the bolt may emit other tuples on the same input, for example since it reads from an
+// outside system or has a clock of its own. Its outputs are then logged before they are sent. The default is Optimistic.
 func (n *Node) Nondeterministic(mode Pessimism) *Node {
 	n.pessimism = mode
 	return n
 }
 
-// Retry has a tuple whose Execute fails tried again at most that many times, backoff apart, before the operator's
-// error policy decides. The default is not to try again.
+// Retry tries a tuple again after a failed Execute, at most that many times, backoff apart, before the operator's error
+// policy decides. The default is not to try again.
 func (n *Node) Retry(times int, backoff time.Duration) *Node {
 	n.retry = Retry{Times: times, Backoff: backoff}
 	return n
 }
 
-// DeadLetter has a tuple whose Execute fails emitted on the stream DeadStream, with the reason, and counted; the
-// operator goes on with the next tuple. Some operator must read that stream. The default is that the topology fails.
+// DeadLetter emits a tuple with a failed Execute on the stream DeadStream, with the reason, and counts it; the operator
+// continues with the next tuple. Some operator must read that stream. The default is that the topology fails.
 func (n *Node) DeadLetter() *Node {
 	n.policies = append(n.policies, DeadLetter)
 	return n
 }
 
-// Drop has a tuple whose Execute fails dropped and counted; the operator goes on with the next tuple. The default is
-// that the topology fails.
+// Drop drops and counts a tuple with a failed Execute; the operator continues with the next tuple. The default is that the
+// topology fails.
 func (n *Node) Drop() *Node {
 	n.policies = append(n.policies, Drop)
 	return n

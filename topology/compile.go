@@ -25,8 +25,8 @@ func (b *Builder) Validate() error {
 // It makes one bolt of each operator, to see which interfaces it implements, and closes it: Prepare is not called.
 func (b *Builder) Build() (*Plan, error) { return b.BuildWith(nil, bolt.Strategy{}) }
 
-// BuildWith is Build for a recovery strategy, with the extension that the strategy adds to the plan; nil adds nothing.
-// A bolt that cannot hold its guarantee under the strategy (bolt.Verifier) is an error.
+// BuildWith is Build for a recovery strategy, with the extension that the strategy adds to the plan; nil adds none. A bolt
+// that cannot hold its guarantee under the strategy (bolt.Verifier) is an error.
 func (b *Builder) BuildWith(x *Extension, s bolt.Strategy) (*Plan, error) {
 	c := compiler{plan: &Plan{Name: b.name, Strategy: s}, byName: make(map[string]*Operator), errs: slices.Clone(b.problems)}
 	c.topology(b)
@@ -52,8 +52,8 @@ func (b *Builder) BuildWith(x *Extension, s bolt.Strategy) (*Plan, error) {
 	return c.plan, nil
 }
 
-// compiler makes a plan's operators, streams and edges of the declarations. It goes on after an error as far as sense
-// can be made of the rest, so that the user gets all errors at once, and each once.
+// compiler makes a plan's operators, streams and edges of the declarations. It continues after an error as far as the rest
+// can be interpreted, so that the user gets all errors at once, and each once.
 type compiler struct {
 	plan   *Plan // Operators are as the builder's nodes, also those in error
 	byName map[string]*Operator
@@ -77,7 +77,7 @@ func (c *compiler) topology(b *Builder) {
 	if !msgid.ValidName(b.name) {
 		c.fail(Error{}, "the topology's name %.80q %s", b.name, nameRule)
 	}
-	rejected := len(b.nodes) == 0 && len(b.problems) > 0 // package stream, say, has reported what is wrong
+	rejected := len(b.nodes) == 0 && len(b.problems) > 0 // package stream, for example, has reported the error
 	if !rejected && !slices.ContainsFunc(b.nodes, func(n *Node) bool { return n.isSpout }) {
 		c.fail(Error{}, "has no spout: declare one with Spout, for every tuple comes from one")
 	}
@@ -147,7 +147,7 @@ type fused struct {
 	steps    []string
 }
 
-// compose reports what is wrong with an operator that is made of several bolts, and notes its steps.
+// compose reports the errors of an operator that is composed of several bolts, and notes its steps.
 func (c *compiler) compose(at Error, made any) {
 	of, ok := made.(bolt.Composition)
 	if !ok {
@@ -171,7 +171,7 @@ func (c *compiler) compose(at Error, made any) {
 	}
 }
 
-// steps fails for each step whose name the topology has twice: sinks are known outside by it.
+// steps fails for each step name that the topology has twice: sinks use it in outside systems.
 func (c *compiler) steps() {
 	of := make(map[string]*Operator)
 	for _, f := range c.fused {
@@ -240,7 +240,7 @@ func (c *compiler) bolt(at Error, n *Node) {
 	}
 }
 
-// sample makes one bolt of an operator and checks that it can do what is declared.
+// sample makes one bolt of an operator and checks that it has the methods for its declarations.
 func (c *compiler) sample(at Error, n *Node) {
 	var b bolt.Bolt
 	panicked := guard(func() { b = n.factory() })
@@ -269,7 +269,7 @@ func (c *compiler) sample(at Error, n *Node) {
 	}
 }
 
-// guard runs f and returns what it panicked with, or nil.
+// guard runs f and returns the value of its panic, or nil.
 func guard(f func()) (panicked any) {
 	defer func() { panicked = recover() }()
 	f()
@@ -472,7 +472,7 @@ func (o *Operator) readers() (readers []*Operator) {
 // size bounds the channels before any is made.
 func (c *compiler) size() {
 	if len(c.errs) > 0 {
-		return // a Parallel in error may be anything
+		return // a Parallel in error may have any value
 	}
 	channels := 0
 	for _, o := range c.plan.Operators {
@@ -485,7 +485,7 @@ func (c *compiler) size() {
 	}
 }
 
-// known lists what a misspelt operator or stream may have meant.
+// known lists the names that a misspelt operator or stream may stand for.
 func (c *compiler) known() string {
 	var names []string
 	for _, o := range c.plan.Operators {

@@ -122,7 +122,7 @@ func TestBuildErrors(t *testing.T) {
 			[]string{`operator "x": a spout reads no stream, yet it subscribes to "in": make it a bolt`}},
 		{"spout without a stream", func(b *Builder) { b.Spout("x", source) },
 			[]string{`operator "x": the spout has no stream to emit on: declare one with Fields or Stream`}},
-		{"spout with what is for bolts", func(b *Builder) {
+		{"spout with settings of bolts", func(b *Builder) {
 			b.Spout("x", source).Fields("f").Tick(time.Second).Nondeterministic(PerFrame).Retry(1, 0).DeadLetter()
 		}, []string{
 			`operator "x": Tick is for bolts only: remove it from the spout`,
@@ -151,7 +151,7 @@ func TestBuildErrors(t *testing.T) {
 		{"cycle of one, that no spout reaches", func(b *Builder) { b.Bolt("x", factory).Shuffle("x").Fields("f") },
 			[]string{`operator "x": reads what it emits: x > x: cut this cycle, for a topology has none`}},
 
-		{"everything at once", func(b *Builder) {
+		{"all errors at once", func(b *Builder) {
 			b.Bolt("x", nil).Parallel(-1).Shuffle("nobody").Fields("f")
 			b.Bolt("y", factory).GroupBy("x", "g")
 		}, []string{
@@ -223,13 +223,13 @@ func TestErrorNames(t *testing.T) {
 	}
 }
 
-// idle is a bolt that does nothing, with every optional method that a topology may ask for.
+// idle is a bolt without effect, with every optional method that a topology may ask for.
 type idle struct{}
 
 func (idle) Execute(context.Context, tuple.Tuple, bolt.Emitter) error { return nil }
 func (idle) Tick(context.Context, time.Time, bolt.Emitter) error      { return nil }
 
-// A bolt that cannot do what is declared is refused when the topology is built.
+// A bolt that lacks a method for its declarations is refused when the topology is built.
 func TestSample(t *testing.T) {
 	plain := bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil })
 	for name, c := range map[string]struct {
@@ -255,7 +255,7 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// picky holds its guarantee only where nothing is rolled back.
+// picky holds its guarantee only under strategies without rollback.
 type picky struct{ idle }
 
 func (picky) Verify(s bolt.Strategy) error {

@@ -1,6 +1,6 @@
-// Package topology describes what is to run: which operators there are, which streams they emit, and which bolt
-// reads which stream by which grouping. A program declares this with a Builder; Build checks it and compiles it
-// to a Plan, from which tasks are run.
+// Package topology describes a topology: its operators, the streams that they emit, and which bolt reads which stream by
+// which grouping. A program declares this with a Builder; Build checks it and compiles it to a Plan, from which tasks are
+// run.
 //
 // The nouns:
 //
@@ -8,7 +8,7 @@
 //   - A stream is a kind of tuple that an operator emits, with named fields. Most operators have only the default
 //     stream, which has no name of its own.
 //   - An edge is one bolt's subscription to one stream. Its grouping decides which tuples go to which of its tasks.
-//   - A task is one instance of an operator, a channel what one task sends to another along one edge.
+//   - A task is one instance of an operator, a channel the tuples that one task sends to another along one edge.
 //   - A router is the grouping of one edge at one source task, with its state.
 //
 // # Declaring
@@ -35,14 +35,13 @@
 // neither spouts nor bolts, so it cannot know whether a bolt implements the interfaces that its declaration needs, such
 // as bolt.Ticker: the task fails when it starts.
 //
-// # What must not change
+// # The version
 //
 // A plan numbers its tasks and channels in the order of declaration, and messages carry these numbers together with the
-// plan's version. So every process of a running topology must declare it alike: build it from constants and arguments,
-// not by ranging over a map. Everything that gives messages, logs or snapshots their meaning is in the version: names,
-// order, parallelism, streams and fields, groupings and keys, ticks, pessimism. Retry and the tasks' needs (CPU,
-// Memory) are not, and may be tuned. A custom grouping is in it by name only: a function that picks otherwise needs a
-// new one.
+// plan's version. So every process of a running topology must declare it alike: build it from constants and arguments, not
+// by ranging over a map. The version covers all that gives messages, logs or snapshots their meaning: names, order,
+// parallelism, streams and fields, groupings and keys, ticks, pessimism. Retry and the tasks' needs (CPU, Memory) are not,
+// and may be tuned. A custom grouping is in it by name only: a function that picks otherwise needs a new one.
 //
 // # Routing
 //

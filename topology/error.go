@@ -15,8 +15,8 @@ var (
 	ErrState = errors.New("topology: bad routing state")
 )
 
-// An Error is one fault of a topology, found by Build or Validate. Set names give its place; Problem describes it, and
-// the remedy. Find it with errors.As in what they return.
+// An Error is one fault of a topology, found by Build or Validate. Set names give its place; Problem describes it, and the
+// remedy. Find it with errors.As in their result.
 type Error struct {
 	Operator string // "" if the whole topology is meant
 	Stream   string // as declared ("errors") or as subscribed to ("split:errors"); "" is the default stream, or none

@@ -12,7 +12,7 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// Empty is a spout without input, Drop a bolt that does nothing: they stand for yours.
+// Empty is a spout without input, Drop a bolt without effect: they stand for yours.
 type (
 	Empty struct{}
 	Drop  struct{}

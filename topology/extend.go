@@ -8,8 +8,8 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// An Extension is what a recovery strategy adds to a topology: one operator of its own that every other operator
-// sends to, and that may answer the spouts. Its names begin with an underscore, which those of users must not.
+// An Extension is a recovery strategy's addition to a topology: one operator of its own that every other operator sends to,
+// and that may answer the spouts. Its names begin with an underscore, which those of users must not.
 type Extension struct {
 	Operator string // such as "_acker"
 	Parallel int

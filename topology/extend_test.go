@@ -34,7 +34,7 @@ func TestExtension(t *testing.T) {
 	}
 	for _, task := range acker.Tasks {
 		if len(task.In) != 5 || len(task.Out) != 2 {
-			t.Errorf("%v hears %d tasks and answers %d, want 5 and 2", task.Alias, len(task.In), len(task.Out))
+			t.Errorf("%v reads from %d tasks and sends to %d, want 5 and 2", task.Alias, len(task.In), len(task.Out))
 		}
 	}
 	for _, task := range p.Operator("in").Tasks {

@@ -14,7 +14,7 @@ import (
 
 var noop = bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil })
 
-// Everything that is wrong with compositions is reported at once, with what else is wrong.
+// All errors of compositions are reported at once, with all others.
 func TestFusedMisuse(t *testing.T) {
 	b := New("fused")
 	b.Spout("in", spout.Through(spout.Slice(1)).Fields("n", "n").Then("finishes", func() bolt.Bolt { return finishing{noop()} })).Fields("n")
@@ -45,7 +45,7 @@ func TestFusedMisuse(t *testing.T) {
 	}
 }
 
-// The plan shows what is fused, and a step may have its operator's name.
+// The plan shows the fused steps, and a step may have its operator's name.
 func TestFusedPlan(t *testing.T) {
 	fails := func() bolt.Bolt { return refusing{noop()} }
 	b := New("fused")

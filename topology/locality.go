@@ -42,7 +42,7 @@ func (r *Router) nearest() int {
 func (r *Router) Asks() bool { return r.grouping == LocalOrShuffle && r.left == 0 }
 
 // Prefer settles for the next picks which targets are local: target i is bit i%64 of word i/64. If none is, all are dealt
-// to. It must be called with the same again on replay: where tasks run is nothing that follows from a task's input.
+// to. A replay must call it with the same targets, since the placement of tasks does not follow from a task's input.
 func (r *Router) Prefer(set []uint64, picks uint64) {
 	if !slices.Equal(set, r.near.set) {
 		r.near = r.newLocality(set)

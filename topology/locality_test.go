@@ -18,7 +18,7 @@ func TestLocalOrShuffle(t *testing.T) {
 		want  []int
 	}{
 		{0b0000, 3, []int{1, 2, 3}},    // none is local: all of them, beginning at the source's own
-		{0b0000, 2, []int{0, 1}},       // as before: it goes on
+		{0b0000, 2, []int{0, 1}},       // the same answer: the answer still holds
 		{0b1010, 4, []int{3, 1, 3, 1}}, // source 1 of two targets
 		{0b1010, 1, []int{3}},
 		{0b0100, 2, []int{2, 2}},
@@ -40,7 +40,7 @@ func TestLocalOrShuffle(t *testing.T) {
 		t.Errorf("nobody answers: %v", got) // it goes on as it was
 	}
 	if one := router(t, 1, 0, func(n *Node) { n.LocalOrShuffle("in") }); one.Asks() || one.Stateful() {
-		t.Error("it asks although there is nothing to choose")
+		t.Error("it asks although there is no choice")
 	}
 }
 

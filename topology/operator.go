@@ -24,7 +24,7 @@ type Operator struct {
 	Tick      time.Duration // the interval of bolt.Ticker; 0 is never
 	Pessimism Pessimism
 	Retry     Retry
-	OnError   ErrorPolicy // decides about a tuple whose Execute fails after the retries
+	OnError   ErrorPolicy // applies to a tuple with a failed Execute, after the retries
 	Note      string      // a remark for people; not in the plan's version
 	System    bool        // it belongs to the recovery strategy, not to the user: see Extension
 
@@ -45,18 +45,18 @@ func (o *Operator) Stream(name string) *Stream {
 	return nil
 }
 
-// A Retry is how often a tuple whose Execute failed is tried again: at most Times more times, Backoff apart. After
+// A Retry bounds how often a tuple is tried again after a failed Execute: at most Times more times, Backoff apart. After
 // that, and at once with the zero Retry, the operator's ErrorPolicy decides.
 type Retry struct {
 	Times   int
 	Backoff time.Duration
 }
 
-// An ErrorPolicy decides about a tuple whose Execute failed and is not tried again.
+// An ErrorPolicy decides about a tuple with a failed Execute that is not tried again.
 type ErrorPolicy uint8
 
 const (
-	// Fail fails the topology with a *bolt.TupleError. Nothing is acknowledged for the tuple and nothing is lost.
+	// Fail fails the topology with a *bolt.TupleError. The tuple is not acknowledged and not lost.
 	Fail ErrorPolicy = iota
 	// DeadLetter emits the tuple on the stream DeadStream, with the reason, and counts it.
 	DeadLetter
@@ -77,7 +77,7 @@ func (p ErrorPolicy) String() string {
 	return "error policy " + strconv.Itoa(int(p))
 }
 
-// A Pessimism lists what must be durable before the frames of an operator may be released.
+// A Pessimism is the part of an operator's work that must be durable before its frames may be released.
 type Pessimism uint8
 
 const (

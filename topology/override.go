@@ -31,7 +31,7 @@ func (b *Builder) overridden(n *Node) *Node {
 	return &changed
 }
 
-// overrides fails for what cannot be overridden.
+// overrides fails for operators whose number of tasks cannot be overridden.
 func (c *compiler) overrides(b *Builder) {
 	for _, name := range slices.Sorted(maps.Keys(b.override)) {
 		switch i := slices.IndexFunc(b.nodes, func(n *Node) bool { return n.name == name }); {

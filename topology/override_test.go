@@ -11,8 +11,8 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// An overridden number of tasks is as if it were declared: in the plan, in its version, and in what is wrong with it. The
-// builder itself stays as it was.
+// An overridden number of tasks counts like a declared one: in the plan, in its version, and in its errors. The builder
+// itself does not change.
 func TestOverride(t *testing.T) {
 	declared := func(split int) *topology.Builder {
 		pass := bolt.Func(func(context.Context, tuple.Tuple, bolt.Emitter) error { return nil })

@@ -29,7 +29,7 @@ type Task struct {
 	Out      []*Channel // stream by stream, edge by edge, then by index of the target
 }
 
-// A Channel is a virtual channel: what one source task sends to one target task on one stream.
+// A Channel is a virtual channel: the tuples that one source task sends to one target task on one stream.
 type Channel struct {
 	Number         uint32 // its index in Plan.Channels
 	ID             msgid.Channel
@@ -39,7 +39,7 @@ type Channel struct {
 	Out            int // its index in Source.Out
 }
 
-// Sink reports whether the task emits nothing that an operator of the user's reads.
+// Sink reports whether no operator of the user's reads the task's output.
 func (t *Task) Sink() bool {
 	for _, c := range t.Out {
 		if !c.Target.Operator.System {

@@ -37,7 +37,7 @@ func TestPlanInvariants(t *testing.T) {
 	})
 }
 
-// TestBuildAgain builds one builder twice: the plans share nothing that either changes.
+// TestBuildAgain builds one builder twice: the plans share no data that either changes.
 func TestBuildAgain(t *testing.T) {
 	b := base()
 	one, err := b.Build()
@@ -257,7 +257,7 @@ func TestPlanFindsNothing(t *testing.T) {
 		}
 	}
 	if p.Operator("") != nil || p.Operator("x").Stream("nothing") != nil {
-		t.Error("found what is not there")
+		t.Error("found a task that is not there")
 	}
 }
 

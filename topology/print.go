@@ -19,7 +19,7 @@ import (
 //	count     bolt   2      split group by word  4         word, n
 //	top       bolt   1      count global         2
 //
-// A last column notes what is unusual, such as pessimism.
+// A last column notes unusual settings, such as pessimism.
 func (p *Plan) String() string {
 	table := [][]string{{"operator", "kind", "tasks", "reads", "channels", "emits", "notes"}}
 	noted := false
@@ -72,7 +72,7 @@ func (o *Operator) kind() string {
 	return "bolt"
 }
 
-// notes lists what is not as usual with the operator.
+// notes lists the unusual settings of the operator.
 func (o *Operator) notes() (notes []string) {
 	if o.Pessimism != Optimistic {
 		notes = append(notes, o.Pessimism.String())

@@ -8,7 +8,7 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// AllTargets is what Pick returns when a tuple goes to every target.
+// AllTargets is the result of Pick for a tuple that goes to every target.
 const AllTargets = -1
 
 // A Router picks the targets of the tuples that one source task emits along one edge. Its state is part of the
@@ -28,9 +28,9 @@ type Router struct {
 	near, markedNear *locality
 	left, markedLeft uint64
 
-	// PartialKey: tuples sent to each target. The undo list holds a target once only, with the load it had at
-	// Mark, so it is bounded by the targets and not by what one Execute emits. A target is on the list if
-	// since[target] is the present epoch; so Mark is a mere step of the epoch.
+	// PartialKey: tuples sent to each target. The undo list holds a target once only, with the load it had at Mark, so it
+	// is bounded by the targets and not by the output of one Execute. A target is on the list if since[target] is the
+	// present epoch; so Mark is a mere step of the epoch.
 	loads []uint64
 	since []uint64
 	epoch uint64
@@ -64,7 +64,7 @@ func NewRouter(e *Edge, source *Task) *Router {
 		r.since = make([]uint64, r.n)
 		r.undo = make([]undo, 0, r.n)
 	case r.grouping == Shuffle, r.grouping == LocalOrShuffle, r.grouping == PartialKey, r.grouping == GroupBy && r.n == 1, r.grouping == Keyed && r.n == 1:
-		r.grouping = Global // one target: nothing to choose
+		r.grouping = Global // one target: no choice
 	}
 	r.Mark()
 	return r
@@ -163,7 +163,7 @@ func (r *Router) custom(row *tuple.Row) (int, error) {
 	return task, nil
 }
 
-// Stateful reports whether Pick depends on what was picked before: only then Mark and Rollback do anything.
+// Stateful reports whether Pick depends on earlier picks: only then Mark and Rollback have an effect.
 func (r *Router) Stateful() bool {
 	return r.grouping == Shuffle || r.grouping == LocalOrShuffle || r.grouping == PartialKey
 }
@@ -184,7 +184,7 @@ func (r *Router) Rollback() {
 	r.Mark()
 }
 
-// AppendState appends the state to dst: nothing for a grouping that keeps none.
+// AppendState appends the state to dst: no bytes for a grouping without state.
 func (r *Router) AppendState(dst []byte) []byte {
 	numbers := r.loads
 	switch r.grouping {

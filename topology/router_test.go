@@ -106,7 +106,7 @@ func TestGroupBy(t *testing.T) {
 	for i := range keys {
 		key := fmt.Sprintf("key%d", i)
 		if pick(byOne, "p", key) != pick(byOne, "q", key) {
-			t.Fatalf("%s: the target depends on what is not the key", key)
+			t.Fatalf("%s: the target depends on fields beside the key", key)
 		}
 		target := pick(byTwo, key, "end")
 		if target != pick(byTwo, key, "end") || target != pick(elsewhere, key, "end") {
@@ -214,7 +214,7 @@ func TestCustom(t *testing.T) {
 	}
 }
 
-// stateful are the groupings whose routers have something to remember, and one that has not.
+// stateful are the groupings with stateful routers, and one without.
 var stateful = map[string]func(*Node){
 	"shuffle":          func(n *Node) { n.Shuffle("in") },
 	"local or shuffle": func(n *Node) { n.LocalOrShuffle("in") },
@@ -222,9 +222,9 @@ var stateful = map[string]func(*Node){
 	"group by":         func(n *Node) { n.GroupBy("in", "a") },
 }
 
-// TestRouterReplay drives routers through random emissions, marks and rollbacks, against the plain rule: what
-// happened between a mark and a rollback did not happen; and from any saved state another router goes on alike, if it is
-// told the same when it asks.
+// TestRouterReplay drives routers through random emissions, marks and rollbacks, against the plain rule: the picks between
+// a mark and a rollback did not happen; and from any saved state another router picks the same targets, if it gets the same
+// answers.
 func TestRouterReplay(t *testing.T) {
 	for name, group := range stateful {
 		t.Run(name, func(t *testing.T) {
@@ -339,7 +339,7 @@ func TestSetStateErrors(t *testing.T) {
 
 func huge(x uint64) []byte { return binary.AppendUvarint(nil, x) }
 
-// TestPickAllocates nothing, and neither do the marks of a task that emits much in one Execute.
+// TestPickAllocates nothing, and neither do the marks of a task with much output in one Execute.
 func TestPickAllocates(t *testing.T) {
 	row := newRows(t)
 	for name, group := range stateful {

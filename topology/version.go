@@ -13,9 +13,9 @@ func version(p *Plan) uint64 {
 	return max(1, binary.BigEndian.Uint64(sum[:])) // 0 is "no plan"
 }
 
-// canonical writes out all that gives the bytes of messages, logs and snapshots their meaning, so that two plans
-// with the same text may talk to each other and read each other's logs. Names cannot hold what separates them
-// here. Retry and what tasks need are left out: they may be tuned while logs live on.
+// canonical writes out all that gives the bytes of messages, logs and snapshots their meaning, so that two plans with the
+// same text may talk to each other and read each other's logs. Names cannot hold the separators. Retries and resources of
+// tasks are left out: they may be tuned while logs live on.
 func canonical(p *Plan) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "askback plan 1\ntopology %s\n", p.Name)

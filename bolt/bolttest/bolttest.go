@@ -1,13 +1,12 @@
 // Package bolttest helps to test a bolt or a spout by itself, without a runtime.
 //
-// MustTuple makes a tuple to hand in, an Emitter records what is emitted, and a Context stands for the one that a
-// task gives:
+// MustTuple makes an input tuple, an Emitter records the output, and a Context replaces that of a task:
 //
 //	out := bolttest.NewEmitter("word")
 //	err := Split{}.Execute(ctx, bolttest.MustTuple("line", "to be or not"), out)
 //	… out.Rows("") is [][]any{{"to"}, {"be"}, {"or"}, {"not"}} …
 //
-// Nothing here may be used by several goroutines at once.
+// No value of this package may be used by several goroutines at once.
 package bolttest
 
 import (
@@ -23,8 +22,8 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// MustTuple returns a tuple of values, whose fields are named in one string: MustTuple("word n", "to", 1). It is a
-// mistake in the test, and panics, if they do not fit together; tuple.New returns an error instead.
+// MustTuple returns a tuple of values, with the field names in one string: MustTuple("word n", "to", 1). It is a mistake in
+// the test, and panics, if they do not fit together; tuple.New returns an error instead.
 func MustTuple(fields string, values ...any) tuple.Tuple {
 	f, err := tuple.NewFields(strings.Fields(fields)...)
 	if err != nil {
@@ -43,7 +42,7 @@ type Emitter struct {
 	streams map[string]*stream
 }
 
-// stream records what is emitted on one stream.
+// stream records the rows of one stream.
 type stream struct {
 	of   *Emitter
 	row  *tuple.Row
@@ -75,7 +74,7 @@ func (e *Emitter) Stream(name string, fields ...string) *Emitter {
 	return e
 }
 
-// Rows returns what was emitted on a stream, "" for the default one; values are as Tuple.Any gives them.
+// Rows returns the rows emitted on a stream, "" for the default one; values are as Tuple.Any gives them.
 func (e *Emitter) Rows(stream string) [][]any {
 	var rows [][]any
 	for _, b := range e.Encoded(stream) {
@@ -102,7 +101,7 @@ func (e *Emitter) Encoded(stream string) [][]byte {
 	return nil
 }
 
-// Reset forgets what was emitted.
+// Reset drops the recorded rows.
 func (e *Emitter) Reset() {
 	for _, s := range e.streams {
 		s.rows = nil
@@ -136,7 +135,7 @@ func (s *stream) Take(r *tuple.Row) error {
 // A Context is a bolt.Context. Its time stands still, and its chance is the same in each test.
 type Context struct {
 	Who  bolt.Task
-	Time time.Time // what Now returns; set it as the test goes on
+	Time time.Time // the result of Now; a test may set it at any time
 
 	state *state.Store
 	rand  *rand.Rand

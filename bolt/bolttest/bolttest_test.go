@@ -62,11 +62,11 @@ func TestEmitter(t *testing.T) {
 		`stream "deepest" is not declared`: out.On("other").On("deepest").Emit(),
 	} {
 		if err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("error %v, want one that says %s", err, says)
+			t.Errorf("error %v, want one with %s", err, says)
 		}
 	}
 	if out.Rows("") != nil || out.Rows("other") != nil {
-		t.Error("what failed was recorded")
+		t.Error("a failed Emit was recorded")
 	}
 
 	if err := out.Emit(1, "x"); err != nil {
@@ -82,7 +82,7 @@ func TestEmitter(t *testing.T) {
 		t.Errorf("recorded the bytes %s", got)
 	}
 	if out.Reset(); len(out.Rows("")) != 0 {
-		t.Error("Reset forgets nothing")
+		t.Error("Reset keeps rows")
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// copyOf returns a value that shares nothing with v that exported fields, elements, keys and pointers lead to.
+// copyOf returns a deep copy of v, through exported fields, elements, keys and pointers.
 func copyOf[T any](v T) T {
 	if !refers(reflect.TypeFor[T]()) {
 		return v
@@ -102,7 +102,7 @@ func scramble(v reflect.Value) {
 	}
 }
 
-// refers reports whether values of a type may refer to something that a copy would share.
+// refers reports whether values of a type may refer to data that a copy would share.
 func refers(t reflect.Type) bool {
 	if known, ok := referring.Load(t); ok {
 		return known.(bool)

@@ -32,20 +32,20 @@
 //
 // # Errors
 //
-// An error that would fail the topology, such as one of a step without an error policy, fails the test where Settle, Advance
-// or Finish meets it. TrySettle, TryAdvance and TryFinish return it instead. Restart then goes on from the log, at the very
-// tuple that failed. An error for which production would restart the task first (of a source, of a tick, a panic) ends the
-// run here at once. After a bolt.Outage the task is down until Advance has moved the clock by a pause, which doubles from
-// 10 ms to 5 s.
+// An error that would fail the topology, such as one of a step without an error policy, fails the test where Settle,
+// Advance or Finish meets it. TrySettle, TryAdvance and TryFinish return it instead. Restart then continues from the log,
+// at the very tuple that failed. An error for which production would restart the task first (of a source, of a tick, a
+// panic) ends the run here at once. After a bolt.Outage the task is down until Advance has moved the clock by a pause,
+// which doubles from 10 ms to 5 s.
 //
-// # Everything killed everywhere
+// # A kill at every step
 //
 // KillEverywhere runs a test once as it is, and then once for each task and each step with a kill there. A topology whose
-// operators keep the contract passes it: nothing in its output tells where the kills were.
+// operators keep the contract passes it: its output does not depend on the kills.
 //
 // # Caveats
 //
-// Nothing measures: frames are small and snapshots frequent, to make a short run eventful. A source or a step that waits
-// for a time of the machine (time.Sleep, a Generator with a Rate) makes the test wait. The input that a test sends is kept
-// to its end.
+// A run measures no speed: frames are small and snapshots frequent, to make a short run eventful. A source or a step that
+// waits for a time of the machine (time.Sleep, a Generator with a Rate) makes the test wait. The input that a test sends is
+// kept to its end.
 package streamtest

@@ -62,7 +62,7 @@ func runOnce(t testing.TB, test func(testing.TB, *Harness), where string, option
 	return h
 }
 
-// A located TB says with each failure where it was.
+// A located TB adds the place of the kill to each failure.
 type located struct {
 	testing.TB
 	where    string

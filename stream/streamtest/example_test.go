@@ -16,7 +16,7 @@ type Visit struct {
 	Bytes int64
 }
 
-// A Load is what was sent for one path.
+// A Load is the number of bytes sent for one path.
 type Load struct{ Visits, Bytes int64 }
 
 // perPath is the topology under test: it sums up visits, and reports every minute.
@@ -29,7 +29,7 @@ func perPath(visits stream.Stream[Visit]) stream.Stream[stream.Entry[string, Loa
 	})
 }
 
-// In a test, t is what the test function gets, and results are compared rather than printed.
+// In a test, t is the test function's argument, and results are compared rather than printed.
 func Example() {
 	t := new(testing.T)
 	h := streamtest.New(t)
@@ -38,13 +38,13 @@ func Example() {
 
 	visits.Send(Visit{"/", 100}, Visit{"/style.css", 5}, Visit{"/about", 20})
 	h.Settle()
-	h.Kill("load") // its state and what was on its way are gone
+	h.Kill("load") // its state and the messages on their way are gone
 	visits.Send(Visit{"/", 200})
 	h.Advance(time.Minute)
 	fmt.Println(out.Values())
 
 	visits.Send(Visit{"/about", 30})
-	h.Restart() // the whole process crashes, and goes on from its logs
+	h.Restart() // the whole process crashes, and continues from its logs
 	h.Advance(time.Minute)
 	fmt.Println(out.Values()[2:])
 	// Output:

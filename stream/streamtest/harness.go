@@ -38,7 +38,7 @@ type Harness struct {
 	log            *memlog.Log
 	chance         *rand.Rand
 
-	epoch   time.Time // what the clock showed at the start
+	epoch   time.Time // the clock's time at the start
 	now     time.Time
 	ms      uint64 // the time of the recovery protocol, which passes by itself
 	steps   int
@@ -53,14 +53,14 @@ type kill struct {
 	tasks []string
 }
 
-// An Option sets something of a Harness.
+// An Option is a setting of a Harness.
 type Option func(*Harness)
 
 // WithStrategy sets the recovery strategy. The default is strategy.Backtrack. A strategy that is not exactly once fails the
 // test.
 func WithStrategy(s strategy.Strategy) Option { return func(h *Harness) { h.strategy = s } }
 
-// WithTime sets what the clock shows at first. The default is 2001-02-03 04:05:06 UTC.
+// WithTime sets the clock's time at the start. The default is 2001-02-03 04:05:06 UTC.
 func WithTime(at time.Time) Option { return func(h *Harness) { h.epoch, h.now = at, at } }
 
 // New returns a harness with an empty topology, which In, Out and the functions of package stream fill.
@@ -139,14 +139,14 @@ func (h *Harness) Tasks() (names []string) {
 	return names
 }
 
-// Now returns what the clock shows.
+// Now returns the clock's time.
 func (h *Harness) Now() time.Time { return h.now }
 
 // Steps returns how many steps the run has taken so far.
 func (h *Harness) Steps() int { return h.steps }
 
-// Settle runs the topology until nothing is left to do before the clock moves: all that was sent has been processed, and
-// each tick that is due has fired. It fails the test if the topology fails or does not come to rest.
+// Settle runs the topology until no work is left before the clock moves: all sent values have been processed, and each tick
+// that is due has fired. It fails the test if the topology fails or does not come to rest.
 func (h *Harness) Settle() {
 	h.t.Helper()
 	h.must(h.TrySettle())
@@ -161,8 +161,8 @@ func (h *Harness) TrySettle() error {
 }
 
 // Advance moves the clock by d, in stages: it runs the topology as Settle does, moves the clock to when the next tick is
-// due, and so on until d has passed. Before the clock moves and after each tick it waits for a snapshot, as Checkpoint does,
-// so that a task that is killed later repeats at their time what was processed and ticked. It fails the test as Settle does.
+// due, and so on until d has passed. Before the clock moves and after each tick it waits for a snapshot, as Checkpoint
+// does, so that a task that is killed later does not repeat work of an earlier time. It fails the test as Settle does.
 func (h *Harness) Advance(d time.Duration) {
 	h.t.Helper()
 	h.must(h.TryAdvance(d))
@@ -194,8 +194,8 @@ func (h *Harness) TryAdvance(d time.Duration) error {
 	}
 }
 
-// Checkpoint runs the topology until a snapshot covers all that was processed: sinks that commit (bolt.Committer) have
-// made it visible outside, and a task that is killed now repeats nothing. An outage that keeps a task down ends the wait. It
+// Checkpoint runs the topology until a snapshot covers all processed values: sinks that commit (bolt.Committer) have made
+// their effects visible, and a task that is killed now repeats no work. An outage that keeps a task down ends the wait. It
 // fails the test as Settle does.
 func (h *Harness) Checkpoint() {
 	h.t.Helper()
@@ -248,7 +248,7 @@ func (h *Harness) Step() bool {
 }
 
 // Kill ends tasks as a crash does, all at once: their state, their buffers and the messages on their way to them are gone.
-// They are restored from their logs when the run goes on. A name is that of a task ("count.0"), or of an operator or of a
+// They are restored from their logs when the run continues. A name is that of a task ("count.0"), or of an operator or of a
 // step for all of its tasks ("count"). A step that is fused into another one's operator shares its tasks. A name that is
 // none of these fails the test.
 func (h *Harness) Kill(names ...string) {
@@ -273,8 +273,8 @@ func (h *Harness) KillAt(step int, names ...string) {
 	}
 }
 
-// Restart ends all tasks, as a crash of the process does, and has them go on from their logs. A topology that has failed goes
-// on at what it failed for: repair that first.
+// Restart ends all tasks, as a crash of the process does, and restores them from their logs. A failed topology continues at
+// the value that it failed on: repair the cause first.
 func (h *Harness) Restart() {
 	h.t.Helper()
 	h.Start()
@@ -394,7 +394,7 @@ func (h *Harness) stuck(format string, args ...any) {
 	h.t.Fatalf("streamtest: "+format+":\n%s", append(args, h.waiting())...)
 }
 
-// waiting describes what each task waits for.
+// waiting describes why each task waits.
 func (h *Harness) waiting() string {
 	var b strings.Builder
 	for _, s := range h.tasks {

@@ -17,7 +17,7 @@ import (
 	"github.com/askback/askback/topology"
 )
 
-// A slot is what the harness knows of a task, whatever its incarnation.
+// A slot is the harness's record of a task, in all its incarnations.
 type slot struct {
 	task      *topology.Task
 	live      *instance // nil while the task is down
@@ -36,13 +36,13 @@ type instance struct {
 	endpoint *memchan.Endpoint
 	cancel   context.CancelFunc
 	began    uint64 // ms of the protocol's time
-	told     uint64 // ms since then that the core knows of
+	told     uint64 // ms since then that were reported to the core
 	dead     bool
 
 	writer  *task.LogWriter
 	answers []task.Answer
 
-	works  bool      // the operator has something to do that it has not done
+	works  bool      // the operator has pending work
 	ticks  bool      // the operator's timer may fire now
 	ticked time.Time // the last tick that fired, replayed ones included
 	frozen time.Time // ticked at the moment of the snapshot that is being written
@@ -99,8 +99,8 @@ func (in *instance) restore() error {
 	return nil
 }
 
-// quiesce keeps a bolt's timer from firing but when the harness has it fire, and a spout from being polled before a
-// checkpoint. A task heeds it for nothing else.
+// quiesce lets a bolt's timer fire only when the harness fires it, and keeps a spout from being polled before a checkpoint.
+// It has no other effect on a task.
 func (in *instance) quiesce() uint64 {
 	hold := in.h.quiescing
 	if in.slot.task.Operator.Bolt != nil {
@@ -147,8 +147,8 @@ func (m *observed) Step(ev recovery.Event, do *recovery.Actions) {
 	}
 }
 
-// turn is one turn of the task: the protocol's time, then some work, and if there is none, what waited for more is sealed.
-// It reports whether anything came of it.
+// turn is one turn of the task: the protocol's time, then some work, and if there is none, the open frames are sealed. It
+// reports whether there was progress.
 func (in *instance) turn() bool {
 	before := in.h.net.Pending()
 	busy := false
@@ -212,7 +212,7 @@ func (in *instance) answer() bool {
 	return true
 }
 
-// quiet reports whether the task has nothing to process, nothing to write and no answer to take.
+// quiet reports whether the task has no input, no pending write and no answer to take.
 func (in *instance) quiet() bool { return !in.works && !in.writer.Busy() && len(in.answers) == 0 }
 
 // Send implements task.Env.
@@ -254,7 +254,7 @@ func (in *instance) guard(f func() error) (err error) {
 	return f()
 }
 
-// failed ends an incarnation that cannot go on, and the run with it, unless a restart is all that it needs.
+// failed ends an incarnation that cannot continue, and the run with it, unless a restart is enough.
 func (h *Harness) failed(s *slot, err error) {
 	h.bury(s)
 	var back *recovery.RollbackError
@@ -292,7 +292,7 @@ func (h *Harness) lost(s *slot) task.Lost {
 	return s.lost
 }
 
-// describe says what the task waits for.
+// describe returns the reason for which the task waits.
 func (in *instance) describe() string {
 	st := in.core.Status()
 	text := fmt.Sprintf("%v: finished %v, done %v, replaying %v, retains %d bytes, has queued %d", in.slot.task.Alias, st.Finished, in.core.Done(), st.Replaying, st.Retained, st.Queued)

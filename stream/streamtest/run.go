@@ -8,10 +8,10 @@ import (
 	"github.com/askback/askback/strategy"
 )
 
-// The time of the recovery protocol passes a millisecond at a time: when nothing else is left to do, and with every
-// stepsPerTick steps or, in a topology with many channels, two for each: else a checkpoint, which sends on all of them, would
-// take longer than it is until the next one, and the run would never rest. Snapshots are due so often that a run of a few
-// hundred steps has several.
+// The time of the recovery protocol passes a millisecond at a time: when there is no other work, and with every
+// stepsPerTick steps or, in a topology with many channels, two for each: else a checkpoint, which sends on all of them,
+// would take longer than it is until the next one, and the run would never rest. Snapshots are due so often that a run of a
+// few hundred steps has several.
 const (
 	stepsPerTick = 8
 	frameSize    = 256 // bytes
@@ -33,7 +33,7 @@ const (
 	actions
 )
 
-// step has one thing happen, by turns among the tasks and what they can do. It reports whether there was any.
+// step performs one step, in turns among the tasks and their possible steps. It reports whether there was any.
 func (h *Harness) step() bool {
 	if h.err != nil || h.ended {
 		return false
@@ -56,7 +56,7 @@ func (h *Harness) step() bool {
 	return false
 }
 
-// killDue kills what was ordered for this step.
+// killDue performs the kills that are due at this step.
 func (h *Harness) killDue() {
 	for i := 0; i < len(h.kills); i++ {
 		if k := h.kills[i]; k.step <= h.steps {
@@ -97,8 +97,8 @@ func (h *Harness) deliver(s *slot) bool {
 	return false
 }
 
-// settle runs until nothing is left to do before the clock moves. Where a tick has fired, a snapshot covers it then: else a
-// task that is killed later would be ticked again, at another place between its tuples, and with another outcome.
+// settle runs until no work is left before the clock moves. Where a tick has fired, a snapshot covers it then: else a task
+// that is killed later would be ticked again, at another place between its tuples, and with another outcome.
 func (h *Harness) settle() {
 	h.t.Helper()
 	for fired := true; fired && h.err == nil; {
@@ -127,8 +127,8 @@ func (h *Harness) cover() {
 	h.quiescing = false
 }
 
-// until runs until a condition holds at a moment at which nothing is left to do, and for more than ten milliseconds no operator has
-// done anything: an idle source, and one that was held, is polled in that time. The recovery protocol may go on for ever.
+// until runs until a condition holds at a moment without work, and for more than ten milliseconds no operator has done
+// anything: an idle source, and one that was held, is polled in that time. The recovery protocol may continue for ever.
 func (h *Harness) until(reached func() bool) {
 	h.t.Helper()
 	quiet, pause, processed := uint64(0), uint64(0), h.processed()
@@ -145,7 +145,7 @@ func (h *Harness) until(reached func() bool) {
 		case h.err != nil, quiet > 10 && reached():
 			return
 		case quiet > uint64(maxQuiet/time.Millisecond):
-			h.stuck("no task does anything any more, at step %d", h.steps)
+			h.stuck("no task makes progress any more, at step %d", h.steps)
 		}
 		pause = min(max(1, 2*pause), 10_000) // a long pause, of a retry, passes in strides
 		quiet += pause
@@ -164,7 +164,7 @@ func (h *Harness) processed() (n uint64) {
 	return n
 }
 
-// rests reports whether all that was emitted has been consumed, and no task repeats anything. A task that is down until the
+// rests reports whether all emitted tuples have been consumed, and no task repeats work. A task that is down until the
 // clock moves rests, and so do its neighbours.
 func (h *Harness) rests() bool {
 	if h.net.Pending() > 0 {
@@ -260,7 +260,7 @@ func (h *Harness) tickDue(s *slot) bool {
 	return last > 0 && h.epoch.Add(last).After(s.live.ticked)
 }
 
-// wantsClock returns the next moment of the clock at which a task has something to do; zero: never.
+// wantsClock returns the next moment of the clock at which a task has work; zero: never.
 func (h *Harness) wantsClock(s *slot) time.Time {
 	if s.live == nil {
 		return s.restartAt

@@ -89,7 +89,8 @@ func (w *watch) Open(*stream.Context) error { *w.starts++; return nil }
 
 func (w *watch) Word(_ *stream.Context, v Word, out func(Word)) error { out(v); return nil }
 
-// A kill takes what is in memory, and a restore brings back what the log has: between two calls of Settle as within one.
+// A kill drops the state in memory, and a restore brings back the state in the log: between two calls of Settle as within
+// one.
 func TestKill(t *testing.T) {
 	h := streamtest.New(t)
 	lines := streamtest.In[Line](h, "lines")
@@ -122,7 +123,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// A checkpoint covers all that was processed: what is killed afterwards repeats nothing.
+// A checkpoint covers all processed values: a task that is killed afterwards repeats none.
 func TestCheckpoint(t *testing.T) {
 	for _, s := range []strategy.Strategy{strategy.Backtrack, strategy.Barrier} {
 		h := streamtest.New(t, streamtest.WithStrategy(s))
@@ -283,7 +284,7 @@ func TestTicksUnderKills(t *testing.T) {
 
 var errBad = errors.New("bad word")
 
-// A step that fails is an error that names it and the value. A repaired program goes on at that very value.
+// A step that fails is an error that names it and the value. A repaired program continues at that very value.
 func TestErrors(t *testing.T) {
 	broken := true
 	h := streamtest.New(t)
@@ -339,7 +340,7 @@ func TestDeadAndDropped(t *testing.T) {
 	})
 }
 
-// An outage keeps its task down until the clock has moved, and costs nothing else.
+// An outage keeps its task down until the clock has moved, and has no other effect.
 func TestOutage(t *testing.T) {
 	away := false
 	h := streamtest.New(t)
@@ -392,7 +393,7 @@ func TestScramble(t *testing.T) {
 	}
 }
 
-// Values of all shapes are copied, with what they refer to.
+// Values of all shapes are copied, with all values that they refer to.
 func TestCopies(t *testing.T) {
 	type deep struct {
 		List []string
@@ -561,7 +562,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// A failure of a test under KillEverywhere says where the kill was.
+// A failure of a test under KillEverywhere names the step of the kill.
 func TestKillEverywhereNamesTheKill(t *testing.T) {
 	for name, want := range map[string]string{"": "without a kill: as told", "later": "with in.0 killed at step 2 of "} {
 		runs := 0
@@ -585,7 +586,7 @@ func TestKillEverywhereNamesTheKill(t *testing.T) {
 	}
 }
 
-// failure returns with what f fails its test.
+// failure returns the message with which f fails its test.
 func failure(t *testing.T, f func(testing.TB)) string {
 	fake := &fakeTB{TB: t}
 	ended := make(chan struct{})
