@@ -72,6 +72,7 @@ type run struct {
 
 	server    *embed.Server
 	transport *natschan.Transport
+	claim     *natschan.Claim // of the topology's name, on a server that others use
 	log       checkpoint.Log
 
 	began   time.Time
@@ -97,6 +98,11 @@ func (r *run) open(ctx context.Context) (err error) {
 	}
 	if r.transport, err = natschan.Dial(dial); err != nil {
 		return err
+	}
+	if r.server == nil {
+		if r.claim, err = natschan.NewClaim(dial); err != nil {
+			return err
+		}
 	}
 	if r.strategy.Log == nil {
 		return nil
@@ -132,6 +138,9 @@ func (r *run) close() error {
 			cancel()
 		}
 		errs = append(errs, r.transport.Close())
+	}
+	if r.claim != nil {
+		r.claim.Close()
 	}
 	if r.server != nil {
 		errs = append(errs, r.server.Stop())

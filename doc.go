@@ -61,8 +61,8 @@
 //
 // # Errors
 //
-// Run returns what is wrong with the topology (each an error of type topology.Error) or the options before it starts
-// anything. Afterwards it returns why ctx ended, or why a task FAILED: a *bolt.TupleError names the tuple that an
+// Run returns the faults of the topology (each an error of type topology.Error) or the options before it starts anything, and
+// ErrExists if another run of that topology is connected to the server. Afterwards it returns why ctx ended, or why a task FAILED: a *bolt.TupleError names the tuple that an
 // operator could not process, unless the operator declares another policy; ErrNondeterministic, ErrLogDamaged and
 // ErrSuperseded are failures that a restart cannot cure; any other failure was repeated five times in a row. A
 // *StuckError names operators that did not return when the run was stopped. Run never panics on behalf of a bolt.

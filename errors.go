@@ -21,6 +21,9 @@ var (
 	// ErrLogDamaged occurs when the log has lost what its tasks had acknowledged, or cannot be read. Restore it from a
 	// copy, or begin with a new one.
 	ErrLogDamaged = errors.New("askback: the log is damaged")
+	// ErrExists occurs when another run of a topology of that name is connected to the server. Its frames and its log stay
+	// untouched.
+	ErrExists = errors.New("askback: the topology runs already")
 	// ErrSuperseded occurs when another run of the same topology on the same log has taken over.
 	ErrSuperseded = errors.New("askback: superseded by another run")
 )
@@ -38,11 +41,14 @@ func classify(err error) error {
 	var diverged *recovery.DivergedError
 	var replay *recovery.ReplayError
 	var back *recovery.WentBackError
+	var claimed *natschan.ClaimedError
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, natschan.ErrConnect):
 		return classified{err, ErrConnect}
+	case errors.As(err, &claimed):
+		return classified{err, ErrExists}
 	case errors.Is(err, embed.ErrLocked):
 		return classified{err, ErrInUse}
 	case errors.As(err, &diverged), errors.As(err, &replay):

@@ -114,6 +114,15 @@ type Verifier interface {
 	Verify(s Strategy) error
 }
 
+// An Identifier is a sink that recognizes, by the message id, a tuple that it has processed before. Its outside effects are
+// visible before a snapshot is stored. It must be an operator by itself, so that its tuples and their ids do not depend on
+// the order in which a task takes its inputs: that order is durable when a frame leaves a task, and effects do not wait for
+// it. Chain rejects it.
+type Identifier interface {
+	Bolt
+	Identifies()
+}
+
 // Task identifies a task: the operator and the instance.
 type Task struct {
 	Topology string

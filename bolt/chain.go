@@ -28,8 +28,10 @@ import (
 // Tick and Finish reach the steps in order, so that the rows that a step emits in them reach the next step before that
 // one's own Tick or Finish. All steps with Tick are ticked on the operator's interval.
 //
-// A tuple that a step receives has an id of its own: its number on the way from one step to the other, which a replay repeats. So
-// sinks that tell tuples apart by their ids work in a chain.
+// A tuple that a step receives has an id of its own: its number on the way from one step to the other. A replay repeats it as
+// the task's state: with a task of several inputs, only from the newest determinants on that are durable. So a sink in a chain
+// commits its effects with the snapshot (Committer), or its effects do not depend on the order of the inputs; an Identifier is
+// rejected.
 //
 // # Errors
 //
@@ -103,6 +105,8 @@ func (c *chain) declare(s chained, more bool) {
 		reject("has no factory: give a function that returns a new bolt")
 	} else if p.bolt = s.factory(); p.bolt == nil {
 		reject("has a factory that returned nil: it must return a new bolt each time")
+	} else if _, ids := p.bolt.(Identifier); ids {
+		reject("tells tuples apart by message ids, so it must be an operator by itself: end the chain before it")
 	} else if _, nested := p.bolt.(Composition); nested {
 		reject("is a composition itself: list its steps instead")
 	}

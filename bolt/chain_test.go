@@ -158,37 +158,43 @@ func TestChainCascades(t *testing.T) {
 // A chain has the interfaces from which the runtime derives a task's state if its steps have.
 func TestChainInterfaces(t *testing.T) {
 	first := bolt.Chain("first", split).Fields("word")
-	for _, c := range []struct {
-		name string
-		end  bolt.Bolt
-		has  string
+	ends := []struct {
+		name                         string
+		end                          bolt.Bolt
+		ticks, commits, safe, states bool
 	}{
-		{"plain", split(), "false false false false"},
-		{"ticking", &last{}, "true false false true"},
-		{"committing", &committer{}, "true true false true"},
-		{"rename safe", &renameSafe{}, "true true true true"},
+		{"plain", split(), false, false, false, false},
+		{"ticking", &last{}, true, false, false, true},
+		{"committing", &committer{}, true, true, false, true},
+		{"rename safe", &renameSafe{}, true, true, true, true},
 		{"committing without tick", struct {
 			bolt.Bolt
 			bolt.Committer
-		}{split(), &committer{}}, "false true false true"},
+		}{split(), &committer{}}, false, true, false, true},
 		{"rename safe without tick", struct {
 			bolt.Bolt
 			safe
-		}{split(), &renameSafe{}}, "false true true true"},
-	} {
-		b := first.Then("last", one(c.end)).New()
-		_, ticks := b.(bolt.Ticker)
-		_, commits := b.(bolt.Committer)
-		_, safe := b.(bolt.RenameSafe)
-		if got := fmt.Sprint(ticks, commits, safe, b.(interface{ KeepsState() bool }).KeepsState()); got != c.has {
-			t.Errorf("%s: ticks, commits, rename safe, keeps state: %s, want %s", c.name, got, c.has)
+		}{split(), &renameSafe{}}, false, true, true, true},
+	}
+	for _, before := range ends {
+		for _, two := range ends {
+			b := first.Then("one", one(before.end)).Fields("word").Then("two", one(two.end)).New()
+			_, ticks := b.(bolt.Ticker)
+			_, commits := b.(bolt.Committer)
+			_, safe := b.(bolt.RenameSafe)
+			got := []bool{ticks, commits, safe, b.(interface{ KeepsState() bool }).KeepsState()}
+			unsafe := before.commits && !before.safe || two.commits && !two.safe
+			want := []bool{
+				before.ticks || two.ticks, before.commits || two.commits, (before.safe || two.safe) && !unsafe, before.states || two.states,
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s, then %s: ticks, commits, rename safe, keeps state: %v, want %v", before.name, two.name, got, want)
+			}
+			if commits {
+				check(t, b.(bolt.Committer).Commit())
+			}
 		}
 	}
-	both := first.Then("safe", one(&renameSafe{})).Fields("word").Then("unsafe", one(&committer{})).New()
-	if _, safe := both.(bolt.RenameSafe); safe {
-		t.Error("a chain with a committer that is not rename safe is rename safe")
-	}
-	check(t, both.(bolt.Committer).Commit())
 
 	b := prepared(t, first.Then("count", newTotals), bolttest.NewContext("x", 0, 1))
 	if !b.(interface{ KeepsState() bool }).KeepsState() {
@@ -306,8 +312,12 @@ func TestChainErrors(t *testing.T) {
 			if !errors.As(err, &named) || named.Step == "" {
 				t.Errorf("%v names no step", err)
 			}
-			if rows := out.Rows(""); len(rows) > 1 || len(rows) == 1 && rows[0][0] != "to" {
-				t.Errorf("%v were emitted after the error", rows)
+			var before [][]any // the row of "to" is emitted before the tuple fails
+			if strings.HasPrefix(c.line, "to ") {
+				before = [][]any{{"to"}}
+			}
+			if rows := out.Rows(""); fmt.Sprint(rows) != fmt.Sprint(before) {
+				t.Errorf("%v were emitted, want %v: nothing after the error", rows, before)
 			}
 		})
 	}
@@ -319,7 +329,92 @@ func TestChainErrors(t *testing.T) {
 	}
 }
 
-// refusing is an emitter that the runtime refuses rows of, as if they were too large.
+// moody emits the words of its field, and a word at a tick. It fails, in one way after another, at the word "bad": by its
+// own error, by a field that is not there, by a row in error that it ignores.
+type moody struct{ way int }
+
+func (m *moody) Execute(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
+	for w := range strings.FieldsSeq(t.String(0)) {
+		if err := out.Emit(w); err != nil {
+			return err
+		}
+		if w != "bad" {
+			continue
+		}
+		m.way++
+		switch m.way % 3 {
+		case 0:
+			return errors.New("bad")
+		case 1:
+			t.Int(7)
+		default:
+			_ = out.Row().Emit()
+		}
+	}
+	return nil
+}
+
+func (m *moody) Tick(_ context.Context, _ time.Time, out bolt.Emitter) error { return out.Emit("tick") }
+
+// A call that fails leaves no trace in a chain without state: its later output, at ticks too, and the ids, are those of a
+// chain that has not made the call.
+func TestChainAfterErrors(t *testing.T) {
+	ids := bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error {
+		return out.Emit(t.String(0), t.ID().String())
+	})
+	for at := range 2 { // which step fails
+		same := bolt.Func(func(_ context.Context, t tuple.Tuple, out bolt.Emitter) error { return out.Row().Tuple(t).Emit() })
+		factories := []func() bolt.Bolt{same, same}
+		factories[at] = one(&moody{})
+		build := func() bolt.Bolt {
+			return prepared(t, bolt.Chain("one", factories[0]).Fields("word").Then("two", factories[1]).Fields("word").Then("ids", ids),
+				bolttest.NewContext("x", 0, 1))
+		}
+		tested, whole := build(), build()
+		for round := range 12 {
+			got, want := bolttest.NewEmitter("word", "id"), bolttest.NewEmitter("word", "id")
+			if err := execute(tested, "a bad b", bolttest.NewEmitter("word", "id")); err == nil {
+				t.Fatal("the bad word is taken")
+			}
+			for _, call := range []func(bolt.Bolt, bolt.Emitter) error{
+				func(b bolt.Bolt, out bolt.Emitter) error {
+					return b.(bolt.Ticker).Tick(context.Background(), time.Time{}, out)
+				},
+				func(b bolt.Bolt, out bolt.Emitter) error { return execute(b, "to be", out) },
+			} {
+				check(t, call(tested, got))
+				check(t, call(whole, want))
+			}
+			if fmt.Sprint(got.Rows("")) != fmt.Sprint(want.Rows("")) || len(got.Rows("")) < 2 {
+				t.Fatalf("step %d, round %d: got %v, want %v", at, round, got.Rows(""), want.Rows(""))
+			}
+		}
+	}
+}
+
+// After a step whose Tick or Finish fails no other step is called, and the error names it.
+func TestChainEndsAtTheFirstError(t *testing.T) {
+	end := &last{}
+	b := prepared(t, bolt.Chain("one", one(failing{})).Fields("word").Then("last", one(end)), bolttest.NewContext("x", 0, 1))
+	for name, call := range map[string]func(bolt.Emitter) error{
+		"tick":   func(out bolt.Emitter) error { return b.(bolt.Ticker).Tick(context.Background(), time.Time{}, out) },
+		"finish": func(out bolt.Emitter) error { return b.(bolt.Finisher).Finish(context.Background(), out) },
+	} {
+		out := bolttest.NewEmitter("word", "n", "words")
+		want(t, call(out), `step "one": no `+name)
+		if rows := out.Rows(""); len(rows) > 0 {
+			t.Errorf("%s: %v were emitted", name, rows)
+		}
+	}
+}
+
+// failing is a bolt whose Tick and Finish fail.
+type failing struct{ bolt.Bolt }
+
+func (failing) Tick(context.Context, time.Time, bolt.Emitter) error { return errors.New("no tick") }
+func (failing) Finish(context.Context, bolt.Emitter) error          { return errors.New("no finish") }
+
+// refusing is an emitter that fails as if the runtime had refused its rows as too large.
 type refusing struct{ *bolttest.Emitter }
 
 func (refusing) Err() error { return errors.New("too large") }
@@ -338,20 +433,26 @@ func TestChainRowRefused(t *testing.T) {
 	}
 }
 
+// An identifier is a sink that skips tuples by their ids.
+type identifier struct{ bolt.Bolt }
+
+func (identifier) Identifies() {}
+
 func TestChainMisuse(t *testing.T) {
-	c := bolt.Chain("a b", nil).Fields().Then("x", one(nil)).Fields("n", "n").Then("x", split).Fields("a").Then("chain", bolt.Chain("y", split).New)
+	c := bolt.Chain("a b", nil).Fields().Then("x", one(nil)).Fields("n", "n").Then("x", split).Fields("a").Then("chain", bolt.Chain("y", split).New).Fields("b").Then("ids", one(identifier{}))
 	b := c.New()
 	var got []string
 	for _, err := range b.(bolt.Composition).Problems() {
 		got = append(got, err.Error())
 	}
 	for _, part := range []string{`step "a b" has no valid name`, `step "a b" has no factory`, `step "a b" hands on tuples by .Fields([])`,
-		`step "x" has a factory that returned nil`, `step "x" hands on tuples by .Fields(["n" "n"])`, `step "x" is there twice`, `step "chain" is a composition itself`} {
+		`step "x" has a factory that returned nil`, `step "x" hands on tuples by .Fields(["n" "n"])`, `step "x" is there twice`, `step "chain" is a composition itself`,
+		`step "ids" tells tuples apart by message ids`} {
 		if !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, part) }) {
 			t.Errorf("%q is not reported", part)
 		}
 	}
-	if len(got) != 7 {
+	if len(got) != 8 {
 		t.Errorf("%d problems:\n%s", len(got), strings.Join(got, "\n"))
 	}
 	if err := b.(bolt.Preparer).Prepare(bolttest.NewContext("x", 0, 1)); !bolt.IsPermanent(err) {

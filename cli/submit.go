@@ -108,7 +108,7 @@ func (p *Program) submit(ctx context.Context, args []string, out, complaints io.
 	case err != nil:
 		return err
 	case s.json:
-		return json.NewEncoder(out).Encode(view.OfRecord(record, nil))
+		return json.NewEncoder(out).Encode(view.OfRecord(record))
 	}
 	_, err = fmt.Fprintf(out, "submitted %s as %s: %s\n", record.Spec.Name, record.Instance,
 		cmp.Or(strings.TrimSpace(record.Shortage), string(record.Status)))

@@ -46,6 +46,7 @@ type reader struct {
 	step     int
 	events   []string
 	ignoring bool
+	returns  error // of a call that has emitted
 }
 
 func (r *reader) Next(_ context.Context, out spout.Emitter) error {
@@ -58,7 +59,7 @@ func (r *reader) Next(_ context.Context, out spout.Emitter) error {
 		}
 		r.next++
 	}
-	return nil
+	return r.returns
 }
 
 func (r *reader) Position(dst []byte) []byte { return append(dst, byte(r.next)) }
@@ -195,9 +196,10 @@ func TestThroughErrors(t *testing.T) {
 		{"undeclared", "bad", undeclared, `stream "none" is not declared`},
 		{"outage", "bad", down, "away"},
 	} {
-		for _, ignoring := range []bool{false, true} {
+		for _, ignoring := range []string{"no", "yes", "and returns idle", "and returns EOF"} {
 			t.Run(fmt.Sprintf("%s, ignored by the source: %v", c.name, ignoring), func(t *testing.T) {
-				r := &reader{lines: []string{"to", c.line, "or"}, step: 3, ignoring: ignoring}
+				r := &reader{lines: []string{"to", c.line, "or"}, step: 3, ignoring: ignoring != "no"}
+				r.returns = map[string]error{"and returns idle": spout.ErrIdle, "and returns EOF": io.EOF}[ignoring]
 				source := spout.Through(spout.Func(func() spout.Spout { return r })).Fields("line")
 				f := source.Then("last", c.step)
 				if c.name == "error" {
@@ -223,8 +225,13 @@ func TestThroughErrors(t *testing.T) {
 	}
 }
 
-// A source in error is reported for itself.
+// A source in error is reported for itself, even if it ignores the error.
 func TestThroughSourceRow(t *testing.T) {
+	ignores := &reader{lines: []string{"a", "b", "c"}, step: 3, ignoring: true}
+	two := spout.Through(spout.Func(func() spout.Spout { return ignores })).Fields("line", "n").Then("words", words)
+	if err := opened(t, two).Next(context.Background(), bolttest.NewEmitter("word")); !errors.Is(err, tuple.ErrValueCount) {
+		t.Error(err)
+	}
 	s := opened(t, spout.Through(spout.Slice("a", "b", "c")).Fields("line", "n").Then("words", words))
 	if err := s.Next(context.Background(), bolttest.NewEmitter("word")); !errors.Is(err, tuple.ErrValueCount) {
 		t.Error(err)

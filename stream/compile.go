@@ -23,6 +23,10 @@ import (
 //     repeat no other step;
 //   - it keeps state or has effects, and would share an operator with a source, whose snapshots hold a position only, or
 //     with a first step that has retries or a policy;
+//   - it is a sink whose effects are not committed with a snapshot, and would share an operator with a step that keeps state:
+//     what such a step puts out depends on the order of its input, which is durable only where values leave the operator. A
+//     restored task may take them in another order, and the effect would be that of a run which never was;
+//   - it is a sink that needs the message ids of its values (Identifier);
 //   - it is ticked on another interval.
 type operator struct {
 	nodes    []*node // in the order of declaration: each after those it reads
@@ -175,10 +179,17 @@ func (c *compiler) fused(n *node, parallel int) *operator {
 		return nil
 	case n.keeps && (with.nodes[0].kind == source || with.nodes[0].hasPolicy()):
 		return nil
+	case n.kind == sink && (n.identified() || !n.commits() && with.remembers()):
+		return nil
 	case n.tick > 0 && with.tick > 0 && n.tick != with.tick:
 		return nil
 	}
 	return with
+}
+
+// remembers reports whether one of the operator's steps puts out what depends on what it took before.
+func (o *operator) remembers() bool {
+	return slices.ContainsFunc(o.nodes, func(n *node) bool { return n.kind == step && n.keeps })
 }
 
 // connect joins a step to those that it reads: by calls within an operator, by streams between two.
@@ -204,8 +215,12 @@ func (c *compiler) connect(n *node) {
 			c.reject(n.name, "its key cannot be a key: %v", p.key.err)
 		}
 	}
+	ticker := true
+	if n.mustTick {
+		_, ticker = n.writer().(bolt.Ticker)
+	}
 	switch {
-	case n.mustTick && !n.ticks():
+	case !ticker:
 		c.reject(n.name, "Tick(%v): its writers have no method Tick (bolt.Ticker): give them one, or do not call Tick", n.tick)
 	case n.tick < time.Millisecond && (n.mustTick || n.tick != 0):
 		c.reject(n.name, "Tick(%v): take at least 1ms", n.tick)
@@ -247,9 +262,10 @@ func (c *compiler) channel(from, to *operator, e edge, port portOf) {
 	}
 	for _, in := range to.inputs {
 		if in.stream == out {
-			if !slices.Contains(in.readers, port) {
-				in.readers = append(in.readers, port)
+			if port.node.identified() {
+				c.reject(port.node.name, "reads step %q twice, and its writers tell values apart by message ids (stream.Identifier): read it once", e.from.node.name)
 			}
+			in.readers = append(in.readers, port) // by a merge a step may read a stream twice
 			return
 		}
 	}

@@ -41,6 +41,8 @@
 // A step is fused with the one that it reads if both have as many tasks and nothing is regrouped between them. The printed
 // plan (--plan) names the fused steps. Isolate keeps a step apart. A step with Retry, Drop or DeadLetters begins an operator
 // of its own, so that repeating a failed call repeats no other step.
+// A sink is fused with steps that keep state only if its effects are committed with the snapshot (bolt.Committer), and with
+// none if it tells values apart by message ids (Identifier).
 //
 // # Values
 //

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/stream"
 )
 
@@ -31,6 +32,20 @@ type discard[T any] struct{}
 func (discard[T]) New() stream.Writer[T] { return discard[T]{} }
 
 func (discard[T]) Write(context.Context, T) error { return nil }
+
+// committing is a sink whose effects are committed with snapshots.
+type committing struct{ discard[Word] }
+
+func (committing) New() stream.Writer[Word]  { return committing{} }
+func (committing) Snapshot() ([]byte, error) { return nil, nil }
+func (committing) Restore([]byte) error      { return nil }
+func (committing) Commit() error             { return nil }
+
+// identified is a sink that needs message ids.
+type identified struct{ discard[Word] }
+
+func (identified) New() stream.Writer[Word] { return identified{} }
+func (identified) Identify(msgid.ID)        {}
 
 func same[T any](v T) T { return v }
 
@@ -104,8 +119,8 @@ var plans = []struct {
 	}},
 	{"side outputs within an operator are calls", func(t *stream.Topology) {
 		joined := stream.Process("join", newJoin, stream.On(stream.From(t, "words", words), Join.Word))
-		stream.To(stream.Side(joined, late), "late", discard[string]{})
-		stream.To(joined, "out", discard[Word]{})
+		stream.Map(stream.Side(joined, late), "late", same)
+		stream.Map(joined, "map", same)
 	}},
 	{"broadcast and global values go to all tasks and to the first one", func(t *stream.Topology) {
 		s := stream.From(t, "words", words)
@@ -120,6 +135,13 @@ var plans = []struct {
 			stream.OnKeyed(stream.KeyBy(counts, func(e stream.Entry[string, int64]) string { return e.Key }), Join.Total)).Parallel(2)
 		stream.To(joined, "out", discard[Word]{})
 		stream.To(counts, "totals", discard[stream.Entry[string, int64]]{})
+	}},
+	{"behind state a sink is fused if it commits, and one that needs message ids never is", func(t *stream.Topology) {
+		s := stream.From(t, "words", words).Rebalance()
+		stream.To(stream.Map(s, "map", same), "identified", identified{})
+		joined := stream.Process("join", newJoin, stream.On(s, Join.Word))
+		stream.To(joined, "commits", committing{})
+		stream.To(joined, "writes", discard[Word]{})
 	}},
 	{"steps that are ticked alike are fused, and others are not", func(t *stream.Topology) {
 		s := stream.From(t, "words", words)

@@ -23,6 +23,7 @@ type instance struct {
 	err   error           // of the running call
 	out   tuple.Emitter   // of the running call
 	emits []*emitting
+	ids   Identifier // the sink that is the operator, if it needs message ids
 
 	ports map[*node][]any // a push for each port
 	parts []*part         // of the operator's steps, by their place there
@@ -133,6 +134,9 @@ func (x *instance) fail(n *node, err error, value string) {
 // Execute implements bolt.Bolt.
 func (x *instance) Execute(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
 	x.begin(ctx, out)
+	if x.ids != nil {
+		x.ids.Identify(t.ID())
+	}
 	if f := t.Fields(); f != x.fields || x.take == nil {
 		if err := x.locate(t, f); err != nil {
 			return err

@@ -39,7 +39,7 @@ type stage struct {
 func stages(r *rand.Rand) (all []stage) {
 	for range 1 + r.IntN(6) {
 		k := int64(1 + r.IntN(5))
-		kinds := []func(int64) stage{mapping, updating, trying, filtering, splitting, counting, reducing, processing, merging}
+		kinds := []func(int64) stage{mapping, updating, trying, filtering, splitting, counting, reducing, processing, crossing, merging}
 		s := kinds[r.IntN(len(kinds))](k)
 		switch r.IntN(6) {
 		case 0:
@@ -206,6 +206,54 @@ func processing(k int64) stage {
 		out := slices.Clone(in)
 		for k, n := range values {
 			out = append(out, Num{k, largest[k]}, Num{k, n})
+		}
+		return out
+	}}
+}
+
+// A Crossed counts the values of each key and, by another key of the same stream, those of each remainder.
+type Crossed struct{ keys, remainders *stream.State[string, int64] }
+
+func (x *Crossed) Open(c *stream.Context) (err error) {
+	if x.keys, err = stream.OpenState[string, int64](c, "keys"); err == nil {
+		x.remainders, err = stream.OpenState[string, int64](c, "remainders")
+	}
+	return err
+}
+
+func (x *Crossed) Key(_ *stream.Context, v Num, _ func(Num)) error { *x.keys.At(v.Key)++; return nil }
+
+func (x *Crossed) Remainder(_ *stream.Context, v Num, _ func(Num)) error {
+	*x.remainders.At(remainder(v))++
+	return nil
+}
+
+func (x *Crossed) End(_ *stream.Context, out func(Num)) error {
+	for _, counts := range []*stream.State[string, int64]{x.keys, x.remainders} {
+		for k, n := range counts.All() {
+			out(Num{k, n})
+		}
+	}
+	return nil
+}
+
+func remainder(v Num) string { return fmt.Sprint("remainder ", v.N%3) }
+
+// crossing has one step read a stream by two keys.
+func crossing(k int64) stage {
+	tasks := 1 + int(k)%3
+	return stage{fmt.Sprintf("Process by two keys×%d", tasks), func(s pipe, name string) pipe {
+		return stream.Process(name, func() *Crossed { return new(Crossed) }, stream.OnKeyed(stream.KeyBy(s, key), (*Crossed).Key),
+			stream.OnKeyed(stream.KeyBy(s, remainder), (*Crossed).Remainder), stream.OnEnd((*Crossed).End)).Parallel(tasks)
+	}, func(in []Num) (out []Num) {
+		for _, by := range []func(Num) string{key, remainder} {
+			counts := map[string]int64{}
+			for _, v := range in {
+				counts[by(v)]++
+			}
+			for k, n := range counts {
+				out = append(out, Num{k, n})
+			}
 		}
 		return out
 	}}

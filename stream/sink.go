@@ -8,7 +8,8 @@ import (
 )
 
 // To ends a stream in a sink, which has an effect outside for each value. The sink and the steps before it are one operator
-// where they have as many tasks, but for a source, whose operator cannot commit effects.
+// where they have as many tasks, but for a source, whose operator cannot commit effects, and for a step with state if the
+// sink's effects are not committed with the snapshot (bolt.Committer).
 func To[T any](in Stream[T], name string, to Sink[T]) *SinkStep[T] {
 	n := in.topology(name).add(name, sink, in.in())
 	n.keeps = true
@@ -19,13 +20,11 @@ func To[T any](in Stream[T], name string, to Sink[T]) *SinkStep[T] {
 	if every, ok := to.(interface{ Every() time.Duration }); ok {
 		n.tick = every.Every()
 	}
-	n.ticks = func() bool {
-		_, can := to.New().(bolt.Ticker)
-		return can
-	}
+	n.writer = func() any { return to.New() }
 	n.make = func(x *instance) []any {
 		w := to.New()
 		x.part(n).writer = w
+		x.ids, _ = w.(Identifier)
 		return []any{inPlace(func(v *T) {
 			if x.err != nil {
 				return
@@ -36,6 +35,24 @@ func To[T any](in Stream[T], name string, to Sink[T]) *SinkStep[T] {
 		})}
 	}
 	return &SinkStep[T]{n}
+}
+
+// identified reports whether a sink's writers need message ids.
+func (n *node) identified() bool {
+	if n.writer == nil {
+		return false
+	}
+	_, is := n.writer().(Identifier)
+	return is
+}
+
+// commits reports whether a sink's effects become visible with the snapshots that cover them.
+func (n *node) commits() bool {
+	if n.writer == nil {
+		return false
+	}
+	_, does := n.writer().(bolt.Committer)
+	return does
 }
 
 // A SinkStep is a sink being declared. Each method returns it, so that calls chain.
@@ -65,7 +82,8 @@ func (s *SinkStep[T]) Drop() *SinkStep[T] {
 	return s
 }
 
-// Tick has the writers ticked on an interval of at least a millisecond: they must implement bolt.Ticker.
+// Tick has the writers ticked on an interval of at least a millisecond: they must implement bolt.Ticker. The default is the
+// interval that the sink itself chooses; most choose none.
 func (s *SinkStep[T]) Tick(every time.Duration) *SinkStep[T] {
 	s.n.tick, s.n.mustTick = every, true
 	return s

@@ -1,6 +1,10 @@
 package stream
 
-import "context"
+import (
+	"context"
+
+	"github.com/askback/askback/msgid"
+)
 
 // A Source reads replayable, offset-addressed input as values of type T. A topology makes one Reader for each task.
 type Source[T any] interface {
@@ -29,8 +33,12 @@ type Reader[T any] interface {
 }
 
 // A Sink has an effect outside for each value of type T. A topology makes one Writer for each task.
+//
+// A sink with a method Every() time.Duration has its writers ticked on that interval, unless SinkStep.Tick sets another one
+// or Every returns 0.
 type Sink[T any] interface {
-	// New returns the writer of one task. Tasks share nothing.
+	// New returns the writer of one task. Tasks share nothing. It is also called when the topology is built, to see which of
+	// the optional interfaces its writers have.
 	New() Writer[T]
 }
 
@@ -41,7 +49,16 @@ type Sink[T any] interface {
 //
 // The optional interfaces of a bolt count here too, found by type assertion: bolt.Preparer, bolt.Ticker, bolt.Finisher
 // (the emitter is nil in both), bolt.Snapshotter, bolt.Committer, io.Closer. A sink whose effects are to happen exactly
-// once is a bolt.Committer, or idempotent.
+// once is a bolt.Committer, or idempotent: an Identifier is told by which id it recognizes a value that it has written.
+//
+// A restored task may take the values that no snapshot covers in another order. So the number of calls identifies no value.
 type Writer[T any] interface {
 	Write(ctx context.Context, v T) error
+}
+
+// An Identifier is a Writer that needs the message ids of its values. A value that comes again after a failure has the id
+// that it had, under a strategy that is exactly once and rolls no task back. The sink is an operator of its own.
+type Identifier interface {
+	// Identify is called before each Write, with the id of the value.
+	Identify(id msgid.ID)
 }

@@ -83,7 +83,7 @@ type node struct {
 	reader   func(x *instance) reading
 	make     func(x *instance) []any // makes its part of one task: a push for each port
 	mustTick bool                    // the writers of a sink were declared to be ticked
-	ticks    func() bool             // of a sink: whether its writers can be
+	writer   func() any              // of a sink: makes a writer, whose methods say what it needs
 }
 
 // A port is one input of a step. All edges into it carry the same type.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -398,30 +397,4 @@ func TestRowTuple(t *testing.T) {
 			t.Errorf("behind the row is %v, %v", item, err)
 		}
 	}
-}
-
-// rowsSink is an emitter that notes its rows, with where they are directed.
-type rowsSink struct {
-	row *Row
-	got []string
-	err error
-}
-
-func (s *rowsSink) Row() *Row                { return s.row.Begin() }
-func (s *rowsSink) Emit(values ...any) error { return s.Row().Values(values...).Emit() }
-func (s *rowsSink) On(string) Emitter        { return s }
-
-func (s *rowsSink) Take(r *Row) error {
-	text := hex.EncodeToString(r.Encoded())
-	for i := range r.Fields().Len() {
-		text += " " + string(r.Content(i))
-	}
-	if task, ok := r.Direct(); ok {
-		text += fmt.Sprint(" to ", task)
-	}
-	if key, ok := r.KeyHash(); ok {
-		text += fmt.Sprint(" by ", key)
-	}
-	s.got = append(s.got, text)
-	return s.err
 }

@@ -37,7 +37,7 @@ can be processed. Killed twice, the earlier moment counts.`,
 		if err != nil {
 			return err
 		}
-		return s.print(view.OfRecord(r, nil), func() error {
+		return s.print(view.OfRecord(r), func() error {
 			left := time.Until(r.KillAt)
 			if r.KillAt.IsZero() || left < 100*time.Millisecond {
 				return s.say("%s ends now", args[0])
@@ -67,7 +67,7 @@ func nameCommand(use string, request func(*client.Client, context.Context, strin
 		if err != nil {
 			return err
 		}
-		return s.print(view.OfRecord(r, nil), func() error { return s.say("%s is %s", args[0], r.Status) })
+		return s.print(view.OfRecord(r), func() error { return s.say("%s is %s", args[0], r.Status) })
 	}
 	return o.command()
 }
@@ -90,7 +90,7 @@ task restarts. "askback explain" shows how that went.`,
 		if err != nil {
 			return err
 		}
-		return s.print(view.OfRecord(r, nil), func() error { return s.say("%v restarts; \"askback explain %s\" shows how", task, args[0]) })
+		return s.print(view.OfRecord(r), func() error { return s.say("%v restarts; \"askback explain %s\" shows how", task, args[0]) })
 	}
 	return o.command()
 }
@@ -120,7 +120,7 @@ func levelCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return s.print(view.OfRecord(r, nil), func() error {
+		return s.print(view.OfRecord(r), func() error {
 			return s.say("%s logs at level %s for %s", args[0], r.Level.Name, span(length))
 		})
 	}

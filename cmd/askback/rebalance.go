@@ -51,7 +51,7 @@ If it does not come to a standstill within half a minute, it goes on as it was.`
 		if err != nil {
 			return err
 		}
-		return s.print(view.OfRecord(r, nil), func() error {
+		return s.print(view.OfRecord(r), func() error {
 			if r.Shortage != "" {
 				fmt.Fprintln(s.err, printable("short: "+r.Shortage))
 			}

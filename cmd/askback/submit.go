@@ -52,7 +52,7 @@ It is uploaded once: the cluster knows programs by their SHA-256. The program do
 			if err != nil {
 				return remedy(err, c.timeout)
 			}
-			return session.print(view.OfRecord(r, nil), func() error {
+			return session.print(view.OfRecord(r), func() error {
 				if r.Shortage != "" {
 					fmt.Fprintln(cmd.ErrOrStderr(), printable("short: "+r.Shortage))
 				}

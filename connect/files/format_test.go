@@ -1,7 +1,9 @@
 package files
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"os"
@@ -135,6 +137,38 @@ func TestTypedFormats(t *testing.T) {
 		if b, err := os.ReadFile(path); string(b) != want || err != nil {
 			t.Errorf("the file has %q (%v), want %q", b, err, want)
 		}
+	}
+}
+
+// As JSON a []byte is base64, be it text or not, and reads back as it was; a string is text. In a tuple both are text.
+func TestJSONBytes(t *testing.T) {
+	type entry struct {
+		Key  []byte
+		Name string
+	}
+	f, err := formatterOf[entry](&options{json: true})
+	must.Do(t, err)
+	for want, v := range map[string]entry{
+		`{"Key":"dGV4dA==","Name":"text"}`: {[]byte("text"), "text"},
+		`{"Key":"AP8=","Name":"\ufffd"}`:   {[]byte("\x00\xff"), "\xff"},
+		`{"Key":"","Name":"<é>"}`:          {[]byte{}, "<é>"},
+		`{"Key":null,"Name":"\"\n"}`:       {nil, "\"\n"},
+	} {
+		line, err := f(nil, v)
+		must.Do(t, err)
+		if string(line) != want {
+			t.Errorf("%q is written as %s, want %s", v, line, want)
+		}
+		var back entry
+		if err := json.Unmarshal(line, &back); err != nil || !bytes.Equal(back.Key, v.Key) {
+			t.Errorf("%s reads back as %q, %v", line, back.Key, err)
+		}
+	}
+	rows, err := tupleFormatter(&options{json: true})
+	must.Do(t, err)
+	line, err := rows(nil, bolttest.MustTuple("b s x", []byte("text"), "text", []byte("a\xff")))
+	if want := `{"b":"text","s":"text","x":"a\ufffd"}`; string(line) != want || err != nil {
+		t.Errorf("a tuple is written as %s, %v, want %s", line, err, want)
 	}
 }
 

@@ -29,8 +29,10 @@ func Single() Option { return func(o *options) { o.single = true } }
 // Roll keeps writing to a part until it has at least n bytes. The default is 0: each snapshot ends a part.
 func Roll(n int64) Option { return func(o *options) { o.roll = n } }
 
-// JSON writes each value as one line of JSON, by the rules of encoding/json: a []byte is base64 there, so a text that is
-// to be read is a string. A tuple becomes an object with its fields in their order.
+// JSON writes each value as one line of JSON, by the rules of encoding/json. So a []byte is base64 whatever is in it, and what
+// reads the file need not guess; a text that people are to read is a string, or written by Format. A tuple becomes an object
+// with its fields in their order; bytes and text are the same in a tuple, and are written as text, with U+FFFD for what is not
+// UTF-8.
 func JSON() Option { return func(o *options) { o.json = true } }
 
 // Format sets how a value becomes a line: f appends it to dst, without line feed, and returns the result. For Sink, V is

@@ -19,8 +19,7 @@
 //
 // The message id (the header Nats-Msg-Id) is made of the topology's name, the tuple's id and a hash of the content
 // ("words/split.0>out.1#42/…"). A stream drops a message whose id it took within its duplicate window. So a replay leaves
-// no trace. In a typed sink the number of the value is in the place of the tuple's id, unless the message has an ID of its
-// own.
+// no trace. A message of a typed sink may have an ID of its own.
 //
 // # A complete example
 //

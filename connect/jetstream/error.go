@@ -32,7 +32,7 @@ func (e *MissingError) Error() string {
 // A RejectedError names the message that the stream does not take.
 type RejectedError struct {
 	Stream, Subject string
-	ID              string // "tuple" and its message id, or "value" and its number of a typed sink
+	ID              string // "tuple" and its message id
 	Err             error
 }
 

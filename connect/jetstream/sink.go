@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -49,7 +48,7 @@ func Field(name string) func(t tuple.Tuple) Message {
 //	}))
 //
 // A message that has an ID of its own is dropped by the stream if it took one with that ID within its duplicate window,
-// whoever sent it. For others the sink makes an id of the value's number: it counts the values that come to the task.
+// whoever sent it. For others the sink makes one of the value's message id, so it is an operator of its own.
 //
 // Make a new one for each run.
 func Sink[T any](c SinkConfig, message func(v T) Message) stream.Sink[T] {
@@ -79,7 +78,10 @@ func (w *rowWriter) Prepare(ctx bolt.Context) error { return w.prepare(ctx, w.me
 // Verify refuses settings that cannot work, and a strategy under which messages would be dropped.
 func (w *rowWriter) Verify(s bolt.Strategy) error { return w.verify(s, w.message != nil) }
 
-// Execute publishes a tuple, and waits while too much is without an acknowledgement.
+// Identifies implements bolt.Identifier.
+func (*rowWriter) Identifies() {}
+
+// Execute publishes a tuple, and waits while too many messages are unacknowledged.
 func (w *rowWriter) Execute(ctx context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 	m := w.message(t)
 	if err := t.Err(); err != nil {
@@ -88,18 +90,11 @@ func (w *rowWriter) Execute(ctx context.Context, t tuple.Tuple, _ bolt.Emitter) 
 	return w.publish(ctx, t.ID(), m)
 }
 
-// Snapshot waits until everything that it covers is acknowledged: that is not consumed again. It has nothing to keep.
-func (w *rowWriter) Snapshot() ([]byte, error) { return nil, w.flush(context.Background()) }
-
-// Restore has nothing to restore.
-func (w *rowWriter) Restore([]byte) error { return nil }
-
-// writer is one task's part of a typed sink. Its values have no message ids, so it numbers them: the task itself stands for
-// the channel.
+// writer is one task's part of a typed sink.
 type writer[T any] struct {
 	sink
 	message func(v T) Message
-	n       msgid.Seq // values that were taken
+	id      msgid.ID // of the value that comes next
 }
 
 // Prepare checks that the stream is there and fit.
@@ -108,33 +103,11 @@ func (w *writer[T]) Prepare(ctx bolt.Context) error { return w.prepare(ctx, w.me
 // Verify refuses settings that cannot work, and a strategy under which messages would be dropped.
 func (w *writer[T]) Verify(s bolt.Strategy) error { return w.verify(s, w.message != nil) }
 
+// Identify implements stream.Identifier.
+func (w *writer[T]) Identify(id msgid.ID) { w.id = id }
+
 // Write publishes a value, and waits while too much is without an acknowledgement.
-func (w *writer[T]) Write(ctx context.Context, v T) error {
-	alias := w.task.Alias
-	if err := w.publish(ctx, msgid.ID{Channel: msgid.Channel{Source: alias, Target: alias}, Seq: w.n + 1}, w.message(v)); err != nil {
-		return err
-	}
-	w.n++
-	return nil
-}
-
-// Snapshot waits until everything that it covers is acknowledged, and returns the number of values.
-func (w *writer[T]) Snapshot() ([]byte, error) {
-	if err := w.flush(context.Background()); err != nil {
-		return nil, err
-	}
-	return binary.AppendUvarint(nil, uint64(w.n)), nil
-}
-
-// Restore counts on from the snapshot.
-func (w *writer[T]) Restore(data []byte) error {
-	n, width := binary.Uvarint(data)
-	if width != len(data) || width == 0 {
-		return bolt.Permanent(fmt.Errorf("jetstream: restore %v: the snapshot %.40x is of no typed sink", w.task.Alias, data))
-	}
-	w.n = msgid.Seq(n)
-	return nil
-}
+func (w *writer[T]) Write(ctx context.Context, v T) error { return w.publish(ctx, w.id, w.message(v)) }
 
 // sink publishes the messages of one task. It is the core of both forms.
 //
@@ -277,7 +250,7 @@ func (s *sink) publish(ctx context.Context, id msgid.ID, msg Message) error {
 		msg.Subject = s.Subject
 	}
 	if !publishable(msg.Subject) { // first, so that a bad tuple is one on a replay too
-		return fmt.Errorf("jetstream: stream %s: %s: nothing can be published to subject %.80q", s.Stream, named(id), msg.Subject)
+		return fmt.Errorf("jetstream: stream %s: tuple %v: nothing can be published to subject %.80q", s.Stream, id, msg.Subject)
 	}
 	if s.broken != nil {
 		return nil
@@ -323,6 +296,12 @@ func (s *sink) messageID(m outgoing) string {
 	b = append(b, '.')
 	return string(strconv.AppendUint(b, tuple.Hash(m.Data), 36))
 }
+
+// Snapshot waits until everything that it covers is acknowledged: that is not consumed again. It has nothing to keep.
+func (s *sink) Snapshot() ([]byte, error) { return nil, s.flush(context.Background()) }
+
+// Restore has nothing to restore.
+func (s *sink) Restore([]byte) error { return nil }
 
 // Finish waits for the last acknowledgements.
 func (s *sink) Finish(ctx context.Context, _ bolt.Emitter) error { return s.flush(ctx) }
@@ -452,19 +431,13 @@ func (s *sink) resend(ctx context.Context) error {
 }
 
 func (s *sink) rejected(m outgoing, err error) error {
-	return &RejectedError{Stream: s.Stream, Subject: m.Subject, ID: named(m.id), Err: err}
-}
-
-// named renders the id of a tuple, or the number of a value, for errors.
-func named(id msgid.ID) string {
-	if id.Channel.Source == id.Channel.Target {
-		return fmt.Sprintf("value %d of task %v", id.Seq, id.Channel.Target)
-	}
-	return fmt.Sprintf("tuple %v", id)
+	return &RejectedError{Stream: s.Stream, Subject: m.Subject, ID: fmt.Sprintf("tuple %v", m.id), Err: err}
 }
 
 var (
 	_ bolt.Snapshotter = (*writer[int])(nil)
 	_ bolt.Finisher    = (*writer[int])(nil)
 	_ bolt.Verifier    = (*writer[int])(nil)
+
+	_ stream.Identifier = (*writer[int])(nil)
 )

@@ -92,9 +92,11 @@ func TestTypedSink(t *testing.T) {
 		check(t, s.Prepare(taskContext(incarnation)))
 		return s
 	}
-	write := func(t *testing.T, s *writer[order], texts ...string) {
+	// write writes texts whose message ids are numbered from one on.
+	write := func(t *testing.T, s *writer[order], from int, texts ...string) {
 		t.Helper()
-		for _, text := range texts {
+		for i, text := range texts {
+			s.Identify(numbered(t, from+i, "x").ID())
 			check(t, s.Write(context.Background(), order{text: text}))
 		}
 	}
@@ -102,16 +104,35 @@ func TestTypedSink(t *testing.T) {
 	t.Run("a replay leaves no trace, equal values do", func(t *testing.T) {
 		c := newStream(t, nc, js, nil)
 		one := begin(t, c, 1)
-		write(t, one, "to", "be")
+		write(t, one, 1, "to", "be")
 		data, err := one.Snapshot()
 		check(t, err)
-		write(t, one, "or", "not", "to") // published, but no snapshot covers them
+		write(t, one, 3, "or", "not", "to") // published, but no snapshot covers them
 		check(t, one.settle(t.Context(), 0))
 		two := begin(t, c, 2)
 		check(t, two.Restore(data))
-		write(t, two, "or", "not", "to", "be")
+		write(t, two, 3, "or", "not", "to", "be")
 		check(t, two.Finish(context.Background(), nil))
 		has(t, js, c, "to", "be", "or", "not", "to", "be")
+	})
+
+	t.Run("values of two inputs come again in another order", func(t *testing.T) {
+		c := newStream(t, nc, js, nil)
+		other := numbered(t, 1, "x").ID()
+		other.Channel.Source.Operator = "other"
+		merged := func(s *writer[order]) {
+			s.Identify(other)
+			check(t, s.Write(context.Background(), order{text: "be"}))
+		}
+		one := begin(t, c, 1)
+		write(t, one, 1, "to")
+		merged(one)
+		check(t, one.settle(t.Context(), 0)) // no snapshot covers them
+		two := begin(t, c, 2)
+		merged(two)
+		write(t, two, 1, "to", "or")
+		check(t, two.Finish(context.Background(), nil))
+		has(t, js, c, "to", "be", "or")
 	})
 
 	t.Run("an id of its own", func(t *testing.T) {
@@ -125,26 +146,18 @@ func TestTypedSink(t *testing.T) {
 		has(t, js, c, "tea", "bread", "x", "x")
 	})
 
-	t.Run("a value that is too large fails by itself, and is named by its number", func(t *testing.T) {
+	t.Run("a value that is too large fails by itself, and is named by its id", func(t *testing.T) {
 		c := newStream(t, nc, js, nil)
 		s := begin(t, c, 1)
-		write(t, s, "a")
+		write(t, s, 1, "a")
+		s.Identify(numbered(t, 2, "x").ID())
 		err := s.Write(context.Background(), order{text: strings.Repeat("x", 2<<20)})
-		if !errors.Is(err, nats.ErrMaxPayload) || !strings.Contains(err.Error(), "does not take value 2 of task sink.0") {
+		if !errors.Is(err, nats.ErrMaxPayload) || !strings.Contains(err.Error(), "does not take tuple fake.0>sink.0#2") {
 			t.Errorf("error %v, want %v", err, nats.ErrMaxPayload)
 		}
-		write(t, s, "b")
+		write(t, s, 3, "b")
 		check(t, s.Finish(context.Background(), nil))
 		has(t, js, c, "a", "b")
-	})
-
-	t.Run("a snapshot of another sink", func(t *testing.T) {
-		c := newStream(t, nc, js, nil)
-		for _, data := range []string{"", "\x01x"} {
-			if err := begin(t, c, 2).Restore([]byte(data)); !bolt.IsPermanent(err) {
-				t.Errorf("Restore(%q): error %v", data, err)
-			}
-		}
 	})
 }
 

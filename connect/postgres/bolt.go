@@ -26,7 +26,10 @@ type directBolt struct {
 // Prepare opens the database and reads the position.
 func (b *directBolt) Prepare(ctx bolt.Context) error { return b.direct.prepare(ctx) }
 
-// Execute gathers a row, and writes what is gathered when it is enough.
+// Identifies implements bolt.Identifier.
+func (*directBolt) Identifies() {}
+
+// Execute gathers a row, and writes the gathered rows when there are enough.
 func (b *directBolt) Execute(ctx context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 	if err := b.fields.read(&b.rows, t); err != nil { // first, so that a bad tuple is one on a replay too
 		return err

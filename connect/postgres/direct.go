@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -22,9 +21,6 @@ type direct struct {
 	db       database
 	position string                      // as the database has it: the text of a msgid.Set
 	seen     map[msgid.Channel]msgid.Seq // the last row of each input, written or gathered
-	// numbered: rows have no message ids but the numbers in which they came. A row cannot fail by itself then: the next
-	// ones would get other numbers in a replay.
-	numbered bool
 
 	keys map[string]int // the rows gathered by their key, if there is one
 	key  []byte
@@ -115,7 +111,7 @@ func (s *direct) take(ctx context.Context, id msgid.ID) error {
 	switch {
 	case err == nil || bolt.IsOutage(err) || ctx.Err() != nil:
 		return err
-	case errors.As(err, &rejected) && s.Batch == 1 && !s.numbered:
+	case errors.As(err, &rejected) && s.Batch == 1:
 		s.seen[id.Channel] = before
 		s.forget()
 		return err
@@ -189,41 +185,4 @@ func (s *direct) reached() string {
 		set.Advance(ch, seq)
 	}
 	return set.String()
-}
-
-// A counter gives the values of one task ids: their numbers. The task itself stands for the channel.
-type counter struct {
-	task msgid.Alias
-	n    msgid.Seq // values that were taken
-}
-
-// next returns the id of the next value.
-func (c *counter) next() msgid.ID {
-	return msgid.ID{Channel: msgid.Channel{Source: c.task, Target: c.task}, Seq: c.n + 1}
-}
-
-// counted is direct for values, which have no message ids. Under a strategy whose replay repeats them in the same order, the
-// same value has the same number.
-type counted struct {
-	direct
-	count counter
-}
-
-// Snapshot adds the number of values that were taken, which may be less than the database has of an earlier incarnation.
-func (s *counted) Snapshot() ([]byte, error) {
-	position, err := s.direct.Snapshot()
-	if err != nil {
-		return nil, err
-	}
-	return append(binary.AppendUvarint(nil, uint64(s.count.n)), position...), nil
-}
-
-// Restore counts on from the snapshot.
-func (s *counted) Restore(data []byte) error {
-	n, width := binary.Uvarint(data)
-	if width <= 0 {
-		return bolt.Permanent(fmt.Errorf("postgres: restore %v: the snapshot %.100q is of no typed sink", s.task.Alias, data))
-	}
-	s.count.n = msgid.Seq(n)
-	return s.direct.Restore(data[width:])
 }

@@ -10,6 +10,7 @@
 //
 // A batch is the tuples of one transaction. It is written when it is full, at each tick of the operator, and
 // before each snapshot: with a tick of a second a row is visible a second after its tuple, without waiting for the snapshot.
+// A typed sink is ticked every second by default, and a bolt as its topology declares.
 //
 // With Config.Hold a batch is the tuples between two snapshots. It is held in a table beside the target, and moved when
 // its snapshot counts; the position is the number of the last batch that was moved, and goes up in the same transaction.
@@ -70,8 +71,7 @@
 //
 // A row that the database refuses is a RejectedError, which names the table, the tuple and the row. In a batch it is found
 // too late for the tuple alone to fail, so the topology does, and nothing is skipped. With a Batch of 1 the tuple itself
-// fails, and the operator's retries and its error policy decide. A typed sink without Hold has no message ids to tell its
-// values apart, so there it is always the topology.
+// fails, and the operator's retries and its error policy decide.
 //
 // With Hold the same holds for types, NOT NULL and CHECK, which the table of held rows has from the target. Refusals
 // that only the target can make (a unique index that is not Key, a foreign key, a trigger) come from Commit. Then the

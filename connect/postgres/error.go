@@ -25,7 +25,7 @@ var (
 // A RejectedError names a row that the database refuses.
 type RejectedError struct {
 	Table string
-	ID    msgid.ID // of the tuple; of a typed sink the number of the value, with the task as source and target
+	ID    msgid.ID // of the tuple; of a typed sink with Config.Hold the number of the value, with the task as source and target
 	Row   string   // its values, shortened for reading
 	Err   error    // the database's answer
 }

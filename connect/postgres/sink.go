@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/askback/askback/bolt"
+	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/stream"
 )
 
@@ -27,25 +28,39 @@ import (
 // times, types with a method Value (driver.Valuer) or MarshalText, and pointers to them are written as they are, a nil pointer
 // as NULL, and all others as JSON.
 //
-// Without Config.Hold the sink recognizes a value that is written already by its number: it counts the values that come to the
-// task. A row that the database refuses fails the task then, whatever Batch is; with Config.Hold and a Batch of 1 the
-// value fails by itself.
+// Without Config.Hold rows are written when a batch is full, before each snapshot, and every second; SinkStep.Tick sets another
+// interval.
+//
+// Without Config.Hold the sink recognizes a value that is written already by its message id, so it is an operator of its own.
 func Sink[T any](c Config) stream.Sink[T] { return sink[T]{c} }
 
 type sink[T any] struct{ Config }
+
+// flushEvery is how long a row waits for its batch to become full.
+const flushEvery = time.Second
+
+// Every returns the interval on which writers are ticked. Rows that are held are written with snapshots, and a batch of one
+// row does not wait.
+func (s sink[T]) Every() time.Duration {
+	if s.Hold || s.Batch == 1 {
+		return 0
+	}
+	return flushEvery
+}
 
 // New returns the writer of one task.
 func (s sink[T]) New() stream.Writer[T] {
 	if s.Hold {
 		return &heldWriter[T]{held: held{Config: s.Config}}
 	}
-	return &directWriter[T]{counted: counted{direct: direct{Config: s.Config, numbered: true}}}
+	return &directWriter[T]{direct: direct{Config: s.Config}}
 }
 
 // directWriter is one task's part of a sink that writes rows as they come.
 type directWriter[T any] struct {
-	counted
+	direct
 	values values[T]
+	id     msgid.ID // of the value that comes next
 }
 
 // Prepare derives the columns, opens the database and reads the position.
@@ -53,23 +68,21 @@ func (w *directWriter[T]) Prepare(ctx bolt.Context) error {
 	if err := w.values.derive(&w.Config); err != nil {
 		return bolt.Permanent(err)
 	}
-	w.count.task = ctx.Task().Alias
 	return w.prepare(ctx)
 }
 
 // Verify refuses a type that has no columns, settings that cannot work, and a strategy under which rows would be lost.
 func (w *directWriter[T]) Verify(s bolt.Strategy) error { return verifyType[T](w.Config, s) }
 
+// Identify implements stream.Identifier.
+func (w *directWriter[T]) Identify(id msgid.ID) { w.id = id }
+
 // Write gathers a row, and writes what is gathered when it is enough.
 func (w *directWriter[T]) Write(ctx context.Context, v T) error {
-	if err := w.values.read(&w.rows, v); err != nil { // first: a bad value has no number on a replay either
+	if err := w.values.read(&w.rows, v); err != nil { // first, so that a bad value is one on a replay too
 		return err
 	}
-	if err := w.take(ctx, w.count.next()); err != nil {
-		return err
-	}
-	w.count.n++
-	return nil
+	return w.take(ctx, w.id)
 }
 
 // heldWriter is one task's part of a sink that holds its rows back.
@@ -100,6 +113,17 @@ func (w *heldWriter[T]) Write(ctx context.Context, v T) error {
 	id := w.count.next()
 	w.count.n++
 	return w.take(ctx, id)
+}
+
+// A counter gives the values of one task ids for errors: their numbers since it began. The task itself stands for the channel.
+type counter struct {
+	task msgid.Alias
+	n    msgid.Seq // values that were taken
+}
+
+// next returns the id of the next value.
+func (c *counter) next() msgid.ID {
+	return msgid.ID{Channel: msgid.Channel{Source: c.task, Target: c.task}, Seq: c.n + 1}
 }
 
 func verifyType[T any](c Config, s bolt.Strategy) error {
@@ -304,6 +328,9 @@ var (
 	_ bolt.Finisher    = (*directWriter[struct{}])(nil)
 	_ bolt.Snapshotter = (*directWriter[struct{}])(nil)
 	_ bolt.Verifier    = (*directWriter[struct{}])(nil)
-	_ bolt.Committer   = (*heldWriter[struct{}])(nil)
-	_ bolt.Verifier    = (*heldWriter[struct{}])(nil)
+
+	_ stream.Identifier = (*directWriter[struct{}])(nil)
+
+	_ bolt.Committer = (*heldWriter[struct{}])(nil)
+	_ bolt.Verifier  = (*heldWriter[struct{}])(nil)
 )

@@ -14,7 +14,6 @@ import (
 
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/msgid"
-	"github.com/askback/askback/stream"
 )
 
 type word struct {
@@ -32,12 +31,14 @@ func TestTypedSink(t *testing.T) {
 		check(t, s.Prepare(contextOf(incarnation)))
 		return s
 	}
-	write := func(t *testing.T, s stream.Writer[word], words ...string) {
+	// write writes words from a number on, which is also that of their message ids.
+	write := func(t *testing.T, s *directWriter[word], from int, words ...string) {
 		t.Helper()
 		buf := make([]byte, 0, 100)
 		for i, text := range words {
 			buf = append(buf[:0], text...) // a view
-			check(t, s.Write(context.Background(), word{int64(i), buf}))
+			s.Identify(numbered(t, from+i, "x").ID())
+			check(t, s.Write(context.Background(), word{int64(from + i), buf}))
 		}
 	}
 	typed := func(t *testing.T, columns string) Config {
@@ -54,12 +55,12 @@ func TestTypedSink(t *testing.T) {
 	t.Run("a restored task skips what is written", func(t *testing.T) {
 		c := typed(t, "n bigint, word text")
 		one := begin(t, c, 1)
-		write(t, one, "to", "be")
+		write(t, one, 1, "to", "be")
 		first, err := one.Snapshot()
 		check(t, err)
-		check(t, one.Write(context.Background(), word{2, []byte("or")}))
+		write(t, one, 3, "or")
 		check(t, one.Tick(context.Background(), time.Time{}, nil)) // written, but no snapshot covers it
-		check(t, one.Write(context.Background(), word{3, []byte("not")}))
+		write(t, one, 4, "not")
 		check(t, one.Close())
 
 		two := begin(t, c, 2)
@@ -68,42 +69,74 @@ func TestTypedSink(t *testing.T) {
 		check(t, errors.Join(err, two.Close()))
 		three := begin(t, c, 3)
 		check(t, three.Restore(second))
-		check(t, three.Write(context.Background(), word{2, []byte("or")}))
-		check(t, three.Write(context.Background(), word{3, []byte("not")}))
+		write(t, three, 3, "or", "not")
 		check(t, three.Finish(context.Background(), nil))
-		has(t, c, "0 to, 1 be, 2 or, 3 not")
+		has(t, c, "1 to, 2 be, 3 or, 4 not")
 	})
 
 	t.Run("without a snapshot it begins with the first value", func(t *testing.T) {
 		c := typed(t, "n bigint, word text")
 		one := begin(t, c, 1)
-		write(t, one, "to", "be")
+		write(t, one, 1, "to", "be")
 		check(t, one.Tick(context.Background(), time.Time{}, nil))
 		two := begin(t, c, 2)
-		write(t, two, "to", "be", "or")
+		write(t, two, 1, "to", "be", "or")
 		check(t, two.Finish(context.Background(), nil))
-		has(t, c, "0 to, 1 be, 2 or")
+		has(t, c, "1 to, 2 be, 3 or")
+	})
+
+	t.Run("values of two inputs come again in another order", func(t *testing.T) {
+		c := typed(t, "n bigint, word text")
+		one := begin(t, c, 1)
+		other := numbered(t, 1, "x").ID()
+		other.Channel.Source.Operator = "other"
+		merged := func(s *directWriter[word]) {
+			s.Identify(other)
+			check(t, s.Write(context.Background(), word{7, []byte("other")}))
+		}
+		write(t, one, 1, "to")
+		merged(one)
+		check(t, one.Tick(context.Background(), time.Time{}, nil)) // written, but no snapshot covers it
+		two := begin(t, c, 2)
+		merged(two)
+		write(t, two, 1, "to", "be")
+		check(t, two.Finish(context.Background(), nil))
+		has(t, c, "1 to, 2 be, 7 other")
 	})
 
 	t.Run("a key is updated, twice in one batch too", func(t *testing.T) {
 		c := typed(t, "n bigint, word text PRIMARY KEY")
 		c.Key = []string{"word"}
 		s := begin(t, c, 1)
-		write(t, s, "to", "be", "to")
+		write(t, s, 1, "to", "be", "to")
 		check(t, s.Finish(context.Background(), nil))
-		has(t, c, "1 be, 2 to")
+		has(t, c, "2 be, 3 to")
 	})
 
-	t.Run("a refused row fails the task, however small the batch", func(t *testing.T) {
-		c := typed(t, "n bigint CHECK (n <> 1), word text")
-		c.Batch = 1
+	t.Run("a refused row of a batch fails the task", func(t *testing.T) {
+		c := typed(t, "n bigint CHECK (n <> 2), word text")
 		s := begin(t, c, 1)
-		write(t, s, "to", "be", "or")
+		write(t, s, 1, "to", "be", "or")
 		_, err := s.Snapshot()
-		if !bolt.IsPermanent(err) || !strings.Contains(err.Error(), `refuses row (1, "be"), value 2 of task sink.0`) {
+		if !bolt.IsPermanent(err) || !strings.Contains(err.Error(), `refuses tuple fake.0>sink.0#2 with row (2, "be")`) {
 			t.Errorf("error %v, want one that names the row", err)
 		}
-		has(t, c, "0 to")
+		has(t, c, "")
+	})
+
+	t.Run("a refused row that is a batch fails by itself", func(t *testing.T) {
+		c := typed(t, "n bigint CHECK (n <> 2), word text")
+		c.Batch = 1
+		s := begin(t, c, 1)
+		write(t, s, 1, "to")
+		s.Identify(numbered(t, 2, "x").ID())
+		var rejected *RejectedError
+		if err := s.Write(context.Background(), word{2, []byte("be")}); !errors.As(err, &rejected) || bolt.IsPermanent(err) {
+			t.Errorf("error %v, want the value's own", err)
+		}
+		write(t, s, 3, "or")
+		check(t, s.Finish(context.Background(), nil))
+		has(t, c, "1 to, 3 or")
 	})
 
 	t.Run("held rows appear when their snapshot is committed", func(t *testing.T) {
@@ -150,6 +183,7 @@ func TestTypedSink(t *testing.T) {
 		defer s.Close()
 		check(t, s.Prepare(contextOf(1)))
 		some := "it's"
+		s.Identify(numbered(t, 1, "x").ID())
 		check(t, s.Write(context.Background(), every{base: base{7}, Level: "warn", X: 1.5, OK: true, When: time.Unix(0, 0), Raw: []byte("b"), Tags: []string{"x"},
 			Some: &some, From: netip.MustParseAddr("10.0.0.1"), Big: big.NewInt(9), secret: 1}))
 		check(t, s.Finish(context.Background(), nil))

@@ -14,6 +14,7 @@ import (
 	"github.com/askback/askback/internal/channel"
 	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/recovery"
+	"github.com/askback/askback/internal/retry"
 	"github.com/askback/askback/internal/task"
 	"github.com/askback/askback/internal/task/migrate"
 	"github.com/askback/askback/msgid"
@@ -110,12 +111,7 @@ func (e *Executor) pause(ctx context.Context, attempt int) error {
 	if attempt > silentTries {
 		e.failing.CompareAndSwap(nil, &errSilent)
 	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(min(time.Second, 10*time.Millisecond<<min(attempt, 10))):
-		return nil
-	}
+	return retry.Sleep(ctx, min(time.Second, 10*time.Millisecond<<min(attempt, 10)))
 }
 
 // silentTries is about two seconds.
@@ -126,7 +122,7 @@ var errSilent = errors.New("the log does not answer, or is yet to be made")
 // Run runs the task, incarnation after incarnation, until ctx ends (it returns nil) or the task has FAILED (it returns
 // why). All goroutines that it started have ended when it returns.
 func (e *Executor) Run(ctx context.Context) error {
-	failures, pause := 0, e.opt.Backoff
+	failures, pauses := 0, retry.Backoff{Min: e.opt.Backoff, Max: e.opt.MaxBackoff}
 	for {
 		caughtUp, err := e.incarnate(ctx)
 		if ctx.Err() != nil {
@@ -137,7 +133,8 @@ func (e *Executor) Run(ctx context.Context) error {
 			continue
 		}
 		if caughtUp {
-			failures, pause = 0, e.opt.Backoff
+			failures = 0
+			pauses.Reset()
 		}
 		outage := isOutage(err)
 		if !outage {
@@ -155,17 +152,14 @@ func (e *Executor) Run(ctx context.Context) error {
 			e.set(func(i *Info) { i.State, i.Err = Failed, err })
 			return err
 		}
-		e.opt.Config.Log.Warn("task failed, will restart", zap.Duration("in", pause), zap.Error(err))
+		e.opt.Config.Log.Warn("task failed, will restart", zap.Duration("in", pauses.Next()), zap.Error(err))
 		if e.opt.OnFailure != nil && !outage {
 			e.opt.OnFailure(err)
 		}
 		e.set(func(i *Info) { i.State, i.Err = Restarting, err; i.Restarts++ })
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if pauses.Wait(ctx) != nil {
 			return nil
 		}
-		pause = min(2*pause, e.opt.MaxBackoff)
 	}
 }
 

@@ -184,25 +184,38 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// A call that waits for its context ends when the task is killed, and the tuple is consumed again.
+// A call that waits for its context ends when the task is killed, and the tuple is consumed again: it is neither tried again
+// nor given up for that, whatever the operator declares.
 func TestCallIsCancelled(t *testing.T) {
-	var blocked atomic.Int64
-	b, _, sink := chain(100, bolt.Func(func(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
-		if t.Int(0) == 50 && blocked.Add(1) == 1 {
-			<-ctx.Done()
-			return ctx.Err()
-		}
-		return pass(ctx, t, out)
-	}))
-	h := open(t, b, memlog.Options{}, nil)
-	h.until("it blocks", func() bool { return blocked.Load() == 1 })
-	if call := h.tasks["middle.0"].Calling(); call.Method != "Execute" || call.First.Seq > 51 || call.Last.Seq < 51 {
-		t.Errorf("%+v", call)
-	}
-	h.tasks["middle.0"].Kill()
-	h.complete()
-	has(t, sink, 100)
-	if len(h.failures) != 0 {
-		t.Errorf("a kill counts as failure: %v", h.failures)
+	for name, declare := range map[string]func(*topology.Node){
+		"fail": func(*topology.Node) {}, "drop": func(n *topology.Node) { n.Drop() }, "retry": func(n *topology.Node) { n.Retry(3, 0).Drop() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var blocked atomic.Int64
+			b, node, sink := chain(100, bolt.Func(func(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
+				if t.Int(0) == 50 && blocked.Add(1) == 1 {
+					<-ctx.Done()
+				}
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				return pass(ctx, t, out)
+			}))
+			declare(node)
+			h := open(t, b, memlog.Options{}, nil)
+			h.until("it blocks", func() bool { return blocked.Load() == 1 })
+			if call := h.tasks["middle.0"].Calling(); call.Method != "Execute" || call.First.Seq > 51 || call.Last.Seq < 51 {
+				t.Errorf("%+v", call)
+			}
+			h.tasks["middle.0"].Kill()
+			h.complete()
+			has(t, sink, 100)
+			if len(h.failures) != 0 {
+				t.Errorf("a kill counts as failure: %v", h.failures)
+			}
+			if i := h.tasks["middle.0"].Info(); len(h.lost) != 0 || i.Lost != (task.Lost{}) || i.Core.Retries != 0 {
+				t.Errorf("a kill gives tuples up: %v, %+v, %d retries", h.lost, i.Lost, i.Core.Retries)
+			}
+		})
 	}
 }

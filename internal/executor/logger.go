@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/checkpoint"
+	"github.com/askback/askback/internal/retry"
 	"github.com/askback/askback/internal/task"
 )
 
@@ -82,22 +83,17 @@ func (l *logger) run(ctx context.Context) {
 
 // retry repeats a step that fails because the log is full, with growing pauses, until there is room again. Meanwhile the
 // task continues until its bounds stop it, and its Info has the reason.
-func (l *logger) retry(ctx context.Context) (task.Answer, error) {
-	pause := 50 * time.Millisecond
-	for {
-		a, err := l.writer.Step(ctx)
-		if !errors.Is(err, checkpoint.ErrFull) {
-			if l.failing.Load() != nil {
-				l.failing.Store(nil)
-			}
-			return a, err
-		}
-		l.failing.Store(&err)
-		select {
-		case <-ctx.Done():
-			return task.Answer{}, ctx.Err()
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, 2*time.Second)
+func (l *logger) retry(ctx context.Context) (a task.Answer, err error) {
+	err = retry.Do(ctx, retry.Policy{
+		Min: 50 * time.Millisecond, Max: 2 * time.Second,
+		Again:  func(err error) bool { return errors.Is(err, checkpoint.ErrFull) },
+		Failed: func(err error) { l.failing.Store(&err) },
+	}, func() error {
+		a, err = l.writer.Step(ctx)
+		return err
+	})
+	if l.failing.Load() != nil && !errors.Is(err, checkpoint.ErrFull) {
+		l.failing.Store(nil)
 	}
+	return a, err
 }

@@ -50,9 +50,12 @@ type Backoff struct {
 	next time.Duration
 }
 
+// Next returns the length of the next pause.
+func (b *Backoff) Next() time.Duration { return max(b.next, b.Min) }
+
 // Wait makes the next pause. It returns ctx's error if ctx ends before.
 func (b *Backoff) Wait(ctx context.Context) error {
-	pause := max(b.next, b.Min)
+	pause := b.Next()
 	b.next = min(2*pause, b.Max)
 	return Sleep(ctx, pause)
 }

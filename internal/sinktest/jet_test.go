@@ -19,34 +19,48 @@ import (
 // Tasks and the NATS server are killed while a topology runs. At the end the stream has every message; once, where a
 // message id always means the same tuple.
 func TestJetStream(t *testing.T) {
-	t.Run("backtrack", func(t *testing.T) {
-		if n, of := published(t, 30_000, jetstream.SinkConfig{InFlight: 100}, askback.WithStrategy(strategy.Backtrack)); n != of {
-			t.Errorf("%d messages of %d numbers: some are there twice", n, of)
+	once := func(t *testing.T, of squaring) {
+		if n := published(t, 30_000, jetstream.SinkConfig{InFlight: 100}, of, askback.WithStrategy(strategy.Backtrack)); n != 30_000 {
+			t.Errorf("%d messages of %d numbers: some are there twice", n, 30_000)
 		}
-	})
+	}
+	t.Run("backtrack", func(t *testing.T) { once(t, publishRows) })
+	t.Run("backtrack, typed", func(t *testing.T) { once(t, publishTyped) })
 	t.Run("barrier", func(t *testing.T) {
-		published(t, 30_000, jetstream.SinkConfig{InFlight: 100}, askback.WithStrategy(strategy.Barrier))
+		published(t, 30_000, jetstream.SinkConfig{InFlight: 100}, publishRows, askback.WithStrategy(strategy.Barrier))
 	})
 	t.Run("acker", func(t *testing.T) {
-		published(t, 10_000, jetstream.SinkConfig{AtLeastOnce: true},
+		published(t, 10_000, jetstream.SinkConfig{AtLeastOnce: true}, publishRows,
 			askback.WithStrategy(strategy.Acker), askback.WithMessageTimeout(time.Second), askback.WithMaxPending(2000))
 	})
 }
 
-// published publishes the squares of numbers, each on a subject of its own. It checks that none is missing or wrong, and
-// returns how many messages there are.
-func published(t *testing.T, numbers int64, c jetstream.SinkConfig, opts ...askback.Option) (messages, subjects int64) {
+// squaring makes a topology that publishes the squares of numbers, each on a subject of its own.
+type squaring func(numbers int64, c jetstream.SinkConfig) topology.Topology
+
+func publishRows(numbers int64, c jetstream.SinkConfig) topology.Topology {
+	return rows(numbers, func(b *topology.Builder) *topology.Node {
+		return b.Bolt("out", jetstream.Bolt(c, func(t tuple.Tuple) jetstream.Message { return message(t.Int(0), t.Int(1)) })).
+			Retry(100, 100*time.Millisecond)
+	})
+}
+
+func publishTyped(numbers int64, c jetstream.SinkConfig) topology.Topology {
+	return typed(numbers, jetstream.Sink(c, func(s Square) jetstream.Message { return message(s.N, s.Square) }))
+}
+
+func message(n, square int64) jetstream.Message {
+	return jetstream.Message{Subject: "squares." + strconv.FormatInt(n, 10), Data: strconv.AppendInt(nil, square, 10)}
+}
+
+// published publishes the squares of numbers. It checks that none is missing or wrong, and returns how many messages there are.
+func published(t *testing.T, numbers int64, c jetstream.SinkConfig, of squaring, opts ...askback.Option) (messages int64) {
 	server := natstest.Start(t)
 	nc, js := server.Connect()
 	stream, err := js.CreateStream(t.Context(), natsjs.StreamConfig{Name: "squares", Subjects: []string{"squares.>"}})
 	must.Do(t, err)
 	c.Conn, c.Stream = nc, "squares"
-	message := func(t tuple.Tuple) jetstream.Message {
-		return jetstream.Message{Subject: "squares." + strconv.FormatInt(t.Int(0), 10), Data: strconv.AppendInt(nil, t.Int(1), 10)}
-	}
-	squares(t, numbers, server, func(b *topology.Builder) *topology.Node {
-		return b.Bolt("out", jetstream.Bolt(c, message)).Retry(100, 100*time.Millisecond)
-	}, opts...)
+	kill(t, of(numbers, c), server, opts...)
 
 	info, err := stream.Info(t.Context(), natsjs.WithSubjectFilter("squares.>"))
 	must.Do(t, err)
@@ -61,5 +75,5 @@ func published(t *testing.T, numbers int64, c jetstream.SinkConfig, opts ...askb
 			t.Fatalf("the square of %d: %v, %v", n, m, err)
 		}
 	}
-	return int64(info.State.Msgs), numbers
+	return int64(info.State.Msgs)
 }

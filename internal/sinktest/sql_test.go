@@ -20,11 +20,26 @@ import (
 // Tasks and the database are killed while a topology runs, and at the end the table has each row once. Under barrier
 // that takes a sink that holds its rows; under backtrack it may.
 func TestSQL(t *testing.T) {
+	of := map[string]func(numbers int64, c postgres.Config) topology.Topology{
+		"rows": func(numbers int64, c postgres.Config) topology.Topology {
+			c.Columns = postgres.Columns("n", "square")
+			return rows(numbers, func(b *topology.Builder) *topology.Node {
+				return b.Bolt("out", postgres.Bolt(c)).Tick(20 * time.Millisecond)
+			})
+		},
+		"typed": func(numbers int64, c postgres.Config) topology.Topology {
+			return typed(numbers, postgres.Sink[Square](c))
+		},
+	}
 	for _, test := range []struct {
 		strategy strategy.Strategy
 		hold     bool
-	}{{strategy.Backtrack, false}, {strategy.Backtrack, true}, {strategy.Barrier, true}} {
-		t.Run(fmt.Sprintf("%s, hold %v", test.strategy, test.hold), func(t *testing.T) {
+		form     string
+	}{
+		{strategy.Backtrack, false, "rows"}, {strategy.Backtrack, true, "rows"}, {strategy.Barrier, true, "rows"},
+		{strategy.Backtrack, false, "typed"}, {strategy.Backtrack, true, "typed"}, {strategy.Barrier, true, "typed"},
+	} {
+		t.Run(fmt.Sprintf("%s, hold %v, %s", test.strategy, test.hold, test.form), func(t *testing.T) {
 			pg := pgtest.Start(t)
 			db, err := sql.Open("pgx", pg.DSN())
 			must.Do(t, err)
@@ -37,15 +52,12 @@ func TestSQL(t *testing.T) {
 			must.Do(t, err)
 
 			const numbers = 30_000
-			squares(t, numbers, pg, func(b *topology.Builder) *topology.Node {
-				return b.Bolt("out", postgres.Bolt(postgres.Config{
-					Open:    func() (*sql.DB, error) { return sql.Open("pgx", pg.DSN()) },
-					Table:   "squares",
-					Columns: postgres.Columns("n", "square"),
-					Batch:   200,
-					Hold:    test.hold,
-				})).Tick(20 * time.Millisecond)
-			}, askback.WithStrategy(test.strategy), askback.WithSnapshotEvery(200*time.Millisecond))
+			kill(t, of[test.form](numbers, postgres.Config{
+				Open:  func() (*sql.DB, error) { return sql.Open("pgx", pg.DSN()) },
+				Table: "squares",
+				Batch: 200,
+				Hold:  test.hold,
+			}), pg, askback.WithStrategy(test.strategy), askback.WithSnapshotEvery(200*time.Millisecond))
 
 			var got string
 			err = db.QueryRow("SELECT format('%s %s %s %s', count(*), count(DISTINCT n), sum(n), count(*) FILTER (WHERE square <> n * n)) FROM squares").Scan(&got)

@@ -199,6 +199,10 @@ func (o *outputs) put(ch *outputChannel, item []byte) {
 		ch.call = o.call
 		ch.mark = ch.builder.Mark()
 		ch.markRoot = ch.root
+		if ch.builder.Empty() {
+			ch.openedAt = o.now
+			ch.builder.SetBirth(o.birth)
+		}
 	}
 	if ch.followed {
 		o.anchor(ch, len(item))
@@ -208,8 +212,6 @@ func (o *outputs) put(ch *outputChannel, item []byte) {
 	ch.builder.Append(item)
 	if !ch.opened {
 		ch.opened = true
-		ch.openedAt = o.now
-		ch.builder.SetBirth(o.birth)
 		o.open = append(o.open, ch)
 	}
 }

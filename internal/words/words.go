@@ -1,5 +1,5 @@
-// Package words finds the words of a text: maximal runs of A-Z a-z 0-9 _. Its bolts Split and Count are those of every
-// word count: the example, the benchmarks and the tests.
+// Package words finds the words of a text: maximal runs of A-Z a-z 0-9 _. Its bolts Split and Count are those of word counts
+// in rows, in benchmarks and tests.
 package words
 
 import (

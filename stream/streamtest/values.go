@@ -167,6 +167,9 @@ func (w *writer[T]) Snapshot() ([]byte, error) {
 	return binary.AppendUvarint(nil, uint64(len(w.to.snapshots)-1)), nil
 }
 
+// Commit implements bolt.Committer. A value counts only with the snapshot that covers it: Restore takes back all others.
+func (w *writer[T]) Commit() error { return nil }
+
 // Restore implements bolt.Snapshotter.
 func (w *writer[T]) Restore(data []byte) error {
 	n, width := binary.Uvarint(data)

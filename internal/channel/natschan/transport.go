@@ -73,10 +73,10 @@ func Dial(cfg Config) (*Transport, error) {
 	return t, nil
 }
 
-func (t *Transport) connect(cfg *Config, name string) (*link, error) {
-	l := &link{closed: make(chan struct{})}
+// connectOptions returns the options of a connection. Handlers come beside them.
+func (c *Config) connectOptions(name string) []nats.Option {
 	opts := []nats.Option{
-		nats.Name(cfg.Name + "/" + name),
+		nats.Name(c.Name + "/" + name),
 		nats.Timeout(connectTimeout),
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(pingsOut),
@@ -88,16 +88,28 @@ func (t *Transport) connect(cfg *Config, name string) (*link, error) {
 		nats.IgnoreAuthErrorAbort(), // credentials that are refused now may be accepted again
 		nats.ReconnectBufSize(-1),   // messages sent without a connection are lost, and asked for later
 	}
-	if cfg.InProcess != nil {
-		opts = append(opts, nats.InProcessServer(cfg.InProcess))
+	if c.InProcess != nil {
+		opts = append(opts, nats.InProcessServer(c.InProcess))
 	}
-	opts = append(opts, cfg.Options...)
-	opts = append(opts,
-		// Dial fails at once, and Close waits for the last handler.
-		func(o *nats.Options) error {
-			o.RetryOnFailedConnect, o.NoCallbacksAfterClientClose = false, false
-			return nil
-		},
+	opts = append(opts, c.Options...)
+	// Dial reports at once that it cannot connect, and Close waits for the last handler.
+	return append(opts, func(o *nats.Options) error {
+		o.RetryOnFailedConnect, o.NoCallbacksAfterClientClose = false, false
+		return nil
+	})
+}
+
+// where returns the server's address for errors.
+func (c *Config) where() string {
+	if c.InProcess != nil {
+		return "the server in this process"
+	}
+	return c.URL
+}
+
+func (t *Transport) connect(cfg *Config, name string) (*link, error) {
+	l := &link{closed: make(chan struct{})}
+	opts := append(cfg.connectOptions(name),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { t.event(Disconnected, name, err) }),
 		nats.ReconnectHandler(func(*nats.Conn) {
 			t.stats.reconnects.Add(1)
@@ -111,11 +123,7 @@ func (t *Transport) connect(cfg *Config, name string) (*link, error) {
 	)
 	var err error
 	if l.Conn, err = nats.Connect(cfg.URL, opts...); err != nil {
-		where := cfg.URL
-		if cfg.InProcess != nil {
-			where = "the server in this process"
-		}
-		return nil, fmt.Errorf("%w: %s connection to %s: %w", ErrConnect, name, where, err)
+		return nil, fmt.Errorf("%w: %s connection to %s: %w", ErrConnect, name, cfg.where(), err)
 	}
 	return l, nil
 }

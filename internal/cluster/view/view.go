@@ -89,8 +89,8 @@ type Topology struct {
 	Workers         int              `json:"workers"` // number requested
 	Tags            []string         `json:"tags,omitempty"`
 	Shortage        string           `json:"shortage,omitempty"`
-	DeadTuples      uint64           `json:"dead_tuples"`
-	DroppedTuples   uint64           `json:"dropped_tuples"`
+	DeadTuples      *uint64          `json:"dead_tuples,omitempty"` // left out where it is not known: describe has it
+	DroppedTuples   *uint64          `json:"dropped_tuples,omitempty"`
 	Operators       []Operator       `json:"operators"`
 	Edges           []Edge           `json:"edges"`
 	Placement       []Placement      `json:"placement"`
@@ -107,13 +107,13 @@ type Program struct {
 
 // An Operator is one operator of a topology.
 type Operator struct {
-	Name          string `json:"name"`
-	Kind          string `json:"kind"` // spout, bolt, system
-	Tasks         int    `json:"tasks"`
-	CPUPercent    int64  `json:"cpu_percent,omitempty"`  // of one core, for each task
-	MemoryBytes   int64  `json:"memory_bytes,omitempty"` // for each task
-	DeadTuples    uint64 `json:"dead_tuples"`
-	DroppedTuples uint64 `json:"dropped_tuples"`
+	Name          string  `json:"name"`
+	Kind          string  `json:"kind"` // spout, bolt, system
+	Tasks         int     `json:"tasks"`
+	CPUPercent    int64   `json:"cpu_percent,omitempty"`  // of one core, for each task
+	MemoryBytes   int64   `json:"memory_bytes,omitempty"` // for each task
+	DeadTuples    *uint64 `json:"dead_tuples,omitempty"`  // left out where it is not known: describe has it
+	DroppedTuples *uint64 `json:"dropped_tuples,omitempty"`
 }
 
 // An Edge is one subscription.
@@ -278,20 +278,24 @@ func OfHost(h *cluster.Host) *Supervisor {
 	}
 }
 
-// OfRecord returns the view of a record. Lost counts the tuples that operators have lost; nil if that is not known.
-func OfRecord(r *cluster.Record, lost []cluster.LostTuples) *Topology {
+// OfRecord returns the view of a record. It has no counts of lost tuples unless the topology is complete: while it runs, only
+// its tasks know them.
+func OfRecord(r *cluster.Record) *Topology {
+	return ofRecord(r, r.LostTuples, r.Status == cluster.Completed)
+}
+
+func ofRecord(r *cluster.Record, lost []cluster.LostTuples, known bool) *Topology {
 	v := &Topology{
 		Name: r.Spec.Name, Instance: r.Instance, Status: r.Status, StatusChangedAt: r.Since, Reason: r.Reason, Failure: ofFailure(r.Failure),
 		SubmittedAt: r.Submitted, SubmittedBy: r.By, KillAt: r.KillAt, Plan: PlanID(r.Spec.Plan), Strategy: r.Spec.Strategy, Durability: r.Durability,
 		Program: Program{SHA256: r.Artefact.SHA256, SizeBytes: r.Artefact.Size, Args: r.Args},
 		Workers: r.Workers, Tags: r.Tags, Shortage: r.Shortage, Operators: []Operator{}, Edges: []Edge{}, Placement: []Placement{},
 	}
-	if lost == nil {
-		lost = r.LostTuples
-	}
-	v.DeadTuples, v.DroppedTuples = cluster.SumLost(lost)
 	for i := range r.Spec.Operators {
-		v.Operators = append(v.Operators, ofOperator(&r.Spec.Operators[i], lost))
+		v.Operators = append(v.Operators, ofOperator(&r.Spec.Operators[i]))
+	}
+	if known {
+		v.count(lost)
 	}
 	for _, e := range r.Spec.Edges {
 		v.Edges = append(v.Edges, Edge{From: e.From, Stream: e.Stream, To: e.To, Grouping: e.Grouping})
@@ -311,7 +315,22 @@ func OfRecord(r *cluster.Record, lost []cluster.LostTuples) *Topology {
 // PlanID returns the text form of a plan's id.
 func PlanID(id uint64) string { return fmt.Sprintf("%016x", id) }
 
-func ofOperator(o *cluster.Operator, lost []cluster.LostTuples) Operator {
+// count sets the counts of lost tuples.
+func (v *Topology) count(lost []cluster.LostTuples) {
+	dead, dropped := cluster.SumLost(lost)
+	v.DeadTuples, v.DroppedTuples = &dead, &dropped
+	for i := range v.Operators {
+		o := &v.Operators[i]
+		o.DeadTuples, o.DroppedTuples = new(uint64), new(uint64)
+		for _, l := range lost {
+			if l.Operator == o.Name {
+				*o.DeadTuples, *o.DroppedTuples = l.Dead, l.Dropped
+			}
+		}
+	}
+}
+
+func ofOperator(o *cluster.Operator) Operator {
 	v := Operator{Name: o.Name, Kind: "bolt", Tasks: o.Parallel, CPUPercent: o.CPU, MemoryBytes: o.Memory}
 	switch {
 	case o.System:
@@ -319,17 +338,12 @@ func ofOperator(o *cluster.Operator, lost []cluster.LostTuples) Operator {
 	case o.Spout:
 		v.Kind = "spout"
 	}
-	for _, l := range lost {
-		if l.Operator == o.Name {
-			v.DeadTuples, v.DroppedTuples = l.Dead, l.Dropped
-		}
-	}
 	return v
 }
 
 // OfDescription returns the view of a description.
 func OfDescription(d *cluster.Description) *Description {
-	v := &Description{Topology: *OfRecord(&d.Record, d.Lost), Workers: []Worker{}, Tasks: []Task{}}
+	v := &Description{Topology: *ofRecord(&d.Record, d.Lost, true), Workers: []Worker{}, Tasks: []Task{}}
 	tasks := map[msgid.Alias]Task{}
 	for i := range d.Workers {
 		w := &d.Workers[i]

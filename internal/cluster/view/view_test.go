@@ -85,12 +85,13 @@ func TestForms(t *testing.T) {
 		Hosts: []cluster.HostSummary{{Host: cluster.Host{Name: "a", Slots: 4, Joined: at, Runtime: "1"}, State: "up", Used: 1,
 			Workers: []cluster.Process{{Slot: cluster.WorkerSlot{Instance: instance, Supervisor: "a", Number: 3}, State: cluster.ProcessRunning, PID: 17}}}},
 	}
-	r := record()
+	r := record() // of a topology that is not complete: its losses are not known
+	unknown := strings.NewReplacer(`"dead_tuples":2,"dropped_tuples":5,`, "", `,"dead_tuples":0,"dropped_tuples":0`, "", `,"dead_tuples":2,"dropped_tuples":5`, "").Replace(topology)
 	for _, c := range []struct {
 		got  any
 		want string
 	}{
-		{view.OfRecord(&r, lost), topology},
+		{view.OfRecord(&r), unknown},
 		{view.OfList(list), `{"leader":"m","epoch":3,"topologies":[{"name":"words","instance":"words-3k9x2m7q","status":"active","submitted_at":"2026-11-21T08:00:00Z",` +
 			`"workers":1,"tasks":3,"healthy_tasks":2,"dead_tuples":2,"dropped_tuples":5,"losses":[{"operator":"split","dead_tuples":2,"dropped_tuples":5}]}],"supervisors":[{"name":"a","state":"up","slots":4,"used_slots":1,` +
 			`"joined_at":"2026-11-21T08:00:00Z","processes":[{"instance":"words-3k9x2m7q","slot":3,"state":"running","pid":17,"restarts":0}]}]}`},
