@@ -143,8 +143,8 @@ func (n *Node) Direct(from string) *Node { return n.read(input{from: from, group
 // to the same task.
 func (n *Node) Keyed(from string) *Node { return n.read(input{from: from, grouping: Keyed}) }
 
-// Custom reads from as pick decides. The name stands for the function in the plan's version: give a new one when
-// the function decides otherwise than before. See PickFunc for its duties.
+// Custom reads from, and pick chooses the targets. The name represents the function in the plan's version: give a new one
+// when the function changes. See PickFunc for its duties.
 func (n *Node) Custom(from, name string, pick PickFunc) *Node {
 	return n.read(input{from: from, grouping: Custom, name: name, pick: pick})
 }

@@ -82,7 +82,7 @@ type Place struct {
 	count uint32
 }
 
-// Mark returns where the open frame stands, for Rollback.
+// Mark returns the position in the open frame, for Rollback.
 func (b *Builder) Mark() Place {
 	return Place{first: b.head.First, birth: b.head.Birth, len: len(b.raw), count: b.count}
 }

@@ -49,8 +49,8 @@ type Log interface {
 	// acknowledged entry returns End. It does not block.
 	Synced() Pos
 	// Epoch returns a number that changes when entries may have been lost. A position that is given twice can deceive
-	// compare-and-set: the record that a paused incarnation remembers as the last one may be lost, and the begin record
-	// of its successor have taken the very place. So after a change of the epoch a Writer looks twice. It does not
+	// compare-and-set: the record that a paused incarnation remembers as the last one may be lost, and the begin record of
+	// its successor may have taken the same position. So after a change of the epoch a Writer looks twice. It does not
 	// block.
 	Epoch() uint64
 }

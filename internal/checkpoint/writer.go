@@ -165,7 +165,7 @@ func (w *Writer) Purge(ctx context.Context) error {
 	synced := w.log.Synced()
 	next := 1
 	if w.opt.Accept != nil {
-		next = 2 // the next one counts when somebody else has decided so, which the one after it proves
+		next = 2 // the next one counts when another party has decided so, which the one after it proves
 	}
 	for len(w.fulls) > 2 && w.fulls[next].commit <= synced {
 		w.fulls = w.fulls[1:]
@@ -187,7 +187,7 @@ func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos
 		return 0, fmt.Errorf("%w; begin again first", ErrWentBack)
 	}
 	w.number++
-	number, open := w.number, false // open: an earlier try may be in the log, or may yet get there
+	number, open := w.number, false // open: an earlier try may be in the log, or still arrive
 	fail := func(err error) (Pos, error) {
 		if open && !errors.Is(err, ErrUnknown) && !overtaken(err) {
 			err = fmt.Errorf("%w, after %w", err, ErrUnknown)
@@ -244,7 +244,7 @@ func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos
 	}
 }
 
-// errOvertaken occurs when somebody appends between the reading of a log and the begin record.
+// errOvertaken occurs when another writer appends between the reading of a log and the begin record.
 var errOvertaken = errors.New("checkpoint: another writer was faster")
 
 // settle reads the log from the last known entry on, and returns the position of want, or 0 if it is not there.

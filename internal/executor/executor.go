@@ -117,7 +117,7 @@ func (e *Executor) pause(ctx context.Context, attempt int) error {
 // silentTries is about two seconds.
 const silentTries = 7
 
-var errSilent = errors.New("the log does not answer, or is yet to be made")
+var errSilent = errors.New("the log does not answer, or was not made yet")
 
 // Run runs the task, incarnation after incarnation, until ctx ends (it returns nil) or the task has FAILED (it returns
 // why). All goroutines that it started have ended when it returns.

@@ -31,7 +31,7 @@ type incarnation struct {
 	began     time.Time
 	ticked    recovery.Tick
 	turn      atomic.Int64       // when its present turn began, Unix ns
-	publish   func(*incarnation) // copies how things stand for other goroutines
+	publish   func(*incarnation) // copies the state for other goroutines
 	published time.Time
 	restored  []recovery.Position // where it began
 

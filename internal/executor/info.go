@@ -27,7 +27,7 @@ var stateNames = [...]string{"starting", "running", "restoring", "finishing", "c
 
 func (s State) String() string { return stateNames[s] }
 
-// Info is how a task stands. It is a copy, safe to keep.
+// Info is the state of a task. It is a copy, safe to keep.
 type Info struct {
 	Alias            msgid.Alias
 	State            State
@@ -53,7 +53,7 @@ type Info struct {
 	Err              error // why it failed last
 }
 
-// Info returns how the task stands.
+// Info returns the state of the task.
 func (e *Executor) Info() Info {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -69,7 +69,7 @@ func (e *Executor) Changed() <-chan struct{} {
 	return e.changed
 }
 
-// publish copies how things stand from the task's goroutine.
+// publish copies the state, on the task's goroutine.
 func (e *Executor) publish(in *incarnation) {
 	in.published = time.Now()
 	st := in.core.Status()

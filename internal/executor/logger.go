@@ -72,7 +72,7 @@ func (l *logger) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			l.end(err) // a blocked operator must not keep a superseded incarnation alive
+			l.end(err) // a blocked operator must not keep a superseded incarnation running
 			l.inbox.post(&answer{err: err})
 			return
 		case a.Kind != task.NoAnswer:

@@ -52,7 +52,7 @@ type Core struct {
 	call   call
 	cursor tuple.Cursor // over the frame of a Deliver
 	retry  struct {
-		waits bool // the cursor stands on a tuple that is to be tried again
+		waits bool // the cursor is on a tuple that is to be tried again
 		tries int
 		at    recovery.Tick
 	}
@@ -208,8 +208,8 @@ func (c *Core) stored() {
 	c.handle(recovery.Event{Kind: recovery.Uploaded})
 }
 
-// logLost reports that the log has vanished or gone back, and that this incarnation has begun in it again. It stands for
-// the answers that are outstanding.
+// logLost reports that the log has vanished or gone back, and that this incarnation has begun in it again. It replaces the
+// outstanding answers.
 func (c *Core) logLost() {
 	if c.capture != nil {
 		c.store.Abort()

@@ -97,7 +97,7 @@ func (c *Core) giveUpAgain(t tuple.Tuple) bool {
 }
 
 // giveUp drops a tuple or emits it as a dead letter, as the operator's policy declares, and counts it. The reason is
-// recorded, or was when the tuple was consumed first.
+// recorded, or read from the record in a replay.
 func (c *Core) giveUp(t tuple.Tuple, reason string, err error) {
 	id := t.ID()
 	c.request(recovery.Event{Determinant: recovery.DeterminantGivenUp, Input: c.work.Input, Value: uint64(id.Seq), Reason: reason})

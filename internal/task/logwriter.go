@@ -71,7 +71,7 @@ func (w *LogWriter) Step(ctx context.Context) (Answer, error) {
 		w.lost = err
 		return w.write(ctx)
 	case errors.Is(err, checkpoint.ErrNeedsFull), errors.Is(err, checkpoint.ErrAbandoned):
-		return w.newEra(), nil // the next snapshot is full, and stands for all that was not stored
+		return w.newEra(), nil // the next snapshot is full, and replaces all that was not stored
 	}
 	return Answer{}, err
 }

@@ -63,7 +63,7 @@ func (c *Core) encodeSome() bool {
 	return true
 }
 
-// storeCapture hands the snapshot over, when it is complete and the machine wants it stored.
+// storeCapture passes the snapshot to Store, when it is complete and the machine has asked for its upload.
 func (c *Core) storeCapture() {
 	s := c.capture
 	if s == nil || !s.encoded || !s.due {

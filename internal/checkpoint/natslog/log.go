@@ -207,7 +207,7 @@ func (e *apiError) classify() error {
 	case codeMessageTooLarge:
 		return fmt.Errorf("%w: %w; raise the stream's max_msg_size", checkpoint.ErrTooLarge, e)
 	}
-	if e.Code == 503 || e.Code == 500 { // no leader yet, or the like: it may be made, and may not
+	if e.Code == 503 || e.Code == 500 { // no leader yet, or a similar error: the stream may exist, or not
 		return fmt.Errorf("%w: %w", checkpoint.ErrUnknown, e)
 	}
 	return e

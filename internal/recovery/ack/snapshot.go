@@ -134,8 +134,8 @@ func (m *Machine) onLogLost() {
 
 const snapshotVersion = 1
 
-// Capture implements recovery.Machine. It holds the machine's positions at the last Frozen (or now, if there was none),
-// and the frames up to then that are not stable yet. An increment would leave out little, so each snapshot is whole.
+// Capture implements recovery.Machine. It holds the machine's positions at the last Frozen (or now, if there was none), and
+// the frames up to then that are not stable yet. An increment would be hardly smaller, so each snapshot is full.
 //
 // A source that was restored since then may have made the machine step back; so the positions of inputs are the
 // lower ones, in the source's present numbers.

@@ -1,9 +1,9 @@
 // Package backtrack is the recovery strategy that Askback is named after. Tuples flow without waiting for
 // acknowledgements; a task that was restored after a failure asks its sources for exactly the tuples that it missed.
 //
-// The idea is that of Chen, Hsu and Castellanos, "Fault Tolerant Distributed Stream Processing based on
-// Backtracking" (IJNDC 2013), made safe for several inputs merged in any order, several tasks failing at once,
-// paused tasks that come back, messages lost without a crash, and sinks. Each tuple takes effect once.
+// The idea is that of Chen, Hsu and Castellanos, "Fault Tolerant Distributed Stream Processing based on Backtracking"
+// (IJNDC 2013), made safe for several inputs merged in any order, several tasks failing at once, paused tasks that resume,
+// messages lost without a crash, and sinks. Each tuple takes effect once.
 //
 // The package is one state machine per task (Machine). It decides; package task acts. It has no goroutine, clock,
 // disk, network or randomness, so the stories in testdata show each failure step by step: read those beside this
@@ -23,7 +23,7 @@
 //   - A mark is the source's high-water mark: "released up to here". It travels in order with the data.
 //   - An ACK reports the target's positions: stable (in a durable snapshot), received, consumed. No source waits for one
 //     before it emits.
-//   - An ASK names the tuples that the target lacks. The answer comes on the replay subject, beside the live traffic.
+//   - An ASK names the tuples that the target is missing. The answer comes on the replay subject, beside the live traffic.
 //   - A task is in replay debt while it has not yet regenerated tuples that its targets, or theirs, have consumed before.
 //
 // # How a tuple travels

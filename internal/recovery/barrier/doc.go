@@ -7,7 +7,7 @@
 //
 // # The nouns
 //
-//   - A barrier stands between two tuples of a channel. The tuples before it belong to a checkpoint, those behind it
+//   - A barrier is a position between two tuples of a channel. The tuples before it belong to a checkpoint, those behind it
 //     do not.
 //   - A checkpoint is one snapshot of every task, all cut by the same barrier. It counts when it is committed.
 //   - The coordinator begins checkpoints and commits them. Its decisions are in its log, and nowhere else.
@@ -31,8 +31,8 @@
 // Barriers (snapshot.go, input.go):
 //
 //   - B1: a spout lets a barrier through when the coordinator begins a checkpoint.
-//   - B2: any other task, when it stands before all its inputs (alignment). An input on which it has come waits,
-//     within its credit.
+//   - B2: any other task, when it is next on all its inputs (alignment). An input on which it has come waits, within its
+//     credit.
 //   - B3: a barrier is not a message, which could be lost or overtaken. Each frame names the barrier behind which it was
 //     emitted, so a target knows the barrier before it consumes a tuple behind it. The mark on the channel holds the
 //     position of the newest barrier, for channels on which no frame follows, and is repeated until the target confirms it.
@@ -74,7 +74,7 @@
 //   - The coordinator crashes between the record and the notices. The next one finds the record; sinks commit when they are
 //     restored from the checkpoint.
 //   - A task crashes during a rollback: it is fresh before and after, and the epoch waits for it.
-//   - An old coordinator comes back: its log is fenced, so it cannot decide; its notices are of an old epoch.
+//   - An old coordinator resumes: its log is fenced, so it cannot decide; its notices are of an old epoch.
 //
 // # Output
 //

@@ -13,7 +13,7 @@ import (
 type input struct {
 	index  recovery.Input
 	port   recovery.Port
-	source msgid.Incarnation // that has introduced itself in this epoch; 0: none yet
+	source msgid.Incarnation // that has sent a signal in this epoch; 0: none yet
 
 	consumed   msgid.Seq
 	sum        uint32 // running checksum at consumed
@@ -53,7 +53,7 @@ func (m *Task) signalPosition(in *input, sig channel.Signal) {
 	m.signalSource(in, sig)
 }
 
-// aligned reports whether a barrier stands before the next tuple of the input (B2).
+// aligned reports whether a barrier is next on the input (B2).
 func (m *Task) aligned(in *input) bool { return in.barrier > m.passed && in.consumed >= in.stand }
 
 // onFrame takes a frame that came in. Only the incarnation that is in this epoch may send (E3).
@@ -111,7 +111,7 @@ func (in *input) pop() channel.Frame {
 	return f
 }
 
-// onMark: the source is in this epoch, has sent up to a position, and a barrier stands at another.
+// onMark: the source is in this epoch, has sent up to one position, and the newest barrier is at another.
 func (m *Task) onMark(in *input, sig *channel.Signal) {
 	switch {
 	case sig.Incarnation < in.source:

@@ -24,7 +24,7 @@ type Machine struct {
 type input struct {
 	index    recovery.Input
 	source   msgid.Incarnation
-	known    bool // where the channel stands: a restarted task learns it from the first frame or mark
+	known    bool // the channel's position: a restarted task takes it from the first frame or mark
 	accepted msgid.Seq
 	consumed msgid.Seq
 	ready    recovery.Queue

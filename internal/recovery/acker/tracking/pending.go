@@ -173,8 +173,8 @@ func (p *Pending) trim() {
 	}
 }
 
-// Complete notes that a root's tree is processed. It returns which of the spout's tuples that was; false if none that
-// is pending, such as one that was emitted again meanwhile.
+// Complete notes that a root's tree is processed. It returns the number of the spout's tuple; false if none of that root is
+// pending, such as one that was emitted again meanwhile.
 func (p *Pending) Complete(root uint64) (nth uint64, ok bool) {
 	number := uint32(root)
 	if root != p.base+uint64(number) {
@@ -219,7 +219,7 @@ func (p *Pending) finish(x *Tuple) {
 	p.trim()
 }
 
-// Polled notes that the spout was called, once or several times, and where it stands now.
+// Polled notes that the spout was called, once or several times, and its position now.
 func (p *Pending) Polled(position []byte) {
 	tuples := int(p.emitted - p.counted)
 	p.counted = p.emitted

@@ -34,8 +34,8 @@ func New(cfg *recovery.Config) *Tracker {
 	return t
 }
 
-// Start begins an incarnation of the task with this number. Reports to the ledger are emitted as rows of Stream; a spout
-// stands at position.
+// Start begins an incarnation of the task with this number. Reports to the ledger are emitted as rows of Stream; a spout is
+// at position.
 func (t *Tracker) Start(task int, inc msgid.Incarnation, report *tuple.Row, position []byte) {
 	t.report = report
 	if p := t.pending; p != nil {
