@@ -27,14 +27,14 @@ type input struct {
 	barrier wave      // the newest one known on this channel
 	stand   msgid.Seq // the last item before it
 
-	proven  msgid.Seq // up to here everything has arrived or is lost
+	proven  msgid.Seq // every item up to here has arrived or is lost
 	asked   msgid.Seq // the ASK that is on its way goes up to here
 	askAt   recovery.Tick
 	delay   recovery.Tick
 	helloAt recovery.Tick
 }
 
-// hello introduces this task to its source in this epoch.
+// hello sends the first signal of this task to its source in this epoch.
 func (m *Task) hello(in *input) {
 	in.delay = recovery.Backoff(in.delay, m.cfg.RetryEvery/2, m.cfg.RetryMax)
 	in.helloAt = m.now + in.delay
@@ -90,8 +90,8 @@ func (m *Task) onFrame(in *input, f channel.Frame, replay bool) {
 	m.askForHoles(in)
 }
 
-// accept queues the next frame. Its flags name the barrier after which it was emitted, so that a barrier is known before
-// anything behind it is consumed, though its mark be lost (B3).
+// accept queues the next frame. Its flags name the barrier after which it was emitted, so that a barrier is known before a
+// tuple behind it is consumed, even if its mark is lost (B3).
 func (m *Task) accept(in *input, f channel.Frame) {
 	in.accepted = f.Last()
 	if byte(f.Flags)-byte(in.barrier.number()) == 1 {

@@ -59,8 +59,8 @@ func (t *Tracker) Turn(root uint64) {
 	t.root = root
 }
 
-// Executed ends the call over a tuple of the frame: it has succeeded, or the tuple is given up, and to emit it again
-// would not help.
+// Executed ends the call over a tuple of the frame: it has succeeded, or the tuple is given up, and emitting it again would
+// not help.
 func (t *Tracker) Executed(seq msgid.Seq) {
 	if t.root != 0 {
 		t.edges ^= t.call ^ Edge(t.salt, seq)
