@@ -112,10 +112,10 @@ func (w *Writer) Append(ctx context.Context, body []byte) error {
 	return nil
 }
 
-// Rebegin begins the same incarnation again on whatever the log holds now, after ErrWentBack or ErrGone. It fails
-// with ErrFenced if a higher incarnation has begun there. The determinant records that are lost stay lost: only the
-// task's memory makes up for them, so until the next snapshot, which must be full, is committed, a new incarnation
-// cannot restore and Open refuses.
+// Rebegin begins the same incarnation again on the log's present entries, after ErrWentBack or ErrGone. It fails with
+// ErrFenced if a higher incarnation has begun there. The lost determinant records stay lost: only the task's memory
+// replaces them, so until the next snapshot, which must be full, is committed, a new incarnation cannot restore and Open
+// refuses.
 func (w *Writer) Rebegin(ctx context.Context) error {
 	fail := func(err error) error {
 		return fmt.Errorf("begin incarnation %d of %s again: %w", w.line.incarnation, w.alias, err)
@@ -236,7 +236,7 @@ func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos
 			return fail(err)
 		}
 		if err == nil {
-			err = ErrUnknown // it was there, and is no longer
+			err = ErrUnknown // the entry was there, and is no longer
 		}
 		if perr := w.pause(ctx, attempt+1); perr != nil {
 			return fail(fmt.Errorf("%w: %w", perr, err))
@@ -292,8 +292,8 @@ func (w *Writer) settle(ctx context.Context, want record, body [][]byte) (found 
 	return found, err
 }
 
-// outranked reports whether a record of that incarnation and writer fences w. If two writers have one
-// incarnation, which only a log that went back can bring about, the one in the log wins.
+// outranked reports whether a record of that incarnation and writer fences w. If two writers have one incarnation, which is
+// possible only after the log went back, the one in the log wins.
 func (w *Writer) outranked(i msgid.Incarnation, writer uint64) bool {
 	return i > w.line.incarnation || i == w.line.incarnation && writer != w.opt.ID
 }

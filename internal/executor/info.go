@@ -34,7 +34,7 @@ type Info struct {
 	Incarnation      msgid.Incarnation
 	Restarts         int
 	Done, Total      int64             // a spout's progress, in its own unit
-	Resumed          bool              // the first incarnation here went on from an earlier process's log
+	Resumed          bool              // the first incarnation here was restored from an earlier process's log
 	ResumedAt        int64             // Done at that moment
 	Counters         recovery.Counters // of all incarnations here
 	Core             task.Counters
@@ -50,7 +50,7 @@ type Info struct {
 	Recovering       bool           // the present incarnation was restored and has not caught up, even if it has finished again
 	Since            time.Time
 	LogError         error // why the log rejects appends just now
-	Err              error // why it failed last
+	Err              error // its last failure
 }
 
 // Info returns the state of the task.

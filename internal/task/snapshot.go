@@ -122,7 +122,7 @@ func (c *Core) encode() ([]byte, error) {
 // the runtime or of the topology.
 var ErrSnapshot = errors.New("task: unreadable snapshot")
 
-// restore makes the operator, and brings it and the machine to where the history ends (R2).
+// restore makes the operator, and restores it and the machine to the end of the history (R2).
 func (c *Core) restore(h *checkpoint.History) error {
 	own := make([][]byte, len(h.Chain))
 	keyed := make([][]byte, len(h.Chain))
@@ -244,7 +244,7 @@ func cutSnapshot(snapshot []byte) (own, machine, keyed []byte, err error) {
 	return own, machine, keyed, nil
 }
 
-// cutPart splits off a part that its length precedes.
+// cutPart splits off a part with its length in front.
 func cutPart(b []byte) (part, rest []byte, ok bool) {
 	n, k := binary.Uvarint(b)
 	if k <= 0 || n > uint64(len(b)-k) {

@@ -1,4 +1,4 @@
-// Package embed runs a NATS server with JetStream inside the own process: for local runs, tests and examples.
+// Package embed runs a NATS server with JetStream inside the calling process: for local runs, tests and examples.
 //
 //	s, err := embed.Start(embed.Options{Dir: "store", SyncAlways: true})
 //	if err != nil {
