@@ -364,7 +364,8 @@ func (c *chain) Snapshot() ([]byte, error) {
 	return all, nil
 }
 
-// Restore implements Snapshotter. A step that the snapshot lacks begins anew; one that it has with state must be there.
+// Restore implements Snapshotter. A step without a part in the snapshot begins anew; one that it has with state must be
+// there.
 func (c *chain) Restore(data []byte) error {
 	for len(data) > 0 {
 		name, rest, ok := cutPart(data)

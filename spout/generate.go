@@ -98,7 +98,7 @@ func (g *generated) due() int64 {
 	if g.begin.IsZero() {
 		g.begin, g.first = time.Now(), g.next
 	}
-	// Numbers stand for all tasks together, hence the common rate; the first call is due at once.
+	// Numbers count all tasks together, hence the common rate; the first call is due at once.
 	ahead := time.Since(g.begin).Seconds() * g.rate
 	if ahead >= float64(math.MaxInt64-g.first-1) {
 		return math.MaxInt64

@@ -12,8 +12,8 @@ import (
 	"github.com/askback/askback/topology"
 )
 
-// An operator is what consecutive steps are fused to: one spout or bolt of the topology underneath. Its first step gives it
-// its name.
+// An operator is one spout or bolt of the topology underneath, fused of consecutive steps. It has the name of its first
+// step.
 //
 // A step is fused with those that it reads if a value can reach it by a call: all its inputs come from one operator, forward,
 // with as many tasks. It begins an operator of its own if
@@ -23,9 +23,10 @@ import (
 //     repeat no other step;
 //   - it keeps state or has effects, and would share an operator with a source, whose snapshots hold a position only, or
 //     with a first step that has retries or a policy;
-//   - it is a sink whose effects are not committed with a snapshot, and would share an operator with a step that keeps state:
-//     what such a step puts out depends on the order of its input, which is durable only where values leave the operator. A
-//     restored task may take them in another order, and the effect would be that of a run which never was;
+//   - it is a sink whose effects are not committed with a snapshot, and would share an operator with a step that keeps
+//     state: what such a step puts out depends on the order of its input, which is durable only where values leave the
+//     operator. A restored task may take them in another order, and the effect would be that of a run that did not take
+//     place;
 //   - it is a sink that needs the message ids of its values (Identifier);
 //   - it is ticked on another interval.
 type operator struct {
@@ -187,7 +188,7 @@ func (c *compiler) fused(n *node, parallel int) *operator {
 	return with
 }
 
-// remembers reports whether one of the operator's steps puts out what depends on what it took before.
+// remembers reports whether the output of one of the operator's steps depends on earlier input.
 func (o *operator) remembers() bool {
 	return slices.ContainsFunc(o.nodes, func(n *node) bool { return n.kind == step && n.keeps })
 }
@@ -319,7 +320,7 @@ func (o *operator) declare(b *topology.Builder) {
 		}
 	}
 	if len(o.streams) == 0 && head.kind == source {
-		n.Fields("none") // a spout must have a stream; this one emits nothing on it
+		n.Fields("none") // a spout must have a stream; this one has no tuple on it
 	}
 	if o.tick > 0 && head.kind != source {
 		n.Tick(o.tick)

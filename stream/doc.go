@@ -7,7 +7,7 @@
 //   - A Stream is the output of a step: values of one type on their way to the steps that read it.
 //   - A Source reads replayable input, a Sink has an effect outside. Packages below connect hold some.
 //   - A Keyed is a stream by key: the values with equal keys come to the same task.
-//   - Fusion makes consecutive steps one operator: calls of functions, with nothing encoded between them.
+//   - Fusion makes consecutive steps one operator: calls of functions, without encoding between them.
 //
 // A complete program, but for its error handling:
 //
@@ -33,16 +33,16 @@
 //	Merge                             several streams of one type as one
 //	To                                ends in a sink
 //
-// Parallel, Isolate, Retry and Drop are methods of the stream that a step returns; Rebalance, Broadcast and Global say how
-// the readers of a stream share its values.
+// Parallel, Isolate, Retry and Drop are methods of the stream that a step returns; Rebalance, Broadcast and Global choose
+// how the readers of a stream share its values.
 //
 // # Fusion
 //
-// A step is fused with the one that it reads if both have as many tasks and nothing is regrouped between them. The printed
-// plan (--plan) names the fused steps. Isolate keeps a step apart. A step with Retry, Drop or DeadLetters begins an operator
-// of its own, so that repeating a failed call repeats no other step.
-// A sink is fused with steps that keep state only if its effects are committed with the snapshot (bolt.Committer), and with
-// none if it tells values apart by message ids (Identifier).
+// A step is fused with the one that it reads if both have as many tasks and values are not regrouped between them. The
+// printed plan (--plan) names the fused steps. Isolate keeps a step apart. A step with Retry, Drop or DeadLetters begins an
+// operator of its own, so that repeating a failed call repeats no other step. A sink is fused with steps that keep state
+// only if its effects are committed with the snapshot (bolt.Committer), and with none if it identifies values by message
+// ids (Identifier).
 //
 // # Values
 //
@@ -52,12 +52,14 @@
 //
 // # Failures
 //
-// An error of a step fails the topology with a *bolt.TupleError, which names step, task and value. Nothing is acknowledged for
-// the value and nothing is lost: the repaired program goes on from the log at that very value. Drop and DeadLetters declare
-// otherwise, for one step, and are counted. An error made by bolt.Outage is the outside's: the task is restarted until it is over.
+// An error of a step fails the topology with a *bolt.TupleError, which names step, task and value. The value is not
+// acknowledged and not lost: the repaired program continues from the log at that very value. Drop and DeadLetters declare
+// otherwise, for one step, and are counted. An error made by bolt.Outage is the outside's: the task is restarted until it
+// is over.
 //
 // # The user's duties
 //
-// Functions are deterministic, since a restored task repeats them: time and chance come from a Process's Context. They do not
-// change what they close over, since several tasks call them at once. A Process keeps its state in a State, not in its fields.
+// Functions are deterministic, since a restored task repeats them: time and chance come from a Process's Context. They do
+// not change variables that they close over, since several tasks call them at once. A Process keeps its state in a State,
+// not in its fields.
 package stream

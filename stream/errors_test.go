@@ -13,7 +13,7 @@ import (
 	"github.com/askback/askback/topology"
 )
 
-// mistakes are programs with one mistake each, and what Build reports for it, behind the topology's name.
+// mistakes are programs with one mistake each, and Build's report of it, behind the topology's name.
 var mistakes = []struct {
 	want    string
 	declare func(t *stream.Topology, s stream.Stream[Word])
@@ -97,7 +97,7 @@ var mistakes = []struct {
 		stream.DeadLetters[Word](stream.TryMap(s, "try", try))
 	}},
 
-	{`step "words": KeyBy of a stream that Rebalance, Broadcast or Global has regrouped: one of the two is for nothing`, func(_ *stream.Topology, s stream.Stream[Word]) {
+	{`step "words": KeyBy of a stream that Rebalance, Broadcast or Global has regrouped: remove one of the two`, func(_ *stream.Topology, s stream.Stream[Word]) {
 		stream.KeyBy(s.Global(), text).Count("count")
 	}},
 	{`step "count": its key cannot be a key: codec: map[string]int cannot be a key`, func(_ *stream.Topology, s stream.Stream[Word]) {
@@ -121,7 +121,7 @@ var mistakes = []struct {
 	{`step "join": ticks at two intervals, 1s and 2s: take one`, func(_ *stream.Topology, s stream.Stream[Word]) {
 		stream.Process("join", newJoin, stream.On(s, Join.Word), stream.OnTick(time.Second, Join.Tick), stream.OnTick(2*time.Second, Join.Tick))
 	}},
-	{`Side of nothing: give it the stream of a Process, and a tag made by NewTag`, func(_ *stream.Topology, s stream.Stream[Word]) {
+	{`Side of a stream that is not a Process's: give it the stream of a Process, and a tag made by NewTag`, func(_ *stream.Topology, s stream.Stream[Word]) {
 		stream.Side(s, stream.Tag[string]{})
 	}},
 

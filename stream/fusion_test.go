@@ -33,7 +33,7 @@ func (discard[T]) New() stream.Writer[T] { return discard[T]{} }
 
 func (discard[T]) Write(context.Context, T) error { return nil }
 
-// committing is a sink whose effects are committed with snapshots.
+// committing is a sink that commits its effects with snapshots.
 type committing struct{ discard[Word] }
 
 func (committing) New() stream.Writer[Word]  { return committing{} }
@@ -151,9 +151,9 @@ var plans = []struct {
 	}},
 }
 
-// The printed plan says which steps are fused and how operators are joined.
+// The printed plan shows the fused steps and the connections of operators.
 func TestFusion(t *testing.T) {
-	version := regexp.MustCompile(`, version [0-9a-f]{16}`) // tells only that something has changed
+	version := regexp.MustCompile(`, version [0-9a-f]{16}`) // shows only that a value has changed
 	var all strings.Builder
 	for _, p := range plans {
 		top := stream.New("plan")

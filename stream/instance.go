@@ -28,12 +28,12 @@ type instance struct {
 	ports map[*node][]any // a push for each port
 	parts []*part         // of the operator's steps, by their place there
 
-	fields *tuple.Fields // of the tuple before: tells its input
+	fields *tuple.Fields // of the tuple before: identifies its input
 	take   func(tuple.Tuple) error
 	takes  map[*tuple.Fields]func(tuple.Tuple) error
 }
 
-// A part is what one step does besides taking values.
+// A part is the code of one step besides its inputs.
 type part struct {
 	node    *node
 	prepare func(bolt.Context) error
@@ -76,7 +76,7 @@ func (x *instance) port(n *node) []any {
 	return made
 }
 
-// push returns the function that takes what a step puts out: it calls the steps that are fused, and emits for the others.
+// push returns the function that takes a step's output: it calls the fused steps, and emits for the others.
 func (x *instance) push(o *output) any {
 	var pushes []any
 	for _, r := range x.op.calls[o] {
@@ -155,7 +155,7 @@ func (x *instance) locate(t tuple.Tuple, f *tuple.Fields) error {
 		from, stream := t.Source().Operator, t.Stream()
 		in := x.op.input(from, stream)
 		if in == nil {
-			return bolt.Permanent(fmt.Errorf("stream: operator %q reads nothing from %s:%s", x.op.name(), from, stream))
+			return bolt.Permanent(fmt.Errorf("stream: operator %q does not read %s:%s", x.op.name(), from, stream))
 		}
 		var err error
 		if take, err = x.input(in, f); err != nil {
@@ -167,7 +167,7 @@ func (x *instance) locate(t tuple.Tuple, f *tuple.Fields) error {
 	return nil
 }
 
-// input makes what decodes the tuples of one input for the ports that read it.
+// input makes the decoder of one input's tuples for the ports that read it.
 func (x *instance) input(in *channelIn, f *tuple.Fields) (func(tuple.Tuple) error, error) {
 	var pushes []any
 	for _, r := range in.readers {
@@ -266,8 +266,8 @@ func (x *instance) Close() error {
 	return errors.Join(errs...)
 }
 
-// A stepContext is what a step learns of its task: that of the operator, by the step's own name. Outside names, such as
-// those of files, so stay the same whatever the step is fused with.
+// A stepContext is the context of a step: that of the operator, with the step's own name. So outside names, such as those
+// of files, stay the same under any fusion.
 type stepContext struct {
 	bolt.Context
 	step string
@@ -279,7 +279,7 @@ func (c stepContext) Task() bolt.Task {
 	return t
 }
 
-// A reading is a source's reader as part of a spout: Next gives what it reads to the steps.
+// A reading is a source's reader as part of a spout: Next passes the values that it reads to the steps.
 type reading struct {
 	reader any // a Reader[T]: for the optional interfaces
 	next   func(ctx context.Context) error

@@ -41,7 +41,7 @@ func KeyBy[K, T any](in Stream[T], f func(T) K) Keyed[K, T] {
 	k.route.text = func() any { return keyText(keys, f) }
 	for _, e := range in.from {
 		if e.grouping != forward {
-			in.t.reject(e.from.node.name, "KeyBy of a stream that Rebalance, Broadcast or Global has regrouped: one of the two is for nothing")
+			in.t.reject(e.from.node.name, "KeyBy of a stream that Rebalance, Broadcast or Global has regrouped: remove one of the two")
 		}
 		e.grouping, e.key = keyed, k.route
 		k.in.from = append(k.in.from, e)

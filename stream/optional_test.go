@@ -251,7 +251,7 @@ func TestUnreadSideOutput(t *testing.T) {
 	err := h.TryFinish()
 	for _, part := range []string{"no step reads the side output seen", "largest", "stream.Side"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
-			t.Errorf("error %v, want one that says %q", err, part)
+			t.Errorf("error %v, want one with %q", err, part)
 		}
 	}
 }

@@ -253,7 +253,7 @@ func (e errUnread) Error() string {
 func Side[T, U any](of Stream[T], tag Tag[U]) Stream[U] {
 	n := of.producer("Side")
 	if n == nil || tag.tagging == nil {
-		of.topology("of Side").reject("", "Side of nothing: give it the stream of a Process, and a tag made by NewTag")
+		of.topology("of Side").reject("", "Side of a stream that is not a Process's: give it the stream of a Process, and a tag made by NewTag")
 		return Stream[U]{t: of.t}
 	}
 	for _, o := range n.outputs {

@@ -8,8 +8,8 @@ import (
 )
 
 // To ends a stream in a sink, which has an effect outside for each value. The sink and the steps before it are one operator
-// where they have as many tasks, but for a source, whose operator cannot commit effects, and for a step with state if the
-// sink's effects are not committed with the snapshot (bolt.Committer).
+// where they have as many tasks. Exceptions are a source, since its operator cannot commit effects, and a step with state
+// if the sink's effects are not committed with the snapshot (bolt.Committer).
 func To[T any](in Stream[T], name string, to Sink[T]) *SinkStep[T] {
 	n := in.topology(name).add(name, sink, in.in())
 	n.keeps = true
@@ -92,8 +92,8 @@ func (s *SinkStep[T]) Tick(every time.Duration) *SinkStep[T] {
 // DeadLetters declares that a value which the sink cannot take goes to the returned stream; see the function DeadLetters.
 func (s *SinkStep[T]) DeadLetters() Stream[Dead[T]] { return deadOf[T](s.n) }
 
-// The bolt of an operator has the optional interfaces that its sinks have, since the runtime tells by them what a task
-// keeps.
+// The bolt of an operator has the optional interfaces that its sinks have, since the runtime derives from them the state
+// that a task keeps.
 type (
 	snapshotting struct{ *instance }
 	committing   struct{ snapshotting }

@@ -8,7 +8,7 @@ import (
 
 // A Source reads replayable, offset-addressed input as values of type T. A topology makes one Reader for each task.
 type Source[T any] interface {
-	// New returns the reader of one task. Tasks share nothing.
+	// New returns the reader of one task. Tasks share no reader.
 	New() Reader[T]
 }
 
@@ -22,8 +22,8 @@ type Source[T any] interface {
 // The optional interfaces of a spout count here too, found by type assertion: spout.Opener, spout.Progresser,
 // spout.Pacer, io.Closer.
 type Reader[T any] interface {
-	// Next emits the next values, at most a few. It returns io.EOF when the input has ended (having emitted nothing in
-	// that call), and spout.ErrIdle when there is nothing now. Any other error fails the task, which is restarted and
+	// Next emits the next values, at most a few. It returns io.EOF when the input has ended (and must not have emitted in
+	// that call), and spout.ErrIdle when there is no value now. Any other error fails the task, which is restarted and
 	// seeks to its last snapshot. The context ends when the task is stopped.
 	Next(ctx context.Context, out func(T)) error
 	// Position appends to dst an encoding of where the next call of Next begins.
@@ -37,8 +37,8 @@ type Reader[T any] interface {
 // A sink with a method Every() time.Duration has its writers ticked on that interval, unless SinkStep.Tick sets another one
 // or Every returns 0.
 type Sink[T any] interface {
-	// New returns the writer of one task. Tasks share nothing. It is also called when the topology is built, to see which of
-	// the optional interfaces its writers have.
+	// New returns the writer of one task. Tasks share no writer. It is also called when the topology is built, to find the
+	// optional interfaces of its writers.
 	New() Writer[T]
 }
 
@@ -47,9 +47,9 @@ type Sink[T any] interface {
 // Threading: one goroutine calls every method, one call at a time. A []byte inside v is a view that is valid during the
 // call only.
 //
-// The optional interfaces of a bolt count here too, found by type assertion: bolt.Preparer, bolt.Ticker, bolt.Finisher
-// (the emitter is nil in both), bolt.Snapshotter, bolt.Committer, io.Closer. A sink whose effects are to happen exactly
-// once is a bolt.Committer, or idempotent: an Identifier is told by which id it recognizes a value that it has written.
+// The optional interfaces of a bolt count here too, found by type assertion: bolt.Preparer, bolt.Ticker, bolt.Finisher (the
+// emitter is nil in both), bolt.Snapshotter, bolt.Committer, io.Closer. A sink with exactly-once effects is a
+// bolt.Committer, or idempotent: an Identifier gets the id by which it recognizes a value that it has written.
 //
 // A restored task may take the values that no snapshot covers in another order. So the number of calls identifies no value.
 type Writer[T any] interface {

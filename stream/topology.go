@@ -10,8 +10,8 @@ import (
 	"github.com/askback/askback/topology"
 )
 
-// A Topology collects steps. Its steps are declared by functions of this package, which never fail: askback.Run, and
-// whoever else builds the topology, reports all that is wrong at once. One goroutine declares a topology.
+// A Topology collects steps. Its steps are declared by functions of this package, which never fail: askback.Run, and every
+// other caller that builds the topology, reports all errors at once. One goroutine declares a topology.
 type Topology struct {
 	name     string
 	nodes    []*node
@@ -56,7 +56,7 @@ func (t *Topology) reads(o *output) bool {
 	})
 }
 
-// A kind is what a step is.
+// A kind is the kind of a step.
 type kind uint8
 
 const (
@@ -76,14 +76,14 @@ type node struct {
 	isolated bool
 	retry    topology.Retry
 	policies []topology.ErrorPolicy
-	keeps    bool          // state, or effects outside: what must not be done twice for a tuple
+	keeps    bool          // state, or effects outside: it must not run twice for a tuple
 	tick     time.Duration // 0: never
 	outputs  []*output     // the first is the default one; none for a sink
 	number   int           // in the order of declaration
 	reader   func(x *instance) reading
 	make     func(x *instance) []any // makes its part of one task: a push for each port
 	mustTick bool                    // the writers of a sink were declared to be ticked
-	writer   func() any              // of a sink: makes a writer, whose methods say what it needs
+	writer   func() any              // of a sink: makes a writer, for its optional interfaces
 }
 
 // A port is one input of a step. All edges into it carry the same type.
@@ -150,7 +150,7 @@ func (n *node) checkPorts() {
 	}
 }
 
-// policy returns what happens to a value that the step cannot process.
+// policy returns the error policy of the step.
 func (n *node) policy() topology.ErrorPolicy {
 	if len(n.policies) > 0 {
 		return n.policies[0]
@@ -161,5 +161,5 @@ func (n *node) policy() topology.ErrorPolicy {
 // hasPolicy reports whether a failed value is tried again or given up, so that the step must begin an operator.
 func (n *node) hasPolicy() bool { return len(n.policies) > 0 || n.retry != topology.Retry{} }
 
-// typeName returns what to call a type in an error.
+// typeName returns the name of a type for an error.
 func typeName[T any]() string { return reflect.TypeFor[T]().String() }

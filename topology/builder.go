@@ -112,9 +112,8 @@ func (n *Node) Stream(name string, fields ...string) *Node {
 func (n *Node) Shuffle(from string) *Node { return n.read(input{from: from, grouping: Shuffle}) }
 
 // LocalOrShuffle reads from in turn like Shuffle, but each source task prefers the tasks that run in its own worker, if
-// there are any: tuples that need not travel do not. The tasks are loaded evenly only if every worker has as many of
-// them for each source task in it. When tasks move, sources follow after some thousand tuples. In a local run it is
-// Shuffle.
+// there are any, to save hops. The tasks are loaded evenly only if every worker has as many of them for each source task in
+// it. When tasks move, sources follow after some thousand tuples. In a local run it is Shuffle.
 func (n *Node) LocalOrShuffle(from string) *Node {
 	return n.read(input{from: from, grouping: LocalOrShuffle})
 }
@@ -130,21 +129,21 @@ func (n *Node) PartialKey(from string, fields ...string) *Node {
 	return n.read(input{from: from, grouping: PartialKey, fields: fields})
 }
 
-// All reads from whole in each task.
+// All reads from in each task: every task receives every tuple.
 func (n *Node) All(from string) *Node { return n.read(input{from: from, grouping: All}) }
 
-// Global reads from whole in the first task.
+// Global reads from in the first task: it receives every tuple.
 func (n *Node) Global(from string) *Node { return n.read(input{from: from, grouping: Global}) }
 
-// Direct reads from as its emitter directs: it names the task of each tuple with tuple.Row's To.
+// Direct reads from by the emitter's choice: it names the task of each tuple with tuple.Row's To.
 func (n *Node) Direct(from string) *Node { return n.read(input{from: from, grouping: Direct}) }
 
 // Keyed reads from by the key that its emitter computes for each tuple: tuples with the same hash (tuple.Row's Key) come
 // to the same task.
 func (n *Node) Keyed(from string) *Node { return n.read(input{from: from, grouping: Keyed}) }
 
-// Custom reads from as pick decides. The name stands for the function in the plan's version: give a new one when
-// the function decides otherwise than before. See PickFunc for its duties.
+// Custom reads from, and pick chooses the targets. The name represents the function in the plan's version: give a new one
+// when the function changes. See PickFunc for its duties.
 func (n *Node) Custom(from, name string, pick PickFunc) *Node {
 	return n.read(input{from: from, grouping: Custom, name: name, pick: pick})
 }
@@ -160,7 +159,7 @@ func (n *Node) read(in input) *Node {
 	return n
 }
 
-// Tick has the bolt ticked on an interval of at least a millisecond. It must implement bolt.Ticker.
+// Tick sets the interval of the bolt's Tick, at least a millisecond. It must implement bolt.Ticker.
 func (n *Node) Tick(every time.Duration) *Node {
 	n.tick = &every
 	return n

@@ -14,13 +14,13 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// Validate reports whether the topology can be built: nil, or all that is wrong, joined, each an *Error.
+// Validate reports whether the topology can be built: nil, or all errors, joined, each an *Error.
 func (b *Builder) Validate() error {
 	_, err := b.Build()
 	return err
 }
 
-// Build compiles the topology to a new plan. On an error it returns all that is wrong, joined, each an *Error.
+// Build compiles the topology to a new plan. It returns all errors, joined, each an *Error.
 //
 // It makes one bolt of each operator, to see which interfaces it implements, and closes it: Prepare is not called.
 func (b *Builder) Build() (*Plan, error) { return b.BuildWith(nil, bolt.Strategy{}) }
@@ -320,7 +320,7 @@ func (c *compiler) stream(o *Operator, s stream) {
 	o.Streams = append(o.Streams, made)
 }
 
-// what calls the stream by a name that it has in a sentence.
+// what returns the stream's name in a sentence.
 func (s stream) what() string {
 	if s.named {
 		return "the stream"

@@ -31,17 +31,17 @@
 //	Direct          the task that the emitter names
 //	Custom          the task that a function picks
 //
-// Operators may be declared in any order, a bolt before the streams it reads; the graph must have no cycle. Build makes
-// neither spouts nor bolts, so it cannot know whether a bolt implements the interfaces that its declaration needs, such
-// as bolt.Ticker: the task fails when it starts.
+// Operators may be declared in any order, a bolt before the streams it reads; the graph must have no cycle. Build makes one
+// bolt of each operator and closes it, to check that it implements the interfaces that its declaration needs, such as
+// bolt.Ticker.
 //
 // # The version
 //
 // A plan numbers its tasks and channels in the order of declaration, and messages carry these numbers together with the
-// plan's version. So every process of a running topology must declare it alike: build it from constants and arguments, not
-// by ranging over a map. The version covers all that gives messages, logs or snapshots their meaning: names, order,
-// parallelism, streams and fields, groupings and keys, ticks, pessimism. Retry and the tasks' needs (CPU, Memory) are not,
-// and may be tuned. A custom grouping is in it by name only: a function that picks otherwise needs a new one.
+// plan's version. So every process of a running topology must declare it in the same way: build it from constants and
+// arguments, not by ranging over a map. The version covers all that gives messages, logs or snapshots their meaning: names,
+// order, parallelism, streams and fields, groupings and keys, ticks, pessimism. Retry and the tasks' needs (CPU, Memory)
+// are not, and may be tuned. A custom grouping is in it by name only: a function with other picks needs a new one.
 //
 // # Routing
 //

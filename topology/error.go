@@ -24,7 +24,7 @@ type Error struct {
 	Problem  string
 }
 
-// Error returns the problem and where it is, on one line.
+// Error returns the problem and its place, on one line.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("topology: ")

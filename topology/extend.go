@@ -15,7 +15,7 @@ type Extension struct {
 	Parallel int
 	Bolt     func() bolt.Bolt
 	Stream   string   // the stream that every operator gets, such as "_ack"
-	Fields   []string // of that stream
+	Fields   []string // fields of that stream
 	Key      string   // the field by which it is grouped; "": all of it goes to the first task
 	// Answers are the fields of the streams on which the operator answers the spouts, none if it does not: a stream
 	// for each spout, of the spout's name, read directly. These are the only edges into spouts, and the only ones

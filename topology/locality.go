@@ -4,7 +4,7 @@ import (
 	"slices"
 )
 
-// A locality is which targets a LocalOrShuffle prefers. It is not changed once it is made.
+// A locality is the set of targets that a LocalOrShuffle prefers. It is not changed once it is made.
 type locality struct {
 	set     []uint64 // target i is local: bit i%64 of word i/64
 	targets []int    // the local ones, or all if none is
@@ -37,8 +37,8 @@ func (r *Router) nearest() int {
 	return target
 }
 
-// Asks reports whether Prefer is to be called before the next Pick. After how many picks that is follows from the
-// router's state alone, so replay asks at the same points.
+// Asks reports whether Prefer is to be called before the next Pick. The router's state alone determines after how many
+// picks, so a replay asks at the same points.
 func (r *Router) Asks() bool { return r.grouping == LocalOrShuffle && r.left == 0 }
 
 // Prefer settles for the next picks which targets are local: target i is bit i%64 of word i/64. If none is, all are dealt
@@ -51,6 +51,6 @@ func (r *Router) Prefer(set []uint64, picks uint64) {
 	r.left = picks
 }
 
-// begin returns where to begin dealing out. Parallel sources begin at different targets, so that they do not march in
-// step.
+// begin returns the first target. Parallel sources begin at different targets, so that they do not all send to the same
+// one.
 func (r *Router) begin(targets int) uint32 { return uint32(r.source % targets) }

@@ -81,7 +81,7 @@ func (p ErrorPolicy) String() string {
 type Pessimism uint8
 
 const (
-	// Optimistic logs only the order of inputs. Replay repeats the rest, so the operator must be deterministic.
+	// Optimistic logs only determinants. A replay repeats the rest, so the operator must be deterministic.
 	Optimistic Pessimism = iota
 	// PerFrame logs outputs and changes of state, one record for the outputs of several tuples.
 	PerFrame

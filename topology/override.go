@@ -20,7 +20,7 @@ func (b *Builder) Override(parallel map[string]int) *Builder {
 	return &Builder{name: b.name, problems: b.problems, nodes: b.nodes, override: all}
 }
 
-// overridden returns a node as it is to be built.
+// overridden returns a node with its overridden number of tasks.
 func (b *Builder) overridden(n *Node) *Node {
 	tasks, other := b.override[n.name]
 	if !other {

@@ -95,7 +95,7 @@ func (p *Plan) number() {
 			}
 		}
 	}
-	// A task's inputs stand in the order of its own subscriptions, which the order of the sources does not give.
+	// A task's inputs are in the order of its own subscriptions, not of the sources.
 	for _, o := range p.Operators {
 		for _, e := range o.Inputs {
 			for _, c := range into[e] {

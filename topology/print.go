@@ -91,7 +91,7 @@ func (o *Operator) notes() (notes []string) {
 	case DeadLetter:
 		notes = append(notes, "dead letters")
 	case Drop:
-		notes = append(notes, "drops what fails")
+		notes = append(notes, "drops failed tuples")
 	}
 	if o.Note != "" {
 		notes = append(notes, o.Note)

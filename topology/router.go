@@ -24,13 +24,13 @@ type Router struct {
 	// Shuffle: the next target. LocalOrShuffle: the next one's index in near.targets. Invariant: below their number.
 	next, marked uint32
 
-	// LocalOrShuffle: the preferred targets, and for how many more picks they are settled.
+	// LocalOrShuffle: the preferred targets, and for how many more picks they hold.
 	near, markedNear *locality
 	left, markedLeft uint64
 
 	// PartialKey: tuples sent to each target. The undo list holds a target once only, with the load it had at Mark, so it
 	// is bounded by the targets and not by the output of one Execute. A target is on the list if since[target] is the
-	// present epoch; so Mark is a mere step of the epoch.
+	// present epoch; so Mark only increments the epoch.
 	loads []uint64
 	since []uint64
 	epoch uint64
@@ -149,7 +149,7 @@ func (r *Router) direct(row *tuple.Row) (int, error) {
 	if !ok {
 		return 0, fmt.Errorf("%w: stream %q is read directly by %s: name a task from 0 to %d with To", ErrTarget, r.edge.Stream, r.edge.To.Name, r.n-1)
 	}
-	if uint64(task) >= r.n { // so is a negative one
+	if uint64(task) >= r.n { // a negative one is too large as well
 		return 0, fmt.Errorf("%w: stream %q: To(%d): %s has tasks 0 to %d", ErrTarget, r.edge.Stream, task, r.edge.To.Name, r.n-1)
 	}
 	return task, nil

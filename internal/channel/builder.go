@@ -34,8 +34,7 @@ func NewBuilder(plan uint64, channel uint32, inc msgid.Incarnation, next msgid.S
 func (b *Builder) Append(item []byte) {
 	b.count++
 	if p := len(b.raw); len(item) <= block && cap(item) >= block && p <= cap(b.raw)-block {
-		// A short item with room behind it, on both sides: copying a whole block is cheaper than finding out
-		// how much of it counts.
+		// A short item with room behind it, on both sides: copying a whole block is cheaper than copying its exact length.
 		raw := b.raw[:p+block]
 		*(*[block]byte)(raw[p:]) = *(*[block]byte)(item[:block])
 		b.raw = raw[:p+len(item)]
@@ -74,7 +73,7 @@ func (b *Builder) SetBirth(ns int64) {
 	}
 }
 
-// A Place is where an open frame stood when Mark was called.
+// A Place is a position in an open frame; see Mark.
 type Place struct {
 	first msgid.Seq
 	birth int64
@@ -82,7 +81,7 @@ type Place struct {
 	count uint32
 }
 
-// Mark returns where the open frame stands, for Rollback.
+// Mark returns the position in the open frame, for Rollback.
 func (b *Builder) Mark() Place {
 	return Place{first: b.head.First, birth: b.head.Birth, len: len(b.raw), count: b.count}
 }

@@ -66,8 +66,8 @@ func (f *Frame) Payload() []byte { return f.Raw[HeaderSize:] }
 // Len returns the length of the whole encoded frame in bytes; retention and flow control count it.
 func (f *Frame) Len() int { return len(f.Raw) }
 
-// Decode reads the frame that is the whole of raw, and keeps raw. It proves that header and payload are as they
-// were sent; it does not look into the items, which tuple.Cursor validates as it reads them.
+// Decode reads the frame that is the whole of raw, and keeps raw. It verifies header and payload against their checksums;
+// it does not look into the items, which tuple.Cursor validates as it reads them.
 func Decode(raw []byte) (Frame, error) {
 	if len(raw) < 2 || raw[0] != 'A' || raw[1] != 'F' {
 		return Frame{}, fmt.Errorf("%w: %d bytes without a frame's magic", ErrForeign, len(raw))

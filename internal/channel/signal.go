@@ -20,8 +20,9 @@ const (
 	// Mark, from the source, is the high-water mark: Seq is the highest sequence number released so far. For is the
 	// incarnation of the target if the mark answers its hello, 0 if it answers none.
 	Mark
-	// Ack, from the target: Seq is stable (a durable snapshot covers it), everything up to Have has arrived and has
-	// the running checksum Sum, everything up to Consumed has been consumed (for flow control). Wave is the snapshot wave it belongs to.
+	// Ack, from the target: Seq is stable (a durable snapshot covers it), all items up to Have have arrived and have the
+	// running checksum Sum, all up to Consumed have been consumed (for flow control). Wave is the snapshot wave it belongs
+	// to.
 	Ack
 	// Ask, from the target: resend exactly Ranges. Seq is the restore position of the asking incarnation.
 	Ask
@@ -58,7 +59,7 @@ const (
 	// ReplayDebt, on an ACK: the target was restored, and repeats earlier work for which others wait. The source must send
 	// to it, even beyond its bounds.
 	ReplayDebt
-	// Committed, of a checkpoint: Wave is one that all tasks have, and will not go back before.
+	// Committed, of a checkpoint: Wave is one that all tasks have, and no rollback goes before it.
 	Committed
 )
 

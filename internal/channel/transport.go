@@ -36,7 +36,7 @@ const (
 
 var kinds = [Kinds]string{"data", "ctl", "replay"}
 
-// String returns the kind's name as it stands in subjects: data, ctl, replay.
+// String returns the kind's name in subjects: data, ctl, replay.
 func (k Kind) String() string {
 	if k >= Kinds {
 		return fmt.Sprintf("kind(%d)", uint8(k))

@@ -36,7 +36,7 @@ var (
 	// ErrNeedsFull occurs when an incremental snapshot has no predecessor: there is none yet, or the writer has begun
 	// again.
 	ErrNeedsFull = errors.New("checkpoint: this snapshot must be full")
-	// ErrAbandoned occurs when an upload is stepped on after another one, or Rebegin, has taken its place.
+	// ErrAbandoned occurs when Step is called on an upload that another one, or Rebegin, has replaced.
 	ErrAbandoned = errors.New("checkpoint: the upload was abandoned")
 )
 

@@ -39,7 +39,7 @@ type scan struct {
 	damaged int
 
 	started      bool     // a record was accepted
-	broken       bool     // the past is lost: only a full snapshot can make up for it
+	broken       bool     // the past is lost: only a full snapshot can replace it
 	count        uint64   // how many determinant records were appended before the next record
 	first        uint64   // the number of determinants[0]; the first of all is 1
 	determinants [][]byte // Invariant: without a hole, and first+len(determinants) == count+1
@@ -100,7 +100,7 @@ func newScan(alias msgid.Alias, accept func(snapshot []byte) bool, partial bool)
 	return &scan{alias: alias, seed: seedOf(alias), accept: accept, partial: partial, first: 1}
 }
 
-// add takes the next entry.
+// add adds the next entry.
 func (s *scan) add(e Entry) {
 	r, err := parseRecord(s.seed, e.Data)
 	s.last = base{e.Pos, r.id}

@@ -30,9 +30,9 @@ type Log interface {
 	// its position. It does not keep data. It fails with ErrConflict, ErrUnknown, ErrFull, ErrGone or
 	// ErrTooLarge; only ErrUnknown leaves open whether the entry is, or will yet be, in the log.
 	Append(ctx context.Context, alias msgid.Alias, expect Pos, data []byte) (Pos, error)
-	// Read calls yield for each entry of alias from one position to another, both included, oldest first. An error of
-	// yield ends it and is returned, except ErrStop, which ends it well. It fails with ErrUnknown when the log does not
-	// answer, and with ErrGone. Yield may be called with the entries that were read before an error.
+	// Read calls yield for each entry of alias from one position to another, both included, oldest first. An error of yield
+	// ends it and is returned, except ErrStop, which ends it without an error. It fails with ErrUnknown when the log does
+	// not answer, and with ErrGone. Yield may be called with the entries that were read before an error.
 	Read(ctx context.Context, alias msgid.Alias, from, to Pos, yield func(Entry) error) error
 	// Last returns alias's last entry, or one with Pos 0 if it has none, without reading those before. It fails as Read
 	// does.
@@ -49,8 +49,8 @@ type Log interface {
 	// acknowledged entry returns End. It does not block.
 	Synced() Pos
 	// Epoch returns a number that changes when entries may have been lost. A position that is given twice can deceive
-	// compare-and-set: the record that a paused incarnation remembers as the last one may be lost, and the begin record
-	// of its successor have taken the very place. So after a change of the epoch a Writer looks twice. It does not
+	// compare-and-set: the record that a paused incarnation remembers as the last one may be lost, and the begin record of
+	// its successor may have taken the same position. So after a change of the epoch a Writer looks twice. It does not
 	// block.
 	Epoch() uint64
 }

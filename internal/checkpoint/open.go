@@ -8,7 +8,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// Options of Open. The zero value is good.
+// Options of Open. The zero value is valid.
 type Options struct {
 	// AtLeast is the lowest incarnation to begin: the count of the process that assigns tasks. The log's own count may be
 	// behind it after a loss of the newest entries.
@@ -170,7 +170,7 @@ func (w *Writer) loadPart(ctx context.Context, from, to Pos) (*scan, error) {
 	return s, err
 }
 
-// patiently calls read until it is answered.
+// patiently calls read until the log answers.
 func (w *Writer) patiently(ctx context.Context, read func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := read()

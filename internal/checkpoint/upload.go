@@ -28,7 +28,7 @@ type Upload struct {
 // increment builds on the last snapshot whose upload is done, and must hold all changes since then.
 //
 // The caller's duties: snapshots are captured one after another, each after the upload of the one before is done or
-// abandoned; and all determinants that led to the captured state is appended before the upload's last step, although the
+// abandoned; and all determinants that led to the captured state are appended before the upload's last step, although the
 // snapshot covers it. Otherwise a damaged snapshot could not be passed over for the one before.
 func (w *Writer) Begin(parts [][]byte, full bool) *Upload {
 	if u := w.upload; u != nil && u.full && u.tried {

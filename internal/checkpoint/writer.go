@@ -112,10 +112,10 @@ func (w *Writer) Append(ctx context.Context, body []byte) error {
 	return nil
 }
 
-// Rebegin begins the same incarnation again on whatever the log holds now, after ErrWentBack or ErrGone. It fails
-// with ErrFenced if a higher incarnation has begun there. The determinant records that are lost stay lost: only the
-// task's memory makes up for them, so until the next snapshot, which must be full, is committed, a new incarnation
-// cannot restore and Open refuses.
+// Rebegin begins the same incarnation again on the log's present entries, after ErrWentBack or ErrGone. It fails with
+// ErrFenced if a higher incarnation has begun there. The lost determinant records stay lost: only the task's memory
+// replaces them, so until the next snapshot, which must be full, is committed, a new incarnation cannot restore and Open
+// refuses.
 func (w *Writer) Rebegin(ctx context.Context) error {
 	fail := func(err error) error {
 		return fmt.Errorf("begin incarnation %d of %s again: %w", w.line.incarnation, w.alias, err)
@@ -165,7 +165,7 @@ func (w *Writer) Purge(ctx context.Context) error {
 	synced := w.log.Synced()
 	next := 1
 	if w.opt.Accept != nil {
-		next = 2 // the next one counts when somebody else has decided so, which the one after it proves
+		next = 2 // the next one counts when another party has decided so, which the one after it proves
 	}
 	for len(w.fulls) > 2 && w.fulls[next].commit <= synced {
 		w.fulls = w.fulls[1:]
@@ -187,7 +187,7 @@ func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos
 		return 0, fmt.Errorf("%w; begin again first", ErrWentBack)
 	}
 	w.number++
-	number, open := w.number, false // open: an earlier try may be in the log, or may yet get there
+	number, open := w.number, false // open: an earlier try may be in the log, or still arrive
 	fail := func(err error) (Pos, error) {
 		if open && !errors.Is(err, ErrUnknown) && !overtaken(err) {
 			err = fmt.Errorf("%w, after %w", err, ErrUnknown)
@@ -236,7 +236,7 @@ func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos
 			return fail(err)
 		}
 		if err == nil {
-			err = ErrUnknown // it was there, and is no longer
+			err = ErrUnknown // the entry was there, and is no longer
 		}
 		if perr := w.pause(ctx, attempt+1); perr != nil {
 			return fail(fmt.Errorf("%w: %w", perr, err))
@@ -244,7 +244,7 @@ func (w *Writer) put(ctx context.Context, k kind, keep Pos, body ...[]byte) (Pos
 	}
 }
 
-// errOvertaken occurs when somebody appends between the reading of a log and the begin record.
+// errOvertaken occurs when another writer appends between the reading of a log and the begin record.
 var errOvertaken = errors.New("checkpoint: another writer was faster")
 
 // settle reads the log from the last known entry on, and returns the position of want, or 0 if it is not there.
@@ -292,8 +292,8 @@ func (w *Writer) settle(ctx context.Context, want record, body [][]byte) (found 
 	return found, err
 }
 
-// outranked reports whether a record of that incarnation and writer fences w. If two writers have one
-// incarnation, which only a log that went back can bring about, the one in the log wins.
+// outranked reports whether a record of that incarnation and writer fences w. If two writers have one incarnation, which is
+// possible only after the log went back, the one in the log wins.
 func (w *Writer) outranked(i msgid.Incarnation, writer uint64) bool {
 	return i > w.line.incarnation || i == w.line.incarnation && writer != w.opt.ID
 }

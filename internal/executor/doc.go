@@ -8,7 +8,7 @@
 //   - The inbox takes messages of the transport and answers of the log to the task's goroutine.
 //   - The logger is the goroutine that drives the task's log writer (task.LogWriter), so that a task never waits for its
 //     log.
-//   - A Recovery is the account of how one incarnation came back. A Loss is how the last one ended, if it was in another
+//   - A Recovery is the account of how one incarnation caught up. A Loss is the end of the last one, if it was in another
 //     process.
 //   - Info is the state of the task, and a Call the running call of its operator; both are for other goroutines.
 //   - The watchdog logs which channel a task waits for when it has made no progress for long.
@@ -51,6 +51,6 @@
 //
 // # Caveats
 //
-// The inbox is bounded, and a message that a full one drops is asked for again. An operator that blocks blocks its task,
-// and by and by its sources; there is no time limit on it, but its context ends with the incarnation.
+// The inbox is bounded, and a message that a full one drops is asked for again. An operator that blocks also blocks its
+// task, and in time its sources; there is no time limit on it, but its context ends with the incarnation.
 package executor

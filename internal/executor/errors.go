@@ -11,10 +11,10 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// ErrKilled is why an incarnation ended that Kill has ended.
+// ErrKilled is the end of an incarnation by Kill.
 var ErrKilled = errors.New("task: killed")
 
-// errJoin is why an incarnation ended that could not join the transport.
+// errJoin is the end of an incarnation that could not join the transport.
 var errJoin = errors.New("join the transport")
 
 // permanent reports whether a restart cannot cure an error.

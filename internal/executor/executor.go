@@ -27,7 +27,7 @@ type Options struct {
 	Transport channel.Transport
 	Log       checkpoint.Log     // nil: the strategy keeps no log, and a restarted task begins empty
 	LogOption checkpoint.Options // how the log is written
-	Base      *recovery.Base     // from which snapshot the task is restored; nil: the newest
+	Base      *recovery.Base     // chooses the snapshot to restore; nil: the newest
 	From      *migrate.Origin    // the log of another plan that the task continues from; nil: none
 
 	// Failures is how many times in a row a task may fail, without having got further in between, before it is
@@ -40,7 +40,7 @@ type Options struct {
 	// names the channel. Default 10 s.
 	StuckAfter time.Duration
 
-	// Lost is how the task's last incarnation ended if it was in another process. The first incarnation here is then a
+	// Lost is the end of the task's last incarnation, if it was in another process. The first incarnation here is then a
 	// recovery like any other, if it finds an earlier one in the log. Default: it is the run that resumes.
 	Lost *Loss
 
@@ -77,7 +77,7 @@ type Executor struct {
 	info     Info
 	gone     recovery.Counters // of incarnations that have ended
 	goneCore task.Counters
-	at       []recovery.Position // where the last incarnation stood
+	at       []recovery.Position // positions of the last incarnation
 	position []byte              // of a spout without a log
 	changed  chan struct{}       // closed and made anew when info.State changes
 	lost     lost                // the last incarnation
@@ -117,10 +117,10 @@ func (e *Executor) pause(ctx context.Context, attempt int) error {
 // silentTries is about two seconds.
 const silentTries = 7
 
-var errSilent = errors.New("the log does not answer, or is yet to be made")
+var errSilent = errors.New("the log does not answer, or was not made yet")
 
-// Run runs the task, incarnation after incarnation, until ctx ends (it returns nil) or the task has FAILED (it returns
-// why). All goroutines that it started have ended when it returns.
+// Run runs the task, incarnation after incarnation, until ctx ends (it returns nil) or the task has FAILED (it returns the
+// error). All goroutines that it started have ended when it returns.
 func (e *Executor) Run(ctx context.Context) error {
 	failures, pauses := 0, retry.Backoff{Min: e.opt.Backoff, Max: e.opt.MaxBackoff}
 	for {
@@ -163,7 +163,7 @@ func (e *Executor) Run(ctx context.Context) error {
 	}
 }
 
-// incarnate runs one incarnation. It returns why that ended, and whether it had caught up and gone on by then.
+// incarnate runs one incarnation. It returns the error that ended it, and whether it had made progress beyond the last one.
 func (e *Executor) incarnate(ctx context.Context) (caughtUp bool, err error) {
 	e.begunAt = time.Now()
 	cfg, writer, history, err := e.open(ctx)
@@ -207,7 +207,7 @@ func (e *Executor) open(ctx context.Context) (cfg task.Config, w *checkpoint.Wri
 		return cfg, nil, &checkpoint.History{Incarnation: msgid.Incarnation(info.Restarts + 1)}, nil
 	}
 	opt := e.opt.LogOption
-	opt.AtLeast = max(opt.AtLeast, info.Incarnation+1) // a log that went back has forgotten some
+	opt.AtLeast = max(opt.AtLeast, info.Incarnation+1) // a log that went back has lost some
 	w, h, cfg.Seed, err = migrate.Open(ctx, e.opt.Log, cfg, e.opt.Base, e.opt.From, opt)
 	if err == nil {
 		e.failing.Store(nil)
@@ -238,7 +238,7 @@ func (e *Executor) begun(in *incarnation, h *checkpoint.History) {
 	}
 }
 
-// ended takes the account of an incarnation that is over; in is nil if it has never run.
+// ended records the end of an incarnation; in is nil if it has never run.
 func (e *Executor) ended(in *incarnation, err error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

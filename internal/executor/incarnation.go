@@ -31,9 +31,9 @@ type incarnation struct {
 	began     time.Time
 	ticked    recovery.Tick
 	turn      atomic.Int64       // when its present turn began, Unix ns
-	publish   func(*incarnation) // copies how things stand for other goroutines
+	publish   func(*incarnation) // copies the state for other goroutines
 	published time.Time
-	restored  []recovery.Position // where it began
+	restored  []recovery.Position // its positions at the beginning
 
 	// end ends the context of the operator's calls, with the reason: the incarnation was killed, or superseded.
 	end     context.CancelCauseFunc
@@ -70,7 +70,7 @@ func (in *incarnation) stop() {
 	}
 	in.loggers.Wait()
 	if in.endpoint != nil {
-		_ = in.endpoint.Leave() // it fails only if the transport is closed, which is as good
+		_ = in.endpoint.Leave() // it fails only if the transport is closed, which also ends delivery
 	}
 }
 
@@ -129,7 +129,7 @@ func (in *incarnation) run(ctx context.Context) error {
 	}
 }
 
-// ended returns why an incarnation was ended from outside: nil if the whole run was.
+// ended returns the cause by which an incarnation was ended from outside: nil if the whole run was ended.
 func ended(ctx context.Context) error {
 	if err := context.Cause(ctx); !errors.Is(err, ctx.Err()) {
 		return err
@@ -169,7 +169,7 @@ func (in *incarnation) open(l *letter) error {
 	return in.core.Err()
 }
 
-// Send implements task.Env. A message that cannot be sent is lost, like one lost on the way: the protocol sees to it.
+// Send implements task.Env. A message that cannot be sent is lost, like one lost on the way; the protocol repeats it.
 func (in *incarnation) Send(kind channel.Kind, to msgid.Alias, payload []byte) {
 	_ = in.endpoint.Send(kind, to, payload)
 }

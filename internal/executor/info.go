@@ -27,14 +27,14 @@ var stateNames = [...]string{"starting", "running", "restoring", "finishing", "c
 
 func (s State) String() string { return stateNames[s] }
 
-// Info is how a task stands. It is a copy, safe to keep.
+// Info is the state of a task. It is a copy, safe to keep.
 type Info struct {
 	Alias            msgid.Alias
 	State            State
 	Incarnation      msgid.Incarnation
 	Restarts         int
 	Done, Total      int64             // a spout's progress, in its own unit
-	Resumed          bool              // the first incarnation here went on from an earlier process's log
+	Resumed          bool              // the first incarnation here was restored from an earlier process's log
 	ResumedAt        int64             // Done at that moment
 	Counters         recovery.Counters // of all incarnations here
 	Core             task.Counters
@@ -50,10 +50,10 @@ type Info struct {
 	Recovering       bool           // the present incarnation was restored and has not caught up, even if it has finished again
 	Since            time.Time
 	LogError         error // why the log rejects appends just now
-	Err              error // why it failed last
+	Err              error // its last failure
 }
 
-// Info returns how the task stands.
+// Info returns the state of the task.
 func (e *Executor) Info() Info {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -69,7 +69,7 @@ func (e *Executor) Changed() <-chan struct{} {
 	return e.changed
 }
 
-// publish copies how things stand from the task's goroutine.
+// publish copies the state, on the task's goroutine.
 func (e *Executor) publish(in *incarnation) {
 	in.published = time.Now()
 	st := in.core.Status()

@@ -17,7 +17,7 @@ type logger struct {
 	inbox     *inbox // for its answers
 	records   chan record
 	snapshots chan snapshot
-	failing   *atomic.Pointer[error] // why nothing can be appended just now
+	failing   *atomic.Pointer[error] // why the log rejects appends just now
 	end       func(error)            // ends the incarnation's calls when the log has failed for good
 }
 
@@ -72,7 +72,7 @@ func (l *logger) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			l.end(err) // a blocked operator must not keep a superseded incarnation alive
+			l.end(err) // a blocked operator must not keep a superseded incarnation running
 			l.inbox.post(&answer{err: err})
 			return
 		case a.Kind != task.NoAnswer:

@@ -7,7 +7,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A Recovery is the account of how a task came back.
+// A Recovery is the account of how a task caught up with its lost incarnation.
 type Recovery struct {
 	Alias       msgid.Alias
 	Cause       error
@@ -24,14 +24,14 @@ type Recovery struct {
 	Detect time.Duration // from the lost incarnation's last sign of life until the loss was noticed; 0 in one process
 	Start  time.Duration // until this one was begun
 	Load   time.Duration // until its log was read
-	Replay time.Duration // until it had caught up; of a task that was rolled back, until it had done as much again
+	Replay time.Duration // until it had caught up; of a task that was rolled back, until it had repeated the lost work
 	Took   time.Duration // all together
 }
 
-// RolledBack reports whether the task came back only because others did.
+// RolledBack reports whether the task was restarted only because others were.
 func (r *Recovery) RolledBack() bool { return rolledBack(r.Cause) }
 
-// A Loss is how an incarnation ended that was in another process. Its times are of one clock.
+// A Loss is the end of an incarnation in another process. Its times are of one clock.
 type Loss struct {
 	Cause error
 	Last  time.Time // its last sign of life
@@ -60,7 +60,7 @@ func (e *Executor) report(in *incarnation, rec *recovery.Recovery) {
 		return
 	}
 	if e.opt.Base != nil && !in.core.Done() && items(in.positions()) < items(e.at) {
-		return // it has begun, but from a checkpoint that is behind
+		return // it has begun, but from an earlier checkpoint
 	}
 	e.reported = true
 	again := in.again(e.at)

@@ -15,7 +15,7 @@ type watchdog struct {
 	barked            bool
 }
 
-// look takes note of how a task stands. It reports, once, that the task has been stuck for that long.
+// look notes the state of a task. It reports, once, that the task has been stuck for that long.
 func (w *watchdog) look(i *Info, now time.Time, stuckAfter time.Duration) bool {
 	waits := i.Blocked
 	if waits == "" {
@@ -32,7 +32,7 @@ func (w *watchdog) look(i *Info, now time.Time, stuckAfter time.Duration) bool {
 	return true
 }
 
-// bark logs which channel blocks a task, and the remedy.
+// bark logs the channel that blocks a task, and the remedy.
 func bark(log *zap.Logger, i *Info, hard int, stuck time.Duration) {
 	why := "credit: the target does not consume; look at its state"
 	switch {

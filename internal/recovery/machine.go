@@ -107,7 +107,7 @@ func (c Config) Defaulted() Config {
 	return c
 }
 
-// A Position is where a channel stands: how many items have passed, and their running checksum.
+// A Position is a position in a channel: how many items have passed, and their running checksum.
 type Position struct {
 	Seq msgid.Seq
 	Sum uint32
@@ -115,7 +115,7 @@ type Position struct {
 
 // Status is a machine's account of itself.
 type Status struct {
-	Wake       Tick       // the next moment at which the machine wants Ticked; 0: none
+	Wake       Tick       // the next moment at which the machine needs Ticked; 0: none
 	Replaying  bool       // it repeats recorded determinants
 	Blocked    Output     // the output without credit (or the fullest one at the hard bound), or NoOutput
 	Starved    Input      // the input that the determinant log waits for, or NoInput

@@ -23,7 +23,7 @@ type Retention struct {
 	end    uint64
 }
 
-// A Retained frame is the very slice that the operator's emitter sealed.
+// A Retained frame is the slice that the operator's emitter sealed, not a copy.
 type Retained struct {
 	Frame  channel.Frame
 	Offset uint64 // of its first byte

@@ -21,7 +21,7 @@ func (p SnapshotPhase) Noted() bool { return p == SnapshotFrozen || p == Snapsho
 // Snapshots is when a task takes its snapshots, by the rules that the strategies with retained frames share:
 //
 //   - There is one at a time.
-//   - After a loss of the log the next one is full, taken at once, and stands for everything before.
+//   - After a loss of the log the next one is full, taken at once, and replaces all earlier ones.
 //   - When the operator has finished the last one is taken at once. There is none after it.
 //   - One is frozen first, and uploaded when it need not hold any frame, or after half an interval.
 //
@@ -54,7 +54,7 @@ func (s *Snapshots) Final() bool { return s.final }
 // Closing reports whether the current snapshot, or the last one, was frozen after the operator had finished.
 func (s *Snapshots) Closing() bool { return s.closing }
 
-// Lost reports whether the log was lost, and is not made up for yet.
+// Lost reports whether the log was lost, and no snapshot has replaced it yet.
 func (s *Snapshots) Lost() bool { return s.lost }
 
 // Forced returns the moment from which a snapshot is due whatever the strategy's own rule is: at once, or 0, never. It

@@ -8,7 +8,7 @@ import (
 )
 
 // A call is the method of the operator that the core has called and that has not returned. The task's goroutine sets it
-// once a frame; other goroutines read it, such as when the task does not come back.
+// once a frame; other goroutines read it, such as when the call does not return.
 type call struct {
 	method atomic.Uint32 // a recovery.ActionKind; 0: none
 	input  atomic.Int32

@@ -39,7 +39,7 @@ type Config struct {
 	Quiesce func() uint64
 
 	Now  func() time.Time // the wall clock; default time.Now
-	Rand func() uint64    // where ctx.Rand takes fresh values; default: a generator seeded by the system
+	Rand func() uint64    // source of ctx.Rand's fresh values; default: a generator seeded by the system
 	Log  *zap.Logger      // default: none
 
 	Lost Lost  // the tuples given up by earlier incarnations of a task that keeps no log
@@ -52,8 +52,8 @@ type Config struct {
 	OnLatency func(time.Duration)
 }
 
-// mostReceived returns how many bytes a target holds at the most before its operator has consumed them. A longer frame would
-// be dropped each time it comes, for ever.
+// mostReceived returns how many bytes a target holds at the most before its operator has consumed them. A longer frame
+// would be dropped at each resend, for ever.
 func (cfg *Config) mostReceived() int {
 	s := cfg.Settings.Defaulted()
 	return s.HardBound + 4*s.Window

@@ -19,7 +19,7 @@ import (
 // An Env performs a core's actions beyond the task. It must not call the core from within its methods: Append and Store are
 // answered later, on the task's goroutine, by Core.Answered. A LogWriter gives these answers.
 type Env interface {
-	// Send sends a message; losses are the protocol's business. The payload may be used again after the call.
+	// Send sends a message; the protocol handles losses. The payload may be used again after the call.
 	Send(kind channel.Kind, to msgid.Alias, payload []byte)
 	// Append appends a record of determinants to the task log, in an era. There is one at a time.
 	Append(era int, record []byte)
@@ -52,7 +52,7 @@ type Core struct {
 	call   call
 	cursor tuple.Cursor // over the frame of a Deliver
 	retry  struct {
-		waits bool // the cursor stands on a tuple that is to be tried again
+		waits bool // the cursor is on a tuple that is to be tried again
 		tries int
 		at    recovery.Tick
 	}
@@ -64,7 +64,7 @@ type Core struct {
 	tickEvery recovery.Tick // the timer's interval; 0: there is none
 	pollAt    recovery.Tick // an idle spout is asked again
 	hurried   bool          // the spout was asked to hurry
-	unhurried bool          // it need not, any more
+	unhurried bool          // it need not hurry any more
 
 	tracker *tracking.Tracker // nil unless the strategy follows tuples
 	capture *capture          // the snapshot under way
@@ -100,7 +100,7 @@ func (c *Counters) Add(d Counters) {
 	c.Replayed += d.Replayed
 }
 
-// NewCore makes the task's operator and brings it to where its history ends. If it cannot, it closes the operator. Start
+// NewCore makes the task's operator and restores it to the end of its history. If it cannot, it closes the operator. Start
 // begins its work. The operator's calls get ctx, which the caller ends when the incarnation is stopped or superseded.
 func NewCore(ctx context.Context, cfg Config, history *checkpoint.History, env Env) (*Core, error) {
 	cfg.applyDefaults()
@@ -194,7 +194,7 @@ func (c *Core) Answered(a Answer) {
 	}
 }
 
-// stored reports that the snapshot is durable. Not before may a sink make its effects visible.
+// stored reports that the snapshot is durable. A sink may make its effects visible only now.
 func (c *Core) stored() {
 	if c.capture == nil {
 		return
@@ -208,8 +208,8 @@ func (c *Core) stored() {
 	c.handle(recovery.Event{Kind: recovery.Uploaded})
 }
 
-// logLost reports that the log has vanished or gone back, and that this incarnation has begun in it again. It stands for
-// the answers that are outstanding.
+// logLost reports that the log has vanished or gone back, and that this incarnation has begun in it again. It replaces the
+// outstanding answers.
 func (c *Core) logLost() {
 	if c.capture != nil {
 		c.store.Abort()
@@ -254,7 +254,7 @@ func (c *Core) Wake() recovery.Tick {
 	return wake
 }
 
-// Err returns why the core stopped for good, or nil.
+// Err returns the error that stopped the core for good, or nil.
 func (c *Core) Err() error { return c.err }
 
 // Done reports whether all outputs of the task are safe with its targets, and its end is durable. It continues to answer

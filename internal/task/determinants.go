@@ -22,7 +22,7 @@ type determinant struct {
 // again makes the next call draw the same.
 func (d *determinants) again() { d.next = 0 }
 
-// done forgets them: the call has succeeded, or its tuple is given up.
+// done drops them: the call has succeeded, or its tuple is given up.
 func (d *determinants) done() { d.drawn, d.next = d.drawn[:0], 0 }
 
 // recorded returns a determinant that the operator asks for. Those of an operator that is being prepared, and of a

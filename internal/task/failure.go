@@ -52,7 +52,7 @@ func (c *Core) failed(t tuple.Tuple, err error) (leave bool) {
 // maxTupleText bounds the text of a tuple in an error, in bytes.
 const maxTupleText = 512
 
-// tupleError names the tuple that the operator could not process. A step of a fused operator may have begun the error.
+// tupleError names the tuple that the operator could not process. The error of a fused operator may already name the step.
 func (c *Core) tupleError(t tuple.Tuple, err error) *bolt.TupleError {
 	e := &bolt.TupleError{Err: err}
 	var begun *bolt.TupleError
@@ -84,7 +84,7 @@ func (c *Core) Panicked(p *bolt.PanicError) error {
 	return c.tupleError(c.cursor.Tuple(), p)
 }
 
-// giveUpAgain gives a tuple up if that was recorded when it was consumed first. It reports whether that is so.
+// giveUpAgain gives a tuple up if the record holds that it was given up before. It reports whether it does.
 func (c *Core) giveUpAgain(t tuple.Tuple) bool {
 	seq := t.ID().Seq
 	for _, g := range c.work.GivenUp {
@@ -97,7 +97,7 @@ func (c *Core) giveUpAgain(t tuple.Tuple) bool {
 }
 
 // giveUp drops a tuple or emits it as a dead letter, as the operator's policy declares, and counts it. The reason is
-// recorded, or was when the tuple was consumed first.
+// recorded, or read from the record in a replay.
 func (c *Core) giveUp(t tuple.Tuple, reason string, err error) {
 	id := t.ID()
 	c.request(recovery.Event{Determinant: recovery.DeterminantGivenUp, Input: c.work.Input, Value: uint64(id.Seq), Reason: reason})

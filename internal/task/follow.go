@@ -9,7 +9,7 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// turn has the next tuples of a frame come of another root.
+// turn sets another root for the next tuples of a frame.
 func (c *Core) turn(root uint64) {
 	c.tracker.Turn(root)
 	c.called() // its report stays, whatever becomes of the next call

@@ -12,8 +12,8 @@ import (
 // executor's logger drives it in production, on a goroutine of its own, and the simulator in tests. It blocks only in calls
 // of the log, and is not safe for concurrent use.
 //
-// Records and snapshots belong to an era: a time between two losses of the log, counted from 0. The writer drops those
-// of an earlier era than its own, since the task makes up for them with a full snapshot.
+// Records and snapshots belong to an era: a time between two losses of the log, counted from 0. The writer drops those of
+// an earlier era than its own, since the task replaces them by a full snapshot.
 type LogWriter struct {
 	writer *checkpoint.Writer
 	era    int
@@ -71,7 +71,7 @@ func (w *LogWriter) Step(ctx context.Context) (Answer, error) {
 		w.lost = err
 		return w.write(ctx)
 	case errors.Is(err, checkpoint.ErrNeedsFull), errors.Is(err, checkpoint.ErrAbandoned):
-		return w.newEra(), nil // the next snapshot is full, and stands for all that was not stored
+		return w.newEra(), nil // the next snapshot is full, and replaces all that was not stored
 	}
 	return Answer{}, err
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// handle has the machine handle an event, and performs the actions that it answers with:
+// handle gives an event to the machine, and performs the actions that it returns:
 //
 //	event ──► queue ──► machine.Step ──► actions, performed in order
 //	            ▲                           │
@@ -43,8 +43,8 @@ func (c *Core) queueSealed() {
 	c.outputs.taken()
 }
 
-// seal seals the frames that have been open for that long, and queues them. Not while a call waits to be tried again:
-// it has been taken back, and the other calls of its frame are done.
+// seal seals the frames that have been open for that long, and queues them. It does not while a call waits to be tried
+// again, since that call's output was taken back.
 func (c *Core) seal(age recovery.Tick) {
 	if !c.retry.waits {
 		c.outputs.seal(age)
@@ -111,7 +111,7 @@ func (c *Core) culprit(channel uint32) string {
 	return "the coordinator"
 }
 
-// fail stops the core for good. The first reason counts.
+// fail stops the core for good. The first error counts.
 func (c *Core) fail(err error) {
 	if c.err == nil {
 		c.err = err

@@ -13,7 +13,7 @@ import (
 )
 
 // A System bolt is one that a strategy has added to the topology. Join is called before Prepare, with the plan and the
-// strategy's settings. It returns the interval at which the bolt wants Tick, in milliseconds; 0: never.
+// strategy's settings. It returns the interval of the bolt's Tick in milliseconds; 0: never.
 type System interface {
 	Join(plan *topology.Plan, settings recovery.Config) recovery.Tick
 }

@@ -29,7 +29,7 @@ type outputs struct {
 	limit string // the setting that bounds it
 	now   recovery.Tick
 	birth int64 // of the root of the tuple that is being processed, Unix ns
-	err   error // of the running call: why a tuple could not be emitted
+	err   error // of the running call: the error of an Emit
 
 	settle func(*topology.Router) // gives a router that asks for it the targets that are local
 
@@ -49,7 +49,7 @@ type stream struct {
 type route struct {
 	router   *topology.Router
 	outs     []*outputChannel
-	stateful bool   // the router must remember where it stood when the running call began
+	stateful bool   // the router must remember its state at the beginning of the running call
 	call     uint64 // in which it has done so last
 }
 
@@ -62,7 +62,7 @@ type outputChannel struct {
 	call     uint64 // in which mark was set last
 	mark     channel.Place
 
-	// Tuple trees: which root the last items of the open frame come of, now and at the mark.
+	// Tuple trees: the root of the open frame's last item, now and at the mark.
 	followed bool
 	root     uint64
 	markRoot uint64
@@ -216,8 +216,8 @@ func (o *outputs) put(ch *outputChannel, item []byte) {
 	}
 }
 
-// anchor makes room for an item in the open frame of a channel, and writes which root it comes of, unless the items
-// before it come of the same.
+// anchor makes room for an item in the open frame of a channel, and writes its root, unless the items before it have the
+// same.
 func (o *outputs) anchor(ch *outputChannel, size int) {
 	root := o.tracker.Root()
 	if ch.root != root {
@@ -258,7 +258,7 @@ func (o *outputs) sealChannel(ch *outputChannel) {
 	ch.openedAt = o.now
 }
 
-// rollback takes back all that the running call emitted.
+// rollback takes back all outputs of the running call.
 func (o *outputs) rollback() {
 	for i := range o.channels {
 		ch := &o.channels[i]
@@ -297,7 +297,7 @@ func (o *outputs) firstSealed(number recovery.Output) (first channel.Frame, ok b
 	return channel.Frame{}, false
 }
 
-// taken forgets the sealed frames: the core has them, or they are void.
+// taken drops the sealed frames: the core has them, or they are void.
 func (o *outputs) taken() {
 	clear(o.sealed)
 	o.sealed = o.sealed[:0]

@@ -21,7 +21,7 @@ func (c *Core) KeepsState() StateKind {
 		return Effects
 	case bolt.Committer:
 		return Anchored
-	case interface{ KeepsState() bool }: // a composition, whose snapshot may be no more than counts
+	case interface{ KeepsState() bool }: // a composition: its snapshot may hold only counts
 		if b.KeepsState() {
 			return OwnState
 		}

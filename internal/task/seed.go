@@ -16,7 +16,7 @@ type Seed struct {
 	keyed [][]byte
 }
 
-// ReadSeed returns the seed that the history of a task leaves, and how its machine stood at the end of that history. The
+// ReadSeed returns the seed in the history of a task, and its machine's status at the end of that history. The
 // configuration is that of the old plan's task. It fails with ErrSnapshot if the history has no snapshot, or one that
 // cannot be read.
 func ReadSeed(cfg Config, h *checkpoint.History) (*Seed, *recovery.Status, error) {

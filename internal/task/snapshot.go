@@ -63,7 +63,7 @@ func (c *Core) encodeSome() bool {
 	return true
 }
 
-// storeCapture hands the snapshot over, when it is complete and the machine wants it stored.
+// storeCapture passes the snapshot to Store, when it is complete and the machine has asked for its upload.
 func (c *Core) storeCapture() {
 	s := c.capture
 	if s == nil || !s.encoded || !s.due {
@@ -122,7 +122,7 @@ func (c *Core) encode() ([]byte, error) {
 // the runtime or of the topology.
 var ErrSnapshot = errors.New("task: unreadable snapshot")
 
-// restore makes the operator, and brings it and the machine to where the history ends (R2).
+// restore makes the operator, and restores it and the machine to the end of the history (R2).
 func (c *Core) restore(h *checkpoint.History) error {
 	own := make([][]byte, len(h.Chain))
 	keyed := make([][]byte, len(h.Chain))
@@ -244,7 +244,7 @@ func cutSnapshot(snapshot []byte) (own, machine, keyed []byte, err error) {
 	return own, machine, keyed, nil
 }
 
-// cutPart splits off a part that its length precedes.
+// cutPart splits off a part with its length in front.
 func cutPart(b []byte) (part, rest []byte, ok bool) {
 	n, k := binary.Uvarint(b)
 	if k <= 0 || n > uint64(len(b)-k) {

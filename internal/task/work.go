@@ -73,7 +73,7 @@ func (c *Core) owes() bool {
 	return s.ReplayDebt || s.Recovery.Open()
 }
 
-// quietPoll is how often a spout task looks whether it is still to be quiet, in milliseconds.
+// quietPoll is the interval at which a quiescent spout task checks Config.Quiesce, in milliseconds.
 const quietPoll = 10
 
 // openFrame puts the cursor before the first tuple of the frame that is delivered.
@@ -149,7 +149,7 @@ func (c *Core) frameDone() {
 	c.consumed()
 }
 
-// pollCalls is how often a spout is called at the most before the task looks at its messages again.
+// pollCalls is how often a spout is called at the most before the task takes its messages again.
 const pollCalls = 64
 
 // poll calls the spout until a frame is full. It reports whether the spout emitted a tuple, or has ended.

@@ -39,8 +39,8 @@ func In[T any](h *Harness, name string) *Input[T] {
 // Stream returns the stream of the values.
 func (in *Input[T]) Stream() stream.Stream[T] { return in.stream }
 
-// Send sends values: they are processed when the run goes on. They are copied, but for what only unexported fields of theirs
-// refer to. Sending after Close fails the test.
+// Send sends values: they are processed when the run continues. They are copied, except data that only their unexported
+// fields refer to. Sending after Close fails the test.
 func (in *Input[T]) Send(values ...T) {
 	in.h.t.Helper()
 	if in.closed {
@@ -51,7 +51,7 @@ func (in *Input[T]) Send(values ...T) {
 	}
 }
 
-// Close ends the input once what was sent has been processed.
+// Close ends the input once the sent values have been processed.
 func (in *Input[T]) Close() { in.closed = true }
 
 // New implements stream.Source.
@@ -111,7 +111,7 @@ var errPosition = errors.New("streamtest: the snapshot is of another run")
 type Output[T any] struct {
 	*stream.SinkStep[T]
 	tasks     [][]T // by index
-	snapshots [][]T // what was there at each snapshot of a task
+	snapshots [][]T // the output at each snapshot of a task
 }
 
 // Out ends a stream in a sink that keeps its values.

@@ -33,14 +33,14 @@ func (t *Transport) Sever(from, to msgid.Alias) {
 	t.severed[pair{from, to}] = true
 }
 
-// Heal mends the way from one alias to another.
+// Heal restores the way from one alias to another.
 func (t *Transport) Heal(from, to msgid.Alias) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.severed, pair{from, to})
 }
 
-// HealAll mends all ways.
+// HealAll restores all ways.
 func (t *Transport) HealAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

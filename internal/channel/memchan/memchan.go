@@ -40,7 +40,8 @@ type Transport struct {
 
 type pair struct{ from, to msgid.Alias }
 
-// A parcel is a message on its way to one endpoint. A late one (nil) goes to all that have joined when it arrives.
+// A parcel is a message on its way to one endpoint. A late one (nil) goes to all endpoints that have joined when it
+// arrives.
 type parcel struct {
 	channel.Message
 	to  msgid.Alias
@@ -187,7 +188,7 @@ func (t *Transport) heads(yield func(int) bool) {
 	}
 	var (
 		begun  map[flow]bool
-		late   map[pair]bool // a late message bars all that follow it: it may be for any endpoint
+		late   map[pair]bool // a late message holds up all that follow it: it may be for any endpoint
 		routed map[pair]bool // and it waits for all before it
 	)
 	for i := range t.pending {

@@ -13,9 +13,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// A Claim is the right of one run to use the subjects and the log of a topology. Two runs at once would mix their frames and
-// delete each other's log. A run holds its claim as long as it is connected: it answers every other claim on the subject
-// <prefix>.<topology>.claim. So a claim ends with its process, and leaves nothing behind.
+// A Claim is the right of one run to use the subjects and the log of a topology. Two runs at once would mix their frames
+// and delete each other's log. A run holds its claim as long as it is connected: it answers every other claim on the
+// subject <prefix>.<topology>.claim. So a claim ends with its process, and needs no cleaning up.
 //
 // A claimant subscribes, then asks. Of two that do so at the same time at least one receives the other's question; if neither
 // has its claim yet, the lower id wins. On several servers a claimant may ask before another server has learned of the

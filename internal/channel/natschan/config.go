@@ -24,7 +24,7 @@ type Config struct {
 	Prefix string
 	// Topology is the name of the topology. Required.
 	Topology string
-	// Name is how the server shows the connections, "/data" and "/control" added. Default "askback <topology>".
+	// Name is the name of the connections at the server, with "/data" and "/control" added. Default "askback <topology>".
 	Name string
 	// Options are more options of the client, such as credentials and TLS. They may change the timeouts that
 	// package doc names, but not the handlers.

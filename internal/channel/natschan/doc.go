@@ -29,7 +29,7 @@
 //
 // Core NATS loses messages without an error when a server dies or a connection breaks. Stats.Lost counts the losses that
 // this package notices; most remain unknown. While there is no connection, messages are not buffered: they would arrive
-// late and in bulk, and their content will be asked for anyway.
+// late and in bulk, and targets ask for the tuples anyway.
 //
 // Join is confirmed by the server that the transport is connected to. In a cluster of servers, the others learn
 // of it a moment later.

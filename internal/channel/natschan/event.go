@@ -26,7 +26,7 @@ const (
 	Foreign
 	// Failed: any other error that the client library or the server reports.
 	Failed
-	// Closed: the connection has ended for good, by Close or by an error that the server will not forgive.
+	// Closed: the connection has ended for good, by Close or by an error that a new connection would not cure.
 	Closed
 )
 

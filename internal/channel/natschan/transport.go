@@ -24,7 +24,7 @@ const (
 	pingInterval   = time.Second
 	pingsOut       = 2
 	reconnectWait  = 50 * time.Millisecond  // and up to
-	reconnectSpray = 150 * time.Millisecond // more, so that workers do not all come at once
+	reconnectSpray = 150 * time.Millisecond // more, so that workers do not all reconnect at once
 
 	// The bound of one subscription's buffer, beyond which it drops the newest. Flow control keeps far below.
 	pendingMessages = 512 << 10

@@ -356,7 +356,7 @@ func zombiePurged(t *testing.T, s Subject) {
 	}
 }
 
-// meddler is a log in which somebody else appends just before each of the first appends.
+// meddler is a log in which another writer appends just before each of the first appends.
 type meddler struct {
 	checkpoint.Log
 	meddle []func()

@@ -22,7 +22,7 @@ type Options struct {
 	Fault func(Op) Fault
 }
 
-// An Op is an operation that a fault may befall.
+// An Op is an operation that may have a fault.
 type Op struct {
 	Kind  Kind
 	Alias msgid.Alias

@@ -22,8 +22,8 @@
 //
 // JetStream acknowledges before it syncs to disk unless sync_always is set, which is a setting of the server: a client can
 // neither choose it for a stream nor ask for it. So Options.Durability states the operator's configuration, and decides one
-// thing only: how soon old snapshots may be purged. Stating power for a server without sync_always risks that a power cut
-// takes the only snapshot that purging has left.
+// thing only: how soon old snapshots may be purged. With Power stated for a server without sync_always, a power cut may
+// take the only snapshot that purging has left.
 //
 // # The caller's duties
 //

@@ -15,8 +15,8 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// A Log is one topology's task log in a JetStream stream. It is safe for concurrent use, and has no goroutine of
-// its own; the connection remains its giver's.
+// A Log is one topology's task log in a JetStream stream. It is safe for concurrent use, and has no goroutine of its own;
+// the connection remains the caller's.
 type Log struct {
 	nc   *nats.Conn
 	js   jetstream.JetStream
@@ -178,7 +178,7 @@ func (e *apiError) Error() string {
 	return fmt.Sprintf("JetStream error %d: %s", e.ErrCode, e.Description)
 }
 
-// JetStream's error codes that mean something to a log.
+// JetStream's error codes with a meaning for a log.
 const (
 	codeMessageNotFound     = 10037
 	codeStreamNotFound      = 10059
@@ -207,7 +207,7 @@ func (e *apiError) classify() error {
 	case codeMessageTooLarge:
 		return fmt.Errorf("%w: %w; raise the stream's max_msg_size", checkpoint.ErrTooLarge, e)
 	}
-	if e.Code == 503 || e.Code == 500 { // no leader yet, or the like: it may be made, and may not
+	if e.Code == 503 || e.Code == 500 { // no leader yet, or a similar error: the stream may exist, or not
 		return fmt.Errorf("%w: %w", checkpoint.ErrUnknown, e)
 	}
 	return e

@@ -23,7 +23,8 @@ type Options struct {
 	// MaxBytes limits the stream when it is made; default: no limit. An append without room fails with ErrFull; no entry is
 	// dropped to make room.
 	MaxBytes int64
-	// Attach leaves it to others to make the stream: Open and Reopen fail with checkpoint.ErrGone while there is none.
+	// Attach leaves the making of the stream to another party: Open and Reopen fail with checkpoint.ErrGone while there is
+	// none.
 	Attach bool
 	// Timeout limits each operation whose context has no deadline; default 5 s.
 	Timeout time.Duration

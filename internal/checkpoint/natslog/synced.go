@@ -24,8 +24,7 @@ func (l *Log) Epoch() uint64 {
 	return l.sync.epoch()
 }
 
-// syncMarks remembers how far the stream was at which time. Positions are the stream's, so one mark serves all
-// aliases.
+// syncMarks holds positions of the stream with their times. Positions are the stream's, so one mark serves all aliases.
 type syncMarks struct {
 	nc       *nats.Conn
 	always   bool
@@ -56,7 +55,7 @@ func (s *syncMarks) newest() checkpoint.Pos {
 	return s.last
 }
 
-// note takes note of an append at pos that began when the newest position was seen.
+// note records an append at pos that began when the newest position was seen.
 func (s *syncMarks) note(seen, pos checkpoint.Pos) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +85,7 @@ func (s *syncMarks) synced() checkpoint.Pos {
 	return 0
 }
 
-// doubt takes note of a request without an answer.
+// doubt records a request without an answer.
 func (s *syncMarks) doubt() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -22,7 +22,7 @@ type input struct {
 	queued   int // bytes in ready
 
 	answered   bool      // the source has answered this incarnation
-	began      msgid.Seq // where this incarnation stood when it followed the source
+	began      msgid.Seq // the position of this incarnation when it followed the source
 	goal       msgid.Seq // the source had sent up to here when it answered
 	helloAt    recovery.Tick
 	helloDelay recovery.Tick

@@ -140,7 +140,7 @@ func (m *Machine) onSignal(ev *recovery.Event) {
 	m.considerSnapshot()
 }
 
-// onReady lets the task run its operator, if there is something to run it on and room for its output.
+// onReady lets the task run its operator, if there is input for it and room for its output.
 func (m *Machine) onReady() {
 	switch {
 	case m.stage != recovery.StageWaiting || m.blocked() != recovery.NoOutput:
@@ -187,7 +187,7 @@ func (m *Machine) onEnded() {
 	m.considerSnapshot()
 }
 
-// letGo publishes the frames that waited while the operator ran.
+// letGo publishes the frames that were held while the operator ran.
 func (m *Machine) letGo() {
 	m.holding = false
 	for o := range m.out {
@@ -199,7 +199,7 @@ func (m *Machine) inputsEnded() bool {
 	return recovery.InputsEnded(m.in, func(in *input) bool { return in.ended })
 }
 
-// checkDone: the task is done once everything that it emitted is safe with its targets, and its own end is durable.
+// checkDone: the task is done once all its outputs are safe with its targets, and its own end is durable.
 func (m *Machine) checkDone() {
 	recovery.CheckDone(&m.stage, m.do, m.snap.Final(), m.out, func(out *output) bool { return out.stable >= out.emitted })
 }

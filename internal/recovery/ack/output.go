@@ -48,7 +48,7 @@ type piece struct {
 	raw  []byte
 }
 
-// onSealed retains a new frame, and sends all that may go.
+// onSealed retains a new frame, and sends as many as the window allows.
 func (m *Machine) onSealed(out *output, f channel.Frame) {
 	out.emitted, out.sum = f.Last(), f.After
 	m.status.Counters.Emitted += uint64(f.Count)
@@ -115,7 +115,7 @@ func (m *Machine) onPosition(out *output, sig *channel.Signal) {
 	case sig.For != m.cfg.Incarnation:
 		// Not limited by the position that the target reports, which may be out of date when it receives this.
 		m.signalTarget(out, channel.Signal{Kind: channel.Mark, Flags: channel.Greet, For: sig.Incarnation, Seq: m.common(out, sig.For)})
-	case sig.Have > out.emitted: // A8: this task's log has forgotten an incarnation, and gave its number to this one
+	case sig.Have > out.emitted: // A8: this task's log has lost an incarnation, and gave its number to this one
 		m.stage.Fail(m.do, &recovery.WentBackError{Channel: out.port.ID, Restored: out.emitted, Stable: sig.Have, Source: true})
 	case sig.Consumed > sig.Have || sig.Seq > sig.Consumed:
 		m.status.Counters.Rejected++

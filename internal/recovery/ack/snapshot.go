@@ -9,8 +9,8 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// snapshots is when the task takes one. Sinks do on an interval, every other task when its targets have reported that more
-// is stable: then the frames that it retains, and has to store, are few.
+// snapshots holds the schedule of the task's snapshots. Sinks take one on an interval, every other task when its targets
+// have reported that more is stable: then the frames that it retains, and has to store, are few.
 type snapshots struct {
 	recovery.Snapshots
 	urged bool // a source retains much
@@ -33,7 +33,7 @@ func (m *Machine) considerSnapshot() {
 	s.Begin(m.do)
 }
 
-// snapshotAt returns the moment from which a snapshot is due; 0: never, as things stand.
+// snapshotAt returns the moment from which a snapshot is due; 0: never, in the present state.
 func (m *Machine) snapshotAt() recovery.Tick {
 	s := &m.snap
 	if at, forced := s.Forced(m.now, m.stage.Finished()); forced {
@@ -61,7 +61,7 @@ func (m *Machine) snapshotAt() recovery.Tick {
 	return s.After(3 * m.cfg.SnapshotEvery)
 }
 
-// snapshotWake returns when a snapshot may become due, or may be uploaded, by itself.
+// snapshotWake returns when a snapshot may become due, or may be uploaded, without an event.
 func (m *Machine) snapshotWake() recovery.Tick {
 	return m.snap.Wake(m.now, m.snapshotAt(), m.snap.UploadAt(m.cfg.SnapshotEvery))
 }
@@ -92,7 +92,7 @@ func (m *Machine) capturedStable() bool {
 	return true
 }
 
-// freeze notes the positions of this moment: the snapshot covers all that was consumed and emitted so far.
+// freeze notes the present positions: the snapshot covers all tuples consumed and emitted so far.
 func (m *Machine) freeze() {
 	m.snap.Note(m.now, m.stage.Finished())
 	for i := range m.in {
@@ -105,8 +105,7 @@ func (m *Machine) freeze() {
 	}
 }
 
-// onUploaded: the snapshot is durable. Sources may forget the tuples that it covers, and after the last one the end marks
-// go.
+// onUploaded: the snapshot is durable. Sources may free the frames that it covers, and after the last one the end marks go.
 func (m *Machine) onUploaded() {
 	s := &m.snap
 	if !s.Uploaded(m.now) {
@@ -126,7 +125,7 @@ func (m *Machine) onUploaded() {
 	m.considerSnapshot()
 }
 
-// onLogLost: a record in flight is gone with the log. A full snapshot makes up for all of it.
+// onLogLost: a record in flight is gone with the log. A full snapshot replaces all of it.
 func (m *Machine) onLogLost() {
 	m.snap.LogLost()
 	m.considerSnapshot()
@@ -134,8 +133,8 @@ func (m *Machine) onLogLost() {
 
 const snapshotVersion = 1
 
-// Capture implements recovery.Machine. It holds the machine's positions at the last Frozen (or now, if there was none),
-// and the frames up to then that are not stable yet. An increment would leave out little, so each snapshot is whole.
+// Capture implements recovery.Machine. It holds the machine's positions at the last Frozen (or now, if there was none), and
+// the frames up to then that are not stable yet. An increment would be hardly smaller, so each snapshot is full.
 //
 // A source that was restored since then may have made the machine step back; so the positions of inputs are the
 // lower ones, in the source's present numbers.

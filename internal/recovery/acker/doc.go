@@ -34,7 +34,7 @@
 //
 // # The machine
 //
-// Frames travel as those of another machine do, usually that of package none, which counts what is lost and passes over
-// it. This one adds when a spout stores its position, and has a tracker (package tracking), which the task's core calls
+// Frames travel as those of another machine do, usually that of package none, which counts lost tuples and passes over
+// them. This one adds when a spout stores its position, and has a tracker (package tracking), which the task's core calls
 // for each tuple: it anchors, reports, and keeps the tuples that a spout may have to emit again.
 package acker

@@ -9,13 +9,13 @@ import (
 
 // A Machine is the strategy of one task. Over is the only way in.
 type Machine struct {
-	recovery.Machine // has frames travel
+	recovery.Machine // transports the frames
 	cfg              recovery.Config
 	tracker          *tracking.Tracker
 
 	now       recovery.Tick
 	nextAt    recovery.Tick // of the next snapshot
-	dirty     bool          // something has happened since the last one
+	dirty     bool          // the spout has worked since the last one
 	uploading bool
 	last      bool // the snapshot that is uploading was taken when the spout's input was drained
 	ended     bool

@@ -12,12 +12,12 @@ type Bug string
 
 // The bugs, each named after its effect.
 const (
-	EarlyRelease      Bug = "early_release"      // D2: a frame is released before the order that led to it is durable
+	EarlyRelease      Bug = "early_release"      // D2: a frame is released before the determinants that led to it are durable
 	EarlyTrim         Bug = "early_trim"         // S1: one frame too many is trimmed
-	EarlyAck          Bug = "early_ack"          // C2: inputs are declared stable when a snapshot is captured
+	EarlyAck          Bug = "early_ack"          // C2: inputs are reported as stable when a snapshot is captured
 	NoFence           Bug = "no_fence"           // T4: messages of a lower incarnation count
 	NoMark            Bug = "no_mark"            // S3: no high-water marks
-	NoDeterminants    Bug = "no_determinants"    // D1: the order of inputs and timers is not recorded
+	NoDeterminants    Bug = "no_determinants"    // D1: turns of inputs and timers are not recorded
 	NoRefusal         Bug = "no_refusal"         // S4: a target whose log went back is not refused
 	NoCredit          Bug = "no_credit"          // flow control: a source does not wait for its target
 	DuplicateAccepted Bug = "duplicate_accepted" // T1: a duplicate is delivered

@@ -133,8 +133,8 @@ func (l *determinantLog) run() int {
 	return len(l.replay)
 }
 
-// lacks reports whether an outcome that is not in the record contradicts it: the record goes on after this run, so the run
-// was recorded whole.
+// lacks reports whether an outcome that is not in the record contradicts it: the record continues after this run, so the
+// run was recorded whole.
 func (l *determinantLog) lacks(fresh entry) bool {
 	return fresh.kind != givenUpKind && l.run() < len(l.replay)
 }
@@ -247,7 +247,7 @@ func (m *Machine) gated() bool {
 func (m *Machine) appendDeterminants(idle bool) {
 	l := &m.determinants
 	if l.inFlight || len(l.pending) == 0 || m.cfg.Pessimism != recovery.Optimistic || m.snap.Lost() {
-		return // after a loss of the log, entries before the pending ones are missing: only a snapshot makes up for them
+		return // after a loss of the log, entries before the pending ones are missing: only a snapshot replaces them
 	}
 	if !idle && m.now <= l.appendedAt || !m.gated() {
 		return

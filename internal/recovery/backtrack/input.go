@@ -28,7 +28,7 @@ type input struct {
 	readyBytes  int
 	ahead       recovery.Ahead
 
-	// proven: everything up to here has either arrived or is lost. Data and marks come in order, so each proves that its
+	// proven: every tuple up to here has either arrived or is lost. Data and marks come in order, so each proves that its
 	// predecessors were sent; replayed frames prove nothing.
 	proven msgid.Seq
 
@@ -214,7 +214,7 @@ func (m *Machine) tickInput(in *input) {
 	if len(in.asked) == 0 || m.now < in.askAt {
 		return
 	}
-	if in.askDelay == 0 { // something came since: wait once more
+	if in.askDelay == 0 { // a frame came since: wait once more
 		in.askDelay = m.cfg.RetryEvery
 		in.askAt = m.now + in.askDelay
 		return
@@ -236,7 +236,7 @@ func (m *Machine) onMark(in *input, sig *channel.Signal) {
 	}
 	in.source = sig.Incarnation
 	if sig.Flags&channel.Greet != 0 {
-		// It will publish in order all that lies above this task's position: earlier ASKs are void.
+		// The source will publish all tuples above this task's position in order: earlier ASKs are void.
 		m.forgetMissed(in, in.holes().Intersect(in.asked))
 		in.asked, in.askDelay = nil, 0
 		in.proven = in.accepted

@@ -125,8 +125,8 @@ func (m *Machine) onTick(now recovery.Tick) {
 func (m *Machine) onSignal(ev *recovery.Event) {
 	sig := &ev.Signal
 	if sig.For > m.cfg.Incarnation && m.bug != NoFence {
-		// It answers a successor: this task was believed dead. The log would report that at the next append; until then the
-		// task would mistake its successor's work for its own.
+		// The answer is for a successor: this task was believed dead. The log would report that at the next append; until
+		// then the task would mistake its successor's work for its own.
 		m.stage.Fail(m.do, &checkpoint.FencedError{Alias: m.cfg.Self, Mine: m.cfg.Incarnation, By: sig.For})
 		return
 	}
@@ -146,7 +146,7 @@ func (m *Machine) onSignal(ev *recovery.Event) {
 	m.considerSnapshot()
 }
 
-// onReady lets the task run its operator, if there is something to run it on and room for its output.
+// onReady lets the task run its operator, if there is input for it and room for its output.
 func (m *Machine) onReady() {
 	switch {
 	case m.stage != recovery.StageWaiting || m.blocked() != recovery.NoOutput:
@@ -232,7 +232,7 @@ func (m *Machine) inputsEnded() bool {
 	return recovery.InputsEnded(m.in, func(in *input) bool { return in.ended })
 }
 
-// checkDone: the task is done once everything that it emitted is safe with its targets, and its own end is durable.
+// checkDone: the task is done once all its outputs are safe with its targets, and its own end is durable.
 func (m *Machine) checkDone() {
 	recovery.CheckDone(&m.stage, m.do, m.snap.Final(), m.out, func(out *output) bool { return out.stable >= out.emitted })
 }
@@ -299,7 +299,7 @@ func (m *Machine) Status() *recovery.Status {
 	return s
 }
 
-// wake returns the earliest moment at which something is to be done without an event.
+// wake returns the earliest moment with work that no event announces.
 func (m *Machine) wake() recovery.Tick {
 	at := recovery.Sooner(m.debt.reportAt, m.snapshotWake())
 	for i := range m.in {

@@ -49,7 +49,7 @@ type output struct {
 	fresh     bool // the target has reported a new wave since the last snapshot of this task
 }
 
-// onSealed retains a new frame, and releases all that may go.
+// onSealed retains a new frame, and releases all releasable ones.
 func (m *Machine) onSealed(out *output, f channel.Frame) {
 	out.emitted, out.sum = f.Last(), f.After
 	if out.have != 0 && out.have <= out.emitted {
@@ -59,7 +59,7 @@ func (m *Machine) onSealed(out *output, f channel.Frame) {
 	if out.consumed >= f.Last() {
 		out.credit = out.retained.End() + uint64(f.Len())
 	}
-	if f.Last() <= out.stable { // regenerated, and the target never needs it again
+	if f.Last() <= out.stable { // regenerated, and the target will not need it again
 		out.retained.Skip(f)
 		m.do.Add(recovery.Action{Kind: recovery.Free, Output: out.index, Frame: f})
 		return
@@ -71,7 +71,7 @@ func (m *Machine) onSealed(out *output, f channel.Frame) {
 	m.urge()
 }
 
-// pump releases in order all that may go, then answers the ASK.
+// pump releases all releasable frames in order, then answers the ASK.
 func (m *Machine) pump(out *output) {
 	if !out.open {
 		return
@@ -366,8 +366,8 @@ func (m *Machine) inDebt() bool {
 	return false
 }
 
-// watchDebt notices when this task gets into debt or out of it. To repeat the record is like a debt: it cannot be left half
-// done either. The sources get a report if this task receives no input for a while, so in an ordinary recovery there is none.
+// watchDebt updates whether this task is in debt. A replay of the record counts as a debt: it cannot stop halfway either.
+// The sources get a report if this task receives no input for a while, so in an ordinary recovery there is none.
 func (m *Machine) watchDebt() {
 	switch in := m.inDebt() || m.replaying(); {
 	case !in && m.debt.reported:

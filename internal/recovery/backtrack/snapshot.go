@@ -10,9 +10,9 @@ import (
 	"github.com/askback/askback/msgid"
 )
 
-// snapshots is when the task takes one. Snapshots run as a wave against the stream (C3): a task without unstable output
-// starts it, and every other takes its own when all its targets have reported the wave, so that nearly everything it
-// emitted is stable and need not be stored.
+// snapshots holds the schedule of the task's snapshots. Snapshots run as a wave against the stream (C3): a task without
+// unstable output starts it, and every other takes its own when all its targets have reported the wave, so that nearly all
+// its outputs are stable and need not be stored.
 type snapshots struct {
 	recovery.Snapshots
 	wave    uint64
@@ -74,7 +74,7 @@ func (m *Machine) forwardUrge() {
 	}
 }
 
-// snapshotAt returns the moment from which a snapshot is due; 0: never, as things stand.
+// snapshotAt returns the moment from which a snapshot is due; 0: never, in the present state.
 func (m *Machine) snapshotAt() recovery.Tick {
 	s := &m.snap
 	if at, forced := s.Forced(m.now, m.stage.Finished()); forced {
@@ -104,7 +104,7 @@ func (m *Machine) snapshotAt() recovery.Tick {
 	return s.After(3 * m.cfg.SnapshotEvery)
 }
 
-// snapshotWake returns when a snapshot may become due, or may be uploaded, by itself.
+// snapshotWake returns when a snapshot may become due, or may be uploaded, without an event.
 func (m *Machine) snapshotWake() recovery.Tick {
 	due := recovery.Tick(0)
 	if !m.replaying() {
@@ -121,9 +121,9 @@ func (m *Machine) onFrozen() {
 	}
 }
 
-// considerUpload uploads a frozen snapshot when the targets have made all stable that was emitted by then: it need not
-// hold any frame. At full load the frames on their way are a quarter of all that flows, and writing them to the
-// log cost more than everything else that recovery does.
+// considerUpload uploads a frozen snapshot when the targets have made all stable that was emitted by then: it need not hold
+// any frame. At full load the frames on their way are a quarter of the traffic, and writing them to the log cost more than
+// all other work of recovery.
 func (m *Machine) considerUpload() {
 	if s := &m.snap; s.Phase() == recovery.SnapshotFrozen && (m.now >= m.uploadAt() || m.capturedStable()) {
 		s.Upload(m.do)
@@ -147,7 +147,7 @@ func (m *Machine) capturedStable() bool {
 	return true
 }
 
-// freeze notes the positions of this moment: the snapshot covers all that was consumed and emitted so far.
+// freeze notes the present positions: the snapshot covers all tuples consumed and emitted so far.
 func (m *Machine) freeze() {
 	s := &m.snap
 	s.Note(m.now, m.stage.Finished())

@@ -11,8 +11,8 @@ import (
 //
 //	opening ── epoch durable ──► gathering ── all tasks fresh ──► running ── a task has started again ──► opening …
 //
-// Each notice follows from its state, and is repeated until each task has answered: no message of it must arrive, and none
-// does harm when it comes again.
+// Each notice follows from its state, and is repeated until each task has answered, so it may be lost, and a duplicate is
+// harmless.
 type Coordinator struct {
 	cfg recovery.Config
 	now recovery.Tick
@@ -48,7 +48,7 @@ type member struct {
 	incarnation msgid.Incarnation // the highest seen
 	fresh       bool              // it is restored from the committed checkpoint, and in no epoch
 	stored      wave
-	committed   bool // it knows that stored is
+	committed   bool // it has confirmed the commit of stored
 	finished    bool // its operator has finished
 	ended       bool // before the barrier of stored
 	at          recovery.Position
@@ -94,8 +94,8 @@ func (m *Coordinator) Step(ev recovery.Event, do *recovery.Actions) {
 	m.do = nil
 }
 
-// onStarted: the pending checkpoint is forgotten, and so are the tasks that have it. So the coordinator opens an epoch,
-// like after the failure of any other task; unless all is over.
+// onStarted: the pending checkpoint is lost, and so are the reports of the tasks that have it. So the coordinator opens an
+// epoch, as after the failure of any other task, unless the topology has ended.
 func (m *Coordinator) onStarted() {
 	if !m.final {
 		m.open(0)
@@ -105,7 +105,7 @@ func (m *Coordinator) onStarted() {
 	m.announce()
 }
 
-// open begins a new epoch: the checkpoint that is pending is given up, and all tasks go back to the one before (E1).
+// open begins a new epoch: the pending checkpoint is given up, and all tasks go back to the one before (E1).
 func (m *Coordinator) open(culprit uint32) {
 	m.phase, m.culprit, m.crashed = opening, culprit, 0
 	m.epoch++
@@ -116,7 +116,7 @@ func (m *Coordinator) open(culprit uint32) {
 	m.decide()
 }
 
-// decide writes to the log the epoch, or the decision that a checkpoint is committed (B5).
+// decide writes the epoch, or the decision that a checkpoint is committed, to the log (B5).
 func (m *Coordinator) decide() {
 	m.deciding, m.captured = true, m.decision
 	if m.phase == running {

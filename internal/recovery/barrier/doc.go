@@ -1,13 +1,13 @@
 // Package barrier is the recovery strategy of Apache Flink: consistent snapshots of the whole topology, by barriers
 // that flow with the tuples, and after a failure of any task a rollback of all. Each tuple takes effect once.
 //
-// It is the algorithm of Carbone, Ewen, Fóra, Haridi, Richter and Tzoumas, "State Management in Apache Flink" (VLDB
-// 2017), after Chandy and Lamport, on the runtime that all strategies share. New is a recovery.Factory: it makes one
-// state machine per task, and that of the coordinator, a task of an operator of its own that package strategy adds.
+// It is the algorithm of Carbone, Ewen, Fóra, Haridi, Richter and Tzoumas, "State Management in Apache Flink" (VLDB 2017),
+// after Chandy and Lamport, on the runtime that all strategies share. New is a recovery.Factory: it makes one state machine
+// per task, and that of the coordinator, a task of an operator of its own that package strategies adds.
 //
 // # The nouns
 //
-//   - A barrier stands between two tuples of a channel. The tuples before it belong to a checkpoint, those behind it
+//   - A barrier is a position between two tuples of a channel. The tuples before it belong to a checkpoint, those behind it
 //     do not.
 //   - A checkpoint is one snapshot of every task, all cut by the same barrier. It counts when it is committed.
 //   - The coordinator begins checkpoints and commits them. Its decisions are in its log, and nowhere else.
@@ -31,8 +31,7 @@
 // Barriers (snapshot.go, input.go):
 //
 //   - B1: a spout lets a barrier through when the coordinator begins a checkpoint.
-//   - B2: any other task, when it stands before all its inputs (alignment). An input on which it has come waits,
-//     within its credit.
+//   - B2: any other task, when it is next on all its inputs (alignment). An input at its barrier waits, within its credit.
 //   - B3: a barrier is not a message, which could be lost or overtaken. Each frame names the barrier behind which it was
 //     emitted, so a target knows the barrier before it consumes a tuple behind it. The mark on the channel holds the
 //     position of the newest barrier, for channels on which no frame follows, and is repeated until the target confirms it.
@@ -74,7 +73,7 @@
 //   - The coordinator crashes between the record and the notices. The next one finds the record; sinks commit when they are
 //     restored from the checkpoint.
 //   - A task crashes during a rollback: it is fresh before and after, and the epoch waits for it.
-//   - An old coordinator comes back: its log is fenced, so it cannot decide; its notices are of an old epoch.
+//   - An old coordinator resumes: its log is fenced, so it cannot decide; its notices are of an old epoch.
 //
 // # Output
 //
@@ -88,9 +87,9 @@
 //
 // # Flow control
 //
-// A source sends no more than a window beyond what its target has consumed, and takes no input while it may not
-// send. An input that waits for alignment fills its window, and its source stops; the barrier it waits for is before
-// all that on every way from that source, so it comes.
+// A source sends no more than a window beyond what its target has consumed, and takes no input while it may not send. An
+// input that waits for alignment fills its window, and its source stops; the barrier that it waits for is before those
+// frames on every path from that source, so it arrives.
 //
 // # Settings
 //

@@ -13,7 +13,7 @@ import (
 type input struct {
 	index  recovery.Input
 	port   recovery.Port
-	source msgid.Incarnation // that has introduced itself in this epoch; 0: none yet
+	source msgid.Incarnation // that has sent a signal in this epoch; 0: none yet
 
 	consumed   msgid.Seq
 	sum        uint32 // running checksum at consumed
@@ -27,14 +27,14 @@ type input struct {
 	barrier wave      // the newest one known on this channel
 	stand   msgid.Seq // the last item before it
 
-	proven  msgid.Seq // up to here everything has arrived or is lost
+	proven  msgid.Seq // every item up to here has arrived or is lost
 	asked   msgid.Seq // the ASK that is on its way goes up to here
 	askAt   recovery.Tick
 	delay   recovery.Tick
 	helloAt recovery.Tick
 }
 
-// hello introduces this task to its source in this epoch.
+// hello sends the first signal of this task to its source in this epoch.
 func (m *Task) hello(in *input) {
 	in.delay = recovery.Backoff(in.delay, m.cfg.RetryEvery/2, m.cfg.RetryMax)
 	in.helloAt = m.now + in.delay
@@ -53,7 +53,7 @@ func (m *Task) signalPosition(in *input, sig channel.Signal) {
 	m.signalSource(in, sig)
 }
 
-// aligned reports whether a barrier stands before the next tuple of the input (B2).
+// aligned reports whether a barrier is next on the input (B2).
 func (m *Task) aligned(in *input) bool { return in.barrier > m.passed && in.consumed >= in.stand }
 
 // onFrame takes a frame that came in. Only the incarnation that is in this epoch may send (E3).
@@ -90,8 +90,8 @@ func (m *Task) onFrame(in *input, f channel.Frame, replay bool) {
 	m.askForHoles(in)
 }
 
-// accept queues the next frame. Its flags name the barrier after which it was emitted, so that a barrier is known before
-// anything behind it is consumed, though its mark be lost (B3).
+// accept queues the next frame. Its flags name the barrier after which it was emitted, so that a barrier is known before a
+// tuple behind it is consumed, even if its mark is lost (B3).
 func (m *Task) accept(in *input, f channel.Frame) {
 	in.accepted = f.Last()
 	if byte(f.Flags)-byte(in.barrier.number()) == 1 {
@@ -111,7 +111,7 @@ func (in *input) pop() channel.Frame {
 	return f
 }
 
-// onMark: the source is in this epoch, has sent up to a position, and a barrier stands at another.
+// onMark: the source is in this epoch, has sent up to one position, and the newest barrier is at another.
 func (m *Task) onMark(in *input, sig *channel.Signal) {
 	switch {
 	case sig.Incarnation < in.source:

@@ -17,7 +17,7 @@ import (
 type output struct {
 	index  recovery.Output
 	port   recovery.Port
-	target msgid.Incarnation // that has introduced itself in this epoch; 0: none yet, and no frame is sent
+	target msgid.Incarnation // that has sent a signal in this epoch; 0: none yet, and no frame is sent
 
 	emitted  msgid.Seq
 	sum      uint32
@@ -41,7 +41,7 @@ func (out *output) settled() bool {
 	return out.target != 0 && out.consumed >= out.sent && out.known >= out.barrier
 }
 
-// mark reports to the target how far the channel was sent, and where the newest barrier stands.
+// mark reports to the target how far the channel was sent, and the position of the newest barrier.
 func (m *Task) mark(out *output, answer msgid.Incarnation) {
 	out.delay = recovery.Backoff(out.delay, m.cfg.MarkEvery, m.cfg.MarkMax)
 	out.markAt = m.now + out.delay
@@ -138,7 +138,7 @@ func (m *Task) trim(out *output, consumed msgid.Seq) {
 	out.frames, out.next = out.frames[:kept], out.next-n
 }
 
-// onAsk resends the frames that the target lacks.
+// onAsk resends the frames that the target has not received.
 func (m *Task) onAsk(out *output, sig *channel.Signal) {
 	if sig.Incarnation != out.target {
 		m.status.Counters.Rejected++

@@ -22,8 +22,8 @@ type inputPosition struct {
 	ended bool
 }
 
-// considerSnapshot takes a snapshot when a barrier goes through the task: at once in a task without inputs (B1), and
-// in any other when it stands before all of them (B2).
+// considerSnapshot takes a snapshot when a barrier goes through the task: at once in a task without inputs (B1), and in any
+// other when it is next on all of them (B2).
 func (m *Task) considerSnapshot() {
 	running := m.stage == recovery.StageRunning || m.stage == recovery.StageFailed
 	if !m.joined || running || m.snapshot != recovery.NoSnapshot {

@@ -10,8 +10,8 @@ import (
 
 // A Task is the machine of a task that is not the coordinator. New is the only way in.
 //
-// A new incarnation is fresh: restored, and in no epoch. It joins one, when the coordinator lets it, and never
-// another: to leave an epoch is to be rolled back, by the next incarnation.
+// A new incarnation is fresh: restored, and in no epoch. It joins at most one, when the coordinator allows it; a task
+// leaves an epoch only by a rollback, with its next incarnation.
 type Task struct {
 	cfg recovery.Config
 	now recovery.Tick
@@ -255,7 +255,7 @@ func (m *Task) waiting() bool {
 	return m.joined && m.stage == recovery.StageWaiting && m.snapshot != recovery.SnapshotFreezing
 }
 
-// onReady lets the task run its operator, if there is something to run it on and room for its output.
+// onReady lets the task run its operator, if there is input for it and room for its output.
 func (m *Task) onReady() {
 	switch {
 	case !m.waiting() || m.blocked() != recovery.NoOutput:

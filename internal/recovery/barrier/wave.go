@@ -2,8 +2,8 @@ package barrier
 
 import "fmt"
 
-// A wave names a barrier, and the checkpoint that it makes. Its upper half is the epoch, its lower half the number of
-// the barrier in that epoch; number 0 is where the epoch began. Later ones are greater, whatever was rolled back.
+// A wave names a barrier, and the checkpoint that it makes. Its upper half is the epoch, its lower half the number of the
+// barrier in that epoch; number 0 is the epoch's beginning. Later waves are greater, across rollbacks too.
 type wave uint64
 
 func waveOf(epoch, number uint32) wave { return wave(epoch)<<32 | wave(number) }

@@ -24,7 +24,7 @@ type Machine struct {
 type input struct {
 	index    recovery.Input
 	source   msgid.Incarnation
-	known    bool // where the channel stands: a restarted task learns it from the first frame or mark
+	known    bool // the channel's position: a restarted task takes it from the first frame or mark
 	accepted msgid.Seq
 	consumed msgid.Seq
 	ready    recovery.Queue
@@ -303,7 +303,7 @@ func (m *Machine) deliver() bool {
 		return false
 	}
 	f := in.ready.Pop()
-	if f.Incarnation == in.source { // else its numbers are others
+	if f.Incarnation == in.source { // else it has other numbers
 		in.consumed = f.Last()
 	}
 	in.unacked += f.Len()
@@ -343,7 +343,7 @@ func (m *Machine) inputsEnded() bool {
 	return recovery.InputsEnded(m.in, func(in *input) bool { return in.ended })
 }
 
-// checkDone: the task is done once its targets have consumed everything that it emitted.
+// checkDone: the task is done once its targets have consumed all its outputs.
 func (m *Machine) checkDone() {
 	recovery.CheckDone(&m.stage, m.do, true, m.out, func(out *output) bool { return out.consumed >= out.emitted })
 }

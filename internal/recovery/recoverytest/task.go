@@ -150,13 +150,13 @@ func (x *instance) tick() {
 	x.work()
 }
 
-// wake returns the moment in the world's time at which the instance wants a tick; false if it wants none.
+// wake returns the moment in the world's time at which the instance needs a tick; false if it needs none.
 func (x *instance) wake() (recovery.Tick, bool) {
 	wake := x.machine.Status().Wake
 	return x.began + max(wake, 1) - 1, wake != 0
 }
 
-// position describes where an instance stands.
+// position describes the positions of an instance.
 func (x *instance) position() (text string) {
 	s := x.machine.Status()
 	for i, l := range x.t.in {

@@ -289,7 +289,7 @@ func (w *World) Arrive(lane string) {
 	way.flight, way.delayed = append(way.flight, way.delayed...), nil
 }
 
-// Tick lets time pass, in milliseconds. Each task is woken when it wants to be, and not otherwise.
+// Tick lets time pass, in milliseconds. Each task is woken at its Wake, and not otherwise.
 func (w *World) Tick(d recovery.Tick) {
 	for end := w.now + d; w.now < end; {
 		w.now = min(end, w.nextWake())
@@ -303,7 +303,7 @@ func (w *World) Tick(d recovery.Tick) {
 	}
 }
 
-// nextWake returns the next moment, from now on, at which a task wants to be woken.
+// nextWake returns the next moment, from now on, at which a task has to be woken.
 func (w *World) nextWake() recovery.Tick {
 	next := recovery.Tick(1 << 62)
 	for _, t := range w.tasks {
@@ -378,7 +378,7 @@ func (w *World) settled() bool {
 	return true
 }
 
-// String returns where everything stands.
+// String returns the state of the world: positions, and messages in flight.
 func (w *World) String() string {
 	var b strings.Builder
 	for _, t := range w.tasks {

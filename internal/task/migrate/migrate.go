@@ -28,7 +28,7 @@ type Origin struct {
 
 // Open begins a new incarnation of a task as task.Open does. If the task has an origin and its own log has no snapshot, it
 // returns the seed that the task is to begin with, too; the incarnation is then greater than any in the old log, since
-// systems outside may know those.
+// outside systems may have stored those.
 func Open(ctx context.Context, log checkpoint.Log, cfg task.Config, base *recovery.Base, from *Origin, opt checkpoint.Options) (
 	*checkpoint.Writer, *checkpoint.History, *task.Seed, error,
 ) {
@@ -68,7 +68,7 @@ func (o *Origin) read(ctx context.Context, cfg task.Config, opt checkpoint.Optio
 	if err != nil {
 		return nil, nil, err
 	}
-	// Its snapshot may retain frames; they have become stable since, or the task would not have stood still.
+	// The snapshot may hold retained frames; they have become stable since, or the task would not have been quiescent.
 	if st.Replaying || Positions(st) != o.QuiescePositions {
 		return nil, nil, damaged("it has moved since the standstill")
 	}

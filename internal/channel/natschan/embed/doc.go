@@ -1,4 +1,4 @@
-// Package embed runs a NATS server with JetStream inside the own process: for local runs, tests and examples.
+// Package embed runs a NATS server with JetStream inside the calling process: for local runs, tests and examples.
 //
 //	s, err := embed.Start(embed.Options{Dir: "store", SyncAlways: true})
 //	if err != nil {
@@ -17,8 +17,8 @@
 //
 // # Caveats
 //
-// The server dies with the process. In production NATS does not live inside the master: the master's death must not be the
-// cluster's. There are no users and no TLS: listen on the loopback interface only.
+// The server dies with the process. In production NATS does not run inside the master, so that the cluster survives the
+// master's death. There are no users and no TLS: listen on the loopback interface only.
 //
 // A store on disk survives any crash of the process. A power cut loses writes that were not synced yet: up to SyncInterval
 // (2 minutes unless set), none with SyncAlways.

@@ -106,7 +106,7 @@ func (s *Server) Stop() error {
 	return s.err
 }
 
-// lockTimeout is how long a store that is in use is waited for.
+// lockTimeout is how long Start waits for a store that is in use.
 const lockTimeout = 2 * time.Second
 
 // openDir makes the store's directory and locks it.
@@ -121,7 +121,7 @@ func (s *Server) openDir() (err error) {
 	// Two servers on one store damage it silently, so the server takes a lock first. The system releases the lock when the
 	// process dies, however it dies.
 	//
-	// A process that was killed a moment ago may still be on its way out.
+	// A process that was killed a moment ago may not have ended yet.
 	locked := func(err error) bool { return errors.Is(err, ErrLocked) }
 	err = retry.Do(context.Background(), retry.Policy{Min: 20 * time.Millisecond, For: lockTimeout, Again: locked}, func() (err error) {
 		s.lock, err = lock(filepath.Join(s.dir, "askback.lock"))

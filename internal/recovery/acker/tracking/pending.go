@@ -10,8 +10,8 @@ import (
 // A Pending is the tuples that a spout task has emitted and that are not known to be processed: enough to emit them
 // again. It belongs to a Tracker.
 //
-// Roots are counted, so those that are pending lie in a window of numbers. One that is still there when the window is
-// full, because something of its tree was lost, is moved to the late ones, so that it does not hold up the others.
+// Roots are counted, so those that are pending lie in a window of numbers. One that is still there when the window is full,
+// because a part of its tree was lost, is moved to the late ones, so that it does not hold up the others.
 type Pending struct {
 	most    int           // tuples
 	bound   int           // bytes
@@ -32,15 +32,15 @@ type Pending struct {
 	emitted uint64  // tuples of the spout, each once
 	counted uint64  // of these, in polls
 
-	// Polls are the calls of the spout, from the oldest of which tuples are not done: when all of that are, the spout
-	// need never go back to before it.
+	// Polls are the calls of the spout, from the oldest of which tuples are not done: when all tuples of a poll are done,
+	// the spout need not return to before it.
 	polls    []poll
 	front    int    // polls before it are done with
 	poll     uint64 // the number of polls[0]
 	position []byte // the spout's position after a restart
 
 	ended bool // the spout's input has
-	safe  bool // all of it is processed, and that is stored
+	safe  bool // all of it is processed, and the position is stored
 }
 
 // A Tuple is a tuple that is not known to be processed.
@@ -58,7 +58,7 @@ type Tuple struct {
 
 type poll struct {
 	open     int    // tuples that are not done
-	position []byte // where the spout stood after it
+	position []byte // the spout's position after it
 }
 
 const (
@@ -75,17 +75,17 @@ func newPending(most, bound int, timeout recovery.Tick) *Pending {
 // time.
 func (p *Pending) MayPoll() bool { return !p.full() && !p.ended }
 
-// Over reports whether the spout may end its channels: its input has ended, all of it is processed, and that is stored.
-// Tuples that were emitted again after that would come to tasks that have ended themselves.
+// Over reports whether the spout may end its channels: its input has ended, all of it is processed, and its position is
+// stored. Tuples that were emitted again after that would come to tasks that have ended themselves.
 func (p *Pending) Over() bool { return p.safe }
 
 // InputEnded notes that the spout's input has ended.
 func (p *Pending) InputEnded() { p.ended = true }
 
-// Drained reports whether the spout's input has ended and all of it is processed, and that is not stored yet.
+// Drained reports whether the spout's input has ended and all of it is processed, and its position is not stored yet.
 func (p *Pending) Drained() bool { return p.ended && p.open == 0 && !p.safe }
 
-// Stored notes that a position is durable that was taken when the input was drained.
+// Stored notes that the position at the drained input is durable.
 func (p *Pending) Stored() { p.safe = true }
 
 // Position returns the spout's position after a restart: before the oldest poll with a pending tuple.
@@ -102,7 +102,7 @@ func (p *Pending) begin() uint64 {
 	return p.base + uint64(p.next)
 }
 
-// went notes a channel that the running tuple goes to.
+// went notes a channel of the running tuple.
 func (p *Pending) went(output int32) {
 	if len(p.outputs) == cap(p.outputs) {
 		some := p.outputs[p.mark:]
@@ -126,7 +126,7 @@ func (p *Pending) add(item []byte, birth int64, now recovery.Tick) {
 	p.keep(x, now)
 }
 
-// keep puts a tuple, which has just gone out as the running one, at the window's end.
+// keep appends the running tuple, which was just emitted, to the window.
 func (p *Pending) keep(x Tuple, now recovery.Tick) {
 	if int(p.next-p.first) == len(p.window) {
 		p.makeRoom()
@@ -173,8 +173,8 @@ func (p *Pending) trim() {
 	}
 }
 
-// Complete notes that a root's tree is processed. It returns which of the spout's tuples that was; false if none that
-// is pending, such as one that was emitted again meanwhile.
+// Complete notes that a root's tree is processed. It returns the number of the spout's tuple; false if none of that root is
+// pending, such as one that was emitted again meanwhile.
 func (p *Pending) Complete(root uint64) (nth uint64, ok bool) {
 	number := uint32(root)
 	if root != p.base+uint64(number) {
@@ -211,7 +211,7 @@ func (p *Pending) Complete(root uint64) (nth uint64, ok bool) {
 
 func (p *Pending) manyPolls() bool { return len(p.polls)-p.front >= maxPolls }
 
-// finish takes a tuple out of the account.
+// finish removes a tuple from the counts.
 func (p *Pending) finish(x *Tuple) {
 	p.open--
 	p.bytes -= len(x.Item)
@@ -219,7 +219,7 @@ func (p *Pending) finish(x *Tuple) {
 	p.trim()
 }
 
-// Polled notes that the spout was called, once or several times, and where it stands now.
+// Polled notes that the spout was called, once or several times, and its position now.
 func (p *Pending) Polled(position []byte) {
 	tuples := int(p.emitted - p.counted)
 	p.counted = p.emitted

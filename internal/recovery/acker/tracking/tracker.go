@@ -34,8 +34,8 @@ func New(cfg *recovery.Config) *Tracker {
 	return t
 }
 
-// Start begins an incarnation of the task with this number. Reports to the ledger are emitted as rows of Stream; a spout
-// stands at position.
+// Start begins an incarnation of the task with this number. Reports to the ledger are emitted as rows of Stream; a spout is
+// at position.
 func (t *Tracker) Start(task int, inc msgid.Incarnation, report *tuple.Row, position []byte) {
 	t.report = report
 	if p := t.pending; p != nil {
@@ -59,8 +59,8 @@ func (t *Tracker) Turn(root uint64) {
 	t.root = root
 }
 
-// Executed ends the call over a tuple of the frame: it has succeeded, or the tuple is given up, and to emit it again
-// would not help.
+// Executed ends the call over a tuple of the frame: it has succeeded, or the tuple is given up, and emitting it again would
+// not help.
 func (t *Tracker) Executed(seq msgid.Seq) {
 	if t.root != 0 {
 		t.edges ^= t.call ^ Edge(t.salt, seq)
