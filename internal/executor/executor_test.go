@@ -416,6 +416,49 @@ func TestFenced(t *testing.T) {
 	}
 }
 
+// A task whose operator waits is ended by its successor all the same: the call's context ends when the log refuses a record.
+func TestFencedWhileBlocked(t *testing.T) {
+	begun, fenced := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	b, _, _ := chain(1<<40, func() bolt.Bolt { return &asking{begun: begun, fenced: fenced, once: &once} })
+	h := open(t, b, memlog.Options{}, func(o *executor.Options) { o.Config.FrameSize = 600 })
+	<-begun
+	if _, _, err := checkpoint.Open(t.Context(), h.log, msgid.Alias{Operator: "middle"}, checkpoint.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	close(fenced)
+	if err := h.fails(); !errors.Is(err, checkpoint.ErrFenced) || !strings.Contains(err.Error(), "middle.0") {
+		t.Error(err)
+	}
+}
+
+// An asking bolt waits for its successor at one tuple, and then fills frames that depend on a random number. At the next tuple it
+// waits for its context.
+type asking struct {
+	task          bolt.Context
+	begun, fenced chan struct{}
+	once          *sync.Once
+}
+
+func (b *asking) Prepare(ctx bolt.Context) error { b.task = ctx; return nil }
+
+func (b *asking) Execute(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
+	switch n := t.Int(0); {
+	case n == 50:
+		b.once.Do(func() { close(b.begun) })
+		<-b.fenced
+		for range 1000 {
+			if err := out.Row().Int(int64(b.task.Rand() % 100)).Emit(); err != nil {
+				return err
+			}
+		}
+	case n > 50:
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return nil
+}
+
 // A task that cannot continue names the channel, in Info and in the log.
 func TestBlocked(t *testing.T) {
 	hold := make(chan struct{})
