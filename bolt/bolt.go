@@ -10,9 +10,9 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// ErrOutputExists is returned by a sink that finds the output of an earlier run where it is about to write: the files, the
-// rows or the messages are there already. The run cannot go on until the user has removed that output, or has given the
-// sink another place.
+// ErrOutputExists is returned by a sink that finds the output of an earlier run at its place: the files, the rows or the
+// messages are there already. The run cannot continue until the user has removed that output, or has given the sink another
+// place.
 var ErrOutputExists = errors.New("bolt: output exists already")
 
 // Emitter takes the tuples that a bolt emits; see tuple.Emitter.
@@ -69,7 +69,7 @@ type Snapshotter interface {
 }
 
 // A Committer is a sink whose outside effects become visible together with a snapshot. Snapshot (which it must implement)
-// closes the effects staged so far and returns how to finish them; Commit makes exactly that visible and is called when no
+// closes the effects staged so far and returns how to finish them; Commit makes exactly those visible and is called when no
 // failure can take that snapshot back any more (when it is durable, or, if the strategy rolls back all tasks together, when
 // all tasks have theirs), and again after a Restore of it. Commit must be repeatable.
 type Committer interface {
@@ -108,7 +108,7 @@ type Strategy struct {
 	RollsBack bool
 }
 
-// A Verifier is asked, when the topology is built, whether it can hold its guarantee under a recovery strategy. An error
+// A Verifier reports, when the topology is built, whether it can hold its guarantee under a recovery strategy. An error
 // refuses the topology; its text names the remedy.
 type Verifier interface {
 	Verify(s Strategy) error

@@ -39,7 +39,7 @@ func (s Stories) Run(t *testing.T) {
 	for _, file := range scripts(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			text := read(t, file)
-			got := s.tell(t, text)
+			got := s.play(t, text)
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
@@ -129,7 +129,7 @@ func (s Stories) same(text string) (same bool) {
 	done := make(chan bool)
 	go func() {
 		defer func() { done <- same && !*q.failed }()
-		same = s.tell(q, text) == text
+		same = s.play(q, text) == text
 	}()
 	return <-done
 }
@@ -146,8 +146,8 @@ func (q quiet) Logf(string, ...any)   {}
 func (q quiet) Errorf(string, ...any) { *q.failed = true }
 func (q quiet) Fatalf(string, ...any) { *q.failed = true; runtime.Goexit() }
 
-// tell runs the commands of a script, and returns its text with the actions of the tasks.
-func (s Stories) tell(t testing.TB, text string) string {
+// play runs the commands of a script, and returns its text with the actions of the tasks.
+func (s Stories) play(t testing.TB, text string) string {
 	x := script{Stories: s, t: t, operators: map[string]Operator{}}
 	return x.run(text)
 }
