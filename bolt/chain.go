@@ -106,7 +106,7 @@ func (c *chain) declare(s chained, more bool) {
 	} else if p.bolt = s.factory(); p.bolt == nil {
 		reject("has a factory that returned nil: it must return a new bolt each time")
 	} else if _, ids := p.bolt.(Identifier); ids {
-		reject("tells tuples apart by message ids, so it must be an operator by itself: end the chain before it")
+		reject("identifies tuples by message ids, so it must be an operator by itself: end the chain before it")
 	} else if _, nested := p.bolt.(Composition); nested {
 		reject("is a composition itself: list its steps instead")
 	}

@@ -264,7 +264,7 @@ func (c *compiler) channel(from, to *operator, e edge, port portOf) {
 	for _, in := range to.inputs {
 		if in.stream == out {
 			if port.node.identified() {
-				c.reject(port.node.name, "reads step %q twice, and its writers tell values apart by message ids (stream.Identifier): read it once", e.from.node.name)
+				c.reject(port.node.name, "reads step %q twice, and its writers identify values by message ids (stream.Identifier): read it once", e.from.node.name)
 			}
 			in.readers = append(in.readers, port) // by a merge a step may read a stream twice
 			return

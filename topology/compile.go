@@ -432,7 +432,7 @@ func (c *compiler) cycles() {
 				for _, o := range path[slices.Index(path, to):] {
 					names += o.Name + " > "
 				}
-				c.fail(Error{Operator: to.Name}, "reads what it emits: %s%s: cut this cycle, for a topology has none", names, to.Name)
+				c.fail(Error{Operator: to.Name}, "reads its own output: %s%s: cut this cycle, for a topology has none", names, to.Name)
 			case done:
 			default:
 				visit(to)

@@ -147,9 +147,9 @@ func TestBuildErrors(t *testing.T) {
 			b.Bolt("x", factory).Shuffle("in").Shuffle("z").Fields("f")
 			b.Bolt("y", factory).Shuffle("x").Fields("f").Stream("s", "g")
 			b.Bolt("z", factory).Shuffle("y").Shuffle("y:s").Fields("f")
-		}, []string{`operator "x": reads what it emits: x > y > z > x: cut this cycle, for a topology has none`}},
+		}, []string{`operator "x": reads its own output: x > y > z > x: cut this cycle, for a topology has none`}},
 		{"cycle of one, that no spout reaches", func(b *Builder) { b.Bolt("x", factory).Shuffle("x").Fields("f") },
-			[]string{`operator "x": reads what it emits: x > x: cut this cycle, for a topology has none`}},
+			[]string{`operator "x": reads its own output: x > x: cut this cycle, for a topology has none`}},
 
 		{"all errors at once", func(b *Builder) {
 			b.Bolt("x", nil).Parallel(-1).Shuffle("nobody").Fields("f")

@@ -37,7 +37,7 @@ func TestLocalOrShuffle(t *testing.T) {
 		}
 	}
 	if got := picks(t, r, row, "", ""); !slices.Equal(got, []int{2, 3}) {
-		t.Errorf("nobody answers: %v", got) // it goes on as it was
+		t.Errorf("nobody answers: %v", got) // it keeps its targets
 	}
 	if one := router(t, 1, 0, func(n *Node) { n.LocalOrShuffle("in") }); one.Asks() || one.Stateful() {
 		t.Error("it asks although there is no choice")

@@ -222,8 +222,8 @@ var stateful = map[string]func(*Node){
 	"group by":         func(n *Node) { n.GroupBy("in", "a") },
 }
 
-// TestRouterReplay drives routers through random emissions, marks and rollbacks, against the plain rule: the picks between
-// a mark and a rollback did not happen; and from any saved state another router picks the same targets, if it gets the same
+// TestRouterReplay drives routers through random tuples, marks and rollbacks, against the plain rule: the picks between a
+// mark and a rollback did not happen; and from any saved state another router picks the same targets, if it gets the same
 // answers.
 func TestRouterReplay(t *testing.T) {
 	for name, group := range stateful {

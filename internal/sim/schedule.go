@@ -417,7 +417,7 @@ func (w *World) quiet(s *slot) bool {
 	return w.net.Pending() == 0 && s.current.core.Status().Retained == 0 && (src == nil || src.next >= w.highest[s.task.Alias])
 }
 
-// waiting describes what every task waits for.
+// waiting describes why every task waits.
 func (w *World) waiting() string {
 	var b strings.Builder
 	for _, s := range w.slots {

@@ -121,7 +121,7 @@ func (h *Harness) settle() {
 func (h *Harness) cover() {
 	h.t.Helper()
 	h.until(func() bool {
-		h.quiescing = h.rests() // a source that was killed meanwhile first emits again what others have consumed
+		h.quiescing = h.rests() // a source that was killed meanwhile first emits tuples again that others have consumed
 		return h.quiescing && h.covered()
 	})
 	h.quiescing = false

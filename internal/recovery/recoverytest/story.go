@@ -32,7 +32,7 @@ type Stories struct {
 	Signal       func(sig *channel.Signal, of msgid.Channel) string
 }
 
-// Run tells each story of testdata as a subtest. A line that begins with a tab shows an action of a task upon the command
+// Run runs each story of testdata as a subtest. A line that begins with a tab shows an action of a task upon the command
 // above it, and is compared to the letter. After a deliberate change run the test with -update and read the difference:
 // commit only what you can explain.
 func (s Stories) Run(t *testing.T) {

@@ -212,8 +212,8 @@ func (w *World) lane(name string) *lane {
 	return nil
 }
 
-// take removes from a lane what the selector names: "" everything, "3" the frames that hold tuple 3, "mark" the signals of
-// that kind. At least one message must match.
+// take removes the messages of a lane that the selector names: "" all, "3" the frames that hold tuple 3, "mark" the signals
+// of that kind. At least one message must match.
 func (w *World) take(name, what string) (taken []message) {
 	w.t.Helper()
 	way := w.lane(name)
