@@ -65,6 +65,33 @@ func TestLife(t *testing.T) {
 	s.happened(cluster.WorkerExited, "was stopped")
 }
 
+// A topology that goes on with another program, or with other arguments, has its worker's process replaced at once: that is
+// neither a failure nor a restart. The same program and arguments in a new order keep the process.
+func TestReplacedProgram(t *testing.T) {
+	s := newSite(t)
+	s.supervise(nil)
+	r := s.record("words", "beat", "first")
+	slot := slotOf(r)
+	s.put(r)
+	was := s.shows(slot, cluster.ProcessRunning, nil)
+	r.Args = slices.Clone(r.Args)
+	s.put(r)
+	if kept := s.testimony(slot, func(t *testimony) bool { return len(t.Orders) > 0 }); kept.PID != was.PID {
+		t.Errorf("process %d was replaced by %d for an order with the same program", was.PID, kept.PID)
+	}
+	r.Args = []string{"beat", "second"}
+	revision := s.put(r)
+	now := s.testimony(slot, func(t *testimony) bool { return slices.Equal(t.Args, r.Args) })
+	if l := now.Launch.Assignment; l.Revision != revision || l.Lost == nil || l.Lost.Cause != "the program was replaced" {
+		t.Errorf("the launch is %+v, lost %+v", l, l.Lost)
+	}
+	p := s.shows(slot, cluster.ProcessRunning, func(p cluster.Process) bool { return p.PID == now.PID })
+	if p.Restarts != 0 || p.Error != "" {
+		t.Errorf("the supervisor reports %+v", p)
+	}
+	s.happened(cluster.WorkerExited, "the topology goes on with another program")
+}
+
 func TestCompletedAndMovedAway(t *testing.T) {
 	s := newSite(t)
 	s.supervise(nil)

@@ -281,3 +281,23 @@ func TestHangs(t *testing.T) {
 		}
 	}
 }
+
+// A process that ended for good blocks starts up to the order that it followed, and no newer one, which may cure it.
+func TestRevisionAtMost(t *testing.T) {
+	newest := &desired{revision: 9}
+	for _, c := range []struct {
+		run     run
+		desired *desired
+		want    uint64
+	}{
+		{run{assignment: &cluster.Assignment{Revision: 7}, revision: 5}, newest, 7},
+		{run{assignment: &cluster.Assignment{Revision: 7}}, newest, 7},
+		{run{revision: 5}, newest, 5},
+		{run{}, newest, 9},
+		{run{revision: 5}, nil, 0},
+	} {
+		if got := c.run.revisionAtMost(c.desired); got != c.want {
+			t.Errorf("%+v: %d, want %d", c.run, got, c.want)
+		}
+	}
+}

@@ -117,6 +117,92 @@ func TestForms(t *testing.T) {
 	}
 }
 
+// fill sets all that a value holds to something: each slice and map has one element.
+func fill(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.String:
+		v.SetString("x")
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		v.SetInt(2)
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		v.SetUint(2)
+	case reflect.Float32, reflect.Float64:
+		v.SetFloat(2)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem())
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0))
+	case reflect.Map:
+		k, e := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(k)
+		fill(e)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(k, e)
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			v.Set(reflect.ValueOf(at))
+			return
+		}
+		for i := range v.NumField() {
+			if v.Field(i).CanSet() {
+				fill(v.Field(i))
+			}
+		}
+	}
+}
+
+// filled returns a value that fill has set.
+func filled[T any]() *T {
+	v := new(T)
+	fill(reflect.ValueOf(v).Elem())
+	return v
+}
+
+// empty returns the paths of what a view does not show, but for those given.
+func empty(v reflect.Value, path string, but ...string) (all []string) {
+	switch {
+	case slices.Contains(but, path):
+	case v.IsZero() || (v.Kind() == reflect.Slice || v.Kind() == reflect.Map) && v.Len() == 0:
+		all = append(all, path)
+	case v.Kind() == reflect.Pointer:
+		all = empty(v.Elem(), path, but...)
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			all = append(all, empty(v.Index(i), path, but...)...)
+		}
+	case v.Kind() == reflect.Struct && v.Type().PkgPath() == reflect.TypeFor[view.List]().PkgPath():
+		for i := range v.NumField() {
+			all = append(all, empty(v.Field(i), path+"."+v.Type().Field(i).Name, but...)...)
+		}
+	}
+	return all
+}
+
+// Every field of a view is set from what it is made of.
+func TestEveryFieldIsSet(t *testing.T) {
+	d := filled[cluster.Description]()
+	d.Record.Spec.Operators[0].Parallel = 3 // the task x.2 is one of them
+	completed := filled[cluster.Record]()
+	completed.Status = cluster.Completed // its losses are known
+	for _, c := range []struct {
+		view any
+		but  []string
+	}{
+		{view.OfList(filled[cluster.ListReply]()), nil},
+		{view.OfDescription(d), nil},
+		{view.OfRecord(completed), nil},
+		{view.OfEvents("words", filled[cluster.ExplainReply]()), []string{".Events.Recovery.AskedMore"}},
+	} {
+		if all := empty(reflect.ValueOf(c.view), "", c.but...); len(all) > 0 {
+			t.Errorf("%T does not set %s", c.view, strings.Join(all, ", "))
+		}
+	}
+}
+
 // A set that events have cut short loses its last, partial channel, and the view marks it.
 func TestAskedIsCutShort(t *testing.T) {
 	e := events().Events[1]

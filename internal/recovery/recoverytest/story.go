@@ -39,13 +39,10 @@ func (s Stories) Run(t *testing.T) {
 	for _, file := range scripts(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			text := read(t, file)
-			got := s.play(t, text)
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			} else if got != text {
-				t.Errorf("%s: the actions of the tasks have changed; they are:\n%s", file, got)
+			if !*update {
+				s.check(t, text)
+			} else if err := os.WriteFile(file, []byte(s.play(t, text)), 0o644); err != nil {
+				t.Fatal(err)
 			}
 		})
 	}
@@ -122,14 +119,21 @@ func read(t *testing.T, file string) string {
 	return string(b)
 }
 
-// same reports whether a script's actions are those written in it. It runs in a goroutine of its own, since a failed test
-// ends its goroutine.
-func (s Stories) same(text string) (same bool) {
+// check fails the test if the actions of a story's tasks differ from its text, or an expectation in it fails.
+func (s Stories) check(t testing.TB, text string) {
+	t.Helper()
+	if got := s.play(t, text); got != text {
+		t.Errorf("the actions of the tasks have changed; they are:\n%s", got)
+	}
+}
+
+// same reports whether check does not fail, in a goroutine of its own, since a failed test ends its goroutine.
+func (s Stories) same(text string) bool {
 	q := quiet{failed: new(bool)}
 	done := make(chan bool)
 	go func() {
-		defer func() { done <- same && !*q.failed }()
-		same = s.play(q, text) == text
+		defer func() { done <- !*q.failed }()
+		s.check(q, text)
 	}()
 	return <-done
 }

@@ -278,6 +278,8 @@ func TestLostTuples(t *testing.T) {
 	w.pass(cluster.HeartbeatEvery)
 	w.lost[count0] = [2]uint64{0, 12}
 	w.pass(cluster.HeartbeatEvery)
+	w.lost[count0] = [2]uint64{2, 11}
+	w.pass(cluster.HeartbeatEvery)
 	want := []cluster.LostTuples{{Operator: "count", Dead: 3, Dropped: 12}}
 	if got := w.core.List(w.now).Topologies[0].Lost; !slices.Equal(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
@@ -290,8 +292,12 @@ func TestLostTuples(t *testing.T) {
 	if r.Status != cluster.Completed || !slices.Equal(r.LostTuples, want) || !strings.Contains(r.Reason, "3 tuples became dead letters, 12 were dropped") {
 		t.Errorf("%s, %q, %+v", r.Status, r.Reason, r.LostTuples)
 	}
-	w.lead()
-	if d, err := w.core.Describe(w.now, "words"); err != nil || !slices.Equal(d.Lost, want) {
-		t.Errorf("after a failover: %v, %+v", err, d)
+	for _, failover := range []bool{false, true} {
+		if failover {
+			w.lead()
+		}
+		if d, err := w.core.Describe(w.now, "words"); err != nil || !slices.Equal(d.Lost, want) {
+			t.Errorf("failover %v: %v, %+v", failover, err, d)
+		}
 	}
 }

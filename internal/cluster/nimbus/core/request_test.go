@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/askback/askback/internal/cluster"
+	"github.com/askback/askback/internal/cluster/nimbus/core"
 	"github.com/askback/askback/msgid"
 )
 
@@ -93,6 +94,115 @@ func TestResume(t *testing.T) {
 	w.kill("words", 0)
 	if _, err := w.core.Accept(w.now, s, "", "process"); refused(err) != cluster.CodeConflict {
 		t.Errorf("killed meanwhile: %v", err)
+	}
+}
+
+// A topology goes on with another program unless it has ended or is about to, or its numbers of tasks are no program's. That
+// holds when the program is submitted, and once more when it has been prepared.
+func TestResumeOfEveryStatus(t *testing.T) {
+	// changes brings a running topology into another status, after which a submission is refused with a code; "" it is not.
+	changes := map[string]struct {
+		change func(w *world)
+		code   cluster.ErrCode
+	}{
+		"active": {func(*world) {}, ""},
+		"inactive": {func(w *world) {
+			x, _, err := w.core.Activate(w.now, "words", false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.write(x)
+		}, ""},
+		"failed": {func(w *world) {
+			w.state[count0], w.failure[count0] = cluster.StateFailed, &cluster.Failure{Task: count0, Cause: "no"}
+			w.pass(cluster.HeartbeatEvery)
+			delete(w.state, count0)
+			delete(w.failure, count0)
+		}, ""},
+		"killing": {func(w *world) { w.kill("words", time.Minute) }, cluster.CodeConflict},
+		"completed": {func(w *world) {
+			for _, alias := range w.core.Record("words").Spec.Tasks() {
+				w.state[alias] = cluster.StateComplete
+			}
+			w.pass(2 * cluster.HeartbeatEvery)
+		}, cluster.CodeConflict},
+		"gone": {func(w *world) { w.kill("words", 0); w.pass(time.Second) }, cluster.CodeConflict},
+		"another of its name": {func(w *world) {
+			w.kill("words", 0)
+			w.pass(time.Second)
+			q := request("words", 1)
+			q.Spec, q.Nonce = three(2), "later"
+			s, _, _, err := w.core.Admit(q)
+			if err != nil {
+				s = &core.Submission{Instance: cluster.NewInstance("words"), Request: q} // while the name is reserved
+			}
+			w.accept(s, "bert")
+			w.settle()
+		}, cluster.CodeConflict},
+		"rescaling": {func(w *world) { w.rescale(4) }, cluster.CodeUnavailable},
+		"rescaled": {func(w *world) {
+			as := w.rescale(4)
+			w.stand(7)
+			for range 50 {
+				if w.core.Record("words").Instance == as {
+					return
+				}
+				w.pass(100 * time.Millisecond)
+			}
+			t.Fatal("it is not rescaled")
+		}, cluster.CodeConflict},
+	}
+	repaired := func() *cluster.SubmitRequest {
+		q := request("words", 2)
+		q.Spec, q.Resume, q.Nonce, q.Args = three(2), true, "repaired", []string{"now"}
+		return q
+	}
+	for name, c := range changes {
+		t.Run(name+" before", func(t *testing.T) {
+			w := begun(t, nil)
+			c.change(w)
+			want := c.code
+			switch name {
+			case "gone":
+				want = cluster.CodeNotFound
+			case "another of its name":
+				want = "" // it is that one which goes on
+			}
+			q := repaired()
+			if name == "rescaled" {
+				q.Spec = three(4) // even that one's numbers
+			}
+			if _, _, _, err := w.core.Admit(q); refused(err) != want || (err == nil) != (want == "") {
+				t.Errorf("admitted with %v, want code %q", err, want)
+			}
+		})
+		t.Run(name+" meanwhile", func(t *testing.T) {
+			w := begun(t, nil)
+			s, _, _, err := w.core.Admit(repaired())
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.change(w)
+			before := w.core.Record("words")
+			x, err := w.core.Accept(w.now, s, "anna", "process")
+			if refused(err) != c.code || (err == nil) != (c.code == "") {
+				t.Fatalf("accepted with %v, want code %q", err, c.code)
+			}
+			if err != nil {
+				return
+			}
+			r := x.Record
+			if r.Instance != before.Instance || !slices.Equal(r.Args, []string{"now"}) || r.Failure != nil || r.Reason != "" {
+				t.Errorf("the record is %+v", r)
+			}
+			want, since := before.Status, before.Since
+			if name == "failed" {
+				want, since = cluster.Active, w.now
+			}
+			if r.Status != want || !r.Since.Equal(since) {
+				t.Errorf("it is %s since %v, want %s since %v", r.Status, r.Since, want, since)
+			}
+		})
 	}
 }
 
