@@ -34,7 +34,7 @@ type Bug = backtrack.Bug
 // Bugs of the log.
 const (
 	NoFence           = backtrack.NoFence
-	PurgeTooEarly Bug = "purge_too_early" // C2: a snapshot that a power cut may bring back is purged
+	PurgeTooEarly Bug = "purge_too_early" // Writer.Purge: a snapshot that a power cut may bring back is purged
 )
 
 // Bugs lists all bugs that can be planted.
