@@ -113,10 +113,10 @@ func (c *compiler) operator(n *Node) {
 		c.fail(at, "Parallel(%d): take 1 to %d", n.parallel, MaxParallel)
 	}
 	if n.cpu < 0 {
-		c.fail(at, "CPU(%d): take percent of a core, or 0 to say nothing", n.cpu)
+		c.fail(at, "CPU(%d): take percent of a core, or 0 for no need", n.cpu)
 	}
 	if n.memory < 0 {
-		c.fail(at, "Memory(%d): take bytes, or 0 to say nothing", n.memory)
+		c.fail(at, "Memory(%d): take bytes, or 0 for no need", n.memory)
 	}
 	if n.isSpout {
 		c.spout(at, n)

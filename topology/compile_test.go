@@ -136,8 +136,8 @@ func TestBuildErrors(t *testing.T) {
 		{"retry", func(b *Builder) { b.Bolt("x", factory).Shuffle("in").Retry(-1, 0) },
 			[]string{`operator "x": Retry(-1, 0s): neither may be negative`}},
 		{"needs", func(b *Builder) { b.Bolt("x", factory).Shuffle("in").CPU(-1).Memory(-2) }, []string{
-			`operator "x": CPU(-1): take percent of a core, or 0 to say nothing`,
-			`operator "x": Memory(-2): take bytes, or 0 to say nothing`}},
+			`operator "x": CPU(-1): take percent of a core, or 0 for no need`,
+			`operator "x": Memory(-2): take bytes, or 0 for no need`}},
 
 		{"no input", func(b *Builder) {
 			b.Bolt("x", factory).Fields("f")

@@ -44,7 +44,7 @@ func TestLocalOrShuffle(t *testing.T) {
 	}
 }
 
-// While an answer holds, the local targets get the same, but for one, and the others nothing; of however many.
+// While an answer holds, the local targets get the same, but for one, and the others none, for any number of targets.
 func TestLocalBalance(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		targets := rapid.IntRange(2, 200).Draw(t, "targets")

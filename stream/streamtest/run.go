@@ -127,8 +127,8 @@ func (h *Harness) cover() {
 	h.quiescing = false
 }
 
-// until runs until a condition holds at a moment without work, and for more than ten milliseconds no operator has done
-// anything: an idle source, and one that was held, is polled in that time. The recovery protocol may continue for ever.
+// until runs until a condition holds at a moment without work, and for more than ten milliseconds no operator has worked:
+// an idle source, and one that was held, is polled in that time. The recovery protocol may continue for ever.
 func (h *Harness) until(reached func() bool) {
 	h.t.Helper()
 	quiet, pause, processed := uint64(0), uint64(0), h.processed()

@@ -329,7 +329,7 @@ func (s *script) expect(task, what string, want []string) {
 			got = append(got, fmt.Sprintf("%s=%v", name, f))
 		}
 	default:
-		s.t.Fatalf("%s: nothing of a task is called %q", s.line, what)
+		s.t.Fatalf("%s: no property of a task is called %q", s.line, what)
 	}
 	if !slices.Equal(got, want) {
 		s.t.Errorf("%s\ngot %q", s.line, got)

@@ -32,8 +32,8 @@ expect c done
 expect c consumed a1 a2 a3 a5
 `
 
-// A story fails if an expectation of it is wrong, or names nothing, and if any action of the tasks is other than written,
-// missing or too much. A story whose run equals its text does not.
+// A story fails if an expectation of it is wrong, or names no value, and if any action of the tasks differs from the text,
+// is missing, or is not in the text. A story whose run equals its text does not.
 func TestStoriesThatFail(t *testing.T) {
 	s := Stories{Factory: backtrack.New}
 	text := s.play(t, commands)
