@@ -21,9 +21,9 @@ import (
 // # One operator
 //
 // The chain has one snapshot, of all its steps. The step's name keeps maps of keyed state apart. Each step gets its own
-// name as that of its operator (Task's Alias), so that a sink's names outside do not depend on what it is composed with.
-// Step names are unique in a topology. They are part of snapshots, so a step with state keeps its name from program to
-// program; a step that is new to a restored chain begins empty.
+// name as that of its operator (Task's Alias), so that a sink's names outside do not depend on the composition. Step names
+// are unique in a topology. They are part of snapshots, so a step with state keeps its name from program to program; a step
+// that is new to a restored chain begins empty.
 //
 // Tick and Finish reach the steps in order, so that the rows that a step emits in them reach the next step before that
 // one's own Tick or Finish. All steps with Tick are ticked on the operator's interval.
@@ -41,8 +41,8 @@ import (
 //
 // A call cannot be repeated or given up once a step with state has processed a part of that tuple, other than by the very
 // call that failed: the error is Permanent then, whatever the operator declares. Retries and policies do not apply to Tick
-// and Finish either, nor to the tuples that they emit. To try the tuples of a step again, or give them up, by themselves,
-// let the step begin an operator.
+// and Finish either, nor to the tuples that they emit. A step with retries or a policy for its own tuples must begin an
+// operator.
 func Chain(name string, factory func() Bolt) *Chained {
 	return &Chained{[]chained{{name: name, factory: factory}}}
 }
@@ -106,7 +106,7 @@ func (c *chain) declare(s chained, more bool) {
 	} else if p.bolt = s.factory(); p.bolt == nil {
 		reject("has a factory that returned nil: it must return a new bolt each time")
 	} else if _, ids := p.bolt.(Identifier); ids {
-		reject("tells tuples apart by message ids, so it must be an operator by itself: end the chain before it")
+		reject("identifies tuples by message ids, so it must be an operator by itself: end the chain before it")
 	} else if _, nested := p.bolt.(Composition); nested {
 		reject("is a composition itself: list its steps instead")
 	}

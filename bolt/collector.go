@@ -10,8 +10,8 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// A Collector gathers the tuples that reach it, for tests. Its New is the factory of the bolt that does so; the
-// Collector holds what all its tasks have:
+// A Collector gathers the tuples that reach it, for tests. Its New is the factory of the bolt that does so; the Collector
+// holds the rows of all its tasks:
 //
 //	got := bolt.NewCollector()
 //	b.Bolt("sink", got.New).Global("count")

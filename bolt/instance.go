@@ -36,14 +36,14 @@ type part struct {
 	tuple tuple.Tuple  // that it is given; the zero Tuple in Tick and Finish
 }
 
-// A handover is the emitter of all steps but the last: it hands a row to the next step.
+// A handover is the emitter of all steps but the last: it passes a row to the next step.
 type handover struct {
 	chain   *chain
 	to      int // the place of the next step
 	row     *tuple.Row
 	cursor  tuple.Cursor
 	origin  tuple.Origin
-	refused error     // why a row of the running call could not be written
+	refused error     // the error of a row of the running call
 	call    uint64    // the call in which it was used last
 	mark    msgid.Seq // the tuples before that call
 }
@@ -59,7 +59,7 @@ func newHandover(c *chain, f *tuple.Fields, to int) *handover {
 	return h
 }
 
-// goTo has the next tuple be the one after seq.
+// goTo makes the next tuple the one after seq.
 func (h *handover) goTo(seq msgid.Seq) {
 	h.origin.First = seq + 1
 	h.cursor.Reset(nil, h.origin)
@@ -120,7 +120,7 @@ func (p *part) execute(t tuple.Tuple) error {
 	return c.err
 }
 
-// emitter returns where the step emits.
+// emitter returns the emitter of the step.
 func (p *part) emitter() Emitter {
 	if p.next != nil {
 		return p.next
@@ -206,7 +206,8 @@ func (c *chain) Execute(ctx context.Context, t tuple.Tuple, out Emitter) error {
 	}
 	c.begin(ctx, out)
 	if err := c.parts[0].execute(t); err == nil {
-		// The runtime fails a call that has ignored the error of a row. It must not repeat it if that would count twice.
+		// The runtime fails a call that has ignored the error of a row. The runtime must not repeat the call if a tuple
+		// would then count twice.
 		if o, ok := out.(interface{ Err() error }); ok && o.Err() != nil {
 			if p := c.changed(nil); p != nil {
 				c.err = p.cannotRepeat(o.Err())
@@ -364,8 +365,8 @@ func (c *chain) Snapshot() ([]byte, error) {
 	return all, nil
 }
 
-// Restore implements Snapshotter. A step without a part in the snapshot begins anew; one that it has with state must be
-// there.
+// Restore implements Snapshotter. A step without a part in the snapshot begins anew; a part with state must belong to a
+// step of the chain.
 func (c *chain) Restore(data []byte) error {
 	for len(data) > 0 {
 		name, rest, ok := cutPart(data)
@@ -404,7 +405,7 @@ func (c *chain) Restore(data []byte) error {
 	return nil
 }
 
-// cutPart splits off a part that its length precedes.
+// cutPart splits off a part with its length in front.
 func cutPart(b []byte) (part, rest []byte, ok bool) {
 	n, width := binary.Uvarint(b)
 	if width <= 0 || n > uint64(len(b)-width) {

@@ -44,7 +44,7 @@ func (e *entry) init(x *fused, f *tuple.Fields) {
 	e.goTo(0)
 }
 
-// goTo has the next row be the one after seq.
+// goTo makes the next row the one after seq.
 func (e *entry) goTo(seq msgid.Seq) {
 	e.origin.First = seq + 1
 	e.cursor.Reset(nil, e.origin)

@@ -13,7 +13,7 @@ func Gate(source Source, shut func(s Spout, task int) bool) Source {
 	return Func(func() Spout { return &gated{Spout: source.New(), shut: shut} })
 }
 
-// gated is a spout behind a gate. It passes on the optional methods of a spout.
+// gated is a spout behind a gate. It forwards the optional methods of a spout.
 type gated struct {
 	Spout
 	shut func(s Spout, task int) bool

@@ -33,9 +33,9 @@ func Generate(n int64, f func(i int64, out Emitter) error) *Generator {
 	return &Generator{end: n, emit: f}
 }
 
-// Rate makes calls of f at a steady rate, which all tasks share evenly; 0, the default, is as fast as can be. The
-// clock decides when a call is made and never for which number. Calls that could not be made in time are caught up with,
-// so that a latency measured at this rate hides no pause.
+// Rate makes calls of f at a steady rate, which all tasks share evenly; 0, the default, is without limit. The clock decides
+// only when a call is made, not its number. Late calls are made up for, so that a latency measured at this rate hides no
+// pause.
 func (g *Generator) Rate(perSecond float64) *Generator {
 	g.rate = perSecond
 	return g
@@ -53,7 +53,7 @@ type generated struct {
 	hurry           bool
 }
 
-// Open learns which numbers are this task's.
+// Open computes the numbers of this task.
 func (g *generated) Open(ctx bolt.Context) error {
 	if g.end < 0 || g.rate < 0 || math.IsNaN(g.rate) || g.emit == nil {
 		return fmt.Errorf("spout: Generate(%d, f).Rate(%g): want n and the rate at least 0, and a function", g.end, g.rate)
@@ -106,7 +106,7 @@ func (g *generated) due() int64 {
 	return g.first + int64(ahead) + 1
 }
 
-// Hurry implements Pacer. The rate counts from the number on at which the hurry is over.
+// Hurry implements Pacer. The rate counts from the first number after the hurry.
 func (g *generated) Hurry(on bool) { g.hurry, g.begin = on, time.Time{} }
 
 // Progress counts calls of f.

@@ -23,13 +23,13 @@ var ErrIdle = errors.New("spout: nothing to emit now")
 // Threading: as for a bolt, one goroutine calls every method, one call at a time.
 //
 // The output of Next must follow from the position alone: after Seek(p), the same calls emit the same tuples that followed
-// Position() == p before. How the tuples are cut into calls of Next does not matter.
+// Position() == p before. The division of the tuples among calls of Next does not matter.
 type Spout interface {
 	// Next emits the next tuples, usually one, at most a few. It returns io.EOF when the input has ended (and must not have
 	// emitted in that call), and ErrIdle when there is no tuple now. Any other error fails the task, which is restarted and
 	// seeks to its last snapshot.
 	Next(ctx context.Context, out Emitter) error
-	// Position appends to dst an encoding of where the next call of Next begins.
+	// Position appends to dst the encoded position of the next call of Next.
 	Position(dst []byte) []byte
 	// Seek goes to a position that Position gave, perhaps in an earlier process.
 	Seek(position []byte) error

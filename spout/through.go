@@ -10,7 +10,7 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// Through begins a source whose rows run through bolts before they are emitted: the spout hands a row to the first bolt by
+// Through begins a source whose rows run through bolts before they are emitted: the spout passes a row to the first bolt by
 // a function call, and so on. There is no queue, and rows are encoded only into buffers that are reused.
 //
 //	words := spout.Through(lines).Fields("line").Then("split", newSplit)
@@ -28,8 +28,8 @@ import (
 //
 // # The source
 //
-// Its other interfaces stay as they are, but for Acker: the tuples that are emitted are not those that the source has emitted. Without
-// a step the source is just the one given.
+// Its other interfaces are kept, except Acker, since the emitted tuples are not those of the source. Without a step the
+// result is the source itself.
 func Through(source Source) *Fused {
 	return &Fused{source: source}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/askback/askback/stream/streamtest"
 )
 
-// A journal is what the steps of an operator note of their calls, in order.
+// A journal holds the calls of an operator's steps, in order.
 type journal struct {
 	calls []string
 	fails string // the call that fails
@@ -29,7 +29,7 @@ func (j *journal) note(call string) error {
 	return nil
 }
 
-// A Noting is a processor that notes its calls, and puts out what it takes.
+// A Noting is a processor that notes its calls, and emits its input.
 type Noting struct{ *journal }
 
 func (n Noting) Num(_ *stream.Context, v Num, out func(Num)) error {
@@ -82,8 +82,8 @@ func (notingWriter) Commit() error             { return nil }
 
 func (w notingWriter) Finish(context.Context, bolt.Emitter) error { return w.note("sink's finish") }
 
-// Values, ticks and the end reach the steps of an operator in one order: each step's own turn comes before that of the steps
-// that read it, and what it puts out reaches them before their own turn. A call that fails is the last: no step is called
+// Values, ticks and the end reach the steps of an operator in one order: each step's own turn comes before that of the
+// steps that read it, and its output reaches them before their own turn. A call that fails is the last: no step is called
 // after it, and the error names the step.
 func TestCallsOfAnOperator(t *testing.T) {
 	all := []string{

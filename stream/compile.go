@@ -24,7 +24,7 @@ import (
 //   - it keeps state or has effects, and would share an operator with a source, whose snapshots hold a position only, or
 //     with a first step that has retries or a policy;
 //   - it is a sink whose effects are not committed with a snapshot, and would share an operator with a step that keeps
-//     state: what such a step puts out depends on the order of its input, which is durable only where values leave the
+//     state: the output of such a step depends on the order of its input, which is durable only where values leave the
 //     operator. A restored task may take them in another order, and the effect would be that of a run that did not take
 //     place;
 //   - it is a sink that needs the message ids of its values (Identifier);
@@ -35,7 +35,7 @@ type operator struct {
 	tick     time.Duration
 	inputs   []*channelIn
 	streams  []*channelOut
-	calls    map[*output][]portOf // which ports a step's output reaches by a call
+	calls    map[*output][]portOf // the ports that a step's output reaches by a call
 }
 
 // A portOf is a port of a step.
@@ -79,7 +79,7 @@ func (in *channelIn) streamName() string {
 	return in.stream.name
 }
 
-// read reports whether anybody reads an output of one of the operator's steps.
+// read reports whether any step reads an output of one of the operator's steps.
 func (o *operator) read(out *output) bool {
 	return len(o.calls[out]) > 0 || slices.ContainsFunc(o.streams, func(s *channelOut) bool { return s.from == out })
 }
@@ -264,7 +264,7 @@ func (c *compiler) channel(from, to *operator, e edge, port portOf) {
 	for _, in := range to.inputs {
 		if in.stream == out {
 			if port.node.identified() {
-				c.reject(port.node.name, "reads step %q twice, and its writers tell values apart by message ids (stream.Identifier): read it once", e.from.node.name)
+				c.reject(port.node.name, "reads step %q twice, and its writers identify values by message ids (stream.Identifier): read it once", e.from.node.name)
 			}
 			in.readers = append(in.readers, port) // by a merge a step may read a stream twice
 			return

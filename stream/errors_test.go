@@ -132,7 +132,7 @@ var mistakes = []struct {
 		stream.To(s, "out", ticked{}).Tick(0)
 	}},
 
-	{`step "out": reads step "words" twice, and its writers tell values apart by message ids (stream.Identifier): read it once`, func(_ *stream.Topology, s stream.Stream[Word]) {
+	{`step "out": reads step "words" twice, and its writers identify values by message ids (stream.Identifier): read it once`, func(_ *stream.Topology, s stream.Stream[Word]) {
 		stream.To(stream.Merge(s, s), "out", identified{})
 	}},
 	{`step "out": reads step "funcs" through a channel, since the two are not fused, and its values cannot be encoded`, func(_ *stream.Topology, s stream.Stream[Word]) {

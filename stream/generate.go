@@ -31,8 +31,8 @@ func Slice[T any](values ...T) *Generator[T] {
 	return &Generator[T]{n: int64(len(values)), none: len(values) == 0, value: func(i int64) T { return values[i] }}
 }
 
-// Rate has values emitted at a steady rate, which all tasks share evenly; 0, the default, is as fast as can be. A pause is
-// caught up with.
+// Rate emits values at a steady rate, which all tasks share evenly; 0, the default, is without limit. After a pause the
+// source catches up.
 func (g *Generator[T]) Rate(perSecond float64) *Generator[T] {
 	g.rate = perSecond
 	return g

@@ -20,10 +20,10 @@ type Keyed[K, T any] struct {
 	every time.Duration
 }
 
-// A keying is how the values of a stream are routed by key.
+// A keying is the routing of a stream's values by key.
 type keying struct {
 	name string     // of the key's type
-	err  error      // why the type cannot be a key
+	err  error      // the reason for which the type cannot be a key
 	text func() any // makes a func(T) []byte for one task, which encodes the key
 }
 
@@ -49,8 +49,8 @@ func KeyBy[K, T any](in Stream[T], f func(T) K) Keyed[K, T] {
 	return k
 }
 
-// Every has the aggregation of the stream put out, on this interval of at least a millisecond, the results that have changed
-// since it did so last, beside all results when the input has ended.
+// Every sets an interval of at least a millisecond at which the aggregation of the stream emits the results that have
+// changed since the last one. All results are emitted when the input has ended.
 func (k Keyed[K, T]) Every(interval time.Duration) Keyed[K, T] {
 	if interval < time.Millisecond {
 		k.in.t.reject("", "Every(%v): take at least 1ms", interval)
@@ -83,8 +83,8 @@ type Entry[K, V any] struct {
 	Value V
 }
 
-// Count counts the values of each key. It puts out the totals when its input has ended, in the order in which the keys came
-// first; Every has it put out changed totals meanwhile.
+// Count counts the values of each key. It emits the totals when its input has ended, in the order in which the keys came
+// first; with Every it emits changed totals meanwhile.
 func (k Keyed[K, T]) Count(name string) Stream[Entry[K, int64]] {
 	return aggregate(k, name, func(f *folding[K, int64, int64], text func(T) []byte) func(*T) {
 		return func(v *T) { *f.states.At(text(*v))++ }
@@ -92,7 +92,7 @@ func (k Keyed[K, T]) Count(name string) Stream[Entry[K, int64]] {
 }
 
 // Reduce combines the values of each key: f is given the result so far and the next value; the first value is the first
-// result. T must not hold []byte, which is valid during one call only: use string. See Count for when results are put out.
+// result. T must not hold []byte, which is valid during one call only: use string. See Count for when results are emitted.
 func Reduce[K, T any](k Keyed[K, T], name string, f func(sum, v T) T) Stream[Entry[K, T]] {
 	if holdsBytes(reflect.TypeFor[T](), nil) {
 		k.in.t.reject(name, "Reduce keeps values of %s, which holds []byte that is valid during one call only: use string, or Aggregate with a copy", typeName[T]())
@@ -118,7 +118,7 @@ type reduced[T any] struct {
 
 // Aggregate folds the values of each key into an accumulator of type A, which begins as its zero value. Add must be
 // deterministic. It must copy a []byte of v that it keeps. A must be a type that package state can store. See Count for
-// when results are put out.
+// when results are emitted.
 func Aggregate[K, T, A any](k Keyed[K, T], name string, add func(acc *A, v T)) Stream[Entry[K, A]] {
 	return aggregate(k, name, nil, add, func(acc *A) A { return *acc })
 }

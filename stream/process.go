@@ -11,7 +11,7 @@ import (
 )
 
 // Process adds a step with state and any number of inputs. New makes the processor of each task, a value of any type P;
-// inputs say which of its methods take the values of which streams:
+// inputs join its methods to the streams whose values they take:
 //
 //	type Join struct{ orders *stream.State[string, Order] }
 //
@@ -26,9 +26,9 @@ import (
 //		stream.OnKeyed(stream.KeyBy(orders, Order.ID), (*Join).Order),
 //		stream.OnKeyed(stream.KeyBy(payments, Payment.OrderID), (*Join).Payment))
 //
-// A processor keeps what it needs from call to call in a State (OpenState), in a map of package state, or in its snapshot,
-// as a bolt.Snapshotter; fields of its own are empty again in a restored task. Its methods must be deterministic: time and
-// chance come from the Context. If P has a method Open(*Context) error, it is called first.
+// A processor keeps its state in a State (OpenState), in a map of package state, or in its snapshot, as a bolt.Snapshotter;
+// fields of its own are empty again in a restored task. Its methods must be deterministic: time and chance come from the
+// Context. If P has a method Open(*Context) error, it is called first.
 //
 // One goroutine calls all methods of a processor. An error fails the topology unless the step declares another policy.
 func Process[P, Out any](name string, new func() P, inputs ...Input[P, Out]) Stream[Out] {
@@ -143,12 +143,12 @@ type Input[P, Out any] struct {
 	end   func(P, *Context, func(Out)) error
 }
 
-// On calls f for each value of a stream. The tasks of the step share the values; Broadcast, Global and Rebalance say how.
+// On calls f for each value of a stream. The tasks of the step share the values, as Broadcast, Global and Rebalance choose.
 func On[P, T, Out any](in Stream[T], f func(p P, c *Context, v T, out func(Out)) error) Input[P, Out] {
 	return inputOf(in.topology("of On"), in.in(), f)
 }
 
-// OnKeyed has f called for each value of a stream by key: the values with equal keys come to the same task.
+// OnKeyed calls f for each value of a stream by key: the values with equal keys come to the same task.
 func OnKeyed[P, K, T, Out any](in Keyed[K, T], f func(p P, c *Context, v T, out func(Out)) error) Input[P, Out] {
 	return inputOf(in.in.topology("of OnKeyed"), in.port(), f)
 }
@@ -166,13 +166,13 @@ func inputOf[P, T, Out any](t *Topology, p port, f func(P, *Context, T, func(Out
 	}}
 }
 
-// OnTick has f called on an interval of at least a millisecond. The time is recorded: a restored task is ticked at the same
+// OnTick calls f on an interval of at least a millisecond. The time is recorded: a restored task is ticked at the same
 // place with the same time.
 func OnTick[P, Out any](every time.Duration, f func(p P, c *Context, now time.Time, out func(Out)) error) Input[P, Out] {
 	return Input[P, Out]{every: every, tick: f, none: f == nil}
 }
 
-// OnEnd has f called once when all streams that the step reads have ended.
+// OnEnd calls f once when all streams that the step reads have ended.
 func OnEnd[P, Out any](f func(p P, c *Context, out func(Out)) error) Input[P, Out] {
 	return Input[P, Out]{end: f, none: f == nil}
 }
@@ -207,7 +207,7 @@ type tagging struct {
 // NewTag makes a side output's tag. The name is for errors and for the printed plan.
 func NewTag[T any](name string) Tag[T] { return Tag[T]{&tagging{name: name, typ: typeOf[T]()}} }
 
-// Emit puts a value out on the side. It fails the call if no step reads the side output.
+// Emit emits a value on the side. It fails the call if no step reads the side output.
 func (t Tag[T]) Emit(c *Context, v T) {
 	to, ok := c.tags[t.tagging]
 	if !ok {

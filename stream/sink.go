@@ -70,19 +70,19 @@ func (s *SinkStep[T]) Isolate() *SinkStep[T] {
 	return s
 }
 
-// Retry has a value that the sink cannot take tried again; see Stream.Retry.
+// Retry tries a value again that the sink cannot take; see Stream.Retry.
 func (s *SinkStep[T]) Retry(times int, backoff time.Duration) *SinkStep[T] {
 	s.n.setRetry(times, backoff)
 	return s
 }
 
-// Drop has a value that the sink cannot take dropped and counted; see Stream.Drop.
+// Drop drops and counts a value that the sink cannot take; see Stream.Drop.
 func (s *SinkStep[T]) Drop() *SinkStep[T] {
 	s.n.policies = append(s.n.policies, topology.Drop)
 	return s
 }
 
-// Tick has the writers ticked on an interval of at least a millisecond: they must implement bolt.Ticker. The default is the
+// Tick sets the interval of the writers' Tick, at least a millisecond: they must implement bolt.Ticker. The default is the
 // interval that the sink itself chooses; most choose none.
 func (s *SinkStep[T]) Tick(every time.Duration) *SinkStep[T] {
 	s.n.tick, s.n.mustTick = every, true

@@ -26,7 +26,7 @@ type Reader[T any] interface {
 	// that call), and spout.ErrIdle when there is no value now. Any other error fails the task, which is restarted and
 	// seeks to its last snapshot. The context ends when the task is stopped.
 	Next(ctx context.Context, out func(T)) error
-	// Position appends to dst an encoding of where the next call of Next begins.
+	// Position appends to dst the encoded position of the next call of Next.
 	Position(dst []byte) []byte
 	// Seek goes to a position that Position returned, perhaps in an earlier process.
 	Seek(position []byte) error
@@ -34,8 +34,8 @@ type Reader[T any] interface {
 
 // A Sink has an effect outside for each value of type T. A topology makes one Writer for each task.
 //
-// A sink with a method Every() time.Duration has its writers ticked on that interval, unless SinkStep.Tick sets another one
-// or Every returns 0.
+// The writers of a sink with a method Every() time.Duration are ticked on that interval, unless SinkStep.Tick sets another
+// one or Every returns 0.
 type Sink[T any] interface {
 	// New returns the writer of one task. Tasks share no writer. It is also called when the topology is built, to find the
 	// optional interfaces of its writers.

@@ -33,7 +33,7 @@ func (s Stream[T]) Isolate() Stream[T] {
 	return s
 }
 
-// Retry has a value that the step cannot process tried again, at most that many times, backoff apart. Such a step begins an
+// Retry tries a value again that the step cannot process, at most that many times, backoff apart. Such a step begins an
 // operator of its own, so that no other step's state is changed twice.
 func (s Stream[T]) Retry(times int, backoff time.Duration) Stream[T] {
 	if n := s.producer("Retry"); n != nil {
@@ -42,8 +42,8 @@ func (s Stream[T]) Retry(times int, backoff time.Duration) Stream[T] {
 	return s
 }
 
-// Drop has a value that the step cannot process dropped and counted. The default is that the topology fails. Such a step
-// begins an operator of its own.
+// Drop drops and counts a value that the step cannot process. The default is that the topology fails. Such a step begins an
+// operator of its own.
 func (s Stream[T]) Drop() Stream[T] {
 	if n := s.producer("Drop"); n != nil {
 		n.policies = append(n.policies, topology.Drop)
@@ -54,11 +54,11 @@ func (s Stream[T]) Drop() Stream[T] {
 // Rebalance returns the stream dealt out evenly to the tasks of the steps that read it, which are not fused with it.
 func (s Stream[T]) Rebalance() Stream[T] { return s.grouped(rebalance) }
 
-// Broadcast returns the stream sent whole to every task of the steps that read it.
+// Broadcast returns the stream with every value sent to every task of the steps that read it.
 func (s Stream[T]) Broadcast() Stream[T] { return s.grouped(broadcast) }
 
-// Global returns the stream sent whole to the first task of the steps that read it, which have one task unless Parallel
-// sets another number.
+// Global returns the stream with every value sent to the first task of the steps that read it, which have one task unless
+// Parallel sets another number.
 func (s Stream[T]) Global() Stream[T] { return s.grouped(global) }
 
 func (s Stream[T]) grouped(g grouping) Stream[T] {

@@ -98,7 +98,7 @@ func (e *emitting) bind(out tuple.Emitter) {
 
 func emit[T any](x *instance, s *channelOut) any {
 	c, err := codec.Of[T]()
-	if err != nil { // compile has asked, so this is a step that was made in another way
+	if err != nil { // compile has checked this, so the step was made in another way
 		return inPlace(func(*T) { x.setErr(err) })
 	}
 	e := &emitting{stream: s.name}
@@ -124,7 +124,7 @@ func emit[T any](x *instance, s *channelOut) any {
 	}
 	return inPlace(func(v *T) {
 		if x.err != nil {
-			return // a spout's output is not taken back, and this value would come too early
+			return // a spout's output is not taken back, and this value would be emitted too early
 		}
 		row := e.to.Row()
 		c.Append(row, v)

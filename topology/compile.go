@@ -113,10 +113,10 @@ func (c *compiler) operator(n *Node) {
 		c.fail(at, "Parallel(%d): take 1 to %d", n.parallel, MaxParallel)
 	}
 	if n.cpu < 0 {
-		c.fail(at, "CPU(%d): take percent of a core, or 0 to say nothing", n.cpu)
+		c.fail(at, "CPU(%d): take percent of a core, or 0 for no need", n.cpu)
 	}
 	if n.memory < 0 {
-		c.fail(at, "Memory(%d): take bytes, or 0 to say nothing", n.memory)
+		c.fail(at, "Memory(%d): take bytes, or 0 for no need", n.memory)
 	}
 	if n.isSpout {
 		c.spout(at, n)
@@ -432,7 +432,7 @@ func (c *compiler) cycles() {
 				for _, o := range path[slices.Index(path, to):] {
 					names += o.Name + " > "
 				}
-				c.fail(Error{Operator: to.Name}, "reads what it emits: %s%s: cut this cycle, for a topology has none", names, to.Name)
+				c.fail(Error{Operator: to.Name}, "reads its own output: %s%s: cut this cycle, for a topology has none", names, to.Name)
 			case done:
 			default:
 				visit(to)

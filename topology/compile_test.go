@@ -136,8 +136,8 @@ func TestBuildErrors(t *testing.T) {
 		{"retry", func(b *Builder) { b.Bolt("x", factory).Shuffle("in").Retry(-1, 0) },
 			[]string{`operator "x": Retry(-1, 0s): neither may be negative`}},
 		{"needs", func(b *Builder) { b.Bolt("x", factory).Shuffle("in").CPU(-1).Memory(-2) }, []string{
-			`operator "x": CPU(-1): take percent of a core, or 0 to say nothing`,
-			`operator "x": Memory(-2): take bytes, or 0 to say nothing`}},
+			`operator "x": CPU(-1): take percent of a core, or 0 for no need`,
+			`operator "x": Memory(-2): take bytes, or 0 for no need`}},
 
 		{"no input", func(b *Builder) {
 			b.Bolt("x", factory).Fields("f")
@@ -147,9 +147,9 @@ func TestBuildErrors(t *testing.T) {
 			b.Bolt("x", factory).Shuffle("in").Shuffle("z").Fields("f")
 			b.Bolt("y", factory).Shuffle("x").Fields("f").Stream("s", "g")
 			b.Bolt("z", factory).Shuffle("y").Shuffle("y:s").Fields("f")
-		}, []string{`operator "x": reads what it emits: x > y > z > x: cut this cycle, for a topology has none`}},
+		}, []string{`operator "x": reads its own output: x > y > z > x: cut this cycle, for a topology has none`}},
 		{"cycle of one, that no spout reaches", func(b *Builder) { b.Bolt("x", factory).Shuffle("x").Fields("f") },
-			[]string{`operator "x": reads what it emits: x > x: cut this cycle, for a topology has none`}},
+			[]string{`operator "x": reads its own output: x > x: cut this cycle, for a topology has none`}},
 
 		{"all errors at once", func(b *Builder) {
 			b.Bolt("x", nil).Parallel(-1).Shuffle("nobody").Fields("f")

@@ -37,14 +37,14 @@ func TestLocalOrShuffle(t *testing.T) {
 		}
 	}
 	if got := picks(t, r, row, "", ""); !slices.Equal(got, []int{2, 3}) {
-		t.Errorf("nobody answers: %v", got) // it goes on as it was
+		t.Errorf("nobody answers: %v", got) // it keeps its targets
 	}
 	if one := router(t, 1, 0, func(n *Node) { n.LocalOrShuffle("in") }); one.Asks() || one.Stateful() {
 		t.Error("it asks although there is no choice")
 	}
 }
 
-// While an answer holds, the local targets get the same, but for one, and the others nothing; of however many.
+// While an answer holds, the local targets get the same, but for one, and the others none, for any number of targets.
 func TestLocalBalance(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		targets := rapid.IntRange(2, 200).Draw(t, "targets")

@@ -222,8 +222,8 @@ var stateful = map[string]func(*Node){
 	"group by":         func(n *Node) { n.GroupBy("in", "a") },
 }
 
-// TestRouterReplay drives routers through random emissions, marks and rollbacks, against the plain rule: the picks between
-// a mark and a rollback did not happen; and from any saved state another router picks the same targets, if it gets the same
+// TestRouterReplay drives routers through random tuples, marks and rollbacks, against the plain rule: the picks between a
+// mark and a rollback did not happen; and from any saved state another router picks the same targets, if it gets the same
 // answers.
 func TestRouterReplay(t *testing.T) {
 	for name, group := range stateful {
@@ -238,13 +238,13 @@ func TestRouterReplay(t *testing.T) {
 				fresh := func() *Router { return NewRouter(p.Operators[1].Inputs[0], source) }
 				fields, _ := tuple.NewFields("a", "b")
 				row := rows{tuple.NewRow(fields, nil)}
-				type emission struct {
+				type emitted struct {
 					key    string
 					target int
 					local  uint64
 					picks  uint64 // 0: the router did not ask
 				}
-				var kept, since []emission // before the last mark, and after it
+				var kept, since []emitted // before the last mark, and after it
 				r := fresh()
 				for range rapid.IntRange(1, 60).Draw(t, "steps") {
 					switch rapid.IntRange(0, 9).Draw(t, "step") {
@@ -263,7 +263,7 @@ func TestRouterReplay(t *testing.T) {
 						kept, since = append(kept, since...), nil
 					default:
 						key := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "key")
-						e := emission{key: key}
+						e := emitted{key: key}
 						if r.Asks() {
 							e.local = rapid.Uint64Range(0, 1<<targets-1).Draw(t, "local")
 							e.picks = rapid.Uint64Range(1, 10).Draw(t, "picks")
@@ -280,12 +280,12 @@ func TestRouterReplay(t *testing.T) {
 				load := make([]int, targets)
 				for i, e := range append(kept, since...) {
 					if asks := twin.Asks(); asks != (e.picks > 0) {
-						t.Fatalf("emission %d, %q: asks %v without interruption", i, e.key, asks)
+						t.Fatalf("emitted %d, %q: asks %v without interruption", i, e.key, asks)
 					} else if asks {
 						twin.Prefer([]uint64{e.local}, e.picks)
 					}
 					if target, _ := twin.Pick(row.of(e.key, "x")); target != e.target {
-						t.Fatalf("emission %d, %q: went to %d, to %d without interruption", i, e.key, e.target, target)
+						t.Fatalf("emitted %d, %q: went to %d, to %d without interruption", i, e.key, e.target, target)
 					}
 					load[e.target]++
 				}

@@ -132,7 +132,7 @@ func (s *stream) Take(r *tuple.Row) error {
 	return nil
 }
 
-// A Context is a bolt.Context. Its time is fixed, and its chance is the same in each test.
+// A Context is a bolt.Context. Its time is fixed, and its random numbers are the same in each test.
 type Context struct {
 	Who  bolt.Task
 	Time time.Time // the result of Now; a test may set it at any time

@@ -45,8 +45,8 @@
 //
 // # Damage
 //
-// Every record has checksums, the number of determinant records before it, and the snapshots say which of them they need.
-// So a flipped bit, an entry that the store has lost and a stray record of a paused incarnation are all noticed. A damaged
+// Every record has checksums, the number of determinant records before it, and each snapshot names those that it needs. So
+// a flipped bit, an entry that the store has lost and a stray record of a paused incarnation are all noticed. A damaged
 // snapshot is passed over for the one before. A damaged or missing determinant record that no later snapshot covers cannot
 // be replaced: Open fails with ErrDamaged rather than restore a state that no task ever had. Only the loss of an alias's
 // newest entries, as after a power cut, leaves no trace: then the history is complete but earlier.

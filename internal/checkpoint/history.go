@@ -43,7 +43,7 @@ type scan struct {
 	count        uint64   // how many determinant records were appended before the next record
 	first        uint64   // the number of determinants[0]; the first of all is 1
 	determinants [][]byte // Invariant: without a hole, and first+len(determinants) == count+1
-	unsure       Pos      // an entry that cannot be read and may be a determinant record; 0: what follows told
+	unsure       Pos      // an entry that cannot be read and may be a determinant record; 0: later entries decided
 
 	upload upload // the snapshot whose commit may follow
 	snaps  []snap // usable ones from the newest full one on, oldest first

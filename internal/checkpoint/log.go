@@ -23,8 +23,8 @@ type Entry struct {
 // A Log is one topology's log: one sequence of entries, each of which belongs to one task alias. It is safe for
 // concurrent use by different aliases.
 //
-// All aliases share one sequence on purpose: a record then comes after everything that it depends on, so every
-// prefix of the log is a consistent cut of the topology.
+// All aliases share one sequence on purpose: a record then comes after all entries that it depends on, so every prefix of
+// the log is a consistent cut of the topology.
 type Log interface {
 	// Append adds data as alias's next entry if alias's last entry is at expect (0: it has none), and returns
 	// its position. It does not keep data. It fails with ErrConflict, ErrUnknown, ErrFull, ErrGone or

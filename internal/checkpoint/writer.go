@@ -158,8 +158,8 @@ func (w *Writer) reopen(ctx context.Context) error {
 	})
 }
 
-// Purge removes the entries that no restore can need any more (rule C2): those that only serve snapshots older than the
-// newest full one that is safe from a power cut and is not the newest of all. So there are always two to choose from; with
+// Purge removes the entries that no restore can need any more: those that only serve snapshots older than the newest full
+// one that is safe from a power cut and is not the newest of all. So there are always two to choose from; with
 // Options.Accept, the last one that was accepted is among them. Call it after a commit; it may find no entry to remove.
 func (w *Writer) Purge(ctx context.Context) error {
 	synced := w.log.Synced()

@@ -17,8 +17,8 @@ import (
 
 // hurried notes the calls of Hurry in its incarnations, one after another.
 type hurried struct {
-	mu   sync.Mutex
-	told []bool
+	mu    sync.Mutex
+	calls []bool
 }
 
 // unhurried is a spout of numbers that implements Pacer.
@@ -45,7 +45,7 @@ func (s *unhurried) Seek(p []byte) error {
 func (s *unhurried) Hurry(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.told = append(s.told, on)
+	s.calls = append(s.calls, on)
 }
 
 // A spout that paces itself gets Hurry(true) while its task repeats the output of an earlier incarnation, and Hurry(false)
@@ -58,15 +58,15 @@ func TestHurry(t *testing.T) {
 	h := open(t, b, memlog.Options{}, nil)
 	h.until("it has emitted", func() bool { return h.tasks["numbers.0"].Info().Counters.Emitted > 1000 })
 	noted.mu.Lock()
-	if len(noted.told) > 0 {
-		t.Errorf("the first incarnation got %v", noted.told)
+	if len(noted.calls) > 0 {
+		t.Errorf("the first incarnation got %v", noted.calls)
 	}
 	noted.mu.Unlock()
 	if !h.tasks["numbers.0"].Kill() {
 		t.Fatal("there was no incarnation to kill")
 	}
 	h.complete()
-	if want := []bool{true, false}; !slices.Equal(noted.told, want) {
-		t.Errorf("Hurry was called with %v, want %v", noted.told, want)
+	if want := []bool{true, false}; !slices.Equal(noted.calls, want) {
+		t.Errorf("Hurry was called with %v, want %v", noted.calls, want)
 	}
 }

@@ -105,7 +105,7 @@ const (
 	Freeze                                  // Full: freeze the operator's state for a snapshot
 	Upload                                  // Tentative: write the frozen state, with the result of Capture, to the log
 	Commit                                  // a sink makes the output visible that the last uploaded snapshot closed
-	Done                                    // everything emitted is safe with its targets: the task may leave
+	Done                                    // all outputs are safe with their targets: the task may leave
 	Fail                                    // Err: stop for good
 )
 

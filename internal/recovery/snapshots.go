@@ -30,7 +30,7 @@ type Snapshots struct {
 	phase    SnapshotPhase
 	lastAt   Tick // when the last one was durable
 	frozenAt Tick
-	dirty    bool // something has happened that is in none
+	dirty    bool // the task has worked since the last one
 	closing  bool // the current one is the last
 	final    bool // the last one is durable
 	lost     bool // the log was lost, and no snapshot since is durable
@@ -42,7 +42,7 @@ func (s *Snapshots) Restore(from, finished bool) { s.dirty, s.final = !from, fin
 // Change makes the next snapshot worth taking: the task has consumed or emitted since the last one.
 func (s *Snapshots) Change() { s.dirty = true }
 
-// Dirty reports whether something has happened that no snapshot holds.
+// Dirty reports whether the task has done work that no snapshot covers.
 func (s *Snapshots) Dirty() bool { return s.dirty }
 
 // Phase returns how far the current snapshot is.
@@ -126,7 +126,7 @@ func (s *Snapshots) LogLost() {
 	s.final, s.dirty = false, true
 }
 
-// Wake returns when there is something to do without an event: the frozen snapshot is to be uploaded, or, if there is no
+// Wake returns the time of the next work without an event: the frozen snapshot is to be uploaded, or, if there is no
 // current one, the next is due, which is at the given moment. 0: never.
 func (s *Snapshots) Wake(now, due, uploadAt Tick) Tick {
 	switch s.phase {

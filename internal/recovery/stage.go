@@ -8,10 +8,10 @@ package recovery
 type Stage uint8
 
 const (
-	StageWaiting  Stage = iota // the operator may run, if there is something to run it on
+	StageWaiting  Stage = iota // the operator may run, if there is input for it
 	StageRunning               // between Deliver, Poll, RunTimer or Finish and Consumed
 	StageFinished              // the operator will not run again, and its end marks are sealed
-	StageDone                  // and everything that it emitted is safe with its targets
+	StageDone                  // and all its outputs are safe with its targets
 	StageFailed                // the task has stopped for good
 )
 

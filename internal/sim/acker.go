@@ -32,7 +32,7 @@ func broken(x *topology.Extension, bug Bug) *topology.Extension {
 		if !ok {
 			return x.Bolt()
 		}
-		return &brokenLedger{Ledger: l, bug: bug, sums: map[uint64]uint64{}, heard: map[uint64]bool{}}
+		return &brokenLedger{Ledger: l, bug: bug, sums: map[uint64]uint64{}, reported: map[uint64]bool{}}
 	}
 	return &y
 }
@@ -40,10 +40,10 @@ func broken(x *topology.Extension, bug Bug) *topology.Extension {
 // A brokenLedger has a bug.
 type brokenLedger struct {
 	*ledger.Ledger
-	bug   Bug
-	n     int
-	sums  map[uint64]uint64
-	heard map[uint64]bool
+	bug      Bug
+	n        int
+	sums     map[uint64]uint64
+	reported map[uint64]bool
 }
 
 func (l *brokenLedger) Execute(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
@@ -51,10 +51,10 @@ func (l *brokenLedger) Execute(ctx context.Context, t tuple.Tuple, out bolt.Emit
 	l.n++
 	switch l.bug {
 	case AnswerEarly:
-		if l.heard[root] {
+		if l.reported[root] {
 			return l.Complete(root, out)
 		}
-		l.heard[root] = true
+		l.reported[root] = true
 		return nil
 	case ShortEdges:
 		l.sums[root] ^= t.Uint(1) & 7

@@ -1,14 +1,14 @@
-// Package sim runs whole topologies in one goroutine, with simulated time, network, log and faults, by schedules
-// that a seed decides. It drives the code of production: the task core, the recovery machine, the log's
-// writer. Each failure can be repeated for ever.
+// Package sim runs whole topologies in one goroutine, with simulated time, network, log and faults, by schedules that a
+// seed decides. It drives the code of production: the task core, the recovery machine, the log's writer. Each failure can
+// be repeated from its seed.
 //
 // # Nouns
 //
 // A Shape is a kind of topology. It has forms: operators that read and emit rows, or steps of package stream, which are
 // fused where that is possible, kept apart, or mixed. A Scenario is all that a run depends on: seed, shape, form, strategy,
-// faults, settings. A World is one run: tasks, zombies (incarnations that were taken for dead and are not), a network that
+// faults, settings. A World is one run: tasks, zombies (incarnations that were believed dead and are not), a network that
 // loses, doubles, reorders and damages messages, a log that loses answers and records, and a clock. A run has two phases:
-// in the first, random things happen and go wrong; in the second no fault happens any more, and the topology must come to
+// in the first, steps and faults happen at random; in the second no fault happens any more, and the topology must come to
 // its end, or, if it has none, catch up.
 //
 // An oracle then judges. Every operator keeps a history of its input as part of its state, and the oracle folds the
@@ -32,13 +32,13 @@
 //
 // # Finding and keeping failures
 //
-// The command askback sim sweeps over seeds, prints the last things that happened before a violation, and looks for a
-// smaller scenario (Shrink). A bug that was found stays in the tests as a family of scenarios that found it. A harness is
-// trusted only as far as it finds bugs, so the tests plant some (Bugs), each of which must be found. Bugs of a strategy are
-// in its machine; all others are planted around the code of production, which has no branches for them.
+// The command askback sim sweeps over seeds, prints the last steps before a violation, and looks for a smaller scenario
+// (Shrink). A bug that was found stays in the tests as a family of scenarios that found it. A harness is trusted only as
+// far as it finds bugs, so the tests plant some (Bugs), each of which must be found. Bugs of a strategy are in its machine;
+// all others are planted around the code of production, which has no branches for them.
 //
 // # Caveats
 //
-// The transport and the log are the ones in memory; that those over NATS do the same is for their conformance
-// suites to show. Goroutines, sockets and processes are not simulated.
+// The transport and the log are the ones in memory; the conformance suites show that those over NATS behave the same.
+// Goroutines, sockets and processes are not simulated.
 package sim

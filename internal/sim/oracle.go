@@ -14,8 +14,8 @@ import (
 )
 
 // judge checks a world that has come to its end. Task by task, from the spouts to the sinks, it folds the history of each
-// operator again: plainly, in one go, without the runtime. The fold's outputs must be the tuples that the target consumed,
-// each once (I1, I2), and its state must be the operator's (I3).
+// operator again, without the runtime. The fold's outputs must be the tuples that the target consumed, each once (I1, I2),
+// and its state must be the operator's (I3).
 func (w *World) judge() {
 	switch w.strategy.Guarantee() {
 	case strategy.AtMostOnce:
@@ -58,8 +58,7 @@ func (w *World) judgeRetained() {
 	}
 }
 
-// judgeRoots compares how often each root came to the sinks with how often it should, between least and most times
-// the copies that the shape makes.
+// judgeRoots checks how often each root reached the sinks: between least and most times the copies that the shape makes.
 func (w *World) judgeRoots(least, most int, count map[string]int) {
 	if w.shape.copies == 0 {
 		return
@@ -170,7 +169,7 @@ func (w *World) judgeTask(s *slot, items [][][]byte) error {
 	} else {
 		f = w.newRowFold(s.task, t, d)
 	}
-	next := make([]int, len(s.task.In)) // tuples of each input that were met, or given up
+	next := make([]int, len(s.task.In)) // tuples of each input that were consumed, or given up
 	var lost []loss
 	skip := func(ch *topology.Channel, to int) error {
 		for k := next[ch.In]; k < to; k++ {

@@ -34,7 +34,7 @@ type Bug = backtrack.Bug
 // Bugs of the log.
 const (
 	NoFence           = backtrack.NoFence
-	PurgeTooEarly Bug = "purge_too_early" // C2: a snapshot that a power cut may bring back is purged
+	PurgeTooEarly Bug = "purge_too_early" // Writer.Purge: a snapshot that a power cut may bring back is purged
 )
 
 // Bugs lists all bugs that can be planted.
@@ -113,7 +113,7 @@ func (s Scenario) formed() Scenario {
 	return s
 }
 
-// In returns the scenario in another form. A shape without that form makes way for chain.
+// In returns the scenario in another form. A shape without that form is replaced by chain.
 func (s Scenario) In(form string) Scenario {
 	if s.Form = form; form == Rows && s.typedOnly() {
 		s.Shape = "chain"
@@ -159,7 +159,7 @@ func (s Scenario) Chosen() Scenario {
 		s.Settings.MaxPending = spread(r, 1, 200)
 		s.Settings.MessageTimeout = spread(r, 10, 3000)
 		if s.Faults&(Poison|Slow) != 0 {
-			// Tuples that wait for retries take long. A timeout shorter than that makes more and more of the same.
+			// Tuples that wait for retries take long. With a shorter timeout the same tuples are emitted again and again.
 			s.Settings.MessageTimeout += 1000
 		}
 	}

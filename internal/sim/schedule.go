@@ -191,7 +191,7 @@ func (w *World) crash(in *instance) {
 	w.kill(in, "crash")
 }
 
-// undead makes a zombie, or brings one back.
+// undead makes a zombie, or resumes one.
 func (w *World) undead() {
 	if z := w.some(func(in *instance) bool { return in.zombie && in.paused }); z != nil && w.chance(2) {
 		w.event("back", z.task.Alias, z.inc, "it was paused")
@@ -250,7 +250,7 @@ func (w *World) damage() {
 func (w *World) partition() {
 	ch := w.plan.Channels[w.rand.IntN(len(w.plan.Channels))]
 	a, b := ch.Source.Alias, ch.Target.Alias
-	if w.chance(3) { // all heal at once: which of them does not matter
+	if w.chance(3) { // all heal at once, in any order
 		w.net.HealAll()
 		w.event("heal", msgid.Alias{}, 0, "")
 		return
@@ -265,7 +265,7 @@ func (w *World) partition() {
 	w.event("partition", a, 0, fmt.Sprintf("from %v, mode %d", b, mode))
 }
 
-// heal ends all faults. Zombies come back.
+// heal ends all faults. Zombies resume.
 func (w *World) heal() {
 	w.faulty = false
 	w.net.SetFaults(memchan.Faults{})
@@ -417,7 +417,7 @@ func (w *World) quiet(s *slot) bool {
 	return w.net.Pending() == 0 && s.current.core.Status().Retained == 0 && (src == nil || src.next >= w.highest[s.task.Alias])
 }
 
-// waiting describes what every task waits for.
+// waiting describes why every task waits.
 func (w *World) waiting() string {
 	var b strings.Builder
 	for _, s := range w.slots {

@@ -53,9 +53,9 @@ func (k valueKind) read(encoded []byte) (v value, err error) {
 
 // A stepFold folds the input of one task of a step, as the step should.
 type stepFold interface {
-	take(v value, d *draws, emit func(*outlet, value)) error
-	tick(now int64, emit func(*outlet, value))
-	finish(emit func(*outlet, value))
+	take(v value, d *draws, emit func(*stepOutput, value)) error
+	tick(now int64, emit func(*stepOutput, value))
+	finish(emit func(*stepOutput, value))
 	// check compares the state of the step's task, nil if it has none, with the fold.
 	check(part any) error
 }
@@ -63,9 +63,9 @@ type stepFold interface {
 // stateless is the common part of folds without state.
 type stateless struct{}
 
-func (stateless) tick(int64, func(*outlet, value)) {}
-func (stateless) finish(func(*outlet, value))      {}
-func (stateless) check(any) error                  { return nil }
+func (stateless) tick(int64, func(*stepOutput, value)) {}
+func (stateless) finish(func(*stepOutput, value))      {}
+func (stateless) check(any) error                      { return nil }
 
 // A passFold is that of a step which was drawn.
 type passFold struct {
@@ -74,7 +74,7 @@ type passFold struct {
 	pass *pass
 }
 
-func (f passFold) take(v value, _ *draws, emit func(*outlet, value)) error {
+func (f passFold) take(v value, _ *draws, emit func(*stepOutput, value)) error {
 	f.pass.apply(v.item, func(v item) { emit(f.step.main, value{item: v}) })
 	return nil
 }
@@ -86,7 +86,7 @@ type mapFold struct {
 	of   func(value) value
 }
 
-func (f mapFold) take(v value, _ *draws, emit func(*outlet, value)) error {
+func (f mapFold) take(v value, _ *draws, emit func(*stepOutput, value)) error {
 	emit(f.step.main, f.of(v))
 	return nil
 }
@@ -102,19 +102,19 @@ func newLogicFold(st *step, l *logic, self msgid.Alias) *logicFold {
 	return &logicFold{step: st, logic: l, fold: fold{keys: &list{}, self: self}}
 }
 
-func (f *logicFold) take(v value, d *draws, emit func(*outlet, value)) error {
+func (f *logicFold) take(v value, d *draws, emit func(*stepOutput, value)) error {
 	in := input{root: v.item.Root, value: v.item.Value, now: d.of(nowMoment), rand: d.of(randMoment), luck: d.of(luckMoment)}
 	f.logic.tuple(&f.fold, in, outputs{f.step.main, emit})
 	return nil
 }
 
-func (f *logicFold) tick(now int64, emit func(*outlet, value)) {
+func (f *logicFold) tick(now int64, emit func(*stepOutput, value)) {
 	if f.logic.tick != nil {
 		f.logic.tick(&f.fold, now, outputs{f.step.main, emit})
 	}
 }
 
-func (f *logicFold) finish(emit func(*outlet, value)) {
+func (f *logicFold) finish(emit func(*stepOutput, value)) {
 	if f.logic.finish != nil {
 		f.logic.finish(&f.fold, outputs{f.step.main, emit})
 	}
@@ -133,8 +133,8 @@ func (f *logicFold) check(part any) error {
 
 // outputs takes the tuples that a logic emits in a fold.
 type outputs struct {
-	to    *outlet
-	yield func(*outlet, value)
+	to    *stepOutput
+	yield func(*stepOutput, value)
 }
 
 func (o outputs) emit(root string, v uint64)          { o.yield(o.to, value{item: itemOf(root, v)}) }
@@ -157,7 +157,7 @@ type aggregateFold struct {
 	changed []string
 }
 
-func (f *aggregateFold) take(v value, _ *draws, _ func(*outlet, value)) error {
+func (f *aggregateFold) take(v value, _ *draws, _ func(*stepOutput, value)) error {
 	key := shortKey(v.item)
 	f.sums.set(key, aggregated(f.sums.get(key), v.item))
 	if f.ticks && !slices.Contains(f.changed, key) {
@@ -166,14 +166,14 @@ func (f *aggregateFold) take(v value, _ *draws, _ func(*outlet, value)) error {
 	return nil
 }
 
-func (f *aggregateFold) tick(_ int64, emit func(*outlet, value)) {
+func (f *aggregateFold) tick(_ int64, emit func(*stepOutput, value)) {
 	for _, key := range f.changed {
 		emit(f.step.main, value{key: key, n: f.sums.get(key)})
 	}
 	f.changed = nil
 }
 
-func (f *aggregateFold) finish(emit func(*outlet, value)) {
+func (f *aggregateFold) finish(emit func(*stepOutput, value)) {
 	f.sums.all(func(key string, n uint64) { emit(f.step.main, value{key: key, n: n}) })
 }
 
@@ -185,13 +185,13 @@ type sinkFold struct {
 	written history
 }
 
-func (f *sinkFold) take(v value, _ *draws, _ func(*outlet, value)) error {
+func (f *sinkFold) take(v value, _ *draws, _ func(*stepOutput, value)) error {
 	f.written = append(f.written, writtenMoment(v.item))
 	return nil
 }
 
-func (f *sinkFold) tick(int64, func(*outlet, value)) {}
-func (f *sinkFold) finish(func(*outlet, value))      {}
+func (f *sinkFold) tick(int64, func(*stepOutput, value)) {}
+func (f *sinkFold) finish(func(*stepOutput, value))      {}
 
 func (f *sinkFold) check(part any) error {
 	w, ok := part.(*writer)
@@ -235,7 +235,7 @@ func (w *World) newGroupFold(t *topology.Task, x *twin, d *draws) *groupFold {
 func (f *groupFold) steps() []*step { return f.g.steps[f.task.Operator.Name] }
 
 // read gives a value of an output to the operator's steps that read it.
-func (f *groupFold) read(from *outlet, v value) {
+func (f *groupFold) read(from *stepOutput, v value) {
 	for _, st := range f.steps() {
 		for _, p := range st.ports {
 			for _, r := range p.from {
@@ -250,7 +250,7 @@ func (f *groupFold) read(from *outlet, v value) {
 }
 
 // emit takes an output of a step: for the steps of the operator first, then for others.
-func (f *groupFold) emit(from *outlet, v value) {
+func (f *groupFold) emit(from *stepOutput, v value) {
 	f.read(from, v)
 	for _, s := range f.task.Operator.Streams {
 		c, ok := f.g.streams[s]

@@ -17,7 +17,7 @@ import (
 	"github.com/askback/askback/tuple"
 )
 
-// The forms of a shape: how it is written, and which of its steps are fused.
+// The forms of a shape: the layer in which it is written, and the fusion of its steps.
 const (
 	Rows     = ""         // operators that read and emit rows
 	Fused    = "fused"    // steps of package stream, fused wherever that is possible
@@ -75,7 +75,7 @@ type pair struct {
 // oracle can compute the shape without that package.
 //
 // Every output of a step is read through some further steps, drawn from the seed, that change values and add and remove
-// some: so each seed has another graph to fuse.
+// some, so that each seed has another graph to fuse.
 type typed struct {
 	w     *World
 	form  string
@@ -96,16 +96,16 @@ type step struct {
 	source bool
 	tasks  int // 0: as its first input
 	ports  []*port
-	main   *outlet
-	sides  []*outlet
-	dead   *outlet // nil unless its dead letters are read
-	lucky  bool    // it may not do the same again
-	fails  bool    // it has retries or a policy, and there may be values that it cannot process
+	main   *stepOutput
+	sides  []*stepOutput
+	dead   *stepOutput // nil unless its dead letters are read
+	lucky  bool        // it may have other output in a replay
+	fails  bool        // it has retries or a policy, and there may be values that it cannot process
 	fold   func(self msgid.Alias) stepFold
 }
 
-// An outlet is an output of a step.
-type outlet struct {
+// A stepOutput is an output of a step.
+type stepOutput struct {
 	step *step
 	name string // of a side output; else that of the step
 	kind valueKind
@@ -118,9 +118,9 @@ type port struct {
 	from   []reading
 }
 
-// A reading is that an output is read, and how.
+// A reading is the way in which an output is read.
 type reading struct {
-	from     *outlet
+	from     *stepOutput
 	grouping topology.Grouping // Shuffle: forward
 	key      keyKind
 }
@@ -169,9 +169,9 @@ func keyHash[K any](key K) uint64 {
 // A flow is a stream of items in a shape that is being declared.
 type flow struct {
 	k        *typed
-	step     *step // that puts it out; nil of a merge
+	step     *step // of this output; nil of a merge
 	s        stream.Stream[item]
-	outs     []*outlet
+	outs     []*stepOutput
 	grouping topology.Grouping
 	key      keyKind
 }
@@ -183,7 +183,7 @@ func newTyped(w *World) *typed {
 // step adds a step, and its fold for the oracle.
 func (k *typed) step(name string, kind valueKind) *step {
 	st := &step{name: name}
-	st.main = &outlet{step: st, name: name, kind: kind}
+	st.main = &stepOutput{step: st, name: name, kind: kind}
 	k.steps = append(k.steps, st)
 	return st
 }
@@ -198,7 +198,7 @@ func (k *typed) flowOf(st *step, s stream.Stream[item]) flow {
 	if k.isolate() {
 		s.Isolate()
 	}
-	return flow{k: k, step: st, s: s, outs: []*outlet{st.main}}
+	return flow{k: k, step: st, s: s, outs: []*stepOutput{st.main}}
 }
 
 // tasks sets how many tasks the step has.
@@ -228,20 +228,20 @@ func (f flow) drop() flow {
 
 func (f flow) dead() deadFlow {
 	f.step.fails = true
-	f.step.dead = &outlet{step: f.step, name: topology.DeadStream, kind: deadValue}
+	f.step.dead = &stepOutput{step: f.step, name: topology.DeadStream, kind: deadValue}
 	return deadFlow{stream.DeadLetters[item](f.s), f.step.dead}
 }
 
 type deadFlow struct {
 	s   stream.Stream[stream.Dead[item]]
-	out *outlet
+	out *stepOutput
 }
 
 // side is a side output of the step.
 func (f flow) side(name string) flow {
-	o := &outlet{step: f.step, name: name, kind: itemValue}
+	o := &stepOutput{step: f.step, name: name, kind: itemValue}
 	f.step.sides = append(f.step.sides, o)
-	f.s, f.outs = stream.Side(f.s, tags[name]), []*outlet{o}
+	f.s, f.outs = stream.Side(f.s, tags[name]), []*stepOutput{o}
 	f.step = nil
 	return f
 }
@@ -507,7 +507,7 @@ func (s sinkStep) drop() sinkStep {
 
 func (s sinkStep) dead() deadFlow {
 	s.step.fails = true
-	s.step.dead = &outlet{step: s.step, name: topology.DeadStream, kind: deadValue}
+	s.step.dead = &stepOutput{step: s.step, name: topology.DeadStream, kind: deadValue}
 	return deadFlow{s.s.DeadLetters(), s.step.dead}
 }
 
@@ -674,7 +674,7 @@ type grouped struct {
 
 // carried is the output that a stream carries.
 type carried struct {
-	from *outlet
+	from *stepOutput
 	key  keyKind
 }
 

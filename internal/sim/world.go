@@ -76,7 +76,7 @@ type slot struct {
 	totals    recovery.Counters
 }
 
-// outside is the world of the operators beyond the runtime.
+// outside is the state of the operators beyond the runtime.
 type outside struct {
 	highest  map[msgid.Alias]uint64 // how many roots a spout has ever emitted
 	verdicts map[msgid.ID]bool      // whether a tuple has been processed once
@@ -301,7 +301,7 @@ func (w *World) factory() recovery.Factory {
 	return w.strategy.New
 }
 
-// meanwhile lets other things happen while a task waits for its log.
+// meanwhile performs other steps while a task waits for its log.
 func (w *World) meanwhile() {
 	if w.depth >= 2 {
 		return
@@ -315,7 +315,7 @@ func (w *World) meanwhile() {
 	w.depth--
 }
 
-// bury makes an instance leave. Its slot stays as it is.
+// bury makes an instance leave the network. Its slot does not change.
 func (w *World) bury(in *instance) {
 	if in.dead {
 		return
@@ -375,8 +375,8 @@ func (w *World) ended(in *instance, err error) {
 	}
 }
 
-// permanent takes note of an error that a restart cannot cure. Such an error is right when the log has lost records that
-// it had acknowledged, and when an operator is secretly nondeterministic; else it is a violation.
+// permanent records an error that a restart cannot cure. Such an error is right when the log has lost records that it had
+// acknowledged, and when an operator is secretly nondeterministic; else it is a violation.
 func (w *World) permanent(alias msgid.Alias, err error) {
 	var back *recovery.WentBackError
 	var diverged *recovery.DivergedError
@@ -487,7 +487,7 @@ func (w *World) panics(msgid.Alias) {
 	}
 }
 
-// reached takes note of a root at a sink.
+// reached records a root at a sink.
 func (w *World) reached(_ msgid.Alias, root string) { w.arrived[root]++ }
 
 // effect makes a batch of a transactional sink visible outside.

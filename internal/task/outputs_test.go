@@ -94,7 +94,7 @@ func (e *emitting) executed(seq msgid.Seq) {
 	e.called()
 }
 
-// A draft is one emission of a call.
+// A draft is one output tuple of a call.
 type draft struct {
 	stream string
 	n      int64

@@ -58,7 +58,7 @@ func (c *Core) nextWork() {
 	switch {
 	case c.work.Kind != 0 || c.pollAt > c.now:
 		return
-	case c.spout != nil && c.quiesce() != 0 && !c.owes():
+	case c.spout != nil && c.quiesce() != 0 && !c.repeating():
 		c.pollAt = c.now + quietPoll
 		return
 	}
@@ -66,9 +66,9 @@ func (c *Core) nextWork() {
 	c.handle(recovery.Event{Kind: recovery.Ready})
 }
 
-// owes reports whether a restored task has yet to emit tuples again that its targets have from the incarnation before, or
+// repeating reports whether a restored task has yet to emit tuples again that its targets have from the incarnation before, or
 // miss.
-func (c *Core) owes() bool {
+func (c *Core) repeating() bool {
 	s := c.machine.Status()
 	return s.ReplayDebt || s.Recovery.Open()
 }

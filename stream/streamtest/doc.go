@@ -27,21 +27,21 @@
 //
 // # Time
 //
-// The clock that operators see (ticks, and Now of a context) stands still until Advance moves it. Pauses that operators do
-// not see pass by themselves: those of retries, of polls, and of the recovery protocol.
+// The clock of operators (ticks, and Now of a context) moves only by Advance. Pauses that operators do not see pass by
+// themselves: those of retries, of polls, and of the recovery protocol.
 //
 // # Errors
 //
-// An error that would fail the topology, such as one of a step without an error policy, fails the test where Settle,
-// Advance or Finish meets it. TrySettle, TryAdvance and TryFinish return it instead. Restart then continues from the log,
-// at the very tuple that failed. An error for which production would restart the task first (of a source, of a tick, a
-// panic) ends the run here at once. After a bolt.Outage the task is down until Advance has moved the clock by a pause,
-// which doubles from 10 ms to 5 s.
+// An error that would fail the topology, such as one of a step without an error policy, fails the test in Settle, Advance
+// or Finish. TrySettle, TryAdvance and TryFinish return it instead. Restart then continues from the log, at the very tuple
+// that failed. An error for which production would restart the task first (of a source, of a tick, a panic) ends the run
+// here at once. After a bolt.Outage the task is down until Advance has moved the clock by a pause, which doubles from 10 ms
+// to 5 s.
 //
 // # A kill at every step
 //
-// KillEverywhere runs a test once as it is, and then once for each task and each step with a kill there. A topology whose
-// operators keep the contract passes it: its output does not depend on the kills.
+// KillEverywhere runs a test once without a kill, and then once for each task and each step with a kill there. A topology
+// whose operators keep the contract passes it: its output does not depend on the kills.
 //
 // # Caveats
 //

@@ -9,10 +9,10 @@ import (
 // maxKills bounds how often KillEverywhere runs a test.
 const maxKills = 1000
 
-// KillEverywhere calls test once with a harness as New returns it, and then again for each step that this run has taken, once
-// for each of its tasks and once for all of them together, with a harness that kills them there. A failure of the test names
-// the kill, and ends the calls. If these are more than 1000 calls, the kills are spread evenly over the run; in testing's
-// short mode, over a tenth of that.
+// KillEverywhere calls test once with a harness as New returns it, and then again for each step that this run has taken,
+// once for each of its tasks and once for all of them together, with a harness that kills them there. A failure of the test
+// names the kill, and ends the calls. If there are more than 1000 calls, the kills are spread evenly over the run; in
+// testing's short mode, over a tenth of that.
 //
 // Test is to declare a topology, to send and to compare, and to end with Finish. The testing.TB that it gets stands for t,
 // which it must not use itself; its Cleanup takes effect after each call.
@@ -69,7 +69,7 @@ type located struct {
 	cleanups []func()
 }
 
-// Cleanup has f called after the call of the test.
+// Cleanup calls f after the call of the test.
 func (t *located) Cleanup(f func()) { t.cleanups = append(t.cleanups, f) }
 
 func (t *located) clean() {

@@ -47,7 +47,7 @@ type Harness struct {
 	err     error
 }
 
-// A kill is one that was ordered for a step.
+// A kill is due at a step.
 type kill struct {
 	step  int
 	tasks []string
@@ -91,7 +91,7 @@ func (h *Harness) Topology() *stream.Topology {
 	return t
 }
 
-// Start builds the topology and starts its tasks. A topology that cannot be built fails the test, with all that is wrong.
+// Start builds the topology and starts its tasks. A topology that cannot be built fails the test, with all its errors.
 // Settle, Advance and Finish call it first.
 func (h *Harness) Start() {
 	h.t.Helper()
@@ -237,7 +237,7 @@ func (h *Harness) must(err error) {
 	}
 }
 
-// Step takes one step. It reports whether there was one to take; if not, the run is where Settle would leave it, but for
+// Step takes one step. It reports whether there was one to take; if not, the run is in the state after a Settle, except for
 // pauses that Settle lets pass.
 func (h *Harness) Step() bool {
 	h.t.Helper()
@@ -261,8 +261,8 @@ func (h *Harness) Kill(names ...string) {
 	}
 }
 
-// KillAt has tasks killed, as Kill does, when that many steps have been taken. It may be called before Start, and several
-// times. A step that the run never reaches is no error.
+// KillAt kills tasks, as Kill does, when that many steps have been taken. It may be called before Start, and several times.
+// A step that the run never reaches is no error.
 func (h *Harness) KillAt(step int, names ...string) {
 	h.t.Helper()
 	h.kills = append(h.kills, kill{step, names})
@@ -388,7 +388,7 @@ func (h *Harness) close() {
 	}
 }
 
-// stuck fails the test for a run that does not come to where it should.
+// stuck fails the test for a run that makes no progress.
 func (h *Harness) stuck(format string, args ...any) {
 	h.t.Helper()
 	h.t.Fatalf("streamtest: "+format+":\n%s", append(args, h.waiting())...)

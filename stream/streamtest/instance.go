@@ -36,7 +36,7 @@ type instance struct {
 	endpoint *memchan.Endpoint
 	cancel   context.CancelFunc
 	began    uint64 // ms of the protocol's time
-	told     uint64 // ms since then that were reported to the core
+	reported uint64 // ms since then that were reported to the core
 	dead     bool
 
 	writer  *task.LogWriter
@@ -70,7 +70,7 @@ func (h *Harness) begin(s *slot) bool {
 	return true
 }
 
-// restore brings a task to where its log ends, and joins it to the network.
+// restore restores a task to the end of its log, and joins it to the network.
 func (in *instance) restore() error {
 	h, s := in.h, in.slot
 	h.writers++
@@ -121,7 +121,7 @@ func (in *instance) machine(cfg recovery.Config, h recovery.History) (recovery.M
 	return &observed{m, in}, nil
 }
 
-// An observed machine notes whether the operator works, and the ticks that it has fire or repeats.
+// An observed machine notes whether the operator works, and the ticks that it fires or repeats.
 type observed struct {
 	recovery.Machine
 	in *instance
@@ -153,8 +153,8 @@ func (in *instance) turn() bool {
 	before := in.h.net.Pending()
 	busy := false
 	in.do(func() {
-		if now := in.h.ms - in.began; now > in.told {
-			in.told = now
+		if now := in.h.ms - in.began; now > in.reported {
+			in.reported = now
 			in.core.Tick(recovery.Tick(now))
 		}
 		if in.core.Err() == nil {
@@ -167,14 +167,14 @@ func (in *instance) turn() bool {
 	return busy || in.dead || in.h.net.Pending() > before
 }
 
-// tick has the operator's timer fire. It reports whether the machine took it.
+// tick fires the operator's timer. It reports whether the machine took it.
 func (in *instance) tick() bool {
 	before := in.ticked
 	in.ticks = true
 	in.h.ms++
-	in.told = in.h.ms - in.began
+	in.reported = in.h.ms - in.began
 	in.do(func() {
-		in.core.Tick(recovery.Tick(in.told))
+		in.core.Tick(recovery.Tick(in.reported))
 		if in.core.Err() == nil {
 			in.core.Work()
 		}
@@ -183,7 +183,7 @@ func (in *instance) tick() bool {
 	return in.ticked.After(before)
 }
 
-// write has one record written to the log.
+// write writes one record to the log.
 func (in *instance) write() bool {
 	if !in.writer.Busy() {
 		return false
@@ -201,7 +201,7 @@ func (in *instance) write() bool {
 	return true
 }
 
-// answer hands the oldest answer of the log to the core.
+// answer passes the oldest answer of the log to the core.
 func (in *instance) answer() bool {
 	if len(in.answers) == 0 {
 		return false
@@ -271,7 +271,7 @@ func (h *Harness) failed(s *slot, err error) {
 	}
 }
 
-// bury ends a task's incarnation. Its memory, and the messages on their way to it, are gone.
+// bury ends a task's incarnation: its memory, and the messages on their way to it, are gone.
 func (h *Harness) bury(s *slot) {
 	in := s.live
 	if in == nil {

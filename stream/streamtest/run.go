@@ -19,7 +19,7 @@ const (
 
 var settings = recovery.Config{SnapshotEvery: 10, RetryEvery: 20, RetryMax: 200, MarkEvery: 4, MarkMax: 100}
 
-// A run that takes so many steps to come to rest, or so much of the protocol's time without any, never does.
+// A run that takes so many steps, or so much of the protocol's time without a step, does not come to rest.
 var maxSteps = 300_000
 
 const maxQuiet = 24 * time.Hour
@@ -71,7 +71,7 @@ func (h *Harness) killDue() {
 	}
 }
 
-// act has a task do one thing. It reports whether it could.
+// act performs one action of a task. It reports whether it was possible.
 func (h *Harness) act(s *slot, action int) bool {
 	in := s.live
 	switch {
@@ -117,18 +117,18 @@ func (h *Harness) settle() {
 	}
 }
 
-// cover runs until a snapshot covers all that was processed, or as long as no task is down.
+// cover runs until a snapshot covers all processed tuples, or a task is down.
 func (h *Harness) cover() {
 	h.t.Helper()
 	h.until(func() bool {
-		h.quiescing = h.rests() // a source that was killed meanwhile first emits again what others have consumed
+		h.quiescing = h.rests() // a source that was killed meanwhile first emits tuples again that others have consumed
 		return h.quiescing && h.covered()
 	})
 	h.quiescing = false
 }
 
-// until runs until a condition holds at a moment without work, and for more than ten milliseconds no operator has done
-// anything: an idle source, and one that was held, is polled in that time. The recovery protocol may continue for ever.
+// until runs until a condition holds at a moment without work, and for more than ten milliseconds no operator has worked:
+// an idle source, and one that was held, is polled in that time. The recovery protocol may continue for ever.
 func (h *Harness) until(reached func() bool) {
 	h.t.Helper()
 	quiet, pause, processed := uint64(0), uint64(0), h.processed()
@@ -209,7 +209,7 @@ func (h *Harness) anyDown(s *slot) bool {
 	return false
 }
 
-// covered reports whether a snapshot covers all that was processed, in a run that rests.
+// covered reports whether a snapshot covers all processed tuples, in a run that rests.
 func (h *Harness) covered() bool {
 	if slices.ContainsFunc(h.tasks, func(s *slot) bool { return s.live == nil }) {
 		return true // and the run rests: an outage lasts
@@ -235,7 +235,7 @@ func (h *Harness) done() bool {
 	return true
 }
 
-// tick has the operators' timers fire that are due. It reports whether there was one.
+// tick fires the operators' timers that are due. It reports whether there was one.
 func (h *Harness) tick() bool {
 	fired := false
 	for _, s := range h.tasks {
@@ -249,8 +249,8 @@ func (h *Harness) tick() bool {
 	return fired
 }
 
-// tickDue reports whether a task's timer is due. Timers fire on multiples of their interval since the start, whatever was
-// killed. A tick that is neither in the task's snapshot nor in its log is due again.
+// tickDue reports whether a task's timer is due. Timers fire on multiples of their interval since the start, with and
+// without kills. A tick that is neither in the task's snapshot nor in its log is due again.
 func (h *Harness) tickDue(s *slot) bool {
 	every := s.task.Operator.Tick
 	if every <= 0 {

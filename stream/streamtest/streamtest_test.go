@@ -276,7 +276,7 @@ func TestTicksUnderKills(t *testing.T) {
 		h.Finish()
 		got := out.Values()
 		if len(got) > 0 && got[0] == "a 10s 10s" {
-			got[0] = "a 0s 0s" // all were killed before anything of it was durable: it is consumed for the first time, later
+			got[0] = "a 0s 0s" // all were killed before any record of it was durable: it is consumed for the first time, later
 		}
 		equal(t, got, []string{"a 0s 0s", "tick 10s 10s", "b 10s 10s", "tick 20s 20s"})
 	}, streamtest.WithTime(epoch))

@@ -25,7 +25,7 @@ type Input[T any] struct {
 // turn.
 //
 // A []byte in a value is overwritten as soon as the steps that the source is fused with have returned, as a frame of
-// production may be: a step that keeps one without a copy is found.
+// production may be: so a step that keeps one without a copy is detected.
 func In[T any](h *Harness, name string) *Input[T] {
 	h.t.Helper()
 	t := h.Topology()
@@ -124,8 +124,8 @@ func Out[T any](h *Harness, name string, in stream.Stream[T]) *Output[T] {
 }
 
 // Values returns the values that have reached the sink: those of its first task in the order in which they came, then those
-// of the second, and so on. After Settle each value is there exactly once, whatever was killed. Values that no snapshot
-// covers yet may come in another order after a kill, where the sink has several inputs or a step draws random numbers.
+// of the second, and so on. After Settle each value is there exactly once, after any kills. Values that no snapshot covers
+// yet may come in another order after a kill, where the sink has several inputs or a step draws random numbers.
 func (o *Output[T]) Values() []T {
 	var all []T
 	for _, values := range o.tasks {

@@ -274,7 +274,7 @@ func sameAlias(s *suite) {
 	s.settle()
 	for m, want := range map[*member]string{older: "12", newer: "23", third: "23"} {
 		if got := m.text(); got != want {
-			s.Errorf("heard %q, want %q", got, want)
+			s.Errorf("received %q, want %q", got, want)
 		}
 	}
 }
@@ -289,7 +289,7 @@ func nobody(s *suite) {
 	s.send(from, channel.Data, count3, []byte("later"))
 	s.wait(to, 1)
 	if got := to.text(); got != "later" {
-		s.Errorf("heard %q, want %q", got, "later")
+		s.Errorf("received %q, want %q", got, "later")
 	}
 }
 
@@ -427,8 +427,8 @@ type member struct {
 	self   msgid.Alias
 	answer func(channel.Message)
 
-	mu    sync.Mutex
-	heard []channel.Message
+	mu       sync.Mutex
+	received []channel.Message
 }
 
 func (s *suite) dial(prefix, topology string) channel.Transport {
@@ -502,7 +502,7 @@ func (s *suite) must(err error) {
 
 func (m *member) hear(msg channel.Message) {
 	m.mu.Lock()
-	m.heard = append(m.heard, msg)
+	m.received = append(m.received, msg)
 	m.mu.Unlock()
 	if m.answer != nil {
 		m.answer(msg)
@@ -512,7 +512,7 @@ func (m *member) hear(msg channel.Message) {
 func (m *member) messages() []channel.Message {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.heard[:len(m.heard):len(m.heard)]
+	return m.received[:len(m.received):len(m.received)]
 }
 
 func (m *member) text() string {

@@ -46,13 +46,13 @@ func TestConformance(t *testing.T) {
 // inbox is an endpoint that keeps the messages it receives.
 type inbox struct {
 	*memchan.Endpoint
-	heard []string
+	received []string
 }
 
 func join(t *testing.T, n channel.Transport, self msgid.Alias) *inbox {
 	t.Helper()
 	in := &inbox{}
-	e, err := n.Join(self, func(m channel.Message) { in.heard = append(in.heard, string(m.Payload)) })
+	e, err := n.Join(self, func(m channel.Message) { in.received = append(in.received, string(m.Payload)) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,8 +71,8 @@ func send(t *testing.T, from *inbox, kind channel.Kind, to msgid.Alias, texts ..
 
 func wantHeard(t *testing.T, in *inbox, want ...string) {
 	t.Helper()
-	if !slices.Equal(in.heard, want) {
-		t.Errorf("heard %q, want %q", in.heard, want)
+	if !slices.Equal(in.received, want) {
+		t.Errorf("received %q, want %q", in.received, want)
 	}
 }
 
@@ -203,13 +203,13 @@ func TestFaults(t *testing.T) {
 			}
 		}
 		n.Drain()
-		return to.heard, n.Stats()
+		return to.received, n.Stats()
 	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	heard, stats := run(seed)
+	received, stats := run(seed)
 	again, _ := run(seed)
-	if !slices.Equal(heard, again) {
+	if !slices.Equal(received, again) {
 		t.Error("the same seed gave another run")
 	}
 	about := func(what string, got uint64, p float64) {
@@ -223,11 +223,11 @@ func TestFaults(t *testing.T) {
 	if stats.Delayed == 0 || stats.Late == 0 {
 		t.Errorf("stats: %+v", stats)
 	}
-	if uint64(len(heard)) != stats.Delivered || stats.Sent != stats.Delivered {
-		t.Errorf("received %d, stats %+v", len(heard), stats)
+	if uint64(len(received)) != stats.Delivered || stats.Sent != stats.Delivered {
+		t.Errorf("received %d, stats %+v", len(received), stats)
 	}
 	last, disorder := "", uint64(0)
-	for _, text := range heard {
+	for _, text := range received {
 		if text < last {
 			disorder++
 		}

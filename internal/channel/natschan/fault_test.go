@@ -41,7 +41,7 @@ func TestServerKilled(t *testing.T) {
 		child, _ = startChild(t, strings.TrimPrefix(url, "nats://"))
 		for _, kind := range []channel.Kind{channel.Data, channel.Control, channel.Replay} {
 			text := fmt.Sprint("after ", round, kind)
-			for end := time.Now().Add(timeout); !heard(to, text); time.Sleep(5 * time.Millisecond) {
+			for end := time.Now().Add(timeout); !received(to, text); time.Sleep(5 * time.Millisecond) {
 				from.send(t, kind, count3, text)
 				if time.Now().After(end) {
 					t.Fatalf("round %d: no message arrives any more on %s", round, kind)
@@ -111,7 +111,7 @@ func TestBlackhole(t *testing.T) {
 	}
 	t.Logf("noticed after %v", time.Since(begin).Round(time.Millisecond))
 	p.open()
-	for end := time.Now().Add(timeout); !heard(to, "after"); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(timeout); !received(to, "after"); time.Sleep(5 * time.Millisecond) {
 		from.send(t, channel.Data, count3, "after")
 		if time.Now().After(end) {
 			t.Fatal("no message arrives any more")
@@ -143,7 +143,7 @@ func TestBlockedWrite(t *testing.T) {
 	}
 	t.Logf("noticed after %v, longest send %v", time.Since(begin).Round(time.Millisecond), longest.Round(time.Millisecond))
 	p.open()
-	for end := time.Now().Add(timeout); !heard(to, "after"); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(timeout); !received(to, "after"); time.Sleep(5 * time.Millisecond) {
 		from.send(t, channel.Data, count3, "after")
 		if time.Now().After(end) {
 			t.Fatal("no message arrives any more")
@@ -154,7 +154,7 @@ func TestBlockedWrite(t *testing.T) {
 	}
 }
 
-func heard(in *inbox, text string) bool {
+func received(in *inbox, text string) bool {
 	for _, got := range in.all() {
 		if got == text {
 			return true

@@ -101,7 +101,7 @@ func TestForeign(t *testing.T) {
 	from.send(t, channel.Control, count3, "!")
 	to.wait(t, 1)
 	if got := to.text(); got != "!" {
-		t.Errorf("heard %q", got)
+		t.Errorf("received %q", got)
 	}
 	if n := tr.Stats().Foreign; n < 4 {
 		t.Errorf("%d foreign messages counted", n)
@@ -163,8 +163,8 @@ func TestSlowConsumer(t *testing.T) {
 	log := &events{}
 	slow := dial(t, natschan.Config{InProcess: s.InProcess(), Topology: "wc", OnEvent: log.add})
 	fast := dial(t, natschan.Config{InProcess: s.InProcess(), Topology: "wc"})
-	release, heard := make(chan struct{}), make(chan struct{}, 1<<20)
-	e, err := slow.Join(count3, func(channel.Message) { <-release; heard <- struct{}{} })
+	release, received := make(chan struct{}), make(chan struct{}, 1<<20)
+	e, err := slow.Join(count3, func(channel.Message) { <-release; received <- struct{}{} })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestSlowConsumer(t *testing.T) {
 	}
 	close(release)
 	for range n - dropped {
-		<-heard
+		<-received
 	}
 	if err := e.Leave(); err != nil {
 		t.Error(err)
@@ -356,9 +356,9 @@ func dial(t testing.TB, cfg natschan.Config) *natschan.Transport {
 // An inbox is an endpoint that keeps the messages it receives.
 type inbox struct {
 	channel.Endpoint
-	self  msgid.Alias
-	mu    sync.Mutex
-	heard []string
+	self     msgid.Alias
+	mu       sync.Mutex
+	received []string
 }
 
 func join(t testing.TB, tr channel.Transport, self msgid.Alias) *inbox {
@@ -367,7 +367,7 @@ func join(t testing.TB, tr channel.Transport, self msgid.Alias) *inbox {
 	e, err := tr.Join(self, func(m channel.Message) {
 		in.mu.Lock()
 		defer in.mu.Unlock()
-		in.heard = append(in.heard, string(m.Payload))
+		in.received = append(in.received, string(m.Payload))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -388,7 +388,7 @@ func (in *inbox) text() string { return strings.Join(in.all(), "") }
 func (in *inbox) all() []string {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.heard[:len(in.heard):len(in.heard)]
+	return in.received[:len(in.received):len(in.received)]
 }
 
 // wait waits until n messages have been received.
@@ -403,20 +403,20 @@ func (in *inbox) wait(t testing.TB, n int) {
 
 // events keeps the events that a transport reports.
 type events struct {
-	mu   sync.Mutex
-	told []natschan.Event
+	mu     sync.Mutex
+	events []natschan.Event
 }
 
 func (l *events) add(e natschan.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.told = append(l.told, e)
+	l.events = append(l.events, e)
 }
 
 func (l *events) count(kind natschan.EventKind) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, e := range l.told {
+	for _, e := range l.events {
 		if e.Kind == kind {
 			n++
 		}

@@ -37,7 +37,7 @@ type model struct {
 	ctx       context.Context
 	log       *memlog.Log
 	rng       *rand.Rand // for choices that are not worth shrinking
-	patience  int
+	retries   int
 	faults    int // per mille of operations
 	input     uint64
 	task      *task
@@ -64,10 +64,10 @@ func newModel(t *rapid.T) *model {
 	m.rng = rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
 	m.faults = []int{0, 100, 300}[m.rng.IntN(3)]
 	m.gentle = m.rng.IntN(3) == 0
-	m.patience = []int{0, 0, 1, 6}[m.rng.IntN(4)]
+	m.retries = []int{0, 0, 1, 6}[m.rng.IntN(4)]
 	m.assign = m.rng.IntN(2) == 0
 	m.log = memlog.New(memlog.Options{SyncLag: []int{0, 3, 30}[m.rng.IntN(3)]})
-	m.note("faults %d, gentle %v, patience %d, assign %v", m.faults, m.gentle, m.patience, m.assign)
+	m.note("faults %d, gentle %v, retries %d, assign %v", m.faults, m.gentle, m.retries, m.assign)
 	m.storm()
 	m.crash()
 	return m
@@ -85,7 +85,7 @@ func (m *model) storm() {
 
 // pause gives up sooner or later, so that some calls end without an outcome.
 func (m *model) pause(_ context.Context, attempt int) error {
-	if attempt > 1+m.patience {
+	if attempt > 1+m.retries {
 		return errGaveUp
 	}
 	return nil

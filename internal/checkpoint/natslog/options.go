@@ -68,7 +68,7 @@ func (o *Options) check() error {
 	return nil
 }
 
-// DefaultPrefix begins the names of streams and subjects unless Options say otherwise.
+// DefaultPrefix begins the names of streams and subjects unless Options set another one.
 const DefaultPrefix = "askback"
 
 // StreamName returns the name of a topology's stream.

@@ -15,7 +15,7 @@
 // acknowledgement for Config.RetryEvery sends all tuples in flight once more, on the replay subject, then again with
 // growing delay. Data and replay are not in order with each other, so they are never in flight at once.
 //
-// # What is stable
+// # Stability
 //
 // An acknowledged tuple is in the target's memory; it is stable when a snapshot of the target holds it that is in the log.
 // Until then the source retains it. At the soft bound it urges its targets to take a snapshot, at the hard bound it stops

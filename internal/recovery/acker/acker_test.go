@@ -42,7 +42,7 @@ func (x task) asks(ev recovery.Event, want recovery.ActionKind) bool {
 	return false
 }
 
-// A spout's position is stored on the interval while something happens, one at a time, and at once when it has ended.
+// A spout's position is stored on the interval while the spout works, one at a time, and at once when it has ended.
 func TestSpoutStoresItsPosition(t *testing.T) {
 	x := newTask(t, recovery.Config{Spout: true, SnapshotEvery: 100})
 	x.asks(recovery.Event{Kind: recovery.Started}, 0)

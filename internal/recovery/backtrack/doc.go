@@ -102,8 +102,7 @@
 //
 //   - C1: a snapshot holds positions and checksums of all channels, the operator's state, and the retained frames. It
 //     covers all consumed tuples. None is taken while the operator runs, or while recorded determinants are repeated.
-//   - C2: when it is durable, and not before, the inputs' positions are ACKed as stable. (The part of the log that is no
-//     longer needed is purged by package checkpoint.)
+//   - C2: when it is durable, and not before, the inputs' positions are ACKed as stable.
 //   - C3: snapshots run as a wave against the stream: sinks begin, a task follows its targets. So nearly all that a
 //     task has emitted is stable by then, and its snapshot stays small.
 //   - C4: a snapshot may be an increment to the one before. (Of keyed state: package state.)

@@ -107,7 +107,7 @@ func (m *Machine) resend(out *output) {
 			return // not regenerated yet
 		}
 		r := out.retained.At(k)
-		if want.First < r.Frame.First { // below what is retained: overtaken by an ACK
+		if want.First < r.Frame.First { // below the retained frames: overtaken by an ACK
 			out.wanted.Remove(seqRange(want.First, r.Frame.First-1))
 			continue
 		}

@@ -87,7 +87,7 @@
 //
 // # Flow control
 //
-// A source sends no more than a window beyond what its target has consumed, and takes no input while it may not send. An
+// A source sends no more than a window beyond its target's consumed position, and takes no input while it may not send. An
 // input that waits for alignment fills its window, and its source stops; the barrier that it waits for is before those
 // frames on every path from that source, so it arrives.
 //

@@ -72,7 +72,7 @@ func (m *Task) tickOutput(out *output) {
 }
 
 // onSealed retains a frame, and sends it if credit allows. No frame goes to the coordinator: the only item on that channel
-// is the end mark, and the report says that the task has ended.
+// is the end mark, and the report holds that the task has ended.
 func (m *Task) onSealed(out *output, f channel.Frame) {
 	m.dirty = true
 	m.status.Counters.Emitted += uint64(f.Count)

@@ -6,10 +6,10 @@
 //
 // # Nouns
 //
-// A World is a few tasks joined in memory. Each has a real machine, a trivial operator and a log that is a list. Nothing
-// moves by itself: messages stay in flight until they are delivered, writes stay pending until they are made durable, and
-// time passes only by command. So a test determines each step, and the trace of the tasks' actions is the same in every
-// run.
+// A World is a few tasks joined in memory. Each has a real machine, a trivial operator and a log that is a list. The world
+// moves by commands only: messages stay in flight until they are delivered, writes stay pending until they are made
+// durable, and time passes only by command. So a test determines each step, and the trace of the tasks' actions is the same
+// in every run.
 //
 // An Operator is the function that a task of a World applies to its tuples. A spout "a" emits a1, a2, a3 …; a bolt emits
 // the tuples that it consumes, and if it has several inputs or timers it adds how many it had consumed, so that its output

@@ -32,7 +32,7 @@ type Stories struct {
 	Signal       func(sig *channel.Signal, of msgid.Channel) string
 }
 
-// Run tells each story of testdata as a subtest. A line that begins with a tab shows an action of a task upon the command
+// Run runs each story of testdata as a subtest. A line that begins with a tab shows an action of a task upon the command
 // above it, and is compared to the letter. After a deliberate change run the test with -update and read the difference:
 // commit only what you can explain.
 func (s Stories) Run(t *testing.T) {
@@ -41,7 +41,7 @@ func (s Stories) Run(t *testing.T) {
 			text := read(t, file)
 			if !*update {
 				s.check(t, text)
-			} else if err := os.WriteFile(file, []byte(s.tell(t, text)), 0o644); err != nil {
+			} else if err := os.WriteFile(file, []byte(s.play(t, text)), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -119,11 +119,11 @@ func read(t *testing.T, file string) string {
 	return string(b)
 }
 
-// check fails the test if a story is not told as it is written, or if something in it is not as the story expects.
+// check fails the test if the actions of a story's tasks differ from its text, or an expectation in it fails.
 func (s Stories) check(t testing.TB, text string) {
 	t.Helper()
-	if got := s.tell(t, text); got != text {
-		t.Errorf("the tasks tell another story now; their actions are:\n%s", got)
+	if got := s.play(t, text); got != text {
+		t.Errorf("the actions of the tasks have changed; they are:\n%s", got)
 	}
 }
 
@@ -150,8 +150,8 @@ func (q quiet) Logf(string, ...any)   {}
 func (q quiet) Errorf(string, ...any) { *q.failed = true }
 func (q quiet) Fatalf(string, ...any) { *q.failed = true; runtime.Goexit() }
 
-// tell runs the commands of a script, and returns its text with the actions of the tasks.
-func (s Stories) tell(t testing.TB, text string) string {
+// play runs the commands of a script, and returns its text with the actions of the tasks.
+func (s Stories) play(t testing.TB, text string) string {
 	x := script{Stories: s, t: t, operators: map[string]Operator{}}
 	return x.run(text)
 }
@@ -329,7 +329,7 @@ func (s *script) expect(task, what string, want []string) {
 			got = append(got, fmt.Sprintf("%s=%v", name, f))
 		}
 	default:
-		s.t.Fatalf("%s: nothing of a task is called %q", s.line, what)
+		s.t.Fatalf("%s: no property of a task is called %q", s.line, what)
 	}
 	if !slices.Equal(got, want) {
 		s.t.Errorf("%s\ngot %q", s.line, got)

@@ -9,8 +9,8 @@ import (
 	"github.com/askback/askback/internal/recovery/backtrack"
 )
 
-// told is a story without the actions of its tasks. What it expects is so.
-const told = `# b is restored, and asks back.
+// commands is a story without the actions of its tasks. Its expectations hold.
+const commands = `# b is restored, and asks back.
 set SnapshotEvery=1000000
 tasks a>b b>c
 emit a 1..2 3
@@ -32,11 +32,11 @@ expect c done
 expect c consumed a1 a2 a3 a5
 `
 
-// A story fails if an expectation of it is wrong, or names nothing, and if any action of the tasks is other than written,
-// missing or too much. A story that is told as it is written does not.
+// A story fails if an expectation of it is wrong, or names no value, and if any action of the tasks differs from the text,
+// is missing, or is not in the text. A story whose run equals its text does not.
 func TestStoriesThatFail(t *testing.T) {
 	s := Stories{Factory: backtrack.New}
-	text := s.tell(t, told)
+	text := s.play(t, commands)
 	s.check(t, text)
 	if !s.same(text) {
 		t.Fatalf("a story that is as it is written fails:\n%s", text)

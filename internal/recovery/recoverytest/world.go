@@ -212,8 +212,8 @@ func (w *World) lane(name string) *lane {
 	return nil
 }
 
-// take removes from a lane what the selector names: "" everything, "3" the frames that hold tuple 3, "mark" the signals of
-// that kind. At least one message must match.
+// take removes the messages of a lane that the selector names: "" all, "3" the frames that hold tuple 3, "mark" the signals
+// of that kind. At least one message must match.
 func (w *World) take(name, what string) (taken []message) {
 	w.t.Helper()
 	way := w.lane(name)
@@ -260,8 +260,8 @@ func (w *World) flies(lane string, seq int) bool {
 	return slices.ContainsFunc(w.lane(lane).flight, func(m message) bool { return m.is(fmt.Sprint(seq)) })
 }
 
-// Drop loses messages in flight on a lane: what "" selects all, "3" the frames that hold tuple 3, "ack" the signals of that
-// kind. At least one message must match.
+// Drop loses messages in flight on a lane: the selector "" stands for all, "3" the frames that hold tuple 3, "ack" the
+// signals of that kind. At least one message must match.
 func (w *World) Drop(lane, what string) {
 	w.t.Helper()
 	w.take(lane, what)
