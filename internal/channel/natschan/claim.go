@@ -61,7 +61,7 @@ func (e *ClaimedError) Error() string {
 
 // Limits of the wait for answers. The server reports at once that there is no other claimant.
 const (
-	claimTimeout = 2 * time.Second        // for the first answer
+	claimTimeout = time.Second            // for the first answer, twice
 	claimMore    = 200 * time.Millisecond // for further ones
 )
 
@@ -100,11 +100,18 @@ func (c *Claim) ask(subject, topology string) error {
 	if err := c.nc.PublishRequest(subject, inbox.Subject, c.message()); err != nil {
 		return fmt.Errorf("claim %s: %w", topology, err)
 	}
-	for wait := claimTimeout; ; wait = claimMore {
+	again := true
+	for wait := claimTimeout; ; {
 		m, err := inbox.NextMsg(wait)
 		switch {
 		case errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrTimeout) && wait == claimMore:
 			return c.hold()
+		case errors.Is(err, nats.ErrTimeout) && again: // another claimant may have lost, and left before it answered
+			if err := c.nc.PublishRequest(subject, inbox.Subject, c.message()); err != nil {
+				return fmt.Errorf("claim %s: %w", topology, err)
+			}
+			again = false
+			continue
 		case errors.Is(err, nats.ErrTimeout):
 			return &ClaimedError{Topology: topology}
 		case err != nil:
@@ -117,6 +124,7 @@ func (c *Claim) ask(subject, topology string) error {
 		if lost != nil {
 			return lost
 		}
+		wait = claimMore
 	}
 }
 
