@@ -447,7 +447,7 @@ func TestChainMisuse(t *testing.T) {
 	}
 	for _, part := range []string{`step "a b" has no valid name`, `step "a b" has no factory`, `step "a b" hands on tuples by .Fields([])`,
 		`step "x" has a factory that returned nil`, `step "x" hands on tuples by .Fields(["n" "n"])`, `step "x" is there twice`, `step "chain" is a composition itself`,
-		`step "ids" tells tuples apart by message ids`} {
+		`step "ids" identifies tuples by message ids`} {
 		if !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, part) }) {
 			t.Errorf("%q is not reported", part)
 		}
