@@ -420,8 +420,15 @@ func TestFenced(t *testing.T) {
 func TestFencedWhileBlocked(t *testing.T) {
 	begun, fenced := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	b, _, _ := chain(1<<40, func() bolt.Bolt { return &asking{begun: begun, fenced: fenced, once: &once} })
+	var allowed atomic.Int64
+	b, sink := topology.New("fenced"), bolt.NewCollector()
+	b.Spout("numbers", gated(100, &allowed)).Fields("n")
+	b.Bolt("middle", func() bolt.Bolt { return &asking{begun: begun, fenced: fenced, once: &once} }).Shuffle("numbers").Fields("n")
+	b.Bolt("sink", sink.New).Global("middle")
+	allowed.Store(50)
 	h := open(t, b, memlog.Options{}, func(o *executor.Options) { o.Config.FrameSize = 600 })
+	h.until("the channels are open", func() bool { return sink.Len() == 50 })
+	allowed.Store(100)
 	<-begun
 	if _, _, err := checkpoint.Open(t.Context(), h.log, msgid.Alias{Operator: "middle"}, checkpoint.Options{}); err != nil {
 		t.Fatal(err)
@@ -456,7 +463,7 @@ func (b *asking) Execute(ctx context.Context, t tuple.Tuple, out bolt.Emitter) e
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	return nil
+	return out.Row().Int(t.Int(0)).Emit()
 }
 
 // A task that cannot continue names the channel, in Info and in the log.

@@ -13,6 +13,7 @@ import (
 	"github.com/askback/askback/internal/checkpoint/memlog"
 	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/internal/task"
+	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/spout"
 	"github.com/askback/askback/topology"
 	"github.com/askback/askback/tuple"
@@ -219,3 +220,47 @@ func TestCallIsCancelled(t *testing.T) {
 		})
 	}
 }
+
+// The call that runs is named with the message ids of its frame, from the first to the last.
+func TestCallingNamesTheFrame(t *testing.T) {
+	var allowed, blocked atomic.Int64
+	end := make(chan struct{})
+	defer close(end)
+	b := topology.New("calling")
+	b.Spout("numbers", gated(100, &allowed)).Fields("n")
+	b.Bolt("middle", bolt.Func(func(ctx context.Context, t tuple.Tuple, _ bolt.Emitter) error {
+		blocked.Store(t.Int(0) + 1)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-end:
+			return nil
+		}
+	})).Shuffle("numbers")
+	allowed.Store(1)
+	h := open(t, b, memlog.Options{}, nil)
+	h.until("it blocks", func() bool { return blocked.Load() == 1 })
+	call := h.tasks["middle.0"].Calling()
+	if call.Method != "Execute" || call.First.String() != "numbers.0>middle.0#1" || call.Last != call.First || call.Alias.String() != "middle.0" {
+		t.Errorf("%+v, want the frame of one tuple", call)
+	}
+	if call := h.tasks["numbers.0"].Calling(); call.Method == "Execute" || call.First != (msgid.ID{}) || call.Last != (msgid.ID{}) {
+		t.Errorf("a spout: %+v", call)
+	}
+}
+
+// A panic in a call that concerns no tuple names none.
+func TestPanicInFinish(t *testing.T) {
+	b, _, _ := chain(10, func() bolt.Bolt { return panicking{bolt.Func(pass)()} })
+	h := open(t, b, memlog.Options{}, nil)
+	err := h.fails()
+	var p *bolt.PanicError
+	var at *bolt.TupleError
+	if !errors.As(err, &p) || p.Value != "at the end" || errors.As(err, &at) || !strings.Contains(err.Error(), "middle.0") {
+		t.Error(err)
+	}
+}
+
+type panicking struct{ bolt.Bolt }
+
+func (panicking) Finish(context.Context, bolt.Emitter) error { panic("at the end") }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/internal/channel"
+	"github.com/askback/askback/internal/checkpoint"
 	"github.com/askback/askback/internal/checkpoint/memlog"
 	"github.com/askback/askback/internal/executor"
 	"github.com/askback/askback/internal/recovery/none"
@@ -65,4 +66,52 @@ type closed struct{ channel.Transport }
 
 func (closed) Join(msgid.Alias, func(channel.Message)) (channel.Endpoint, error) {
 	return nil, channel.ErrClosed
+}
+
+// A log that is not there when a task begins is an outage: the task waits for it as long as it takes, and does not fail.
+func TestLogGoneAtTheStart(t *testing.T) {
+	b, _, sink := chain(100, bolt.Func(pass))
+	away := &goneLog{}
+	h := open(t, b, memlog.Options{}, func(o *executor.Options) {
+		if o.Config.Task.Alias.Operator == "middle" {
+			away.Log, o.Log = o.Log, away
+		}
+	})
+	h.complete()
+	has(t, sink, 100)
+	if len(h.failures) > 0 {
+		t.Errorf("failures: %v", h.failures)
+	}
+	if n := away.tries.Load(); n <= 20 {
+		t.Errorf("the log was asked %d times only", n)
+	}
+}
+
+// A goneLog is not there for the first tries.
+type goneLog struct {
+	checkpoint.Log
+	tries atomic.Int64
+}
+
+func (l *goneLog) gone() bool { return l.tries.Add(1) <= 20 }
+
+func (l *goneLog) Read(ctx context.Context, alias msgid.Alias, from, to checkpoint.Pos, yield func(checkpoint.Entry) error) error {
+	if l.gone() {
+		return checkpoint.ErrGone
+	}
+	return l.Log.Read(ctx, alias, from, to, yield)
+}
+
+func (l *goneLog) Last(ctx context.Context, alias msgid.Alias) (checkpoint.Entry, error) {
+	if l.gone() {
+		return checkpoint.Entry{}, checkpoint.ErrGone
+	}
+	return l.Log.Last(ctx, alias)
+}
+
+func (l *goneLog) Append(ctx context.Context, alias msgid.Alias, expect checkpoint.Pos, data []byte) (checkpoint.Pos, error) {
+	if l.gone() {
+		return 0, checkpoint.ErrGone
+	}
+	return l.Log.Append(ctx, alias, expect, data)
 }

@@ -60,6 +60,9 @@ func TestPendingPosition(t *testing.T) {
 					if nth%17 == 0 && r.IntN(50) > 0 {
 						continue // these take long
 					}
+					if _, ok := p.Complete(root - p.base + RootBase(1, 2)); ok {
+						t.Fatalf("seed %d: tuple %d completes by the root of another incarnation", seed, nth)
+					}
 					if got, ok := p.Complete(root); !ok || got != nth {
 						t.Fatalf("seed %d: root of tuple %d completes %d, %v", seed, nth, got, ok)
 					}
