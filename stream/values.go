@@ -124,7 +124,7 @@ func emit[T any](x *instance, s *channelOut) any {
 	}
 	return inPlace(func(v *T) {
 		if x.err != nil {
-			return // a spout's output is not taken back, and this value would be emitted too early
+			return // no step is executed after the first error of a call
 		}
 		row := e.to.Row()
 		c.Append(row, v)
