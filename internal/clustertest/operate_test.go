@@ -154,9 +154,9 @@ func (f *fixture) tapped() {
 	for text := range strings.Lines(string(out)) {
 		var shown struct {
 			ID     string
-			Fields struct{ Line *string }
+			Fields struct{ Value *string }
 		}
-		if err := json.Unmarshal([]byte(text), &shown); err != nil || shown.ID == "" || shown.Fields.Line == nil {
+		if err := json.Unmarshal([]byte(text), &shown); err != nil || shown.ID == "" || shown.Fields.Value == nil {
 			f.t.Errorf("%q: %v", text, err)
 		}
 		n++
