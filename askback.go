@@ -107,7 +107,7 @@ func (r *run) open(ctx context.Context) (err error) {
 	if r.strategy.Log == nil {
 		return nil
 	}
-	opt := natslog.Options{Prefix: r.opt.prefix, Topology: r.plan.Name, Durability: natslog.Durability(r.opt.durability)}
+	opt := natslog.Options{Prefix: r.opt.prefix, Topology: r.plan.Name, Plan: r.plan.Version, Durability: natslog.Durability(r.opt.durability)}
 	if r.server != nil {
 		opt.SyncInterval = syncInterval
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/askback/askback/internal/channel/natschan"
 	"github.com/askback/askback/internal/channel/natschan/embed"
 	"github.com/askback/askback/internal/checkpoint"
+	"github.com/askback/askback/internal/checkpoint/natslog"
 	"github.com/askback/askback/internal/recovery"
 )
 
@@ -24,6 +25,9 @@ var (
 	// ErrExists occurs when another run of a topology of that name is connected to the server. Its frames and its log stay
 	// untouched.
 	ErrExists = errors.New("askback: the topology runs already")
+	// ErrOtherPlan occurs when the log that the run is to go on from was made by a program with another plan. The log stays
+	// untouched.
+	ErrOtherPlan = errors.New("askback: the log is of another plan")
 	// ErrSuperseded occurs when another run of the same topology on the same log has taken over.
 	ErrSuperseded = errors.New("askback: superseded by another run")
 )
@@ -42,11 +46,14 @@ func classify(err error) error {
 	var replay *recovery.ReplayError
 	var back *recovery.WentBackError
 	var claimed *natschan.ClaimedError
+	var plan *natslog.PlanError
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, natschan.ErrConnect):
 		return classified{err, ErrConnect}
+	case errors.As(err, &plan):
+		return classified{err, ErrOtherPlan}
 	case errors.As(err, &claimed):
 		return classified{err, ErrExists}
 	case errors.Is(err, embed.ErrLocked):

@@ -9,7 +9,7 @@ import (
 // Func returns the factory of a bolt that has no state: f is its Execute. The tasks of an operator call f concurrently, so
 // f must not change variables that it closes over.
 //
-//	b.Bolt("long", bolt.Func(func(t tuple.Tuple, out bolt.Emitter) error {
+//	b.Bolt("long", bolt.Func(func(ctx context.Context, t tuple.Tuple, out bolt.Emitter) error {
 //		if len(t.Bytes(0)) < 8 {
 //			return nil
 //		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -45,6 +46,8 @@ func (p *Program) run(ctx context.Context, l *line, out, complaints io.Writer) e
 		err = errors.Join(err, json.NewEncoder(out).Encode(resultOf(t.Name(), report, l.seed, err)))
 	}
 	switch {
+	case interrupted && isStuck(err):
+		return err
 	case interrupted && (l.dir != "" || l.keep):
 		return fmt.Errorf("%w; run the same command again to go on from here", errInterrupted)
 	case interrupted:
@@ -57,6 +60,12 @@ func (p *Program) run(ctx context.Context, l *line, out, complaints io.Writer) e
 	}
 	s.summary(t.Name(), report)
 	return nil
+}
+
+// isStuck reports whether operators have not returned when the run was interrupted: the error names them.
+func isStuck(err error) bool {
+	var stuck *askback.StuckError
+	return errors.As(err, &stuck)
 }
 
 // A result is what --json prints.
@@ -127,6 +136,11 @@ type story struct {
 	mu       sync.Mutex
 	out, err io.Writer
 	shown    bool // a progress line, which the next line wipes
+
+	// Of the goroutine that reports progress.
+	told        bool          // that the run was resumed
+	moved       uint64        // tuples consumed and emitted
+	still, next time.Duration // since when that is so, and when to tell the reason; of Progress.Elapsed
 }
 
 func (s *story) line(what, format string, args ...any) {
@@ -151,6 +165,8 @@ func (s *story) erase() {
 }
 
 func (s *story) progress(p askback.Progress) {
+	s.resumed(p)
+	s.waiting(p)
 	if f, ok := s.err.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
 		return
 	}
@@ -172,6 +188,62 @@ func (s *story) recovery(r askback.Recovery) {
 		r.Alias, r.Incarnation, r.Took.Milliseconds(), cause, asked, r.Missed, r.Replayed, r.Reprocessed)
 }
 
+// resumed prints once that the run goes on from an earlier run's log.
+func (s *story) resumed(p askback.Progress) {
+	if !s.told && slices.ContainsFunc(p.Tasks, func(t askback.TaskInfo) bool { return t.Resumed }) {
+		s.told = true
+		s.line("resumed", "from the log of an earlier run, at %d of %d", p.Resumed, p.Total)
+	}
+}
+
+// silence is how long nothing may move before the story tells the reason, and silenceAgain before it does so again.
+const (
+	silence      = 5 * time.Second
+	silenceAgain = time.Minute
+)
+
+// waiting prints the reason when no task has consumed or emitted anything for a while.
+func (s *story) waiting(p askback.Progress) {
+	var moved uint64
+	for _, t := range p.Tasks {
+		moved += t.Counts.Consumed + t.Counts.Emitted
+	}
+	if moved != s.moved || s.still == 0 {
+		s.moved, s.still, s.next = moved, p.Elapsed, p.Elapsed+silence
+		return
+	}
+	if reason := reasonOf(p.Tasks); reason != "" && p.Elapsed >= s.next {
+		s.next = p.Elapsed + silenceAgain
+		s.line("waiting", "%s · nothing has moved for %.0f s", reason, (p.Elapsed - s.still).Seconds())
+	}
+}
+
+// reasonOf returns why the tasks do not move; "" if nothing keeps them, such as when there is no input.
+func reasonOf(tasks []askback.TaskInfo) string {
+	for _, t := range tasks {
+		if t.LogError != nil {
+			return fmt.Sprintf("%v cannot write its log: %v", t.Alias, t.LogError)
+		}
+	}
+	for _, t := range tasks {
+		if t.Err != nil && (t.State == askback.Restarting || t.State == askback.Restoring) {
+			text, _, _ := strings.Cut(t.Err.Error(), "\n") // without the stack of a panic
+			return fmt.Sprintf("%v is restarted again and again: %s", t.Alias, text)
+		}
+	}
+	for _, t := range tasks {
+		if t.Blocked != "" {
+			return fmt.Sprintf("%v has no credit on %s, whose target consumes nothing", t.Alias, t.Blocked)
+		}
+	}
+	for _, t := range tasks {
+		if t.Starved != "" {
+			return fmt.Sprintf("%v waits for tuples on %s", t.Alias, t.Starved)
+		}
+	}
+	return ""
+}
+
 func (s *story) event(e askback.Event) { s.line("transport", "%v", e) }
 
 // summary prints how the run went, and last the tuples that it lost.
@@ -180,7 +252,11 @@ func (s *story) summary(name string, r *askback.Report) {
 	s.line("complete", "%s in %.2f s · %d tasks killed, %d recoveries · missed %d, replayed %d",
 		name, r.Elapsed.Seconds(), r.Kills, len(r.Recoveries), total.Missed, total.Replayed)
 	if text := losses(r); text != "" {
-		s.line("LOST", "%s", text)
+		what := "LOST"
+		if total.Lost+total.Dropped == 0 {
+			what = "dead"
+		}
+		s.line(what, "%s", text)
 	}
 }
 

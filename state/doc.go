@@ -17,12 +17,13 @@
 //		return err
 //	}
 //
-//	func (c *Count) Execute(t tuple.Tuple, _ bolt.Emitter) error {
+//	func (c *Count) Execute(_ context.Context, t tuple.Tuple, _ bolt.Emitter) error {
 //		*c.n.At(t.Bytes(0))++ // found by bytes, without allocating
 //		return nil
 //	}
 //
-// It needs to do nothing else: the state survives the task.
+// It needs to do nothing else: the state survives the task. A restored task opens all maps that its snapshot holds, in Prepare,
+// or it fails: no state is dropped because a map was renamed.
 //
 // # Order
 //

@@ -76,6 +76,16 @@ func (s *Store) Used() bool {
 		slices.ContainsFunc(s.of.kept, func(k kept) bool { return own(k.name) })
 }
 
+// Unopened returns the names of the maps that were restored and are not open.
+func (s *Store) Unopened() (names []string) {
+	for _, k := range s.kept {
+		if !slices.Contains(names, k.name) {
+			names = append(names, k.name)
+		}
+	}
+	return names
+}
+
 // Within returns a view of the store for one of several that share it. A map that is opened through it is called
 // name.map in the store, so that equal names do not meet. A view is for Open and Used only; snapshots are the store's.
 func (s *Store) Within(name string) *Store {

@@ -86,8 +86,8 @@ type Entry[K, V any] struct {
 // Count counts the values of each key. It emits the totals when its input has ended, in the order in which the keys came
 // first; with Every it emits changed totals meanwhile.
 func (k Keyed[K, T]) Count(name string) Stream[Entry[K, int64]] {
-	return aggregate(k, name, func(f *folding[K, int64, int64], text func(T) []byte) func(*T) {
-		return func(v *T) { *f.states.At(text(*v))++ }
+	return aggregate(k, name, func(f *folding[K, int64, int64], text func(T) []byte) push[T] {
+		return push[T]{of: func(v T) { *f.states.At(text(v))++ }, at: func(v *T) { *f.states.At(text(*v))++ }}
 	}, func(n *int64, _ T) { *n++ }, func(n *int64) int64 { return *n })
 }
 
@@ -124,7 +124,7 @@ func Aggregate[K, T, A any](k Keyed[K, T], name string, add func(acc *A, v T)) S
 }
 
 // aggregate adds the step. Fast, if there is one, makes add for a task whose changes are not marked, with a call less.
-func aggregate[K, T, S, A any](k Keyed[K, T], name string, fast func(*folding[K, S, A], func(T) []byte) func(*T),
+func aggregate[K, T, S, A any](k Keyed[K, T], name string, fast func(*folding[K, S, A], func(T) []byte) push[T],
 	add func(*S, T), result func(*S) A) Stream[Entry[K, A]] {
 	n := k.in.topology(name).add(name, step, k.port())
 	n.keeps, n.tick = true, k.every
@@ -145,7 +145,7 @@ func aggregate[K, T, S, A any](k Keyed[K, T], name string, fast func(*folding[K,
 			return []any{inPlace(func(v *T) { add(f.changed(text(*v)), *v) })}
 		}
 		if fast != nil {
-			return []any{inPlace(fast(f, text))}
+			return []any{fast(f, text)}
 		}
 		return []any{inPlace(func(v *T) { add(f.states.At(text(*v)), *v) })}
 	}

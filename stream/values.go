@@ -146,8 +146,8 @@ func take[T any](f *tuple.Fields, to any) (func(tuple.Tuple) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	next, v := to.(push[T]).at, new(T) // one for all: there is no allocation per tuple
 	if c.IsBytes() && f.Len() == 1 {
+		next := to.(push[T]).of // by value: it fits into registers
 		return func(t tuple.Tuple) error {
 			b := t.Bytes(0)
 			if len(b) == 0 { // nil and empty are the same, and read as nil
@@ -156,11 +156,11 @@ func take[T any](f *tuple.Fields, to any) (func(tuple.Tuple) error, error) {
 				}
 				b = nil
 			}
-			*(*[]byte)(unsafe.Pointer(v)) = b
-			next(v)
+			next(*(*T)(unsafe.Pointer(&b)))
 			return nil
 		}, nil
 	}
+	next, v := to.(push[T]).at, new(T) // one for all: there is no allocation per tuple
 	return func(t tuple.Tuple) error {
 		if err := r.Decode(t, v); err != nil {
 			return err

@@ -57,7 +57,7 @@ It is uploaded once: the cluster knows programs by their SHA-256. The program do
 					fmt.Fprintln(cmd.ErrOrStderr(), printable("short: "+r.Shortage))
 				}
 				return session.say("%s is %s with %s in %s; \"askback describe %s\" shows its workers and tasks", r.Instance, r.Status,
-					plural(len(r.Spec.Tasks()), "task"), plural(r.Workers, "worker"), r.Spec.Name)
+					plural(len(r.Spec.Tasks()), "task"), plural(min(r.Workers, len(r.Spec.Tasks())), "worker"), r.Spec.Name)
 			})
 		},
 	}

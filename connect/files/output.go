@@ -377,7 +377,7 @@ func (o *output) publish(part stagedFile) error {
 func (o *output) complete() bool { return o.single && o.state.Part > 1 }
 
 func (o *output) lost(f stagedFile) error {
-	return bolt.Permanent(fmt.Errorf("%w: %s with %d bytes for %s: the directory must be shared by all machines that may run the task",
+	return bolt.Permanent(fmt.Errorf("%w: %s with %d bytes for %s: it was deleted, or the path differs from that of the run that goes on, or another run writes there; on a cluster the directory must be shared by all hosts that may run the task",
 		ErrLost, filepath.Join(o.dir, f.Name), f.Size, o.names.final(f.Part)))
 }
 

@@ -48,7 +48,7 @@ func Format[V any](f func(dst []byte, v V) []byte) Option {
 // The default line has the exported fields of the struct T, in their order and with tabs between them, those of embedded
 // structs among them; a T that is no struct is a line by itself. A []byte and a string are written as they are and
 // nothing is escaped in them, a time is in RFC 3339 with nanoseconds, in UTC, and a type with a method AppendText or
-// MarshalText is written by that. Other fields have no such form, and Prepare returns an error that names the field; see
+// MarshalText is written by that. Other fields have no such form, and the topology is rejected with an error that names the field; see
 // JSON and Format.
 //
 // The output is a sequence of parts, path.00000001, path.00000002 … Each appears complete, when the snapshot that

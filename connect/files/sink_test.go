@@ -121,7 +121,7 @@ func TestFileLost(t *testing.T) {
 		if err == nil {
 			err = s.Commit()
 		}
-		if !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "must be shared by all machines") {
+		if !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "must be shared by all hosts") {
 			t.Errorf("%s: error %v, want %v", mode.name, err, ErrLost)
 		}
 	}

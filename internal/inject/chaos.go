@@ -26,6 +26,7 @@ type Chaos struct {
 	// A bolt that is being restored may need more input before it can be killed again: the input that the earlier run
 	// had read beyond its spouts' snapshots.
 	starved bool
+	waits   time.Time // since when not all tasks are ready; only Loop reads it
 }
 
 // NewChaos returns a Chaos that does the kills of f.
@@ -123,6 +124,10 @@ func (c *Chaos) Loop(ctx context.Context, run Run) {
 	}
 }
 
+// readyTimeout is how long sources are held for tasks that are not ready. A task of a run that resumes may need input that
+// its source has not emitted yet.
+const readyTimeout = 500 * time.Millisecond
+
 // kill kills a random task, or a random task and one of its sources. It reports whether it could: all tasks must
 // be running, so that each kill leads to a recovery of its own.
 func (c *Chaos) kill(run Run) bool {
@@ -134,8 +139,13 @@ func (c *Chaos) kill(run Run) bool {
 		ready = ready && !i.Recovering && (i.State == executor.Running || i.State == executor.Finishing || i.State == executor.Complete)
 		starved = starved || i.Starved != ""
 	}
+	if ready {
+		c.waits = time.Time{}
+	} else if c.waits.IsZero() {
+		c.waits = time.Now()
+	}
 	c.mu.Lock()
-	c.starved = starved && !ready
+	c.starved = !ready && (starved || time.Since(c.waits) > readyTimeout)
 	for _, s := range c.spouts {
 		s.restoring = restoring[s.task]
 	}

@@ -161,6 +161,10 @@ func (c *Core) restore(h *checkpoint.History) error {
 			return err
 		}
 	}
+	if names := c.store.Unopened(); len(names) > 0 {
+		return fmt.Errorf("%w: it holds keyed state %q, which operator %q does not open when it is prepared: open it under that name, or begin with another log",
+			ErrSnapshot, names, c.cfg.Task.Operator.Name)
+	}
 	c.follow()
 	return nil
 }

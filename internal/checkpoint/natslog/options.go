@@ -13,6 +13,8 @@ type Options struct {
 	Prefix string
 	// Topology is the topology's name.
 	Topology string
+	// Plan is the version of the topology's plan, which the stream keeps. A stream of another plan is rejected. Default: none.
+	Plan uint64
 	// Durability is the guarantee of the server's disk settings; default Process. It does not change them.
 	Durability Durability
 	// SyncInterval is the server's sync_interval; default 2 minutes, which is the server's. It matters under

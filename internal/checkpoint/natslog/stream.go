@@ -21,6 +21,22 @@ func (e *ConfigError) Error() string {
 	return fmt.Sprintf("natslog: stream %s cannot be a task log: %s; correct it with nats stream edit, or delete the stream", e.Stream, e.What)
 }
 
+// A PlanError occurs in Open when the log was made by a program with another plan: its snapshots and records mean something
+// else, and a task that wrote to it would spoil it for the right program.
+type PlanError struct {
+	Topology   string
+	Made, Mine string // versions of the plans, in hexadecimal
+}
+
+func (e *PlanError) Error() string {
+	return fmt.Sprintf("natslog: the log of topology %q was made with plan %s, and this program's plan is %s: operators, streams, groupings and numbers of tasks "+
+		"must be the same to go on from a log (--plan prints them; a policy such as Drop may split a fused step off); run the program that made it, "+
+		"or begin anew in another directory or under another name", e.Topology, e.Made, e.Mine)
+}
+
+// planKey is where a stream's metadata have the version of its plan.
+const planKey = "askback.plan"
+
 // streamFacts are the settings that reading depends on.
 type streamFacts struct {
 	sync.Mutex
@@ -53,6 +69,9 @@ func (l *Log) Reopen(ctx context.Context) error {
 	if err := l.checkConfig(c); err != nil {
 		return err
 	}
+	if mine := l.config().Metadata[planKey]; mine != "" && c.Metadata[planKey] != "" && c.Metadata[planKey] != mine {
+		return &PlanError{Topology: l.opt.Topology, Made: c.Metadata[planKey], Mine: mine}
+	}
 	l.stream.Lock()
 	defer l.stream.Unlock()
 	l.stream.direct, l.stream.replicas = c.AllowDirect, c.Replicas
@@ -65,8 +84,13 @@ func (l *Log) config() jetstream.StreamConfig {
 	if maxBytes <= 0 {
 		maxBytes = -1
 	}
+	var metadata map[string]string
+	if l.opt.Plan != 0 {
+		metadata = map[string]string{planKey: fmt.Sprintf("%016x", l.opt.Plan)}
+	}
 	return jetstream.StreamConfig{
 		Name:        l.name,
+		Metadata:    metadata,
 		Description: "Askback: task log of topology " + l.opt.Topology,
 		Subjects:    []string{l.subjects()},
 		Storage:     jetstream.FileStorage,

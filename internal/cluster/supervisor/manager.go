@@ -37,6 +37,7 @@ type workerManager struct {
 	preparing bool   // prepare is under way
 	login     *login // nil: none yet, or an open cluster
 	path      string // of the program, checked for the next start; "" not yet
+	program   string // SHA-256 of the program at path
 
 	run         *run // nil: no process
 	delay       time.Duration
@@ -158,11 +159,16 @@ func (m *workerManager) step(ctx context.Context, now time.Time) {
 			m.assign(now)
 		}
 	case m.desired == nil || m.preparing || m.blockedUpTo >= m.desired.revision || now.Before(m.retry):
-	case m.path == "" || !m.open() && !m.login.covers(m.desired.tasks(), now):
+	case !m.fetched() || !m.open() && !m.login.covers(m.desired.tasks(), now):
 		m.prepareAsync(ctx)
 	default:
 		m.start(now)
 	}
+}
+
+// fetched reports whether the desired program is there, checked for the next start.
+func (m *workerManager) fetched() bool {
+	return m.path != "" && m.program == m.desired.record.Artefact.SHA256
 }
 
 func (m *workerManager) onUpdate(w update) {
@@ -194,7 +200,7 @@ func (m *workerManager) onPrepared(p prepared) {
 			m.retry = time.Now().Add(time.Second)
 		}
 	case p.err == nil:
-		m.path = p.path
+		m.path, m.program = p.path, p.sha
 	default:
 		m.startFailed(p.err)
 	}

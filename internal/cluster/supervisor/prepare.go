@@ -11,6 +11,7 @@ import (
 // prepared is the program and login that a worker needs to start, or the error.
 type prepared struct {
 	path  string // of the program; "": only the login was asked for
+	sha   string // of the program
 	login *login // nil in an open cluster
 	err   error
 }
@@ -18,6 +19,7 @@ type prepared struct {
 // prepare gets what a worker needs to start: its program, whose signature and digest are checked, and its login.
 func (s *Supervisor) prepare(ctx context.Context, m *workerManager, w *desired, old *login) (p prepared) {
 	a := w.record.Artefact
+	p.sha = a.SHA256
 	if p.err = artefact.Verify(a, w.record.Instance.Name(), s.cfg.Trust); p.err != nil {
 		return p
 	}

@@ -301,3 +301,27 @@ func TestRevisionAtMost(t *testing.T) {
 		}
 	}
 }
+
+// A program that was fetched for a record is not started for the next one, which names another program.
+func TestFetchedForAnotherProgram(t *testing.T) {
+	s, err := New(Config{Dir: t.TempDir(), Name: "me"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := s.newManager(cluster.WorkerSlot{Instance: "words-aaaaaaaa", Supervisor: "me"})
+	now := func(sha string, revision uint64) *desired {
+		r := &cluster.Record{Instance: m.slot.Instance, Artefact: cluster.Artefact{SHA256: sha}, Placement: []cluster.Placement{{Supervisor: "me"}}}
+		return &desired{record: r, revision: revision, placement: &r.Placement[0]}
+	}
+	m.onUpdate(update{desired: now("first", 1)})
+	m.preparing = true
+	m.onUpdate(update{desired: now("second", 2)})
+	m.onPrepared(prepared{path: "of the first", sha: "first"})
+	if m.fetched() {
+		t.Error("the first program would be started for the second record")
+	}
+	m.onPrepared(prepared{path: "of the second", sha: "second"})
+	if !m.fetched() {
+		t.Error("the second program would not be started")
+	}
+}
