@@ -49,15 +49,18 @@ func (t *term) keepLogs(ctx context.Context) {
 }
 
 // logs returns, from the loop, the records whose logs must exist, and the instances whose logs can be deleted.
-func (t *term) logs(ctx context.Context) (records []*cluster.Record, over []cluster.Instance) {
-	events := make(chan struct{})
+func (t *term) logs(ctx context.Context) ([]*cluster.Record, []cluster.Instance) {
+	type answer struct {
+		records []*cluster.Record
+		over    []cluster.Instance
+	}
+	answers := make(chan answer, 1) // the loop may answer when the term has ended here
 	t.enqueueWait(ctx, func(context.Context) {
-		records, over = t.core.Logs(), t.core.DeletableLogs(time.Now())
-		close(events)
+		answers <- answer{t.core.Logs(), t.core.DeletableLogs(time.Now())}
 	})
 	select {
-	case <-events:
-		return records, over
+	case a := <-answers:
+		return a.records, a.over
 	case <-ctx.Done():
 		return nil, nil
 	}
