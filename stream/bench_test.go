@@ -36,6 +36,15 @@ func BenchmarkMap(b *testing.B) {
 	})
 }
 
+// BenchmarkMapNew is BenchmarkMap with a function that builds its result.
+func BenchmarkMapNew(b *testing.B) {
+	benchmarkSteps(b, func(in Stream[record], name string) Stream[record] {
+		return Map(in, name, func(r record) record {
+			return record{r.A, r.B + r.A, r.C, r.D, r.E, r.F, r.G, r.H}
+		})
+	})
+}
+
 // BenchmarkUpdate is BenchmarkMap in place.
 func BenchmarkUpdate(b *testing.B) {
 	benchmarkSteps(b, func(in Stream[record], name string) Stream[record] {
