@@ -46,8 +46,8 @@ func (p *Program) run(ctx context.Context, l *line, out, complaints io.Writer) e
 		err = errors.Join(err, json.NewEncoder(out).Encode(resultOf(t.Name(), report, l.seed, err)))
 	}
 	switch {
-	case interrupted && isStuck(err):
-		return err
+	case interrupted && stuckIn(err) != nil:
+		return fmt.Errorf("%w; %w", errInterrupted, stuckIn(err))
 	case interrupted && (l.dir != "" || l.keep):
 		return fmt.Errorf("%w; run the same command again to go on from here", errInterrupted)
 	case interrupted:
@@ -62,10 +62,12 @@ func (p *Program) run(ctx context.Context, l *line, out, complaints io.Writer) e
 	return nil
 }
 
-// isStuck reports whether operators have not returned when the run was interrupted: the error names them.
-func isStuck(err error) bool {
-	var stuck *askback.StuckError
-	return errors.As(err, &stuck)
+// stuckIn returns the error that names the operators which have not returned when the run was interrupted; nil if all have.
+func stuckIn(err error) error {
+	if stuck := (*askback.StuckError)(nil); errors.As(err, &stuck) {
+		return stuck
+	}
+	return nil
 }
 
 // A result is what --json prints.
@@ -137,7 +139,7 @@ type story struct {
 	out, err io.Writer
 	shown    bool // a progress line, which the next line wipes
 
-	// Of the goroutine that reports progress.
+	// Only the goroutine that reports progress uses these.
 	told        bool          // that the run was resumed
 	moved       uint64        // tuples consumed and emitted
 	still, next time.Duration // since when that is so, and when to tell the reason; of Progress.Elapsed
