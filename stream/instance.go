@@ -11,6 +11,7 @@ import (
 	"github.com/askback/askback/bolt"
 	"github.com/askback/askback/msgid"
 	"github.com/askback/askback/spout"
+	"github.com/askback/askback/state"
 	"github.com/askback/askback/tuple"
 )
 
@@ -278,6 +279,9 @@ func (c stepContext) Task() bolt.Task {
 	t.Alias = msgid.Alias{Operator: c.step, Index: t.Alias.Index}
 	return t
 }
+
+// State returns the step's own part of the task's keyed state, so names of maps need be unique within the step only.
+func (c stepContext) State() *state.Store { return c.Context.State().Within(c.step) }
 
 // A reading is a source's reader as part of a spout: Next passes the values that it reads to the steps.
 type reading struct {

@@ -166,10 +166,10 @@ type folding[K, S, A any] struct {
 }
 
 func (f *folding[K, S, A]) open(ctx bolt.Context) (err error) {
-	if f.states, err = state.Open[string, S](ctx.State().Within(f.name), "results"); err != nil || !f.changes {
+	if f.states, err = state.Open[string, S](ctx, "results"); err != nil || !f.changes {
 		return err
 	}
-	f.marks, err = state.Open[string, bool](ctx.State().Within(f.name), "changed")
+	f.marks, err = state.Open[string, bool](ctx, "changed")
 	return err
 }
 

@@ -190,9 +190,6 @@ type Context struct {
 // system must return when it ends.
 func (c *Context) Done() context.Context { return c.x.ctx }
 
-// State returns the step's own part of the task's keyed state, so names of maps need be unique within the step only.
-func (c *Context) State() *state.Store { return c.Context.State().Within(c.node.name) }
-
 var _ state.Opener = (*Context)(nil)
 
 // A Tag names a side output of processors, of values of type T. Make it once, with NewTag; Emit emits a value, and Side is

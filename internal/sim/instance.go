@@ -24,7 +24,6 @@ type instance struct {
 	core     *task.Core
 	endpoint *memchan.Endpoint
 	began    uint64 // ms of the world's time
-	ticked   uint64
 
 	writer  *task.LogWriter // nil without a log
 	answers []task.Answer
@@ -76,18 +75,7 @@ func (in *instance) receive(m channel.Message) {
 // turn is one turn of the task's loop: the time, some work, and if there is none, idleness. It reports whether
 // there was work.
 func (in *instance) turn() (busy bool) {
-	in.do(func() {
-		if now := in.w.now - in.began; now > in.ticked {
-			in.ticked = now
-			in.core.Tick(recovery.Tick(now))
-		}
-		if in.core.Err() == nil {
-			busy = in.core.Work()
-		}
-		if !busy && in.core.Err() == nil {
-			in.core.Idle()
-		}
-	})
+	in.do(func() { busy = in.core.Turn(recovery.Tick(in.w.now - in.began)) })
 	return busy
 }
 

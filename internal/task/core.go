@@ -236,6 +236,21 @@ func (c *Core) Idle() (work bool) {
 	return c.capture != nil && !c.capture.encoded
 }
 
+// Turn is one turn for a caller that drives several cores on one goroutine: the time, if it is later, then Work, and Idle
+// if that had nothing to do. It reports whether Work had.
+func (c *Core) Turn(now recovery.Tick) (busy bool) {
+	if now > c.now {
+		c.Tick(now)
+	}
+	if c.err == nil {
+		busy = c.Work()
+	}
+	if !busy && c.err == nil {
+		c.Idle()
+	}
+	return busy
+}
+
 // Wake returns the next moment at which the core needs Tick without another event; 0: none.
 func (c *Core) Wake() recovery.Tick {
 	wake := c.machine.Status().Wake

@@ -20,9 +20,6 @@ type Seed struct {
 // configuration is that of the old plan's task. It fails with ErrSnapshot if the history has no snapshot, or one that
 // cannot be read.
 func ReadSeed(cfg Config, h *checkpoint.History) (*Seed, *recovery.Status, error) {
-	if len(h.Chain) == 0 {
-		return nil, nil, fmt.Errorf("%w: the log has none", ErrSnapshot)
-	}
 	c := &Core{cfg: cfg}
 	seed, mh := &Seed{}, recovery.History{Incarnation: h.Incarnation, Determinants: h.Determinants}
 	var own []byte

@@ -36,7 +36,6 @@ type instance struct {
 	endpoint *memchan.Endpoint
 	cancel   context.CancelFunc
 	began    uint64 // ms of the protocol's time
-	reported uint64 // ms since then that were reported to the core
 	dead     bool
 
 	writer  *task.LogWriter
@@ -152,18 +151,7 @@ func (m *observed) Step(ev recovery.Event, do *recovery.Actions) {
 func (in *instance) turn() bool {
 	before := in.h.net.Pending()
 	busy := false
-	in.do(func() {
-		if now := in.h.ms - in.began; now > in.reported {
-			in.reported = now
-			in.core.Tick(recovery.Tick(now))
-		}
-		if in.core.Err() == nil {
-			busy = in.core.Work()
-		}
-		if !busy && in.core.Err() == nil {
-			in.core.Idle()
-		}
-	})
+	in.do(func() { busy = in.core.Turn(recovery.Tick(in.h.ms - in.began)) })
 	return busy || in.dead || in.h.net.Pending() > before
 }
 
@@ -172,9 +160,8 @@ func (in *instance) tick() bool {
 	before := in.ticked
 	in.ticks = true
 	in.h.ms++
-	in.reported = in.h.ms - in.began
 	in.do(func() {
-		in.core.Tick(recovery.Tick(in.reported))
+		in.core.Tick(recovery.Tick(in.h.ms - in.began))
 		if in.core.Err() == nil {
 			in.core.Work()
 		}

@@ -17,7 +17,7 @@ import (
 // and delete each other's log. A run holds its claim as long as it is connected: it answers every other claim on the
 // subject <prefix>.<topology>.claim. So a claim ends with its process, and needs no cleaning up.
 //
-// A claimant subscribes, then asks. Of two that do so at the same time at least one receives the other's question; if neither
+// A claimant subscribes, then asks. If two do so at the same time, at least one receives the other's question; if neither
 // has its claim yet, the lower id wins. On several servers a claimant may ask before another server has learned of the
 // subscription; two runs that begin within that moment are not noticed.
 type Claim struct {
@@ -97,35 +97,28 @@ func (c *Claim) ask(subject, topology string) error {
 		return fmt.Errorf("claim %s: %w", topology, err)
 	}
 	defer func() { _ = inbox.Unsubscribe() }()
-	if err := c.nc.PublishRequest(subject, inbox.Subject, c.message()); err != nil {
-		return fmt.Errorf("claim %s: %w", topology, err)
-	}
+	request := func() error { return c.nc.PublishRequest(subject, inbox.Subject, c.message()) }
 	again := true
-	for wait := claimTimeout; ; {
-		m, err := inbox.NextMsg(wait)
+	err = request()
+	for wait := claimTimeout; err == nil; {
+		var m *nats.Msg
+		m, err = inbox.NextMsg(wait)
 		switch {
+		case err == nil:
+			c.compare(m.Data, topology)
+			if lost := c.loss(); lost != nil {
+				return lost
+			}
+			wait = claimMore
 		case errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrTimeout) && wait == claimMore:
 			return c.hold()
 		case errors.Is(err, nats.ErrTimeout) && again: // another claimant may have lost, and left before it answered
-			if err := c.nc.PublishRequest(subject, inbox.Subject, c.message()); err != nil {
-				return fmt.Errorf("claim %s: %w", topology, err)
-			}
-			again = false
-			continue
+			again, err = false, request()
 		case errors.Is(err, nats.ErrTimeout):
 			return &ClaimedError{Topology: topology}
-		case err != nil:
-			return fmt.Errorf("claim %s: %w", topology, err)
 		}
-		c.compare(m.Data, topology)
-		c.mu.Lock()
-		lost := c.lost
-		c.mu.Unlock()
-		if lost != nil {
-			return lost
-		}
-		wait = claimMore
 	}
+	return fmt.Errorf("claim %s: %w", topology, err)
 }
 
 // hold takes the claim, unless another claimant has won meanwhile.
@@ -136,6 +129,16 @@ func (c *Claim) hold() error {
 		return c.lost
 	}
 	c.rank = "" // lower than any other's
+	return nil
+}
+
+// loss returns the error of a claimant that another one precedes; nil if none does.
+func (c *Claim) loss() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lost != nil {
+		return c.lost
+	}
 	return nil
 }
 

@@ -45,7 +45,7 @@ func TestClaim(t *testing.T) {
 	}
 }
 
-// Of several that claim a topology at the same moment exactly one gets it.
+// If several claim a topology at the same moment, exactly one gets it.
 func TestClaimAtOnce(t *testing.T) {
 	s := startServer(t, embed.Options{})
 	for round := range 30 {

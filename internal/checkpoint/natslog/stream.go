@@ -69,13 +69,21 @@ func (l *Log) Reopen(ctx context.Context) error {
 	if err := l.checkConfig(c); err != nil {
 		return err
 	}
-	if mine := l.config().Metadata[planKey]; mine != "" && c.Metadata[planKey] != "" && c.Metadata[planKey] != mine {
-		return &PlanError{Topology: l.opt.Topology, Made: c.Metadata[planKey], Mine: mine}
+	if made, mine := c.Metadata[planKey], l.plan(); made != "" && mine != "" && made != mine {
+		return &PlanError{Topology: l.opt.Topology, Made: made, Mine: mine}
 	}
 	l.stream.Lock()
 	defer l.stream.Unlock()
 	l.stream.direct, l.stream.replicas = c.AllowDirect, c.Replicas
 	return nil
+}
+
+// plan returns the version of the plan as the stream's metadata have it; "" if there is none.
+func (l *Log) plan() string {
+	if l.opt.Plan == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%016x", l.opt.Plan)
 }
 
 // config is the stream as natslog makes it.
@@ -85,8 +93,8 @@ func (l *Log) config() jetstream.StreamConfig {
 		maxBytes = -1
 	}
 	var metadata map[string]string
-	if l.opt.Plan != 0 {
-		metadata = map[string]string{planKey: fmt.Sprintf("%016x", l.opt.Plan)}
+	if plan := l.plan(); plan != "" {
+		metadata = map[string]string{planKey: plan}
 	}
 	return jetstream.StreamConfig{
 		Name:        l.name,
